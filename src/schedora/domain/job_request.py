@@ -1,0 +1,112 @@
+"""What a submitter asks for: a job before it exists."""
+
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+
+from attrs import field, frozen
+
+from schedora.domain.errors import InvalidField
+from schedora.domain.ids import JobId, JsonText, WorkflowId
+from schedora.domain.retry import RetryPolicy
+from schedora.domain.text import check_text
+from schedora.domain.trace import TraceContext
+
+PRIORITY_MIN, PRIORITY_MAX, PRIORITY_DEFAULT = 0, 10, 5
+TYPE_LENGTH_MAX = 200
+QUEUE_LENGTH_MAX = 200
+KEY_LENGTH_MAX = 255
+DEPENDENCIES_MAX = 10_000
+TIMEOUT_LIMIT = timedelta(days=366)
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST = datetime(3000, 1, 1, tzinfo=UTC)
+DEFAULT_QUEUE = "default"
+EMPTY_PAYLOAD = JsonText("{}")
+
+
+@frozen(kw_only=True)
+class JobRequest:
+    """One job to be made. Checks every field by itself; raises ``InvalidField``.
+
+    ``payload`` is an encoded JSON object with sorted keys, so that equal payloads are equal texts.
+    ``scheduled_at`` is None for now. ``key`` names the job within its workflow.
+    """
+
+    type: str
+    payload: JsonText = EMPTY_PAYLOAD
+    idempotency_key: str | None = None
+    priority: int = PRIORITY_DEFAULT
+    queue: str = DEFAULT_QUEUE
+    scheduled_at: datetime | None = None
+    retry: RetryPolicy = field(factory=RetryPolicy)
+    timeout: timedelta = timedelta(seconds=300)
+    workflow_id: WorkflowId | None = None
+    key: str | None = None
+    depends_on: tuple[JobId, ...] = ()
+    trace: TraceContext | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_text("type", self.type, length_max=TYPE_LENGTH_MAX)
+        check_text("queue", self.queue, length_max=QUEUE_LENGTH_MAX)
+        if self.idempotency_key is not None:
+            check_text("idempotency_key", self.idempotency_key, length_max=KEY_LENGTH_MAX)
+        if self.key is not None:
+            check_text("key", self.key, length_max=KEY_LENGTH_MAX)
+        if not PRIORITY_MIN <= self.priority <= PRIORITY_MAX:
+            raise InvalidField("priority", self.priority, f"between {PRIORITY_MIN} and {PRIORITY_MAX}")
+        if not timedelta(0) < self.timeout <= TIMEOUT_LIMIT:
+            limit = int(TIMEOUT_LIMIT.total_seconds())
+            raise InvalidField(
+                "timeout_seconds", self.timeout.total_seconds(), f"greater than 0 and at most {limit} seconds"
+            )
+        if self.scheduled_at is not None:
+            check_instant("scheduled_at", self.scheduled_at)
+        if len(self.depends_on) > DEPENDENCIES_MAX:
+            raise InvalidField("depends_on", len(self.depends_on), f"at most {DEPENDENCIES_MAX} jobs")
+        if len(set(self.depends_on)) != len(self.depends_on):
+            raise InvalidField("depends_on", [str(i) for i in self.depends_on], "without repetition")
+        if self.depends_on and self.workflow_id is None:
+            raise InvalidField(
+                "depends_on",
+                [str(i) for i in self.depends_on],
+                "empty for a job outside of a workflow: dependencies need a workflow_id",
+            )
+
+    def fingerprint(self) -> bytes:
+        """16 bytes, equal for equal requests: tells whether a taken key was taken by the same request.
+
+        The trace is left out: two tries of one submission rarely share it.
+        """
+        parts = (
+            self.type,
+            self.payload,
+            str(self.priority),
+            self.queue,
+            self.scheduled_at.astimezone(UTC).isoformat() if self.scheduled_at else "",
+            self.retry.kind,
+            str(self.retry.max_retries),
+            str(self.retry.base.total_seconds()),
+            str(self.retry.max_delay.total_seconds()),
+            str(self.timeout.total_seconds()),
+            str(self.workflow_id or ""),
+            self.key or "",
+            *sorted(str(job_id) for job_id in self.depends_on),
+        )
+        digest = blake2b(digest_size=16)
+        for part in parts:
+            encoded = part.encode()
+            # The length keeps ("ab", "c") apart from ("a", "bc").
+            digest.update(len(encoded).to_bytes(8, "big"))
+            digest.update(encoded)
+        return digest.digest()
+
+
+def check_instant(field_name: str, value: datetime) -> None:
+    """Raises ``InvalidField`` for an instant without offset or outside of what every store can keep."""
+    if value.tzinfo is None or value.utcoffset() is None:
+        raise InvalidField(
+            field_name, value.isoformat(), "an instant with an offset, like 2030-01-31T08:00:00Z"
+        )
+    if not EARLIEST <= value < LATEST:
+        raise InvalidField(
+            field_name, value.isoformat(), f"between {EARLIEST.isoformat()} and {LATEST.isoformat()}"
+        )

@@ -1,0 +1,40 @@
+"""The trace that a job belongs to: W3C Trace Context, level 1, the ``traceparent`` header."""
+
+import re
+from typing import Self
+
+from attrs import frozen
+
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+
+
+@frozen(kw_only=True)
+class TraceContext:
+    """``trace_id`` (32 hex digits) and the ``span_id`` (16) of whoever submitted the job."""
+
+    trace_id: str
+    span_id: str
+    sampled: bool = True
+
+    @classmethod
+    def parse(cls, traceparent: str) -> Self | None:
+        """None where the header is malformed: the standard asks to start a new trace then."""
+        match = _TRACEPARENT.fullmatch(traceparent.strip())
+        if match is None:
+            return None
+        trace_id, span_id, flags, _ = match.groups()
+        if set(trace_id) == {"0"} or set(span_id) == {"0"}:
+            return None
+        if traceparent.strip().startswith("00") and match.group(4):
+            return None
+        return cls(trace_id=trace_id, span_id=span_id, sampled=bool(int(flags, 16) & 1))
+
+    @classmethod
+    def new(cls, random_192_bits: int) -> Self:
+        """A trace of its own, from 192 random bits."""
+        trace, span = random_192_bits >> 64 & (1 << 128) - 1, random_192_bits & (1 << 64) - 1
+        return cls(trace_id=f"{trace or 1:032x}", span_id=f"{span or 1:016x}")
+
+    @property
+    def traceparent(self) -> str:
+        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"

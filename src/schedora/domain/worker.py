@@ -1,0 +1,82 @@
+"""A worker, as the others see it."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from attrs import frozen
+
+from schedora.domain.errors import InvalidField
+from schedora.domain.ids import IncarnationId, WorkerId
+from schedora.domain.job_request import QUEUE_LENGTH_MAX, TYPE_LENGTH_MAX
+from schedora.domain.text import check_text
+
+WORKER_ID_LENGTH_MAX = 255
+HOSTNAME_LENGTH_MAX = 255
+VERSION_LENGTH_MAX = 100
+CONCURRENCY_MAX = 10_000
+PID_MAX = 2**31 - 1
+NAMES_MAX = 1_000
+
+
+class WorkerState(StrEnum):
+    ACTIVE = "ACTIVE"
+    DRAINING = "DRAINING"
+    """Takes no new jobs, finishes what it runs."""
+    STALE = "STALE"
+    """Silent for longer than the heartbeat timeout: declared lost."""
+    STOPPED = "STOPPED"
+    """Said good-bye."""
+
+
+LIVE = frozenset({WorkerState.ACTIVE, WorkerState.DRAINING})
+"""Their leases are honoured."""
+
+
+@frozen(kw_only=True)
+class WorkerIdentity:
+    """What a worker tells of itself when it registers. Empty ``queues``: all of them."""
+
+    worker_id: WorkerId
+    hostname: str = ""
+    pid: int = 0
+    version: str = ""
+    max_concurrent_jobs: int = 10
+    queues: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+    """The job types that it has handlers for."""
+
+    def __attrs_post_init__(self) -> None:
+        check_text("worker_id", self.worker_id, length_max=WORKER_ID_LENGTH_MAX)
+        check_text("hostname", self.hostname, length_min=0, length_max=HOSTNAME_LENGTH_MAX)
+        check_text("version", self.version, length_min=0, length_max=VERSION_LENGTH_MAX)
+        if not 0 <= self.pid <= PID_MAX:
+            raise InvalidField("pid", self.pid, f"between 0 and {PID_MAX}")
+        if not 1 <= self.max_concurrent_jobs <= CONCURRENCY_MAX:
+            raise InvalidField(
+                "max_concurrent_jobs", self.max_concurrent_jobs, f"between 1 and {CONCURRENCY_MAX}"
+            )
+        for name, values, length_max in (
+            ("queues", self.queues, QUEUE_LENGTH_MAX),
+            ("types", self.types, TYPE_LENGTH_MAX),
+        ):
+            if len(values) > NAMES_MAX:
+                raise InvalidField(name, len(values), f"at most {NAMES_MAX} names")
+            for value in values:
+                check_text(name, value, length_max=length_max)
+
+
+@frozen(kw_only=True)
+class Worker:
+    identity: WorkerIdentity
+    incarnation: IncarnationId
+    status: WorkerState = WorkerState.ACTIVE
+    registered_at: datetime
+    last_heartbeat: datetime
+    cpu_percent: float | None = None
+    memory_percent: float | None = None
+    running_jobs: int = 0
+    """Jobs under its leases, as read."""
+
+    def silent_at(self, now: datetime, timeout: timedelta) -> bool:
+        """Whether nothing was heard of it for longer than ``timeout``."""
+        return self.status in LIVE and now - self.last_heartbeat > timeout
