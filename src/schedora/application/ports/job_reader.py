@@ -1,0 +1,46 @@
+"""Jobs as they are looked at. Reads change nothing and lock nothing."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Protocol
+
+from attrs import frozen
+
+from schedora.domain.ids import JobId, JsonText, WorkerId, WorkflowId
+from schedora.domain.job import Job
+from schedora.domain.job_state import JobState
+
+
+@frozen(kw_only=True)
+class JobFilter:
+    """None: any. ``created_after`` is inclusive, ``created_before`` exclusive."""
+
+    status: JobState | None = None
+    type: str | None = None
+    queue: str | None = None
+    workflow_id: WorkflowId | None = None
+    worker_id: WorkerId | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@frozen(kw_only=True)
+class JobPage:
+    """Newest first. ``next_after`` continues behind the last one; None at the end."""
+
+    jobs: tuple[Job, ...]
+    next_after: JobId | None
+
+
+class JobReader(Protocol):
+    async def get(self, job_id: JobId) -> Job | None: ...
+
+    async def list(self, job_filter: JobFilter, *, limit: int, after: JobId | None) -> JobPage: ...
+
+    async def ended(self, job_ids: Collection[JobId]) -> set[JobId]:
+        """Which of these have ended, or do not exist."""
+        ...
+
+    async def upstream_results(self, job_id: JobId) -> Mapping[str, JsonText | None]:
+        """The results of what this job depends on, by key, by job id where there is no key."""
+        ...

@@ -1,0 +1,92 @@
+"""Jobs as commands change them, inside of one unit of work."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from attrs import frozen
+
+from schedora.domain.completion import Completion
+from schedora.domain.ids import DEFAULT_TENANT, JobId, LeaseId, TenantId
+from schedora.domain.job import Job
+from schedora.domain.job_request import JobRequest
+from schedora.domain.job_state import JobState
+from schedora.domain.trace import TraceContext
+
+
+@frozen(kw_only=True)
+class NewJob:
+    """A job to add. The store stamps the time with its own clock."""
+
+    job_id: JobId
+    request: JobRequest
+    trace: TraceContext
+    fingerprint: bytes
+    waits_for: int = 0
+    tenant_id: TenantId = DEFAULT_TENANT
+
+
+@frozen(kw_only=True)
+class Submission:
+    """What became of one ``NewJob``: made, or found under its idempotency key."""
+
+    job: Job
+    created: bool
+    same_request: bool = True
+    """Whether the job found was submitted by an equal request."""
+
+
+@frozen(kw_only=True)
+class Selection:
+    """Which jobs a command means. None: any."""
+
+    states: frozenset[JobState]
+    queue: str | None = None
+    type: str | None = None
+    error_kind: str | None = None
+    """The kind of the newest failed attempt."""
+    before: datetime | None = None
+    """Ended before this instant."""
+
+
+class JobStore(Protocol):
+    """All methods take and return batches; rows are locked in the order of their ids."""
+
+    async def add(self, jobs: Sequence[NewJob]) -> list[Submission]:
+        """Stores each job with its dependencies, or finds the one that has its idempotency key.
+
+        In the order given; a key that comes twice is found the second time. Queues come into being with
+        their first job. Jobs that wait for nothing are claimable once the unit of work commits.
+        """
+        ...
+
+    async def lock(self, job_ids: Collection[JobId]) -> list[Job]:
+        """Those that exist, held against claims, completions and other commands until the unit ends."""
+        ...
+
+    async def lock_selected(self, selection: Selection, limit: int) -> list[Job]:
+        """Up to ``limit`` jobs that match, locked; those locked by others are passed over."""
+        ...
+
+    async def save(self, jobs: Sequence[Job]) -> None:
+        """Writes new states of locked jobs: record, place among the claimable, lease gone."""
+        ...
+
+    async def delete(self, job_ids: Collection[JobId]) -> None:
+        """Removes locked, ended jobs for good, with their dependencies."""
+        ...
+
+    async def complete(self, completions: Sequence[Completion]) -> set[LeaseId]:
+        """Applies those whose lease is still the job's own; answers which."""
+        ...
+
+    async def release(self, job_ids: Collection[JobId]) -> set[str]:
+        """Lowers the count of each dependant of these jobs, once per edge; at zero it is claimable.
+
+        Answers the queues that got claimable jobs. The workflows concerned are locked.
+        """
+        ...
+
+    async def downstream(self, job_ids: Collection[JobId]) -> list[Job]:
+        """All that depends on these jobs, directly or not, and has not ended; locked."""
+        ...

@@ -1,0 +1,55 @@
+"""What is counted and timed. Names, labels and meanings are those that users see at ``/metrics``."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from enum import StrEnum
+from typing import Protocol
+
+
+class Counter(StrEnum):
+    """Each with one label, named in ``COUNTER_LABEL``; None for those without."""
+
+    JOBS_CREATED = "jobs_created_total"
+    JOBS_SUCCEEDED = "jobs_succeeded_total"
+    JOBS_FAILED = "jobs_failed_total"
+    """Failed attempts: those that led to a retry and those that led to DEAD."""
+    JOBS_RETRIED = "jobs_retried_total"
+    JOBS_DEAD = "jobs_dead_total"
+    JOBS_FENCED = "jobs_fenced_total"
+    """Writes that came after their lease had gone, and were dropped."""
+    QUEUE_ENQUEUED = "queue_enqueued_total"
+    WAKEUPS_MISSED = "wakeups_missed_total"
+    """Jobs found by a poll that a hint should have brought."""
+
+
+COUNTER_LABEL: Mapping[Counter, str | None] = {
+    Counter.JOBS_CREATED: "job_type",
+    Counter.JOBS_SUCCEEDED: "job_type",
+    Counter.JOBS_FAILED: "job_type",
+    Counter.JOBS_RETRIED: "job_type",
+    Counter.JOBS_DEAD: "job_type",
+    Counter.JOBS_FENCED: None,
+    Counter.QUEUE_ENQUEUED: "queue_name",
+    Counter.WAKEUPS_MISSED: None,
+}
+
+
+class Histogram(StrEnum):
+    JOB_DURATION = "job_duration_seconds"
+    """Labels job_type, status. From the start of an attempt to its end."""
+    JOB_QUEUE_LATENCY = "job_queue_latency_seconds"
+    """Label queue. From the moment a job is due to its claim."""
+
+
+HISTOGRAM_LABELS: Mapping[Histogram, tuple[str, ...]] = {
+    Histogram.JOB_DURATION: ("job_type", "status"),
+    Histogram.JOB_QUEUE_LATENCY: ("queue",),
+}
+
+
+class Metrics(Protocol):
+    """Thread-safe; never blocks."""
+
+    def count(self, counter: Counter, label: str = "", amount: int = 1) -> None: ...
+
+    def observe(self, histogram: Histogram, labels: tuple[str, ...], span: timedelta) -> None: ...

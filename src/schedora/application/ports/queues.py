@@ -1,0 +1,36 @@
+"""Queues: pausing them, and how full they are."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Protocol
+
+from attrs import field, frozen
+
+from schedora.domain.job_state import JobState
+from schedora.domain.queue import Queue
+
+
+@frozen(kw_only=True)
+class QueueStats:
+    """Counts of one queue, or of all. ``oldest_ready`` is how long its oldest claimable job has been due."""
+
+    by_status: Mapping[JobState, int] = field(factory=dict)
+    paused: bool = False
+    oldest_ready: timedelta | None = None
+
+
+@frozen(kw_only=True)
+class Stats:
+    by_queue: Mapping[str, QueueStats]
+    unhandled_types: tuple[str, ...]
+    """Types of claimable jobs that no live worker has a handler for."""
+
+
+class Queues(Protocol):
+    async def pause(self, name: str) -> Queue:
+        """Its jobs wait; what runs goes on. Makes the queue when it is new. Pausing twice changes nothing."""
+        ...
+
+    async def resume(self, name: str) -> Queue: ...
+
+    async def stats(self) -> Stats: ...

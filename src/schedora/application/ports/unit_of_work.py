@@ -1,0 +1,30 @@
+"""One transaction over the stores: all of it happens, or none."""
+
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol
+
+from schedora.application.ports.jobs import JobStore
+from schedora.application.ports.workflows import WorkflowStore
+
+
+class UnitOfWork(Protocol):
+    @property
+    def jobs(self) -> JobStore: ...
+
+    @property
+    def workflows(self) -> WorkflowStore: ...
+
+    async def now(self) -> datetime:
+        """The store's own clock: the one that scheduling goes by. Constant within the unit."""
+        ...
+
+
+class UnitOfWorkFactory(Protocol):
+    def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Commits on a clean exit, rolls back on an exception and passes it on.
+
+        Raises ``StoreUnavailable``; then nothing is known to be stored. Conflicts between units that the
+        store can resolve by running one after the other (deadlocks) surface as ``StoreUnavailable`` too.
+        """
+        ...

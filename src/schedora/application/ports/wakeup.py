@@ -1,0 +1,40 @@
+"""Hints. They make things fast; polling is what correctness rests on.
+
+A hint is sent after the commit of what it tells of, never in its transaction, and may be lost, doubled or late.
+"""
+
+from collections.abc import Callable, Collection
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from attrs import field, frozen
+
+from schedora.domain.ids import IncarnationId
+
+
+@frozen(kw_only=True)
+class Hint:
+    """``queues`` got claimable jobs; the leases or the status of ``owners`` changed by another's hand."""
+
+    queues: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    owners: frozenset[IncarnationId] = field(default=frozenset(), converter=frozenset)
+
+
+class Subscription(Protocol):
+    @property
+    def healthy(self) -> bool:
+        """Whether hints are known to arrive. When not, poll at short intervals."""
+        ...
+
+
+class Wakeup(Protocol):
+    def ring(self, *, queues: Collection[str] = (), owners: Collection[IncarnationId] = ()) -> None:
+        """Sends a hint soon, merged with others of the same moment. Never blocks, never raises."""
+        ...
+
+    def subscribe(self, on_hint: Callable[[Hint], None]) -> AbstractAsyncContextManager[Subscription]:
+        """Calls ``on_hint`` on the event loop for each hint that arrives, until the context ends.
+
+        Reconnects by itself; after a gap it sends one hint that may mean anything (empty).
+        """
+        ...

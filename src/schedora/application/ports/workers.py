@@ -1,0 +1,45 @@
+"""The register of workers and their heartbeats."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Protocol
+
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.ids import IncarnationId, WorkerId
+from schedora.domain.worker import Worker, WorkerIdentity, WorkerState
+
+
+class Workers(Protocol):
+    async def register(self, identity: WorkerIdentity, incarnation: IncarnationId) -> Worker:
+        """ACTIVE from now on. The same incarnation again renews what it tells of itself and its heartbeat."""
+        ...
+
+    async def beat(
+        self, incarnation: IncarnationId, *, cpu_percent: float | None, memory_percent: float | None
+    ) -> WorkerState | None:
+        """Notes a sign of life of a live worker. Answers its status, STALE and STOPPED unchanged; None when
+        it is unknown.
+        """
+        ...
+
+    async def set_status(self, incarnations: Collection[IncarnationId], status: WorkerState) -> None: ...
+
+    async def named(self, worker_id: WorkerId) -> list[Worker]:
+        """Every incarnation under this name, newest first."""
+        ...
+
+    async def list(self, states: Collection[WorkerState] = ()) -> list[Worker]:
+        """Newest first; all when ``states`` is empty."""
+        ...
+
+    async def declare_stale(self, silent_for: timedelta) -> list[Worker]:
+        """Marks live workers as STALE that were silent for longer; answers those newly marked."""
+        ...
+
+    async def prune(self, older_than: timedelta) -> int:
+        """Forgets STALE and STOPPED workers that hold no lease and were silent for longer."""
+        ...
+
+    async def lost_jobs(self, limit: int) -> list[ClaimedJob]:
+        """Jobs under leases whose owner is not live (any more), in the order of their ids."""
+        ...

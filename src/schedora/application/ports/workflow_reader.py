@@ -1,0 +1,31 @@
+"""Workflows as they are looked at."""
+
+from typing import Protocol
+
+from attrs import frozen
+
+from schedora.application.ports.workflows import WorkflowJobs
+from schedora.domain.ids import WorkflowId
+from schedora.domain.workflow import Workflow, WorkflowState
+
+
+@frozen(kw_only=True)
+class WorkflowPage:
+    """Newest first."""
+
+    workflows: tuple[Workflow, ...]
+    next_after: WorkflowId | None
+
+
+class WorkflowReader(Protocol):
+    async def get(self, workflow_id: WorkflowId) -> Workflow | None:
+        """With its counts as of now."""
+        ...
+
+    async def jobs(self, workflow_id: WorkflowId) -> WorkflowJobs:
+        """In the order of their ids."""
+        ...
+
+    async def list(
+        self, *, status: WorkflowState | None, name: str | None, limit: int, after: WorkflowId | None
+    ) -> WorkflowPage: ...
