@@ -16,6 +16,6 @@ class Clock(Protocol):
 
     async def sleep(self, span: timedelta) -> None: ...
 
-    async def wait(self, event: asyncio.Event, timeout: timedelta | None) -> bool:
-        """Until ``event`` is set (True) or ``timeout`` has passed (False). None waits without end."""
+    async def wait(self, event: asyncio.Event, at_most: timedelta | None) -> bool:
+        """Until ``event`` is set (True) or ``at_most`` has passed (False). None waits without end."""
         ...

@@ -28,3 +28,12 @@ class UnitOfWorkFactory(Protocol):
         store can resolve by running one after the other (deadlocks) surface as ``StoreUnavailable`` too.
         """
         ...
+
+    def join(self, connection: object) -> AbstractAsyncContextManager[UnitOfWork]:
+        """Works inside the transaction that the caller has open on ``connection``: never commits and never
+        rolls back, so what is done here happens if and only if that transaction commits.
+
+        With a synchronous connection nothing in the unit ever waits for the event loop. Raises ``TypeError``
+        for a connection of a kind that this store does not know.
+        """
+        ...

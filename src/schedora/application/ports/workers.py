@@ -28,7 +28,7 @@ class Workers(Protocol):
         """Every incarnation under this name, newest first."""
         ...
 
-    async def list(self, states: Collection[WorkerState] = ()) -> list[Worker]:
+    async def registered(self, states: Collection[WorkerState] = ()) -> list[Worker]:
         """Newest first; all when ``states`` is empty."""
         ...
 

@@ -26,6 +26,6 @@ class WorkflowReader(Protocol):
         """In the order of their ids."""
         ...
 
-    async def list(
+    async def page(
         self, *, status: WorkflowState | None, name: str | None, limit: int, after: WorkflowId | None
     ) -> WorkflowPage: ...
