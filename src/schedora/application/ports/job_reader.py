@@ -13,13 +13,15 @@ from schedora.domain.job_state import JobState
 
 @frozen(kw_only=True)
 class JobFilter:
-    """None: any. ``created_after`` is inclusive, ``created_before`` exclusive."""
+    """None, or no state: any. ``created_after`` is inclusive, ``created_before`` exclusive."""
 
-    status: JobState | None = None
+    states: frozenset[JobState] = frozenset()
     type: str | None = None
     queue: str | None = None
     workflow_id: WorkflowId | None = None
     worker_id: WorkerId | None = None
+    error_kind: str | None = None
+    """The kind of the newest failed attempt."""
     created_after: datetime | None = None
     created_before: datetime | None = None
 

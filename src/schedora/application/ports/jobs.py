@@ -1,7 +1,6 @@
 """Jobs as commands change them, inside of one unit of work."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from typing import Protocol
 
 from attrs import frozen
@@ -10,7 +9,6 @@ from schedora.domain.completion import Completion
 from schedora.domain.ids import DEFAULT_TENANT, JobId, LeaseId, TenantId
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
-from schedora.domain.job_state import JobState
 from schedora.domain.trace import TraceContext
 
 
@@ -36,19 +34,6 @@ class Submission:
     """Whether the job found was submitted by an equal request."""
 
 
-@frozen(kw_only=True)
-class Selection:
-    """Which jobs a command means. None: any."""
-
-    states: frozenset[JobState]
-    queue: str | None = None
-    type: str | None = None
-    error_kind: str | None = None
-    """The kind of the newest failed attempt."""
-    before: datetime | None = None
-    """Ended before this instant."""
-
-
 class JobStore(Protocol):
     """All methods take and return batches; rows are locked in the order of their ids."""
 
@@ -62,10 +47,6 @@ class JobStore(Protocol):
 
     async def lock(self, job_ids: Collection[JobId]) -> list[Job]:
         """Those that exist, held against claims, completions and other commands until the unit ends."""
-        ...
-
-    async def lock_selected(self, selection: Selection, limit: int) -> list[Job]:
-        """Up to ``limit`` jobs that match, locked; those locked by others are passed over."""
         ...
 
     async def save(self, jobs: Sequence[Job]) -> None:
