@@ -1,0 +1,222 @@
+"""The questions, each with the candidates that answer it side by side."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from attrs import evolve, frozen
+from benchmarks.storage.layouts import Layout, Lease, Ready
+
+
+class Stored(Enum):
+    """What lies in the tables besides the jobs to be drained."""
+
+    NOTHING = "nothing"
+    FINISHED = "finished jobs"
+    DELAYED = "delayed jobs at a higher priority"
+    UNHANDLED = "ready jobs, ahead in the order, of a type that the worker does not know"
+
+
+@frozen(kw_only=True)
+class Case:
+    """One line of a table: a candidate and how it is driven."""
+
+    label: str
+    layout: Layout
+    k: int = 100
+    connections: int = 1
+    cursor: bool = True
+    pinned_plans: bool = True
+    stored: Stored = Stored.NOTHING
+    snapshot: bool = False
+
+
+@frozen(kw_only=True)
+class Experiment:
+    """Cases that are run in turn, round after round, so that drift of the machine hits them alike."""
+
+    name: str
+    question: str
+    cases: list[Case]
+    jobs: int = 10_000
+    parts: int = 1
+    stored_count: int = 0
+    autovacuum: bool = False
+
+
+MARKED = Layout(name="A", lease=Lease.ROW_AND_MARK)
+MARKED_FUSED = evolve(MARKED, name="A_fused", fused=True)
+RECORD_LEASE = Layout(name="A_record", lease=Lease.RECORD)
+RECORD_LEASE_FUSED = evolve(RECORD_LEASE, name="A_record_fused", fused=True)
+DERIVED = Layout(name="B")
+DERIVED_FUSED = evolve(DERIVED, name="D", fused=True)
+SINGLE = Layout(name="C", ready=Ready.PARTIAL_INDEX, lease=Lease.RECORD)
+SINGLE_FUSED = evolve(SINGLE, name="C_fused", fused=True)
+
+LABELS = {
+    MARKED: "A: ready + leases, claim marks the record",
+    MARKED_FUSED: "A fused",
+    RECORD_LEASE: "A': ready, lease in the record",
+    RECORD_LEASE_FUSED: "A' fused",
+    DERIVED: "B: ready + leases, record not written at claim",
+    DERIVED_FUSED: "D: B fused",
+    SINGLE: "C: one table, partial index",
+    SINGLE_FUSED: "C fused",
+}
+
+BUSY_TABLES = """with (
+    fillfactor = 100, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+    autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 1000000
+)"""
+
+
+def experiments(stored_count: int, long_drain: int) -> list[Experiment]:
+    """List every experiment; the two sizes scale the slow ones."""
+    return [
+        *(
+            Experiment(
+                name=f"candidates-k{k}-c{connections}",
+                question=f"10,000 jobs in batches of {k}, {connections} connection{'s' * (connections > 1)}",
+                cases=[
+                    Case(label=label, layout=layout, k=k, connections=connections)
+                    for layout, label in LABELS.items()
+                ],
+            )
+            for k in (10, 100, 500)
+            for connections in (1, 2)
+        ),
+        *(
+            Experiment(
+                name=f"plans-k{k}",
+                question=f"Plans pinned to key look-ups against plans made anew, batches of {k}",
+                cases=[
+                    Case(
+                        label=f"{layout.name} {'pinned' if pinned else 'free'}",
+                        layout=layout,
+                        k=k,
+                        pinned_plans=pinned,
+                    )
+                    for layout in (DERIVED, DERIVED_FUSED)
+                    for pinned in (True, False)
+                ],
+            )
+            for k in (10, 100)
+        ),
+        Experiment(
+            name="ready",
+            question="Indexes of the ready table",
+            jobs=20_000,
+            cases=[
+                Case(label=f"{name}, k={k}", layout=evolve(DERIVED_FUSED, name=f"D_{name}", ready=ready), k=k)
+                for k in (10, 100)
+                for name, ready in {
+                    "keyed": Ready.KEYED,
+                    "ordered": Ready.ORDERED,
+                    "by_tenant": Ready.ORDERED_BY_TENANT,
+                    "with_type": Ready.ORDERED_WITH_TYPE,
+                }.items()
+            ],
+        ),
+        Experiment(
+            name="fillfactor",
+            question="Room left in the pages of the record",
+            jobs=20_000,
+            cases=[
+                Case(
+                    label=f"fillfactor {fill}",
+                    layout=evolve(DERIVED_FUSED, name=f"D_{fill}", fillfactor=fill),
+                )
+                for fill in (100, 85, 70, 60, 50, 40)
+            ],
+        ),
+        Experiment(
+            name="columns",
+            question="Types of columns, and an index whose predicate reads the status",
+            jobs=20_000,
+            cases=[
+                Case(label="json, text", layout=evolve(DERIVED_FUSED, name="D_json")),
+                Case(
+                    label="jsonb, text",
+                    layout=evolve(DERIVED_FUSED, name="D_jsonb", json_type="jsonb"),
+                ),
+                Case(
+                    label="json, status smallint",
+                    layout=evolve(DERIVED_FUSED, name="D_small", status_type="smallint"),
+                ),
+                Case(
+                    label="json, text, partial index on DEAD",
+                    layout=evolve(DERIVED_FUSED, name="D_dead", dead_index=True),
+                ),
+            ],
+        ),
+        *(
+            Experiment(
+                name=f"stored-c{connections}",
+                question=(
+                    f"20,000 jobs in batches of 100 over {stored_count:,} others, "
+                    f"{connections} connection{'s' * (connections > 1)}"
+                ),
+                jobs=20_000,
+                stored_count=stored_count,
+                cases=[
+                    Case(
+                        label=f"{layout.name}, {stored.value}",
+                        layout=evolve(layout, name=f"{layout.name}_{stored.name}"),
+                        connections=connections,
+                        stored=stored,
+                    )
+                    for layout in (MARKED_FUSED, DERIVED, DERIVED_FUSED, SINGLE_FUSED)
+                    for stored in (Stored.NOTHING, Stored.FINISHED, Stored.DELAYED)
+                ],
+            )
+            for connections in (1, 2)
+        ),
+        Experiment(
+            name="snapshot",
+            question=f"{long_drain:,} jobs in batches of 100, a snapshot held open by another session or not",
+            jobs=long_drain,
+            parts=4,
+            cases=[
+                Case(
+                    label=f"{layout.name}, {'cursor' if cursor else 'no cursor'}, {'snapshot' if snapshot else 'none'}",
+                    layout=layout,
+                    cursor=cursor,
+                    snapshot=snapshot,
+                )
+                for snapshot in (False, True)
+                for cursor in (True, False)
+                for layout in (DERIVED, DERIVED_FUSED)
+            ],
+        ),
+        Experiment(
+            name="unhandled",
+            question=f"20,000 jobs behind {long_drain:,} ready ones of a type that no worker here knows",
+            jobs=20_000,
+            stored_count=long_drain,
+            cases=[
+                Case(
+                    label=f"{name}, {'cursor' if cursor else 'no cursor'}",
+                    layout=evolve(DERIVED_FUSED, name=f"D_unhandled_{name}", ready=ready),
+                    cursor=cursor,
+                    stored=Stored.UNHANDLED,
+                )
+                for name, ready in {"ordered": Ready.ORDERED, "with_type": Ready.ORDERED_WITH_TYPE}.items()
+                for cursor in (True, False)
+            ],
+        ),
+        Experiment(
+            name="autovacuum",
+            question=f"{long_drain:,} jobs with autovacuum awake every second, tables at its defaults or tuned",
+            jobs=long_drain,
+            parts=4,
+            autovacuum=True,
+            cases=[
+                Case(label=f"{name}, {'cursor' if cursor else 'no cursor'}", layout=layout, cursor=cursor)
+                for name, layout in {
+                    "defaults": evolve(DERIVED_FUSED, name="D_defaults"),
+                    "tuned": evolve(DERIVED_FUSED, name="D_tuned", ready_options=BUSY_TABLES),
+                }.items()
+                for cursor in (True, False)
+            ],
+        ),
+    ]

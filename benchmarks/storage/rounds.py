@@ -1,0 +1,117 @@
+"""Run an experiment: its cases in turn, round after round."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+from attrs import frozen
+from benchmarks.storage.drain import (
+    FREE_PLANS,
+    PINNED_PLANS,
+    Drained,
+    connected,
+    create,
+    drain,
+    empty,
+    settle,
+    store_delayed,
+    store_finished,
+    store_unhandled,
+    submit,
+)
+from benchmarks.storage.experiments import Stored
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from benchmarks.storage.experiments import Case, Experiment
+
+
+@frozen(kw_only=True)
+class Round:
+    """What one case did in one round."""
+
+    submitted_per_second: float
+    drained: Drained
+    table_megabytes: dict[str, float]
+
+
+async def run(url: str, experiment: Experiment, rounds: int) -> dict[str, list[Round]]:
+    """Return, by the label of each case, its rounds in order."""
+    await _set_autovacuum(url, on=experiment.autovacuum)
+    results: dict[str, list[Round]] = {case.label: [] for case in experiment.cases}
+    layouts = {case.layout: case.stored for case in experiment.cases}
+    for layout, stored in layouts.items():
+        await create(url, layout)
+        async with connected(url, layout, {}) as connection:
+            match stored:
+                case Stored.NOTHING:
+                    pass
+                case Stored.FINISHED:
+                    await store_finished(connection, layout, experiment.stored_count)
+                case Stored.DELAYED:
+                    await store_delayed(connection, layout, experiment.stored_count)
+                case Stored.UNHANDLED:
+                    await store_unhandled(connection, layout, experiment.stored_count)
+    for _ in range(rounds):
+        for case in experiment.cases:
+            results[case.label].append(await _round(url, experiment, case))
+    for layout in layouts:
+        async with connected(url, layout, {}) as connection:
+            await connection.execute(f"drop schema {layout.schema} cascade")
+    return results
+
+
+async def _round(url: str, experiment: Experiment, case: Case) -> Round:
+    layout = case.layout
+    async with connected(url, layout, {}) as connection:
+        if case.stored is Stored.NOTHING:
+            await empty(connection, layout)
+        await settle(connection, layout, full=True)
+        spent = await submit(connection, layout, experiment.jobs)
+        await settle(connection, layout, full=False)
+        async with _snapshot(url, case):
+            drained = await drain(
+                url,
+                layout,
+                experiment.jobs,
+                k=case.k,
+                connections=case.connections,
+                cursor=case.cursor,
+                parts=experiment.parts,
+                settings=PINNED_PLANS if case.pinned_plans else FREE_PLANS,
+            )
+        return Round(
+            submitted_per_second=experiment.jobs / spent,
+            drained=drained,
+            table_megabytes={
+                table: await connection.fetchval("select pg_total_relation_size($1::text::regclass)", table)
+                / 1e6
+                for table in layout.tables
+            },
+        )
+
+
+@asynccontextmanager
+async def _snapshot(url: str, case: Case) -> AsyncIterator[None]:
+    if not case.snapshot:
+        yield
+        return
+    async with (
+        connected(url, case.layout, {}) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        await connection.fetchval("select count(*) from queues")
+        yield
+
+
+async def _set_autovacuum(url: str, *, on: bool) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(f"alter system set autovacuum = {'on' if on else 'off'}")
+        await connection.execute("alter system set autovacuum_naptime = 1")
+        await connection.execute("select pg_reload_conf()")
+    finally:
+        await connection.close()
