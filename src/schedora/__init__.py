@@ -1,0 +1,3 @@
+"""Schedora: a durable job scheduler and workflow orchestrator on PostgreSQL."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,45 @@
+"""Cancel a job; what runs is interrupted, what waits for it is canceled too."""
+
+from attrs import frozen
+
+from schedora.application.errors import Conflict, NotFound
+from schedora.application.ports.job_reader import JobReader
+from schedora.application.ports.unit_of_work import UnitOfWorkFactory
+from schedora.application.ports.wakeup import Wakeup
+from schedora.application.propagation import Ending, propagate
+from schedora.domain.ids import JobId
+from schedora.domain.job import Job
+
+CANCELED_BY_REQUEST = "canceled by request"
+
+
+@frozen(kw_only=True)
+class CancelJob:
+    units: UnitOfWorkFactory
+    reader: JobReader
+    wakeup: Wakeup
+
+    async def __call__(self, job_id: JobId) -> Job:
+        """The job, CANCELED. Raises ``NotFound``, and ``Conflict`` when it has already ended."""
+        seen = await self.reader.get(job_id)
+        if seen is None:
+            raise NotFound("job", job_id)
+        workflow_id = seen.request.workflow_id
+        async with self.units.begin() as unit:
+            if workflow_id is not None:
+                await unit.workflows.lock([workflow_id])
+            found = await unit.jobs.lock([job_id])
+            if not found:
+                raise NotFound("job", job_id)
+            job = found[0]
+            if job.ended:
+                raise Conflict(f"job {job_id} has already ended: it is {job.status}")
+            now = await unit.now()
+            canceled = job.canceled(now=now, reason=CANCELED_BY_REQUEST)
+            await unit.jobs.save([canceled])
+            if workflow_id is not None:
+                ending = Ending(job_id=job_id, workflow_id=workflow_id, status=canceled.status)
+                await propagate(unit, [ending], now=now)
+        if job.lease is not None:
+            self.wakeup.ring(owners=[job.lease.owner])
+        return canceled

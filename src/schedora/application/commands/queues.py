@@ -1,0 +1,78 @@
+"""Pause, resume and purge queues."""
+
+from attrs import frozen
+
+from schedora.application.ports.job_reader import JobFilter, JobReader
+from schedora.application.ports.queues import Queues
+from schedora.application.ports.unit_of_work import UnitOfWorkFactory
+from schedora.application.ports.wakeup import Wakeup
+from schedora.application.propagation import Ending, propagate
+from schedora.domain.ids import JobId, WorkflowId
+from schedora.domain.job_state import WAITING
+from schedora.domain.queue import Queue
+
+PAGE = 500
+PURGED = "purged"
+
+
+@frozen(kw_only=True)
+class PauseQueue:
+    queues: Queues
+
+    async def __call__(self, name: str) -> Queue:
+        """Raises ``InvalidField`` for a name that no queue can have."""
+        return await self.queues.pause(Queue(name=name).name)
+
+
+@frozen(kw_only=True)
+class ResumeQueue:
+    queues: Queues
+    wakeup: Wakeup
+
+    async def __call__(self, name: str) -> Queue:
+        """Raises ``InvalidField`` for a name that no queue can have."""
+        queue = await self.queues.resume(Queue(name=name).name)
+        self.wakeup.ring(queues=[name])
+        return queue
+
+
+@frozen(kw_only=True)
+class PurgeQueue:
+    units: UnitOfWorkFactory
+    reader: JobReader
+
+    async def __call__(self, queue: str | None) -> int:
+        """Cancels every job that waits, in one queue or in all, as of now; answers how many.
+
+        What runs is not touched; what waits for a canceled job is canceled too. Page by page.
+        """
+        purged_count = 0
+        after: JobId | None = None
+        while True:
+            page = await self.reader.page(JobFilter(states=WAITING, queue=queue), limit=PAGE, after=after)
+            by_workflow: dict[WorkflowId | None, list[JobId]] = {}
+            for job in page.jobs:
+                by_workflow.setdefault(job.request.workflow_id, []).append(job.job_id)
+            for workflow_id, job_ids in by_workflow.items():
+                purged_count += await self._cancel(job_ids, workflow_id)
+            after = page.next_after
+            if after is None:
+                return purged_count
+
+    async def _cancel(self, job_ids: list[JobId], workflow_id: WorkflowId | None) -> int:
+        async with self.units.begin() as unit:
+            if workflow_id is not None:
+                await unit.workflows.lock([workflow_id])
+            now = await unit.now()
+            canceled = [
+                job.canceled(now=now, reason=PURGED)
+                for job in await unit.jobs.lock(job_ids)
+                if job.status in WAITING
+            ]
+            await unit.jobs.save(canceled)
+            if workflow_id is not None:
+                endings = [
+                    Ending(job_id=job.job_id, workflow_id=workflow_id, status=job.status) for job in canceled
+                ]
+                await propagate(unit, endings, now=now)
+            return len(canceled)

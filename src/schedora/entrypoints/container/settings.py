@@ -1,0 +1,103 @@
+"""Settings: from the environment or ``.env``, validated together, before anything starts."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+import schedora
+from schedora.domain.errors import brief
+
+
+class LogFormat(StrEnum):
+    JSON = "json"
+    CONSOLE = "console"
+
+
+class LogLevel(StrEnum):
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+
+
+class WrongSettings(Exception):
+    """One line that names each variable, its value and what is allowed. Secrets are not shown."""
+
+
+def _database_url(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
+        raise ValueError("must be a URL like postgresql://user:password@host:5432/database")
+    return value
+
+
+def _redis_url(value: str | None) -> str | None:
+    if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must be a URL like redis://host:6379/0")
+    return value
+
+
+class Settings(BaseSettings):
+    """Names as in the environment, in lower case; spans in seconds."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, frozen=True)
+
+    app_name: str = "schedora"
+    app_version: str = schedora.__version__
+    environment: str = "development"
+    database_url: Annotated[str | None, AfterValidator(_database_url)] = None
+    database_pool_size: int = Field(20, ge=1, le=1000)
+    database_max_overflow: int = Field(40, ge=0, le=1000)
+    redis_url: Annotated[str | None, AfterValidator(_redis_url)] = None
+    schedora_data_dir: Path | None = None
+    worker_id: str | None = Field(None, min_length=1, max_length=255)
+    worker_heartbeat_interval: float = Field(30, gt=0, le=86_400)
+    worker_heartbeat_timeout: float = Field(90, gt=0, le=604_800)
+    worker_cleanup_after: float = Field(3600, gt=0, le=31_622_400)
+    worker_max_concurrent_jobs: int = Field(10, ge=1, le=10_000)
+    worker_shutdown_timeout: float = Field(30, ge=0, le=86_400)
+    max_payload_bytes: int = Field(1_048_576, ge=2, le=268_435_456)
+    max_worker_deaths: int = Field(3, ge=1, le=1_000)
+    log_level: LogLevel = LogLevel.INFO
+    log_format: LogFormat = LogFormat.JSON
+
+    @model_validator(mode="before")
+    @classmethod
+    def _any_case(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name, transform in (("log_level", str.upper), ("log_format", str.lower)):
+            if isinstance(values.get(name), str):
+                values[name] = transform(values[name])
+        return values
+
+    @model_validator(mode="after")
+    def _timeout_above_interval(self) -> Self:
+        if self.worker_heartbeat_timeout <= self.worker_heartbeat_interval:
+            raise ValueError(
+                f"WORKER_HEARTBEAT_TIMEOUT must be greater than WORKER_HEARTBEAT_INTERVAL,"
+                f" not {self.worker_heartbeat_timeout:g} <= {self.worker_heartbeat_interval:g}"
+            )
+        return self
+
+
+SECRETS = frozenset({"database_url", "redis_url"})
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings in force; ``overrides`` that are not None win. Raises ``WrongSettings``."""
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        raise WrongSettings("; ".join(_line(problem) for problem in error.errors())) from None
+
+
+def _line(problem: Any) -> str:
+    """One wrong setting in words."""
+    message = problem["msg"].removeprefix("Value error, ")
+    if not problem["loc"]:
+        return str(message)
+    name = str(problem["loc"][0])
+    value = "the value given" if name in SECRETS else brief(problem["input"])
+    return f"{name.upper()}: {message[0].lower()}{message[1:]}, not {value}"

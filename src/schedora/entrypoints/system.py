@@ -1,0 +1,61 @@
+"""What every entry point works with: the use cases, and the ports that answer questions, all built."""
+
+from collections.abc import Awaitable, Callable
+
+from attrs import frozen
+
+from schedora.application.commands.cancel import CancelJob
+from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue
+from schedora.application.commands.requeue import DeleteDead, RequeueDead, RequeueJob
+from schedora.application.commands.submit import SubmitJobs
+from schedora.application.commands.workers import BeatWorker, DrainWorker, RegisterWorker
+from schedora.application.commands.workflows import CancelWorkflow, CreateWorkflow, RetryWorkflow
+from schedora.application.ports.clock import Clock
+from schedora.application.ports.job_reader import JobReader
+from schedora.application.ports.metrics import Metrics
+from schedora.application.ports.queues import Queues
+from schedora.application.ports.randomness import Randomness
+from schedora.application.ports.totals import Totals
+from schedora.application.ports.unit_of_work import UnitOfWorkFactory
+from schedora.application.ports.wakeup import Wakeup
+from schedora.application.ports.workers import Workers
+from schedora.application.ports.workflow_reader import WorkflowReader
+from schedora.application.queries.endings import Endings
+from schedora.application.queries.health import CheckHealth
+from schedora.entrypoints.container.settings import Settings
+
+
+@frozen(kw_only=True)
+class System:
+    """One process's view of Schedora. ``open`` before use, ``close`` after; both may be called once."""
+
+    settings: Settings
+    clock: Clock
+    randomness: Randomness
+    metrics: Metrics
+    totals: Totals
+    wakeup: Wakeup
+    units: UnitOfWorkFactory
+    jobs: JobReader
+    workflows: WorkflowReader
+    workers: Workers
+    queues: Queues
+    endings: Endings
+    submit_jobs: SubmitJobs
+    cancel_job: CancelJob
+    requeue_job: RequeueJob
+    requeue_dead: RequeueDead
+    delete_dead: DeleteDead
+    create_workflow: CreateWorkflow
+    cancel_workflow: CancelWorkflow
+    retry_workflow: RetryWorkflow
+    register_worker: RegisterWorker
+    beat_worker: BeatWorker
+    drain_worker: DrainWorker
+    pause_queue: PauseQueue
+    resume_queue: ResumeQueue
+    purge_queue: PurgeQueue
+    check_health: CheckHealth
+    open: Callable[[], Awaitable[None]]
+    """Connects, and raises ``StoreUnavailable`` or ``SchemaMismatch`` when that is in vain."""
+    close: Callable[[], Awaitable[None]]
