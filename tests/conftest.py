@@ -1,0 +1,59 @@
+"""Fixtures for all tests: the PostgreSQL server of the run, and databases on it."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+
+from schedora.adapters.postgres.embedded import start_embedded
+
+# Set by the process that started the run, and inherited by its xdist workers: the run's data directory.
+RUN_DIRECTORY = "SCHEDORA_TEST_RUN_DIRECTORY"
+
+_made = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if RUN_DIRECTORY not in os.environ:
+        config.stash[_made] = Path(tempfile.mkdtemp(prefix="schedora-tests-"))
+        os.environ[RUN_DIRECTORY] = str(config.stash[_made])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    directory = config.stash.get(_made, None)
+    if directory is None:
+        return
+    del os.environ[RUN_DIRECTORY]
+    if (directory / "postgres" / "postmaster.pid").exists():  # a worker was killed before it could leave
+        start_embedded(directory).release()
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def postgres_server_url() -> Iterator[str]:
+    """A server that tests may make databases on: TEST_DATABASE_URL, else one embedded server a run."""
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        yield given
+        return
+    # Nothing in a test needs to survive a power loss.
+    server = start_embedded(
+        Path(os.environ[RUN_DIRECTORY]), settings={"fsync": "off", "full_page_writes": "off"}
+    )
+    yield server.url
+    server.release()
+
+
+@pytest.fixture
+def database_url(postgres_server_url: str) -> Iterator[str]:
+    """A fresh, empty database, dropped after the test."""
+    name = f"test_{secrets.token_hex(8)}"
+    with psycopg.connect(postgres_server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+        yield urlunsplit(urlsplit(postgres_server_url)._replace(path=f"/{name}"))
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
