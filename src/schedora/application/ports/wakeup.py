@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from attrs import field, frozen
+from attrs import frozen
 
 from schedora.domain.ids import IncarnationId
 
@@ -16,8 +16,8 @@ from schedora.domain.ids import IncarnationId
 class Hint:
     """``queues`` got claimable jobs; the leases or the status of ``owners`` changed by another's hand."""
 
-    queues: frozenset[str] = field(default=frozenset(), converter=frozenset)
-    owners: frozenset[IncarnationId] = field(default=frozenset(), converter=frozenset)
+    queues: frozenset[str] = frozenset()
+    owners: frozenset[IncarnationId] = frozenset()
 
 
 class Subscription(Protocol):

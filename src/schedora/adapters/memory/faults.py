@@ -1,0 +1,80 @@
+"""Failures on demand: what a network and a database server do to their users."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from threading import Lock
+from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
+
+from schedora.application.errors import StoreUnavailable
+
+BEFORE_COMMIT: Final = "before commit"
+"""Nothing of the transaction is kept."""
+AFTER_COMMIT: Final = "after commit"
+"""All of it is kept, and the caller does not learn so."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+BEGIN: Final = "unit_of_work.begin"
+_points: set[str] = {BEFORE_COMMIT, AFTER_COMMIT, BEGIN}
+
+
+class Faults:
+    """Where the memory store fails next, with ``StoreUnavailable``.
+
+    A point is ``BEFORE_COMMIT``, ``AFTER_COMMIT`` or a port's method, such as ``job_queue.exchange``.
+    """
+
+    def __init__(self) -> None:
+        self.away = False
+        """While True every call fails."""
+        self.hints_lost = False
+        """While True wake-ups do not arrive and subscriptions say that they are not healthy."""
+        self._guard = Lock()
+        self._passed: Counter[str] = Counter()
+        self._planned: set[tuple[str, int]] = set()
+
+    def fail(self, point: str, nth: int = 1) -> None:
+        """Makes the ``nth`` pass of this point from now on fail, once. Raises ``ValueError`` for a point that
+        does not exist.
+        """
+        if point not in _points:
+            raise ValueError(f"no such point: {point!r}; there are {', '.join(sorted(_points))}")
+        if nth < 1:
+            raise ValueError(f"nth counts from 1, not {nth}")
+        with self._guard:
+            self._planned.add((point, self._passed[point] + nth))
+
+    def pass_by(self, point: str) -> None:
+        """Raises ``StoreUnavailable`` if a failure is due here."""
+        with self._guard:
+            self._passed[point] += 1
+            place = (point, self._passed[point])
+            planned = place in self._planned
+            self._planned.discard(place)
+        if planned or self.away:
+            raise StoreUnavailable(f"the memory store fails on demand: {point}")
+
+
+class _Fallible(Protocol):
+    @property
+    def faults(self) -> Faults: ...
+
+
+S = TypeVar("S", bound=_Fallible)
+
+
+def fallible(
+    method: Callable[Concatenate[S, P], Awaitable[R]],
+) -> Callable[Concatenate[S, P], Awaitable[R]]:
+    """Makes a port's method a point of failure, named after its file and itself."""
+    point = f"{method.__module__.rpartition('.')[2]}.{method.__name__}"
+    _points.add(point)
+
+    @wraps(method)
+    async def passing(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        self.faults.pass_by(point)
+        return await method(self, *args, **kwargs)
+
+    return passing

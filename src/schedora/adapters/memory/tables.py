@@ -1,0 +1,45 @@
+"""What the memory store keeps: a draft of it at begin, the draft applied at commit."""
+
+from collections.abc import MutableMapping
+from typing import Self, cast
+
+import attrs
+from attrs import define, field
+
+from schedora.adapters.memory.draft import Draft
+from schedora.application.ports.totals import Series
+from schedora.domain.ids import IncarnationId, JobId, TenantId, WorkflowId
+from schedora.domain.job import Job
+from schedora.domain.queue import Queue
+from schedora.domain.worker import Worker
+from schedora.domain.workflow import Workflow
+
+
+@define(kw_only=True)
+class Tables:
+    """Rows by key. ``workflows`` hold kept counts only, ``workers`` no count of what they run."""
+
+    jobs: MutableMapping[JobId, Job] = field(factory=dict)
+    fingerprints: MutableMapping[JobId, bytes] = field(factory=dict)
+    idempotency_keys: MutableMapping[tuple[TenantId, str], JobId] = field(factory=dict)
+    dependants: MutableMapping[JobId, tuple[JobId, ...]] = field(factory=dict)
+    workflows: MutableMapping[WorkflowId, Workflow] = field(factory=dict)
+    workflow_names: MutableMapping[tuple[TenantId, str], WorkflowId] = field(factory=dict)
+    workflow_jobs: MutableMapping[WorkflowId, tuple[JobId, ...]] = field(factory=dict)
+    queues: MutableMapping[str, Queue] = field(factory=dict)
+    workers: MutableMapping[IncarnationId, Worker] = field(factory=dict)
+    totals: MutableMapping[Series, float] = field(factory=dict)
+
+    def draft(self) -> Self:
+        """The same tables, whose changes stay apart until ``apply``."""
+        tables = attrs.asdict(self, recurse=False)
+        return type(self)(**{name: Draft(table) for name, table in tables.items()})
+
+    def job_changes(self) -> list[tuple[Job | None, Job | None]]:
+        """Each job changed in this draft, before and after."""
+        return [(change.before, change.after) for change in cast("Draft[JobId, Job]", self.jobs).changes()]
+
+    def apply(self) -> None:
+        """Writes the changes of this draft into what it was drafted from."""
+        for table in attrs.asdict(self, recurse=False).values():
+            table.apply()

@@ -1,0 +1,49 @@
+"""One transaction at a time, whatever event loop or thread it comes from."""
+
+import asyncio
+from collections import deque
+from concurrent.futures import Future
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+
+class Turnstile:
+    """First come, first served. ``asyncio.Lock`` would not do: a worker beats from a thread of its own.
+
+    Passing a free turnstile never waits for the event loop.
+    """
+
+    def __init__(self) -> None:
+        self._guard = Lock()
+        self._taken = False
+        self._waiting: deque[Future[None]] = deque()
+
+    async def __aenter__(self) -> Self:
+        with self._guard:
+            if not self._taken:
+                self._taken = True
+                return self
+            turn: Future[None] = Future()
+            self._waiting.append(turn)
+        try:
+            await asyncio.wrap_future(turn)
+        except asyncio.CancelledError:
+            if not turn.cancel():  # the turn came at the same moment: pass it on
+                self._leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        with self._guard:
+            while self._waiting:
+                turn = self._waiting.popleft()
+                if turn.set_running_or_notify_cancel():
+                    turn.set_result(None)
+                    return
+            self._taken = False

@@ -1,0 +1,52 @@
+"""One transaction over the stores."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from schedora.adapters.memory.faults import BEGIN, Faults
+from schedora.adapters.memory.jobs import MemoryJobStore
+from schedora.adapters.memory.store import MemoryStore
+from schedora.adapters.memory.tables import Tables
+from schedora.adapters.memory.workflows import MemoryWorkflowStore
+from schedora.application.errors import StoreUnavailable
+
+
+class MemoryUnitOfWork:
+    """Also the connection that ``join`` takes: to work inside of a unit that is open already."""
+
+    def __init__(self, store: MemoryStore, tables: Tables) -> None:
+        self.jobs = MemoryJobStore(store, tables)
+        self.workflows = MemoryWorkflowStore(store, tables)
+        self.open = True
+        self._now = store.clock.now()
+
+    async def now(self) -> datetime:
+        return self._now
+
+
+class MemoryUnitOfWorkFactory:
+    def __init__(self, store: MemoryStore) -> None:
+        self.faults: Faults = store.faults
+        self._store = store
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[MemoryUnitOfWork]:
+        self.faults.pass_by(BEGIN)
+        async with self._store.transaction() as tables:
+            unit = MemoryUnitOfWork(self._store, tables)
+            try:
+                yield unit
+            finally:
+                unit.open = False
+
+    @asynccontextmanager
+    async def join(self, connection: object) -> AsyncIterator[MemoryUnitOfWork]:
+        if not isinstance(connection, MemoryUnitOfWork):
+            raise TypeError(
+                f"the memory store has no transaction on a {type(connection).__qualname__}: "
+                "it joins units of work of its own"
+            )
+        if not connection.open:
+            raise StoreUnavailable("the unit of work to join has ended")
+        yield connection

@@ -1,0 +1,46 @@
+"""Workflows as they are looked at."""
+
+from itertools import islice
+
+from schedora.adapters.memory.faults import Faults, fallible
+from schedora.adapters.memory.store import MemoryStore
+from schedora.adapters.memory.workflows import jobs_of, with_live_counts
+from schedora.application.ports.workflow_reader import WorkflowPage
+from schedora.application.ports.workflows import WorkflowJobs
+from schedora.domain.ids import WorkflowId
+from schedora.domain.workflow import Workflow, WorkflowState
+
+
+class MemoryWorkflowReader:
+    def __init__(self, store: MemoryStore) -> None:
+        self.faults: Faults = store.faults
+        self._store = store
+
+    @fallible
+    async def get(self, workflow_id: WorkflowId) -> Workflow | None:
+        with self._store.committed() as tables:
+            return with_live_counts(tables, workflow_id) if workflow_id in tables.workflows else None
+
+    @fallible
+    async def jobs(self, workflow_id: WorkflowId) -> WorkflowJobs:
+        with self._store.committed() as tables:
+            return jobs_of(tables, workflow_id)
+
+    @fallible
+    async def page(
+        self, *, status: WorkflowState | None, name: str | None, limit: int, after: WorkflowId | None
+    ) -> WorkflowPage:
+        with self._store.committed() as tables:
+            newest_first = (
+                with_live_counts(tables, workflow_id)
+                for workflow_id in sorted(tables.workflows, reverse=True)
+                if (after is None or workflow_id < after)
+                and (name is None or tables.workflows[workflow_id].name == name)
+            )
+            matching = (workflow for workflow in newest_first if status in (None, workflow.status))
+            # One more than asked for tells whether there is a next page.
+            found = list(islice(matching, limit + 1))
+        workflows = tuple(found[:limit])
+        return WorkflowPage(
+            workflows=workflows, next_after=workflows[-1].workflow_id if len(found) > limit else None
+        )
