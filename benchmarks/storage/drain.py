@@ -124,19 +124,19 @@ async def create(url: str, layout: Layout) -> None:
 
 
 async def store_finished(connection: Connection, layout: Layout, count: int) -> None:
-    """Store jobs that ended a day ago."""
+    """Store jobs that ended a day ago.
+
+    They are written as they would have been, first the job and then its ending: rows written whole leave gaps
+    in their pages into which the narrower new jobs would be scattered.
+    """
+    await _store_claimable(connection, layout, count, type_="noop", priority=5, due="interval '-1 day'")
+    if layout.has_ready_table:
+        await connection.execute("truncate job_ready")
     await connection.execute(f"""
-        insert into jobs (
-            job_id, tenant_id, type, queue, payload, idempotency_key, request_hash, priority, scheduled_at,
-            max_retries, retry_policy, retry_base_seconds, retry_max_seconds, timeout_seconds, status,
-            worker_id, attempt, lease_token, created_at, claimed_at, started_at, completed_at, result
-        )
-        select
-            uuidv7(interval '-1 day'), 1, 'noop', 'default', '{PAYLOAD}', 'seed-' || lpad(n::text, 36, '0'),
-            decode(md5(n::text), 'hex'), 5, now() - interval '1 day', 3, 'exponential', 60, 3600, 300,
-            {layout.status("SUCCESS")}, '{WORKER}', 1, 1, now() - interval '1 day', now() - interval '1 day',
-            now() - interval '1 day', now() - interval '1 day', '{RESULT}'
-        from generate_series(1, {count}) as n""")
+        update jobs set
+            status = {layout.status("SUCCESS")}, worker_id = '{WORKER}', attempt = 1, lease_token = 1,
+            claimed_at = scheduled_at, started_at = scheduled_at, completed_at = scheduled_at, result = '{RESULT}'
+        """)
 
 
 async def store_delayed(connection: Connection, layout: Layout, count: int) -> None:
@@ -168,7 +168,9 @@ async def _store_claimable(
             select tenant_id, queue, priority, scheduled_at, job_id, type from jobs""")
 
 
-async def submit(connection: Connection, layout: Layout, count: int, batch: int = 1000) -> float:
+async def submit(
+    connection: Connection, layout: Layout, count: int, *, payload: str = PAYLOAD, batch: int = 1000
+) -> float:
     """Submit ready jobs in batches and return the seconds that the statements took."""
     statement = await connection.prepare(statements(layout).submit)
     spent = 0.0
@@ -179,7 +181,7 @@ async def submit(connection: Connection, layout: Layout, count: int, batch: int 
             ids,
             ["noop"] * size,
             ["default"] * size,
-            [PAYLOAD] * size,
+            [payload] * size,
             [str(id_) for id_ in ids],
             [id_.bytes for id_ in ids],
             [5] * size,

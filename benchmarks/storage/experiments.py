@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from attrs import evolve, frozen
+from benchmarks.storage.drain import PAYLOAD
 from benchmarks.storage.layouts import Layout, Lease, Ready
 
 
@@ -29,6 +30,8 @@ class Case:
     pinned_plans: bool = True
     stored: Stored = Stored.NOTHING
     snapshot: bool = False
+    payload: str = PAYLOAD
+    submit_batch: int = 1000
 
 
 @frozen(kw_only=True)
@@ -130,6 +133,20 @@ def experiments(stored_count: int, long_drain: int) -> list[Experiment]:
             ],
         ),
         Experiment(
+            name="width",
+            question="The same for empty and for wide payloads",
+            jobs=20_000,
+            cases=[
+                Case(
+                    label=f"payload of {len(payload)} bytes, fillfactor {fill}",
+                    layout=evolve(DERIVED_FUSED, name=f"D_{fill}", fillfactor=fill),
+                    payload=payload,
+                )
+                for payload in ("{}", PAYLOAD, '{"data": "' + "0123456789" * 100 + '"}')
+                for fill in (60, 50, 45, 40)
+            ],
+        ),
+        Experiment(
             name="columns",
             question="Types of columns, and an index whose predicate reads the status",
             jobs=20_000,
@@ -149,27 +166,35 @@ def experiments(stored_count: int, long_drain: int) -> list[Experiment]:
                 ),
             ],
         ),
-        *(
-            Experiment(
-                name=f"stored-c{connections}",
-                question=(
-                    f"20,000 jobs in batches of 100 over {stored_count:,} others, "
-                    f"{connections} connection{'s' * (connections > 1)}"
-                ),
-                jobs=20_000,
-                stored_count=stored_count,
-                cases=[
-                    Case(
-                        label=f"{layout.name}, {stored.value}",
-                        layout=evolve(layout, name=f"{layout.name}_{stored.name}"),
-                        connections=connections,
-                        stored=stored,
-                    )
-                    for layout in (MARKED_FUSED, DERIVED, DERIVED_FUSED, SINGLE_FUSED)
-                    for stored in (Stored.NOTHING, Stored.FINISHED, Stored.DELAYED)
-                ],
-            )
-            for connections in (1, 2)
+        Experiment(
+            name="submission",
+            question="Jobs a statement, one connection",
+            cases=[
+                Case(label=f"{layout.name}, {batch:,} a statement", layout=layout, submit_batch=batch)
+                for batch in (1, 50, 1000, 10_000)
+                for layout in (
+                    evolve(DERIVED_FUSED, name="D_ordered", ready=Ready.ORDERED),
+                    DERIVED_FUSED,
+                    SINGLE_FUSED,
+                )
+            ],
+        ),
+        Experiment(
+            name="stored",
+            question=f"20,000 jobs in batches of 100 over {stored_count:,} others",
+            jobs=20_000,
+            stored_count=stored_count,
+            cases=[
+                Case(
+                    label=f"{layout.name} over {stored.value}, {connections} conn.",
+                    layout=evolve(layout, name=f"{layout.name}_{stored.name}"),
+                    connections=connections,
+                    stored=stored,
+                )
+                for connections in (1, 2)
+                for layout in (MARKED_FUSED, DERIVED, DERIVED_FUSED, SINGLE_FUSED)
+                for stored in (Stored.NOTHING, Stored.FINISHED, Stored.DELAYED)
+            ],
         ),
         Experiment(
             name="snapshot",

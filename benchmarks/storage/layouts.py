@@ -35,7 +35,7 @@ class Layout:
     ready: Ready = Ready.KEYED
     lease: Lease = Lease.ROW
     fused: bool = False
-    fillfactor: int = 50
+    fillfactor: int = 45
     json_type: str = "json"
     status_type: str = "text"
     dead_index: bool = False

@@ -70,7 +70,9 @@ async def _round(url: str, experiment: Experiment, case: Case) -> Round:
         if case.stored is Stored.NOTHING:
             await empty(connection, layout)
         await settle(connection, layout, full=True)
-        spent = await submit(connection, layout, experiment.jobs)
+        spent = await submit(
+            connection, layout, experiment.jobs, payload=case.payload, batch=case.submit_batch
+        )
         await settle(connection, layout, full=False)
         async with _snapshot(url, case):
             drained = await drain(
