@@ -1,10 +1,10 @@
 """Failures on demand: what a network and a database server do to their users."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from threading import Lock
-from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from schedora.application.errors import StoreUnavailable
 
@@ -66,8 +66,8 @@ S = TypeVar("S", bound=_Fallible)
 
 
 def fallible(
-    method: Callable[Concatenate[S, P], Awaitable[R]],
-) -> Callable[Concatenate[S, P], Awaitable[R]]:
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
     """Makes a port's method a point of failure, named after its file and itself."""
     point = f"{method.__module__.rpartition('.')[2]}.{method.__name__}"
     _points.add(point)

@@ -1,0 +1,44 @@
+"""The memory adapters as one ``Stores``."""
+
+from datetime import datetime, timedelta
+
+from schedora.adapters.memory.health import MemoryHealth
+from schedora.adapters.memory.job_queue import MemoryJobQueue
+from schedora.adapters.memory.job_reader import MemoryJobReader
+from schedora.adapters.memory.queues import MemoryQueues
+from schedora.adapters.memory.store import MemoryStore
+from schedora.adapters.memory.totals import MemoryTotals
+from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
+from schedora.adapters.memory.virtual_clock import VirtualClock
+from schedora.adapters.memory.wakeup import MemoryWakeup
+from schedora.adapters.memory.workers import MemoryWorkers
+from schedora.adapters.memory.workflow_reader import MemoryWorkflowReader
+from schedora.adapters.system.randomness import SeededRandomness
+from tests.contract.stores import Stores
+
+
+class TickingClock(VirtualClock):
+    """Moves on a little at each look, as a database's clock does: no two instants are the same."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(microseconds=1))
+        return super().now()
+
+
+def memory_stores(store: MemoryStore) -> Stores:
+    return Stores(
+        units=MemoryUnitOfWorkFactory(store),
+        job_queue=MemoryJobQueue(store),
+        job_reader=MemoryJobReader(store),
+        workflow_reader=MemoryWorkflowReader(store),
+        workers=MemoryWorkers(store),
+        queues=MemoryQueues(store),
+        wakeup=MemoryWakeup(store),
+        totals=MemoryTotals(store),
+        health=MemoryHealth(store),
+    )
+
+
+def a_memory_store(seed: int = 1) -> MemoryStore:
+    clock = TickingClock()
+    return MemoryStore(clock=clock, randomness=SeededRandomness(seed, clock))

@@ -1,0 +1,129 @@
+"""One adapter of each port over one store, and the few verbs that tests speak in."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+
+from schedora.application.ports.health import Health
+from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
+from schedora.application.ports.job_reader import JobReader
+from schedora.application.ports.jobs import NewJob
+from schedora.application.ports.queues import Queues
+from schedora.application.ports.totals import Totals
+from schedora.application.ports.unit_of_work import UnitOfWorkFactory
+from schedora.application.ports.wakeup import Wakeup
+from schedora.application.ports.workers import Workers
+from schedora.application.ports.workflow_reader import WorkflowReader
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.completion import Completion, settle
+from schedora.domain.ids import DEFAULT_TENANT, IncarnationId, JobId, JsonText, WorkerId, WorkflowId
+from schedora.domain.job import Job
+from schedora.domain.job_request import JobRequest
+from schedora.domain.outcome import Outcome
+from schedora.domain.worker import Worker
+from schedora.domain.workflow import Workflow
+from tests.builders import a_new_job, a_workflow_id, an_identity, an_incarnation
+
+WORKER_DEATHS_MAX = 3
+
+
+@frozen(kw_only=True)
+class Stores:
+    units: UnitOfWorkFactory
+    job_queue: JobQueue
+    job_reader: JobReader
+    workflow_reader: WorkflowReader
+    workers: Workers
+    queues: Queues
+    wakeup: Wakeup
+    totals: Totals
+    health: Health
+
+    async def now(self) -> datetime:
+        async with self.units.begin() as unit:
+            return await unit.now()
+
+    async def add(self, *jobs: NewJob) -> list[Job]:
+        async with self.units.begin() as unit:
+            return [submission.job for submission in await unit.jobs.add(jobs)]
+
+    async def submit(self, *requests: JobRequest) -> list[Job]:
+        return await self.add(*(a_new_job(request) for request in requests))
+
+    async def submit_one(self, request: JobRequest | None = None, **fields: Any) -> Job:
+        return (await self.add(a_new_job(request, **fields)))[0]
+
+    async def workflow(self, name: str = "flow") -> WorkflowId:
+        return (await self.make_workflow(name)).workflow_id
+
+    async def make_workflow(self, name: str = "flow", **fields: Any) -> Workflow:
+        wish: dict[str, Any] = {
+            "workflow_id": a_workflow_id(),
+            "name": name,
+            "description": "",
+            "config": JsonText("{}"),
+            "tenant_id": DEFAULT_TENANT,
+        }
+        async with self.units.begin() as unit:
+            return await unit.workflows.add(**wish | fields)
+
+    async def worker(self, **identity: Any) -> Worker:
+        return await self.workers.register(an_identity(**identity), an_incarnation())
+
+    async def exchange(
+        self, *, completions: Sequence[Completion] = (), starts: Sequence[Start] = ()
+    ) -> Exchanged:
+        return await self.job_queue.exchange(Delivery(completions=completions, starts=starts))
+
+    async def ask(self, owner: Worker | IncarnationId, **wish: Any) -> Exchanged:
+        """One claim; of all queues, jobs of type ``work``, up to ten, all started, unless said otherwise."""
+        defaults: dict[str, Any] = {
+            "owner": owner.incarnation if isinstance(owner, Worker) else owner,
+            "worker_id": owner.identity.worker_id if isinstance(owner, Worker) else WorkerId("w1"),
+            "queues": (),
+            "types": ("work",),
+            "limit": 10,
+        }
+        fields = defaults | wish
+        fields.setdefault("start_count", fields["limit"])
+        return await self.job_queue.exchange(Delivery(claim=ClaimRequest(**fields)))
+
+    async def claim(self, owner: Worker | IncarnationId, **wish: Any) -> list[ClaimedJob]:
+        return list((await self.ask(owner, **wish)).claimed)
+
+    async def settle(self, claimed: ClaimedJob, outcome: Outcome) -> Completion:
+        """What the outcome makes of the job, now."""
+        return settle(
+            claimed,
+            outcome,
+            started_at=claimed.started_at,
+            ended_at=await self.now(),
+            unit_random=0.0,
+            worker_deaths_max=WORKER_DEATHS_MAX,
+        )
+
+    async def complete(self, claimed: ClaimedJob, outcome: Outcome) -> bool:
+        """Whether the store accepted it."""
+        completion = await self.settle(claimed, outcome)
+        return claimed.lease_id in (await self.exchange(completions=[completion])).accepted
+
+    async def job(self, job_id: JobId) -> Job:
+        job = await self.job_reader.get(job_id)
+        assert job is not None
+        return job
+
+    async def cancel(self, job_id: JobId, reason: str = "canceled by a test") -> Job:
+        async with self.units.begin() as unit:
+            [job] = await unit.jobs.lock([job_id])
+            canceled = job.canceled(now=await unit.now(), reason=reason)
+            await unit.jobs.save([canceled])
+            return canceled
+
+    async def requeue(self, job_id: JobId) -> Job:
+        async with self.units.begin() as unit:
+            [job] = await unit.jobs.lock([job_id])
+            requeued = job.requeued(now=await unit.now(), reason="requeued by a test")
+            await unit.jobs.save([requeued])
+            return requeued
