@@ -46,7 +46,8 @@ class Account:
         Raises EmbeddedUnavailable when that is not possible.
         """
         for directory in reversed(path.parents):
-            self._grant(directory, 0o1)
+            if self._grant(directory, 0o1):
+                _logger.info("the embedded PostgreSQL may now pass through %s", directory)
 
     def make_readable(self, tree: Path) -> None:
         """Let the account read and run what is in `tree`, which must hold nothing private."""
@@ -55,12 +56,12 @@ class Account:
             if not entry.is_symlink():
                 self._grant(entry, 0o5 if entry.is_dir() or entry.stat().st_mode & stat.S_IXUSR else 0o4)
 
-    def _grant(self, path: Path, wanted: int) -> None:
+    def _grant(self, path: Path, wanted: int) -> bool:
         status = path.stat()
         shift = 6 if status.st_uid == self.uid else 3 if status.st_gid == self.gid else 0
         missing = (wanted << shift) & ~status.st_mode
         if not missing:
-            return
+            return False
         try:
             path.chmod(stat.S_IMODE(status.st_mode) | missing)
         except OSError as error:
@@ -68,7 +69,7 @@ class Account:
                 f"PostgreSQL cannot run as root, and the account it runs as (uid {self.uid}) cannot get to "
                 f"{path}, whose permissions cannot be changed: {error.strerror}"
             ) from error
-        _logger.info("added permission %03o to %s for the embedded PostgreSQL", missing, path)
+        return True
 
 
 def replace_file(path: Path, content: str, account: Account | None) -> None:
@@ -92,7 +93,7 @@ def server_account(cluster: Path) -> Account | None:
     """
     if sys.platform == "win32" or os.geteuid() != 0:
         return None
-    if cluster.exists() and (status := cluster.stat()).st_uid != 0:
+    if (cluster / "PG_VERSION").exists() and (status := cluster.stat()).st_uid != 0:
         # The owner, even if unknown here: data on a volume was perhaps created in another container.
         return Account(uid=status.st_uid, gid=status.st_gid)
     return _system_account()

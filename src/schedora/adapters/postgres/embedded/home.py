@@ -1,5 +1,6 @@
 """Where things are in a data directory, and who uses them."""
 
+import logging
 import os
 import secrets
 import time
@@ -10,9 +11,12 @@ from pathlib import Path
 from attrs import frozen
 
 from schedora.adapters.postgres.embedded.errors import EmbeddedUnavailable
-from schedora.adapters.postgres.embedded.locks import FileLock
+from schedora.adapters.postgres.embedded.locks import FileLock, is_locked
 
 _PAUSE_SECONDS = 0.02
+_NEWS_AFTER_SECONDS = 10.0
+
+_logger = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -58,9 +62,14 @@ class Home:
         Raises EmbeddedUnavailable when another process does so all that time, OSError.
         """
         path = self._run / "start.lock"
-        deadline = time.monotonic() + seconds_max
+        began = time.monotonic()
+        told = False
         while (lock := FileLock.take(path)) is None:
-            if time.monotonic() > deadline:
+            waited_seconds = time.monotonic() - began
+            if waited_seconds > _NEWS_AFTER_SECONDS and not told:
+                told = True
+                _logger.warning("waiting for a process that starts or stops the server in %s", self.data_dir)
+            if waited_seconds > seconds_max:
                 raise EmbeddedUnavailable(
                     f"another process has been starting or stopping the server in {self.data_dir} "
                     f"for {seconds_max:.0f} seconds: try again later"
@@ -76,24 +85,29 @@ class Client:
     __slots__ = ("_lock", "_pid")
 
     def __init__(self, clients: Path) -> None:
+        """Register a user. To be done alone. Raises OSError."""
         self._pid = os.getpid()
-        path = clients / f"{self._pid}-{secrets.token_hex(8)}"
-        self._lock: FileLock | None = FileLock.take(path)
+        self._lock: FileLock | None = FileLock.create(clients / f"{self._pid}-{secrets.token_hex(8)}")
 
-    def leave(self) -> bool:
-        """Leave, and tell whether no other user is left. To be called alone, as registering is."""
-        if self._lock is None or self._pid != os.getpid():
-            return False  # left already, or a copy that came with a fork: only the original can leave
-        self._lock.path.unlink(missing_ok=True)
-        self._lock.release()
-        clients, self._lock = self._lock.path.parent, None
-        return not any([_is_alive(other) for other in clients.iterdir()])  # noqa: C419 - clears away all the dead
+    @property
+    def has_left(self) -> bool:
+        """Whether it is registered no longer; in a forked process always, as only the original can leave."""
+        return self._lock is None or self._pid != os.getpid()
+
+    def leave(self) -> None:
+        """Be no user any more. Further calls do nothing."""
+        if self._lock is not None and not self.has_left:
+            lock, self._lock = self._lock, None
+            lock.release()
+            lock.path.unlink(missing_ok=True)
 
 
-def _is_alive(client: Path) -> bool:
-    lock = FileLock.take(client)
-    if lock is None:
-        return True
-    client.unlink()
-    lock.release()
-    return False
+def has_clients(clients: Path) -> bool:
+    """Tell whether any user of the server is alive, and forget those that died. To be called alone."""
+    alive = False
+    for client in clients.iterdir():
+        if is_locked(client):
+            alive = True
+        else:
+            client.unlink()
+    return alive

@@ -1,5 +1,6 @@
 """Locks on files that the kernel lets go when their holder dies, however it dies."""
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -52,6 +53,14 @@ class FileLock:
                 return None
             raise
         return cls(path, fd)
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """Make a file that nobody else has, and lock it. Raises OSError."""
+        lock = cls.take(path)
+        if lock is None:
+            raise FileExistsError(errno.EEXIST, "locked by somebody else", str(path))
+        return lock
 
     def release(self) -> None:
         """Unlock, for children too that were forked meanwhile; in such a child, only let go of the copy."""

@@ -39,6 +39,9 @@ def last_words(cluster: Path, start_log: Path) -> str:
 
 
 def _tail(file: Path) -> str:
-    with file.open("rb") as opened:
-        opened.seek(max(0, file.stat().st_size - _TAIL_BYTES))
-        return opened.read().decode(errors="replace")
+    try:
+        with file.open("rb") as opened:
+            opened.seek(max(0, file.stat().st_size - _TAIL_BYTES))
+            return opened.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ""  # a server started by hand writes elsewhere

@@ -1,5 +1,7 @@
 """The settings of the embedded server: `schedora.conf`, written anew at every start."""
 
+import os
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -16,6 +18,7 @@ _HEADER = """\
 """
 
 _GIB = 1024**3
+_PORT_MIN, _PORT_MAX = 10_000, 32_000  # below what systems give out by themselves
 
 
 def write_settings(
@@ -32,9 +35,17 @@ def write_settings(
 
 
 def include_settings(cluster: Path) -> None:
-    """Make a new cluster read the settings file."""
+    """Make a new cluster read the settings file, and give it a port of its own.
+
+    Without TCP the port is only the name of the socket. With one that differs from cluster to cluster, a server
+    whose data was deleted under it does not, when it notices, delete the socket of the one that was started
+    in its place.
+    """
+    port = _PORT_MIN + secrets.randbelow(_PORT_MAX - _PORT_MIN + 1)
     with (cluster / "postgresql.conf").open("a", encoding="utf-8") as file:
-        file.write(f"\ninclude_if_exists = '{FILE_NAME}'\n")
+        file.write(f"\nport = {port}\ninclude_if_exists = '{FILE_NAME}'\n")
+        file.flush()
+        os.fsync(file.fileno())  # without these lines the server would listen where it should not
 
 
 def _line(name: str, value: str) -> str:
@@ -58,8 +69,8 @@ def _settings(listen: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         ("max_wal_size", "2GB", "A burst of jobs should not force a checkpoint."),
         ("checkpoint_timeout", "15min", "Fewer full images of pages; recovery still takes seconds."),
         ("wal_compression", "on", "Halves what full images of pages cost to write."),
-        ("fsync", "on", "What was accepted survives power loss."),
-        ("synchronous_commit", "on", "What was accepted survives power loss."),
+        ("fsync", "on", "What was accepted survives a power loss..."),
+        ("synchronous_commit", "on", "...from the moment it was accepted."),
         ("timezone", "UTC", "One time zone everywhere, whatever the machine's is."),
         ("log_timezone", "UTC", "As timezone."),
         ("logging_collector", "on", "Logs go to a file, as nobody sees the server's standard error."),
@@ -71,8 +82,9 @@ def _settings(listen: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
         ("log_checkpoints", "off", "Of no interest to a user of Schedora."),
         ("log_lock_waits", "on", "A wait of over a second for a lock is worth knowing."),
         ("log_min_duration_statement", "5s", "So is a slow statement..."),
-        ("log_parameter_max_length", "0", "...but never what is in a payload..."),
-        ("log_parameter_max_length_on_error", "0", "...not with an error either."),
+        ("log_parameter_max_length", "0", "...but not the payloads in it..."),
+        ("log_parameter_max_length_on_error", "0", "...nor in one that failed..."),
+        ("log_min_error_statement", "panic", "...whose text may hold them too; who sent it knows it."),
     )
 
 

@@ -23,6 +23,11 @@ class Programs:
     major_version: int
     directory: Path
 
+    def trees(self) -> tuple[Path, ...]:
+        """Return the directories that the programs are in and read from."""
+        root = self.directory.parent
+        return root / "bin", root / "lib", root / "share", root.parent.with_name(f"{WHEEL}.libs")
+
     def run(
         self,
         name: str,
@@ -36,11 +41,11 @@ class Programs:
         """Run a program on the cluster as the account; all that it says goes to `output`.
 
         Its environment names the cluster and nothing else of PostgreSQL's, as that could lead it elsewhere.
-        (No option names it: pg_ctl hands its options to a shell without quoting them.)
+        (No option of pg_ctl names it, as it hands that on to a shell without quoting it.)
 
         Raises OSError, subprocess.TimeoutExpired.
         """
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
         return subprocess.run(  # noqa: S603 - the wheel's programs, no shell
             [self._path(name), *options],
             check=False,
