@@ -1,0 +1,89 @@
+"""Give the jobs of lost workers back: what had not started waits again, what ran has failed.
+
+Any number of processes may do this at once: each outcome is addressed to the lease that was lost, and the
+store accepts it once.
+"""
+
+import structlog
+from attrs import frozen
+
+from schedora.application.pipeline.complete import CompleteJobs
+from schedora.application.pipeline.ledger import count_completion
+from schedora.application.ports.job_queue import Delivery, JobQueue
+from schedora.application.ports.metrics import Metrics
+from schedora.application.ports.randomness import Randomness
+from schedora.application.ports.unit_of_work import UnitOfWorkFactory
+from schedora.application.ports.wakeup import Wakeup
+from schedora.application.ports.workers import Workers
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.completion import Completion, settle
+from schedora.domain.ids import LeaseId
+from schedora.domain.job_state import WAITING
+from schedora.domain.outcome import WorkerLost
+
+log = structlog.get_logger("schedora.reaper")
+
+BATCH_MAX = 500
+
+
+@frozen(kw_only=True)
+class RescueJobs:
+    units: UnitOfWorkFactory
+    queue: JobQueue
+    workers: Workers
+    complete: CompleteJobs
+    wakeup: Wakeup
+    metrics: Metrics
+    randomness: Randomness
+    worker_deaths_max: int
+
+    async def __call__(self) -> int:
+        """How many jobs were given back. Raises ``StoreUnavailable``."""
+        rescued_count = 0
+        while lost := await self.workers.lost_jobs(BATCH_MAX):
+            async with self.units.begin() as unit:
+                now = await unit.now()
+            completions = [
+                settle(
+                    job,
+                    WorkerLost(message=f"worker {job.worker_id} fell silent"),
+                    started_at=job.started_at,
+                    ended_at=max(now, job.started_at or job.claimed_at),
+                    unit_random=self.randomness.unit(),
+                    worker_deaths_max=self.worker_deaths_max,
+                )
+                for job in lost
+            ]
+            accepted = await self._deliver(completions)
+            for completion in completions:
+                if completion.lease_id in accepted:
+                    count_completion(self.metrics, completion)
+            self.wakeup.ring(
+                queues={c.queue for c in completions if c.lease_id in accepted and c.status in WAITING}
+            )
+            _log(lost, completions, accepted)
+            rescued_count += len(accepted)
+            if not accepted:  # another reaper was faster
+                break
+        return rescued_count
+
+    async def _deliver(self, completions: list[Completion]) -> set[LeaseId]:
+        accepted: set[LeaseId] = set()
+        if standalone := [c for c in completions if c.workflow_id is None]:
+            accepted |= (await self.queue.exchange(Delivery(completions=standalone))).accepted
+        if in_workflows := [c for c in completions if c.workflow_id is not None]:
+            accepted |= await self.complete(in_workflows)
+        return accepted
+
+
+def _log(lost: list[ClaimedJob], completions: list[Completion], accepted: set[LeaseId]) -> None:
+    for job, completion in zip(lost, completions, strict=True):
+        if completion.lease_id in accepted:
+            log.warning(
+                "job rescued from a lost worker",
+                job_id=str(job.job_id),
+                job_type=job.type,
+                worker_id=job.worker_id,
+                status=completion.status,
+                worker_deaths=completion.worker_deaths,
+            )

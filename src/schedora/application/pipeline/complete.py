@@ -1,0 +1,50 @@
+"""Bring completions of workflows' jobs to the store: the completion, what it releases and what it cancels
+are one transaction.
+"""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from schedora.application.errors import LeaseLost
+from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from schedora.application.ports.wakeup import Wakeup
+from schedora.application.propagation import Ending, propagate
+from schedora.domain.completion import Completion
+from schedora.domain.ids import LeaseId
+
+
+@frozen(kw_only=True)
+class CompleteJobs:
+    units: UnitOfWorkFactory
+    wakeup: Wakeup
+
+    async def __call__(self, completions: Sequence[Completion]) -> set[LeaseId]:
+        """The leases whose completion was accepted. Raises ``StoreUnavailable``."""
+        async with self.units.begin() as unit:
+            accepted, queues = await complete(unit, completions)
+        if queues:
+            self.wakeup.ring(queues=queues)
+        return accepted
+
+    async def within(self, connection: object, completion: Completion) -> None:
+        """Completes inside the caller's transaction. Raises ``LeaseLost``."""
+        async with self.units.join(connection) as unit:
+            accepted, _ = await complete(unit, [completion])
+        if completion.lease_id not in accepted:
+            raise LeaseLost(f"job {completion.job_id} is no longer held by this run")
+
+
+async def complete(unit: UnitOfWork, completions: Sequence[Completion]) -> tuple[set[LeaseId], set[str]]:
+    """Accepted leases, and the queues that got claimable jobs."""
+    workflow_ids = {c.workflow_id for c in completions if c.workflow_id is not None}
+    if workflow_ids:
+        await unit.workflows.lock(workflow_ids)
+    accepted = await unit.jobs.complete(completions)
+    endings = [
+        Ending(job_id=c.job_id, workflow_id=c.workflow_id, status=c.status)
+        for c in completions
+        if c.lease_id in accepted and c.ends_job and c.workflow_id is not None
+    ]
+    queues = await propagate(unit, endings, now=await unit.now()) if endings else set()
+    return accepted, queues

@@ -1,0 +1,162 @@
+"""Run a handler and name what came of it."""
+
+import asyncio
+import contextvars
+import traceback as tracebacks
+from concurrent.futures import Executor as ThreadPool
+from typing import Any, assert_never
+
+from schedora.application.context import JobContext, RunLink
+from schedora.application.directives import Discard, Retry, Snooze
+from schedora.application.encoding import decode_json, encode_json
+from schedora.application.errors import NotJson
+from schedora.application.handlers import BoundCall, Executor, Handler, InvalidPayload
+from schedora.application.pipeline.run import Run, StopReason
+from schedora.application.ports.job_reader import JobReader
+from schedora.application.ports.processes import ProcessCall, Processes
+from schedora.domain.ids import JsonText
+from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut
+
+INVALID_PAYLOAD = "invalid_payload"
+INVALID_RESULT = "invalid_result"
+MESSAGE_LENGTH_MAX = 8_000
+TRACEBACK_LENGTH_MAX = 32_000
+DRAINED = "its worker shuts down"
+
+
+class Execute:
+    """Runs handlers where they belong: on the loop, in threads, in processes."""
+
+    def __init__(
+        self, *, reader: JobReader, threads: ThreadPool, processes: Processes, result_bytes_max: int
+    ) -> None:
+        self._reader = reader
+        self._threads = threads
+        self._processes = processes
+        self._result_bytes_max = result_bytes_max
+
+    async def __call__(self, run: Run, handler: Handler, link: RunLink) -> Outcome | None:
+        """The outcome; None when nobody wants it any more, because the lease is gone."""
+        try:
+            return await self._outcome(run, handler, link)
+        except asyncio.CancelledError:
+            return stopped(run)
+
+    async def _outcome(self, run: Run, handler: Handler, link: RunLink) -> Outcome:
+        job = run.job
+        upstream = await self._reader.upstream_results(job.job_id) if job.depends_on else {}
+        if handler.executor is Executor.PROCESS:
+            call = ProcessCall(target=handler.target, job=job, upstream=upstream)
+            outcome = await self._processes.run(call, report=link.report)
+            if isinstance(outcome, Succeeded) and outcome.result is not None:
+                return checked_size(outcome.result, self._result_bytes_max)
+            return outcome
+        decoded = {key: None if text is None else decode_json(text) for key, text in upstream.items()}
+        context = JobContext(job, link=link, upstream=decoded, cancelled=run.cancelled)
+        return await outcome_of(
+            self._call(run, handler, context), result_bytes_max=self._result_bytes_max, run=run
+        )
+
+    async def _call(self, run: Run, handler: Handler, context: JobContext) -> Any:
+        bound = handler.bind(run.job.payload)
+        if handler.executor is Executor.ASYNC:
+            return await bound(context)
+        loop = asyncio.get_running_loop()
+        scope = contextvars.copy_context()
+        return await loop.run_in_executor(self._threads, scope.run, _no_stop_iteration, bound, context)
+
+
+async def outcome_of(call: Any, *, result_bytes_max: int, run: Run | None = None) -> Outcome:
+    """What awaiting ``call`` comes to. Passes a cancellation on that was asked for through ``run``."""
+    try:
+        result = await call
+    except InvalidPayload as error:
+        return Failed(kind=INVALID_PAYLOAD, message=storable(str(error)), retryable=False)
+    except Snooze as snooze:
+        return Snoozed(delay=snooze.delay, reason=snooze.reason)
+    except asyncio.CancelledError as error:
+        if run is None or run.stop_reason is not None:
+            raise
+        return failed(error)  # raised by the handler itself: nobody asked it to stop
+    except BaseException as error:  # noqa: BLE001 - whatever a handler raises, sys.exit included, is its outcome
+        return failed(error)
+    try:
+        return checked_size(encode_json(result), result_bytes_max)
+    except NotJson as error:
+        return Failed(
+            kind=INVALID_RESULT, message=storable(f"the result is not JSON: {error}"), retryable=False
+        )
+
+
+def checked_size(result: JsonText, bytes_max: int) -> Outcome:
+    # A character takes at least one byte, so short texts need no encoding to be measured.
+    size_bytes = len(result) if result.isascii() else len(result.encode())
+    if size_bytes > bytes_max:
+        message = f"the result has {size_bytes} bytes encoded, and at most {bytes_max} are allowed"
+        return Failed(kind=INVALID_RESULT, message=message, retryable=False)
+    return Succeeded(result=result)
+
+
+def failed(error: BaseException) -> Failed:
+    """The outcome that an exception stands for."""
+    kind = storable(type(error).__name__)
+    trace = storable(_traceback(error), TRACEBACK_LENGTH_MAX)
+    match error:
+        case Discard(reason=reason):
+            return Failed(kind=kind, message=storable(reason), retryable=False)
+        case Retry(reason=reason, after=after):
+            return Failed(kind=kind, message=storable(reason), retry_after=after)
+        case _:
+            return Failed(kind=kind, message=storable(_message(error)), traceback=trace)
+
+
+def stopped(run: Run) -> Outcome | None:
+    """The outcome of a run that was asked to stop."""
+    match run.stop_reason:
+        case StopReason.TIMED_OUT:
+            return TimedOut(timeout=run.job.timeout)
+        case StopReason.DRAINED:
+            return HandedBack(reason=DRAINED)
+        case StopReason.LEASE_LOST:
+            return None
+        case None:
+            # The loop itself is being torn down: the job goes back.
+            return HandedBack(reason=DRAINED)
+        case _:
+            assert_never(run.stop_reason)
+
+
+def storable(text: str, length_max: int = MESSAGE_LENGTH_MAX) -> str:
+    """``text`` as every store can keep it: valid Unicode, no NUL, of bounded length."""
+    text = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
+    if len(text) <= length_max:
+        return text
+    half = length_max // 2 - 10
+    return f"{text[:half]}\n… ({len(text)} characters) …\n{text[-half:]}"
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # noqa: BLE001 - __str__ is the user's code and may raise anything
+        return f"<{type(error).__name__} whose message can't be printed: {type(second).__name__}>"
+
+
+def _traceback(error: BaseException) -> str:
+    """The part of the traceback that lies in the handler."""
+    try:
+        frames = tracebacks.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if "schedora/application/pipeline" not in frame.filename]
+        lines = tracebacks.format_list(own)
+        lines += tracebacks.format_exception_only(type(error), error)
+    except Exception as second:  # noqa: BLE001 - formatting calls the user's __str__ and __repr__
+        return f"<traceback can't be printed: {type(second).__name__}>"
+    return "".join(["Traceback (most recent call last):\n", *lines])
+
+
+def _no_stop_iteration(bound: BoundCall, context: JobContext) -> Any:
+    """Futures can't carry StopIteration; every other exception passes through them as it is."""
+    try:
+        return bound(context)
+    except StopIteration as error:
+        raise RuntimeError("the handler raised StopIteration") from error

@@ -1,0 +1,87 @@
+"""Signs of life, sent from a thread of their own: a handler that blocks the event loop does not make its
+worker look dead.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+from attrs import frozen
+
+from schedora.application.errors import StoreUnavailable
+from schedora.application.ports.clock import Clock
+from schedora.application.ports.workers import Workers
+from schedora.domain.ids import IncarnationId
+from schedora.domain.worker import WorkerState
+
+log = structlog.get_logger("schedora.heartbeat")
+
+RETRY_AFTER = timedelta(seconds=1)
+
+
+@frozen(kw_only=True)
+class Vitals:
+    cpu_percent: float
+    memory_percent: float
+
+
+class Heartbeat:
+    """Beats for one incarnation until stopped, and passes on what the store answers."""
+
+    def __init__(
+        self,
+        *,
+        workers: Workers,
+        clock: Clock,
+        interval: timedelta,
+        vitals: Callable[[], Vitals],
+        on_status: Callable[[IncarnationId, WorkerState | None], None],
+    ) -> None:
+        self._workers = workers
+        self._clock = clock
+        self._interval = interval
+        self._vitals = vitals
+        self._on_status = on_status
+        self._incarnation: IncarnationId | None = None
+        self._asked = asyncio.Event()
+        self._stopped = False
+
+    def beat_for(self, incarnation: IncarnationId) -> None:
+        """Beats for this incarnation from now on, at once first."""
+        self._incarnation = incarnation
+        self._asked.set()
+
+    def ask(self) -> None:
+        """Beats now instead of at the next turn, to learn the status."""
+        self._asked.set()
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._asked.set()
+
+    async def run(self) -> None:
+        reachable = True
+        while not self._stopped:
+            pause = self._interval
+            if self._incarnation is not None:
+                try:
+                    await self._beat(self._incarnation)
+                    if not reachable:
+                        log.info("heartbeats reach the store again")
+                    reachable = True
+                except StoreUnavailable as error:
+                    if reachable:
+                        log.warning("heartbeats do not reach the store", error=str(error))
+                    reachable = False
+                    pause = min(self._interval, RETRY_AFTER)
+            await self._clock.wait(self._asked, pause)
+            self._asked.clear()
+
+    async def _beat(self, incarnation: IncarnationId) -> None:
+        vitals = self._vitals()
+        status = await self._workers.beat(
+            incarnation, cpu_percent=vitals.cpu_percent, memory_percent=vitals.memory_percent
+        )
+        if not self._stopped:
+            self._on_status(incarnation, status)

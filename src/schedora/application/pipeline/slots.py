@@ -1,0 +1,221 @@
+"""The jobs at hand: those that run, one a slot, and those that wait in a buffer for a slot.
+
+Nothing here talks to the store. Outcomes are handed on as they come; the worker delivers them in batches.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from schedora.application.handlers import Executor, Handlers
+from schedora.application.pipeline.claim import BUFFER_AGE_MAX
+from schedora.application.pipeline.execute import Execute, failed, stopped
+from schedora.application.pipeline.run import Run, StopReason
+from schedora.application.pipeline.store_time import StoreTime
+from schedora.application.ports.clock import Clock
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.ids import JsonText, LeaseId
+from schedora.domain.outcome import HandedBack, Outcome, TimedOut
+
+log = structlog.get_logger("schedora.worker")
+
+GRACE = timedelta(seconds=5)
+"""How long a handler that was asked to stop may clean up before its job goes on without it."""
+
+NO_ROOM = "its worker has no room for it"
+
+OnOutcome = Callable[[ClaimedJob, Run | None, Outcome], None]
+"""Told of each outcome, with its run unless the job never ran."""
+
+
+class Slots:
+    def __init__(
+        self,
+        *,
+        count: int,
+        handlers: Handlers,
+        execute: Execute,
+        clock: Clock,
+        store_time: StoreTime,
+        on_outcome: OnOutcome,
+        on_change: Callable[[], None],
+        complete_in: Callable[[Run, object, JsonText], Awaitable[None]],
+    ) -> None:
+        self.count = count
+        self.buffer: deque[ClaimedJob] = deque()
+        self.runs: dict[LeaseId, Run] = {}
+        self.unrecorded: dict[LeaseId, Run] = {}
+        """Runs of which the store has yet to learn: that they started, or how far they are."""
+        self.durations: list[timedelta] = []
+        """How long the runs took that ended since this list was last emptied."""
+        self._handlers = handlers
+        self._execute = execute
+        self._clock = clock
+        self._store_time = store_time
+        self._on_outcome = on_outcome
+        self._on_change = on_change
+        self._complete_in = complete_in
+        self._buffered_at = clock.monotonic()
+        self._next_deadline: timedelta | None = None
+
+    @property
+    def free(self) -> int:
+        return max(0, self.count - len(self.runs))
+
+    @property
+    def next_deadline(self) -> timedelta | None:
+        """When ``enforce_deadlines`` has something to do next, on the monotonic clock."""
+        if self.buffer:
+            stale_at = self._buffered_at + BUFFER_AGE_MAX
+            return stale_at if self._next_deadline is None else min(stale_at, self._next_deadline)
+        return self._next_deadline
+
+    def take(self, jobs: Collection[ClaimedJob]) -> None:
+        """Starts what has a slot, in the order given, and buffers the rest."""
+        if jobs and not self.buffer:
+            self._buffered_at = self._clock.monotonic()
+        self.buffer.extend(jobs)
+        self.fill()
+
+    def fill(self) -> None:
+        while self.buffer and len(self.runs) < self.count:
+            self._start(self.buffer.popleft())
+
+    def hand_back_buffer(self, reason: str) -> None:
+        """Gives up what waits for a slot."""
+        while self.buffer:
+            self._on_outcome(self.buffer.popleft(), None, HandedBack(reason=reason))
+
+    def lose(self, leases: Collection[LeaseId]) -> None:
+        """Stops the runs under leases that are gone, and forgets buffered jobs; no outcome counts any more."""
+        lost = set(leases)
+        self.buffer = deque(job for job in self.buffer if job.lease_id not in lost)
+        for lease_id in lost & self.runs.keys():
+            run = self.runs[lease_id]
+            if not run.settled and not run.completed_in_transaction:
+                run.settled = True
+                self.unrecorded.pop(lease_id, None)
+                run.stop(StopReason.LEASE_LOST)
+                log.warning("lease lost, handler stopped", job_id=str(run.job.job_id), job_type=run.job.type)
+
+    def stop_all(self, reason: StopReason) -> None:
+        """Asks every run to end; those that can't be stopped are settled at once."""
+        for run in list(self.runs.values()):
+            self._stop(run, reason)
+
+    def held(self) -> set[LeaseId]:
+        """The leases whose jobs are at hand and not settled."""
+        running = {lease_id for lease_id, run in self.runs.items() if not run.settled}
+        return running | {job.lease_id for job in self.buffer}
+
+    @property
+    def unsettled(self) -> int:
+        return sum(not run.settled for run in self.runs.values())
+
+    def enforce_deadlines(self) -> None:
+        """Stops what has run for too long, settles what does not stop, hands back what waits too long."""
+        deadline = self.next_deadline
+        now = self._clock.monotonic()
+        if deadline is None or now < deadline:
+            return
+        if self.buffer and now >= self._buffered_at + BUFFER_AGE_MAX:
+            self.hand_back_buffer(NO_ROOM)
+        for run in list(self.runs.values()):
+            if run.settled:
+                continue
+            if run.stop_reason is None and now >= run.deadline:
+                self._stop(run, StopReason.TIMED_OUT)
+            elif run.give_up_at is not None and now >= run.give_up_at:
+                log.error("handler does not stop; its job goes on without it", job_id=str(run.job.job_id))
+                self._settle(run, stopped(run))
+        pending = [run.give_up_at or run.deadline for run in self.runs.values() if not run.settled]
+        self._next_deadline = min(pending, default=None)
+
+    def reported(self, run: Run) -> None:
+        """Notes that a run has new progress to tell."""
+        if not run.settled and run.job.lease_id in self.runs:
+            self.unrecorded[run.job.lease_id] = run
+            self._on_change()
+
+    def _start(self, job: ClaimedJob) -> None:
+        handler = self._handlers[job.type]
+        run = Run(job, started_at=job.started_at or self._store_time.now(), began=self._clock.monotonic())
+        run.stoppable = handler.executor is not Executor.THREAD
+        self.runs[job.lease_id] = run
+        if not run.recorded:
+            self.unrecorded[job.lease_id] = run
+        if self._next_deadline is None or run.deadline < self._next_deadline:
+            self._next_deadline = run.deadline
+        link = Link(run, self.reported, self._complete_in)
+        run.task = asyncio.create_task(self._execute(run, handler, link))
+        run.task.add_done_callback(partial(self._ended, run))
+
+    def _stop(self, run: Run, reason: StopReason) -> None:
+        if run.settled or run.stop_reason is not None:
+            return
+        run.stop(reason)
+        if run.stoppable:
+            run.give_up_at = self._clock.monotonic() + GRACE
+            if self._next_deadline is None or run.give_up_at < self._next_deadline:
+                self._next_deadline = run.give_up_at
+        else:
+            job = run.job
+            log.warning(
+                "a thread can't be stopped; its job goes on without it",
+                job_id=str(job.job_id),
+                job_type=job.type,
+            )
+            self._settle(run, stopped(run))
+
+    def _ended(self, run: Run, task: "asyncio.Task[Outcome | None]") -> None:
+        """The handler has ended, one way or the other: its slot is free."""
+        del self.runs[run.job.lease_id]
+        if not run.settled:
+            self.durations.append(self._clock.monotonic() - run.began)
+            self._settle(run, _outcome(run, task))
+        self.fill()
+        self._on_change()
+
+    def _settle(self, run: Run, outcome: Outcome | None) -> None:
+        run.settled = True
+        self.unrecorded.pop(run.job.lease_id, None)
+        if outcome is not None:
+            self._on_outcome(run.job, run, outcome)
+
+
+class Link:
+    """By what a handler's context reaches the worker."""
+
+    def __init__(
+        self,
+        run: Run,
+        reported: Callable[[Run], None],
+        complete_in: Callable[[Run, object, JsonText], Awaitable[None]],
+    ) -> None:
+        self._run = run
+        self._reported = reported
+        self._complete_in = complete_in
+        self._loop = asyncio.get_running_loop()
+
+    def report(self, progress: JsonText) -> None:
+        self._run.progress = progress
+        self._loop.call_soon_threadsafe(self._reported, self._run)
+
+    async def complete_in(self, connection: object, result: JsonText) -> None:
+        await self._complete_in(self._run, connection, result)
+        self._run.completed_in_transaction = True
+
+
+def _outcome(run: Run, task: "asyncio.Task[Outcome | None]") -> Outcome | None:
+    if task.cancelled():  # before its first step
+        return stopped(run)
+    if (error := task.exception()) is not None:
+        if run.stop_reason is StopReason.TIMED_OUT:
+            return TimedOut(timeout=run.job.timeout)
+        log.error("a run failed outside of its handler", job_id=str(run.job.job_id), exc_info=error)
+        return failed(error)
+    return task.result()

@@ -1,0 +1,24 @@
+"""The store's clock, read on this machine.
+
+Instants that are written down must agree with those that the store makes itself, and clocks of machines
+differ. Each exchange brings the store's time; between exchanges this machine only measures spans.
+"""
+
+from datetime import datetime
+
+from schedora.application.ports.clock import Clock
+
+
+class StoreTime:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._read_at = clock.monotonic()
+        self._store_at = clock.now()
+
+    def learn(self, store_now: datetime) -> None:
+        """Notes what the store's clock says at this moment."""
+        self._read_at = self._clock.monotonic()
+        self._store_at = store_now
+
+    def now(self) -> datetime:
+        return self._store_at + (self._clock.monotonic() - self._read_at)

@@ -1,0 +1,447 @@
+"""The worker: one loop that exchanges with the store what is done for what is next.
+
+::
+
+        hints, polls                      outcomes
+             │                               ▲
+    store ──► exchange ──► buffer ──► slots ─┘
+      ▲          │                      │
+      └──────────┴───── outbox ◄────────┘
+
+Handlers run beside the loop, and the buffer refills their slots while an exchange is under way, so the store
+and the handlers work at the same time. Completions gather in the outbox while an exchange is under way and
+leave together with the next; with little to do an exchange starts at once, with much to do it is full.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+import structlog
+from attrs import frozen
+
+from schedora.application.backoff import Backoff
+from schedora.application.errors import LeaseLost, StoreUnavailable
+from schedora.application.handlers import Handlers
+from schedora.application.pipeline.claim import Appetite
+from schedora.application.pipeline.complete import CompleteJobs
+from schedora.application.pipeline.execute import DRAINED, Execute
+from schedora.application.pipeline.ledger import count_claims, count_completion
+from schedora.application.pipeline.outbox import Outbox
+from schedora.application.pipeline.run import Run, StopReason
+from schedora.application.pipeline.slots import GRACE, Slots
+from schedora.application.pipeline.store_time import StoreTime
+from schedora.application.ports.clock import Clock
+from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
+from schedora.application.ports.metrics import Counter, Metrics
+from schedora.application.ports.randomness import Randomness
+from schedora.application.ports.wakeup import Hint, Subscription, Wakeup
+from schedora.application.ports.workers import Workers
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.completion import Completion
+from schedora.domain.ids import IncarnationId, JsonText
+from schedora.domain.job_state import WAITING
+from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
+from schedora.domain.worker import WorkerIdentity, WorkerState
+
+log = structlog.get_logger("schedora.worker")
+
+NOT_COMMITTED = "completion_not_committed"
+
+
+class Pulse(Protocol):
+    """The heartbeat, seen from the worker's loop."""
+
+    def beat_for(self, incarnation: IncarnationId) -> None: ...
+
+    def ask(self) -> None: ...
+
+
+@frozen(kw_only=True)
+class WorkerLimits:
+    """Spans by which the worker goes. ``poll`` while hints are known to arrive, ``poll_alone`` otherwise."""
+
+    shutdown_timeout: timedelta = timedelta(seconds=30)
+    poll: timedelta = timedelta(seconds=5)
+    poll_alone: timedelta = timedelta(seconds=0.5)
+    contention_pause: timedelta = timedelta(milliseconds=5)
+    flush: timedelta = timedelta(milliseconds=5)
+    """How long an outcome may wait for company while more jobs are at hand."""
+    lease_check: timedelta = timedelta(seconds=2)
+    """How often leases are checked while jobs run, beside the hints."""
+
+
+class Worker:
+    """Runs jobs until asked to stop. One worker, one event loop."""
+
+    def __init__(
+        self,
+        *,
+        identity: WorkerIdentity,
+        handlers: Handlers,
+        queue: JobQueue,
+        complete: CompleteJobs,
+        execute: Execute,
+        workers: Workers,
+        wakeup: Wakeup,
+        pulse: Pulse,
+        clock: Clock,
+        randomness: Randomness,
+        metrics: Metrics,
+        worker_deaths_max: int,
+        limits: WorkerLimits | None = None,
+    ) -> None:
+        self.identity = identity
+        self.changed = asyncio.Event()
+        """Set whenever a step may have something to do."""
+        self._queue = queue
+        self._complete = complete
+        self._workers = workers
+        self._wakeup = wakeup
+        self._pulse = pulse
+        self._clock = clock
+        self._randomness = randomness
+        self._metrics = metrics
+        self._limits = limits or WorkerLimits()
+        self._store_time = StoreTime(clock)
+        self._appetite = Appetite(identity.max_concurrent_jobs)
+        self._outbox = Outbox(metrics=metrics, randomness=randomness, worker_deaths_max=worker_deaths_max)
+        self.slots = Slots(
+            count=identity.max_concurrent_jobs,
+            handlers=handlers,
+            execute=execute,
+            clock=clock,
+            store_time=self._store_time,
+            on_outcome=self._on_outcome,
+            on_change=self.changed.set,
+            complete_in=self._complete_in,
+        )
+        self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
+        self._incarnation: IncarnationId | None = None
+        self._status: WorkerState | None = None
+        self._subscription: Subscription | None = None
+        now = clock.monotonic()
+        self._hungry = True
+        self._due_claim = True
+        self._poll_at = now
+        self._flush_at: timedelta | None = None
+        self._check_at = now
+        self._check_leases = False
+        self._retry_at = now
+        self._drain_deadline: timedelta | None = None
+        self._committed: list[tuple[Run, Completion]] = []
+
+    async def run(self) -> None:
+        """Until ``drain`` was called and all is handed in, or the time for that is over."""
+        async with self._wakeup.subscribe(self._on_hint) as self._subscription:
+            while not self._drained():
+                if not await self.step():
+                    await self._clock.wait(self.changed, self._pause())
+                    self.changed.clear()
+        await self._leave()
+
+    def drain(self) -> None:
+        """Claim no more; finish what runs; hand back, after the shutdown timeout, what does not finish."""
+        if self._drain_deadline is None:
+            self._drain_deadline = self._clock.monotonic() + self._limits.shutdown_timeout
+            self.slots.hand_back_buffer(DRAINED)
+            self.changed.set()
+
+    def heard(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
+        """What the store answered to a heartbeat."""
+        if incarnation != self._incarnation or status is self._status:
+            return
+        self._status = status
+        if status is WorkerState.DRAINING:
+            log.info("drained by request: no new jobs are taken", worker_id=self.identity.worker_id)
+            self.slots.hand_back_buffer(DRAINED)
+        self.changed.set()
+
+    async def step(self) -> bool:
+        """One turn: enforces deadlines, exchanges what is due. Whether anything was exchanged."""
+        self.slots.enforce_deadlines()
+        self._stop_at_drain_deadline()
+        if self._clock.monotonic() < self._retry_at:
+            return False
+        try:
+            moved = await self._turn()
+        except StoreUnavailable as error:
+            self._store_away(error)
+            return False
+        if moved and self._store_is_away:
+            self._store_is_away = False
+            self._backoff.reset()
+            log.info("the store is back", worker_id=self.identity.worker_id)
+        return moved
+
+    _store_is_away = False
+
+    async def _turn(self) -> bool:
+        if self._incarnation is None or self._status not in (WorkerState.ACTIVE, WorkerState.DRAINING):
+            await self._join()
+        await self._verify_committed()
+        await self._check()
+        moved = await self._deliver_in_workflows()
+        return await self._exchange() or moved
+
+    async def _exchange(self) -> bool:
+        completions = self._outbox.standalone() if self._flush_due() else []
+        starts = self._starts() if completions or self._starts_due() else []
+        claim = self._claim()
+        if not completions and not starts and claim is None:
+            return False
+        try:
+            answer = await self._queue.exchange(Delivery(completions=completions, starts=starts, claim=claim))
+        except StoreUnavailable:
+            raise
+        except Exception as error:
+            if not completions:
+                raise
+            await self._deliver_one_by_one(completions, error)
+            return True
+        self._store_time.learn(answer.at)
+        self._outbox.delivered(completions, answer.accepted)
+        self._note_waits(completions)
+        self._started(starts, answer)
+        if claim is not None:
+            self._claimed(claim, answer)
+        return True
+
+    async def _deliver_in_workflows(self) -> bool:
+        completions = self._outbox.in_workflows()
+        if not completions:
+            return False
+        accepted = await self._complete(completions)
+        self._outbox.delivered(completions, accepted)
+        self._note_waits(completions)
+        self._hungry = True  # what was released may be for this worker
+        return True
+
+    async def _deliver_one_by_one(self, completions: Sequence[Completion], error: Exception) -> None:
+        """One of these is more than the store can take: the others must not suffer for it."""
+        for completion in completions:
+            try:
+                answer = await self._queue.exchange(Delivery(completions=[completion]))
+            except StoreUnavailable:
+                raise
+            except Exception as own_error:  # noqa: BLE001 - the outbox logs it, or raises it when nothing helps
+                self._outbox.refused(completion, own_error)
+            else:
+                self._outbox.delivered([completion], answer.accepted)
+        log.warning("a batch of completions was refused", error=type(error).__name__)
+
+    def _claim(self) -> ClaimRequest | None:
+        if (
+            self._status is not WorkerState.ACTIVE
+            or self._drain_deadline is not None
+            or not self._incarnation
+        ):
+            return None
+        if not self._hungry and self._clock.monotonic() < self._poll_at:
+            return None
+        if self.slots.durations:
+            self._appetite.learn(self.slots.durations)
+            self.slots.durations.clear()
+        want = self._appetite.want(free_slots=self.slots.free, buffered=len(self.slots.buffer))
+        if want == 0:
+            return None
+        return ClaimRequest(
+            owner=self._incarnation,
+            worker_id=self.identity.worker_id,
+            queues=self.identity.queues,
+            types=self.identity.types,
+            limit=want,
+            start_count=self.slots.free,
+        )
+
+    def _claimed(self, claim: ClaimRequest, answer: Exchanged) -> None:
+        found = len(answer.claimed)
+        by_poll_alone = not self._hungry and not self._due_claim
+        if by_poll_alone and found and self._subscription is not None and self._subscription.healthy:
+            self._metrics.count(Counter.WAKEUPS_MISSED, amount=found)
+        count_claims(self._metrics, answer.claimed)
+        # A full claim means that there is probably more.
+        self._hungry = found == claim.limit
+        now = self._clock.monotonic()
+        healthy = self._subscription is not None and self._subscription.healthy
+        pause = self._limits.poll if healthy else self._limits.poll_alone
+        self._poll_at = now + pause * (0.8 + 0.4 * self._randomness.unit())
+        self._due_claim = False
+        if answer.next_due_at is not None and not self._hungry:
+            until_due = max(answer.next_due_at - answer.at, self._limits.contention_pause)
+            self._due_at(now + until_due)
+        if self._drain_deadline is not None:  # asked to drain while the claim was under way
+            for job in answer.claimed:
+                self._on_outcome(job, None, HandedBack(reason=DRAINED))
+            return
+        self.slots.take(answer.claimed)
+
+    def _due_at(self, moment: timedelta) -> None:
+        if moment < self._poll_at:
+            self._poll_at = moment
+            self._due_claim = True
+
+    def _note_waits(self, completions: Sequence[Completion]) -> None:
+        """Looks again when a job falls due that went back from here."""
+        for completion in completions:
+            if completion.status in WAITING:
+                due_in = (completion.scheduled_at or completion.ended_at) - self._store_time.now()
+                self._due_at(self._clock.monotonic() + max(due_in, timedelta(0)))
+
+    def _starts(self) -> list[Start]:
+        return [
+            Start(
+                job_id=run.job.job_id,
+                lease_id=lease_id,
+                started_at=run.started_at,
+                progress=run.progress,
+            )
+            for lease_id, run in self.slots.unrecorded.items()
+        ]
+
+    def _started(self, starts: Sequence[Start], answer: Exchanged) -> None:
+        for start in starts:
+            run = self.slots.unrecorded.get(start.lease_id)
+            if run is not None and start.lease_id in answer.accepted:
+                run.recorded = True
+                if run.progress == start.progress:
+                    run.progress = None
+                    del self.slots.unrecorded[start.lease_id]
+        lost = {start.lease_id for start in starts} - answer.accepted
+        self.slots.lose(lost & self.slots.held())
+
+    def _flush_due(self) -> bool:
+        """Whether outcomes should go now: at once with little at hand, in company with much."""
+        if not len(self._outbox):
+            return False
+        if not self.slots.buffer or self._flush_at is None or len(self._outbox) >= self.slots.count * 4:
+            return True
+        return self._clock.monotonic() >= self._flush_at
+
+    def _starts_due(self) -> bool:
+        now = self._clock.monotonic()
+        return any(now - run.began >= self._limits.flush for run in self.slots.unrecorded.values())
+
+    def _on_outcome(self, job: ClaimedJob, run: Run | None, outcome: Outcome) -> None:
+        ended_at = self._store_time.now()
+        started_at = run.started_at if run is not None else job.started_at
+        if started_at is not None and ended_at < started_at:
+            ended_at = started_at
+        completion = self._outbox.settle(job, outcome, started_at=started_at, ended_at=ended_at)
+        if run is not None and run.completed_in_transaction and isinstance(outcome, Succeeded):
+            self._committed.append((run, completion))
+        else:
+            if not len(self._outbox):
+                self._flush_at = self._clock.monotonic() + self._limits.flush
+            self._outbox.put(job, completion)
+        self.changed.set()
+
+    async def _complete_in(self, run: Run, connection: object, result: JsonText) -> None:
+        """Completes inside a handler's own transaction; may be called from the handler's thread."""
+        if run.settled or run.stop_reason is not None:
+            raise LeaseLost(f"job {run.job.job_id} is no longer held by this run")
+        completion = self._outbox.settle(
+            run.job, Succeeded(result=result), started_at=run.started_at, ended_at=self._store_time.now()
+        )
+        await self._complete.within(connection, completion)
+
+    async def _verify_committed(self) -> None:
+        """A handler that completed in its own transaction and returned has committed it, or it has failed."""
+        if not self._committed or self._incarnation is None:
+            return
+        held = await self._queue.held(self._incarnation)
+        committed, self._committed = self._committed, []
+        for run, completion in committed:
+            if completion.lease_id not in held:
+                count_completion(self._metrics, completion)
+                self._hungry = True
+                continue
+            message = "the handler called complete_in and returned, but its transaction was not committed"
+            run.completed_in_transaction = False
+            self._on_outcome(run.job, run, Failed(kind=NOT_COMMITTED, message=message))
+
+    async def _check(self) -> None:
+        """Stops the runs whose lease is gone: canceled, or given to another worker."""
+        held = self.slots.held()
+        if not held or self._incarnation is None:
+            self._check_leases = False
+            return
+        now = self._clock.monotonic()
+        if not self._check_leases and now < self._check_at:
+            return
+        self._check_leases = False
+        self._check_at = now + self._limits.lease_check
+        self.slots.lose(held - await self._queue.held(self._incarnation))
+
+    async def _join(self) -> None:
+        """Registers a new incarnation; what an earlier one held is lost."""
+        if self._incarnation is not None:
+            log.warning("declared lost: registering again", worker_id=self.identity.worker_id)
+        self.slots.lose(self.slots.held())
+        incarnation = IncarnationId(self._randomness.random_id())
+        worker = await self._workers.register(self.identity, incarnation)
+        self._store_time.learn(worker.last_heartbeat)
+        self._incarnation = incarnation
+        self._status = worker.status
+        self._hungry = True
+        self._pulse.beat_for(incarnation)
+        log.info("worker registered", worker_id=self.identity.worker_id, incarnation=str(incarnation))
+
+    async def _leave(self) -> None:
+        if self._incarnation is None:
+            return
+        try:
+            await self._workers.set_status([self._incarnation], WorkerState.STOPPED)
+        except StoreUnavailable as error:
+            log.warning("could not say good-bye; the reaper will notice", error=str(error))
+
+    def _on_hint(self, hint: Hint) -> None:
+        anything = not hint.queues and not hint.owners
+        if anything or self._incarnation in hint.owners:
+            self._check_leases = True
+            self._pulse.ask()
+        if anything or (
+            hint.queues and (not self.identity.queues or hint.queues & set(self.identity.queues))
+        ):
+            self._hungry = True
+        self.changed.set()
+
+    def _store_away(self, error: StoreUnavailable) -> None:
+        if not self._store_is_away:
+            self._store_is_away = True
+            log.warning("the store is away; outcomes are kept", error=str(error), kept=len(self._outbox))
+        self._hungry = True
+        self._retry_at = self._clock.monotonic() + self._backoff.next()
+
+    def _stop_at_drain_deadline(self) -> None:
+        if self._drain_deadline is not None and self._clock.monotonic() >= self._drain_deadline:
+            self.slots.stop_all(StopReason.DRAINED)
+
+    def _drained(self) -> bool:
+        if self._drain_deadline is None:
+            return False
+        if not self.slots.unsettled and not len(self._outbox) and not self._committed:
+            return True
+        # With the store away for good, what is left is rescued like a dead worker's.
+        return self._clock.monotonic() >= self._drain_deadline + GRACE * 2
+
+    def _pause(self) -> timedelta:
+        """How long there will be nothing to do, unless something happens."""
+        now = self._clock.monotonic()
+        if now < self._retry_at:
+            moments = [self._retry_at]
+        else:
+            moments = [self._poll_at] if self.slots.free else []
+            if self.slots.held():
+                moments.append(self._check_at)
+            if len(self._outbox) and self._flush_at is not None:
+                moments.append(self._flush_at)
+            if self.slots.unrecorded:
+                moments.append(now + self._limits.flush)
+        if self.slots.next_deadline is not None:
+            moments.append(self.slots.next_deadline)
+        if self._drain_deadline is not None:
+            moments.append(self._drain_deadline if now < self._drain_deadline else now + GRACE)
+        # Never zero: an error in the sums above must not become a busy loop.
+        return max(min(moments, default=now + self._limits.poll) - now, timedelta(milliseconds=1))
