@@ -65,9 +65,10 @@ class WorkerLimits:
     shutdown_timeout: timedelta = timedelta(seconds=30)
     poll: timedelta = timedelta(seconds=5)
     poll_alone: timedelta = timedelta(seconds=0.5)
-    contention_pause: timedelta = timedelta(milliseconds=5)
     flush: timedelta = timedelta(milliseconds=5)
     """How long an outcome may wait for company while more jobs are at hand."""
+    report: timedelta = timedelta(milliseconds=250)
+    """The least time between reports of progress."""
     lease_check: timedelta = timedelta(seconds=2)
     """How often leases are checked while jobs run, beside the hints."""
 
@@ -118,6 +119,9 @@ class Worker:
             complete_in=self._complete_in,
         )
         self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
+        self._contention = Backoff(
+            randomness.unit, first=timedelta(milliseconds=5), longest=timedelta(milliseconds=250)
+        )
         self._incarnation: IncarnationId | None = None
         self._status: WorkerState | None = None
         self._subscription: Subscription | None = None
@@ -128,6 +132,7 @@ class Worker:
         self._flush_at: timedelta | None = None
         self._check_at = now
         self._check_leases = False
+        self._report_at = now
         self._retry_at = now
         self._drain_deadline: timedelta | None = None
         self._committed: list[tuple[Run, Completion]] = []
@@ -232,11 +237,7 @@ class Worker:
         log.warning("a batch of completions was refused", error=type(error).__name__)
 
     def _claim(self) -> ClaimRequest | None:
-        if (
-            self._status is not WorkerState.ACTIVE
-            or self._drain_deadline is not None
-            or not self._incarnation
-        ):
+        if self._incarnation is None or not self._may_claim():
             return None
         if not self._hungry and self._clock.monotonic() < self._poll_at:
             return None
@@ -255,6 +256,9 @@ class Worker:
             start_count=self.slots.free,
         )
 
+    def _may_claim(self) -> bool:
+        return self._status is WorkerState.ACTIVE and self._drain_deadline is None
+
     def _claimed(self, claim: ClaimRequest, answer: Exchanged) -> None:
         found = len(answer.claimed)
         by_poll_alone = not self._hungry and not self._due_claim
@@ -268,9 +272,12 @@ class Worker:
         pause = self._limits.poll if healthy else self._limits.poll_alone
         self._poll_at = now + pause * (0.8 + 0.4 * self._randomness.unit())
         self._due_claim = False
+        if found:
+            self._contention.reset()
         if answer.next_due_at is not None and not self._hungry:
-            until_due = max(answer.next_due_at - answer.at, self._limits.contention_pause)
-            self._due_at(now + until_due)
+            until_due = answer.next_due_at - answer.at
+            # Due and not found: others were claiming it, or hold it for a moment.
+            self._due_at(now + (until_due if until_due > timedelta(0) else self._contention.next()))
         if self._drain_deadline is not None:  # asked to drain while the claim was under way
             for job in answer.claimed:
                 self._on_outcome(job, None, HandedBack(reason=DRAINED))
@@ -308,6 +315,8 @@ class Worker:
                 if run.progress == start.progress:
                     run.progress = None
                     del self.slots.unrecorded[start.lease_id]
+        if starts:
+            self._report_at = self._clock.monotonic() + self._limits.report
         lost = {start.lease_id for start in starts} - answer.accepted
         self.slots.lose(lost & self.slots.held())
 
@@ -320,8 +329,14 @@ class Worker:
         return self._clock.monotonic() >= self._flush_at
 
     def _starts_due(self) -> bool:
+        """Whether a start or a report of progress should travel without company."""
         now = self._clock.monotonic()
-        return any(now - run.began >= self._limits.flush for run in self.slots.unrecorded.values())
+        if any(run.recorded for run in self.slots.unrecorded.values()) and now >= self._report_at:
+            return True
+        return any(
+            not run.recorded and now - run.began >= self._limits.flush
+            for run in self.slots.unrecorded.values()
+        )
 
     def _on_outcome(self, job: ClaimedJob, run: Run | None, outcome: Outcome) -> None:
         ended_at = self._store_time.now()
@@ -432,13 +447,15 @@ class Worker:
         if now < self._retry_at:
             moments = [self._retry_at]
         else:
-            moments = [self._poll_at] if self.slots.free else []
+            moments = [self._poll_at] if self.slots.free and self._may_claim() else []
             if self.slots.held():
                 moments.append(self._check_at)
             if len(self._outbox) and self._flush_at is not None:
                 moments.append(self._flush_at)
-            if self.slots.unrecorded:
-                moments.append(now + self._limits.flush)
+            moments += [
+                self._report_at if run.recorded else run.began + self._limits.flush
+                for run in self.slots.unrecorded.values()
+            ]
         if self.slots.next_deadline is not None:
             moments.append(self.slots.next_deadline)
         if self._drain_deadline is not None:

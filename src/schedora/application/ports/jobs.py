@@ -54,7 +54,7 @@ class JobStore(Protocol):
         ...
 
     async def delete(self, job_ids: Collection[JobId]) -> None:
-        """Removes locked, ended jobs for good, with their dependencies."""
+        """Removes locked jobs for good, with their dependencies. Those that have not ended stay."""
         ...
 
     async def complete(self, completions: Sequence[Completion]) -> set[LeaseId]:
