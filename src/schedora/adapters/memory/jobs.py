@@ -83,7 +83,8 @@ class MemoryJobStore:
     @fallible
     async def delete(self, job_ids: Collection[JobId]) -> None:
         for job in self._existing(job_ids):
-            self._forget(job)
+            if job.ended:
+                self._forget(job)
 
     def _forget(self, job: Job) -> None:
         tables, request = self._tables, job.request
