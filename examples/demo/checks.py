@@ -1,0 +1,37 @@
+"""What the demo expects of itself: each expectation is noted with what came of it."""
+
+from attrs import define, field, frozen
+from rich.console import Console
+from rich.text import Text
+
+
+@frozen(kw_only=True)
+class Check:
+    """An expectation and whether it held."""
+
+    claim: str
+    holds: bool
+    found: str
+
+
+@define
+class Checks:
+    """The expectations so far."""
+
+    noted: list[Check] = field(factory=list)
+
+    def expect(self, claim: str, *, holds: bool, found: object) -> None:
+        """Note an expectation, whether it held and what was found."""
+        self.noted.append(Check(claim=claim, holds=holds, found=str(found)))
+
+    @property
+    def all_hold(self) -> bool:
+        """Whether every expectation held."""
+        return all(check.holds for check in self.noted)
+
+    def print_to(self, console: Console) -> None:
+        """Print a line for each expectation."""
+        for check in self.noted:
+            line = Text(" ✔ " if check.holds else " ✖ ", "green" if check.holds else "bold red")
+            line.append(check.claim, "" if check.holds else "bold red")
+            console.print(line.append(f"  {check.found}", "dim"), soft_wrap=True)

@@ -1,0 +1,126 @@
+"""The system as separate processes: the API, the reaper and the workers, each a `schedora` command."""
+
+import asyncio
+import atexit
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+from attrs import frozen
+
+STOP_SECONDS_MAX = 10.0
+ORPHAN_SECONDS_MAX = 15.0
+
+
+class ProcessEndedError(Exception):
+    """A process of the system ended that should have gone on."""
+
+    def __init__(self, name: str, returncode: int, log: Path) -> None:
+        super().__init__(f"{name} ended with status {returncode}; its log is {log}")
+        self.log = log
+
+
+@frozen(kw_only=True)
+class Child:
+    """A process of the system, the leader of a process group of its own."""
+
+    name: str
+    process: asyncio.subprocess.Process
+    log: Path
+
+
+class System:
+    """Starts the processes, kills one when asked, and ends them all when left (`async with`).
+
+    Each runs in a process group of its own, so that Ctrl-C in the terminal reaches the demo alone, which
+    then ends them in good order.
+    """
+
+    def __init__(self, logs: Path, environment: Mapping[str, str], *, directory: Path) -> None:
+        self._logs = logs
+        self._environment = {**os.environ, **environment}
+        self._directory = directory
+        self._children: dict[str, Child] = {}
+        self._orphans: list[psutil.Process] = []
+
+    async def __aenter__(self) -> Self:
+        atexit.register(self._kill_all)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+        atexit.unregister(self._kill_all)
+
+    async def start(self, name: str, *arguments: str) -> None:
+        """Start `schedora` with the arguments; what it prints goes to a log under its name."""
+        log = self._logs / f"{name}.log"
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                str(Path(sys.executable).with_name("schedora")),
+                *arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self._environment,
+                cwd=self._directory,
+                start_new_session=True,
+            )
+        self._children[name] = Child(name=name, process=process, log=log)
+
+    def pid(self, name: str) -> int:
+        """Return the process id of a process that was started."""
+        return self._children[name].process.pid
+
+    def check(self) -> None:
+        """Raise ProcessEndedError when a process has ended that nobody killed."""
+        for child in self._children.values():
+            if (returncode := child.process.returncode) is not None:
+                raise ProcessEndedError(child.name, returncode, child.log)
+
+    async def kill(self, name: str) -> None:
+        """Send SIGKILL to a process, and to that one alone: what it has started must find its own end."""
+        child = self._children.pop(name)
+        self._orphans.extend(psutil.Process(child.process.pid).children(recursive=True))
+        child.process.kill()
+        await child.process.wait()
+
+    async def orphans_ended(self) -> bool:
+        """Wait for what the killed processes left behind; tell whether all of it ended by itself."""
+        _, alive = await asyncio.to_thread(psutil.wait_procs, self._orphans, ORPHAN_SECONDS_MAX)
+        return not alive
+
+    async def _stop(self) -> None:
+        for child in self._running():
+            child.process.terminate()
+        ends = [child.process.wait() for child in self._running()]
+        if ends:
+            await asyncio.wait([asyncio.ensure_future(end) for end in ends], timeout=STOP_SECONDS_MAX)
+        self._kill_all()
+        for child in self._children.values():
+            await child.process.wait()
+
+    def _kill_all(self) -> None:
+        for child in self._running():
+            os.killpg(child.process.pid, signal.SIGKILL)
+        for orphan in self._orphans:
+            if orphan.is_running():
+                orphan.kill()
+
+    def _running(self) -> list[Child]:
+        return [child for child in self._children.values() if child.process.returncode is None]
+
+
+def free_port() -> int:
+    """Return a port on the loopback interface that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
