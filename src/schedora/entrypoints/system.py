@@ -1,6 +1,7 @@
 """What every entry point works with: the use cases, and the ports that answer questions, all built."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
 from attrs import frozen
 
@@ -10,7 +11,10 @@ from schedora.application.commands.requeue import DeleteDead, RequeueDead, Reque
 from schedora.application.commands.submit import SubmitJobs
 from schedora.application.commands.workers import BeatWorker, DrainWorker, RegisterWorker
 from schedora.application.commands.workflows import CancelWorkflow, CreateWorkflow, RetryWorkflow
+from schedora.application.maintenance.rescue import RescueJobs
+from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.clock import Clock
+from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.queues import Queues
@@ -56,6 +60,14 @@ class System:
     resume_queue: ResumeQueue
     purge_queue: PurgeQueue
     check_health: CheckHealth
+    complete_jobs: CompleteJobs
+    rescue_jobs: RescueJobs
+    queue_of_its_own: Callable[[], AbstractAsyncContextManager[JobQueue]]
+    """The hot path, on connections that the worker's pipeline owns."""
+    workers_of_its_own: Callable[[], AbstractAsyncContextManager[Workers]]
+    """The register, for the heartbeat's thread: opened and closed on that thread's own event loop."""
+    flush_metrics: Callable[[], Awaitable[None]]
+    """Brings what this process has counted to the store. Raises ``StoreUnavailable``; then nothing is lost."""
     open: Callable[[], Awaitable[None]]
     """Connects, and raises ``StoreUnavailable`` or ``SchemaMismatch`` when that is in vain."""
     close: Callable[[], Awaitable[None]]

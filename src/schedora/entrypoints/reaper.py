@@ -1,0 +1,26 @@
+"""The reaper as a service."""
+
+from datetime import timedelta
+
+from schedora.application.maintenance.reaper import Reaper
+from schedora.entrypoints.system import System
+
+
+class ReaperService:
+    name = "reaper"
+
+    def __init__(self, system: System) -> None:
+        self._reaper = Reaper(
+            workers=system.workers,
+            rescue=system.rescue_jobs,
+            clock=system.clock,
+            randomness=system.randomness,
+            heartbeat_timeout=timedelta(seconds=system.settings.worker_heartbeat_timeout),
+            cleanup_after=timedelta(seconds=system.settings.worker_cleanup_after),
+        )
+
+    async def run(self) -> None:
+        await self._reaper.run()
+
+    def stop(self) -> None:
+        self._reaper.stop()

@@ -1,0 +1,167 @@
+"""The worker as a service: the pipeline with its own connection, its heartbeat on a thread of its own."""
+
+import asyncio
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import structlog
+
+import schedora
+from schedora.adapters.system.processes import ChildProcesses
+from schedora.adapters.system.vitals import ProcessVitals
+from schedora.application.handlers import Handlers
+from schedora.application.pipeline.execute import Execute
+from schedora.application.pipeline.heartbeat import Heartbeat
+from schedora.application.pipeline.worker import Worker, WorkerLimits
+from schedora.application.ports.job_queue import JobQueue
+from schedora.domain.ids import IncarnationId, WorkerId
+from schedora.domain.worker import WorkerIdentity, WorkerState
+from schedora.entrypoints.system import System
+
+log = structlog.get_logger("schedora.worker")
+
+CHILD_COMMAND = (sys.executable, "-m", "schedora.entrypoints.child")
+
+OnStatus = Callable[[IncarnationId, WorkerState | None], None]
+
+
+class HeartbeatThread:
+    """The heartbeat, for a worker's loop to talk to. Daemon: it never keeps a process alive."""
+
+    def __init__(self, system: System, on_status: OnStatus) -> None:
+        self._system = system
+        self._on_status = on_status
+        self._main_loop = asyncio.get_running_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._main, name="schedora-heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+        self._ready.wait()
+
+    def beat_for(self, incarnation: IncarnationId) -> None:
+        self._call(lambda heartbeat: heartbeat.beat_for(incarnation))
+
+    def ask(self) -> None:
+        self._call(lambda heartbeat: heartbeat.ask())
+
+    async def stop(self) -> None:
+        self._call(lambda heartbeat: heartbeat.stop())
+        await asyncio.to_thread(self._thread.join, 5)
+
+    def _call(self, tell: Callable[[Heartbeat], None]) -> None:
+        if self._loop is not None and self._heartbeat is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(tell, self._heartbeat)
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._beat())
+        except Exception:
+            # Without signs of life the worker will be declared lost, and that is then the truth.
+            log.exception("the heartbeat ended")
+        finally:
+            self._ready.set()
+
+    async def _beat(self) -> None:
+        async with self._system.workers_of_its_own() as workers:
+            self._loop = asyncio.get_running_loop()
+            self._heartbeat = Heartbeat(
+                workers=workers,
+                clock=self._system.clock,
+                interval=timedelta(seconds=self._system.settings.worker_heartbeat_interval),
+                vitals=ProcessVitals(),
+                on_status=self._tell,
+            )
+            self._ready.set()
+            await self._heartbeat.run()
+
+    def _tell(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
+        if not self._main_loop.is_closed():
+            self._main_loop.call_soon_threadsafe(self._on_status, incarnation, status)
+
+
+class WorkerService:
+    """One worker of this process. ``stop`` drains it."""
+
+    name = "worker"
+
+    def __init__(
+        self, system: System, handlers: Handlers, *, queues: tuple[str, ...], concurrency: int, worker_id: str
+    ) -> None:
+        self._system = system
+        self._handlers = handlers
+        self._identity = WorkerIdentity(
+            worker_id=WorkerId(worker_id),
+            hostname=socket.gethostname()[:255],
+            pid=os.getpid(),
+            version=schedora.__version__,
+            max_concurrent_jobs=concurrency,
+            queues=queues,
+            types=tuple(handlers),
+        )
+        self._worker: Worker | None = None
+        self._stopped = False
+
+    async def run(self) -> None:
+        threads = ThreadPoolExecutor(
+            self._identity.max_concurrent_jobs, thread_name_prefix="schedora-handler"
+        )
+        processes = ChildProcesses(CHILD_COMMAND, idle_max=self._identity.max_concurrent_jobs)
+        pulse = HeartbeatThread(self._system, self._heard)
+        pulse.start()
+        try:
+            async with self._system.queue_of_its_own() as queue:
+                self._worker = self._build(queue, threads, processes, pulse)
+                if self._stopped:
+                    self._worker.drain()
+                await self._worker.run()
+        finally:
+            await pulse.stop()
+            await processes.close()
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._worker is not None:
+            self._worker.drain()
+
+    def _heard(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
+        if self._worker is not None:
+            self._worker.heard(incarnation, status)
+
+    def _build(
+        self, queue: JobQueue, threads: ThreadPoolExecutor, processes: ChildProcesses, pulse: HeartbeatThread
+    ) -> Worker:
+        system = self._system
+        return Worker(
+            identity=self._identity,
+            handlers=self._handlers,
+            queue=queue,
+            complete=system.complete_jobs,
+            execute=Execute(
+                reader=system.jobs,
+                threads=threads,
+                processes=processes,
+                result_bytes_max=system.settings.max_payload_bytes,
+            ),
+            workers=system.workers,
+            wakeup=system.wakeup,
+            pulse=pulse,
+            clock=system.clock,
+            randomness=system.randomness,
+            metrics=system.metrics,
+            worker_deaths_max=system.settings.max_worker_deaths,
+            limits=WorkerLimits(shutdown_timeout=timedelta(seconds=system.settings.worker_shutdown_timeout)),
+        )
+
+
+def default_worker_id() -> str:
+    """Host and pid."""
+    return f"{socket.gethostname()}-{os.getpid()}"[:255]
