@@ -1,13 +1,8 @@
 """Brings this process's counts to the store, every second and at the end."""
 
 import asyncio
-from contextlib import suppress
-from datetime import timedelta
 
-from schedora.application.errors import StoreUnavailable
 from schedora.entrypoints.system import System
-
-INTERVAL = timedelta(seconds=1)
 
 
 class MetricsFlush:
@@ -18,11 +13,7 @@ class MetricsFlush:
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
-        while not self._stopped.is_set():
-            await self._system.clock.wait(self._stopped, INTERVAL)
-            # What could not be brought is kept, and others tell of a store that is away.
-            with suppress(StoreUnavailable):
-                await self._system.flush_metrics()
+        await self._system.keep_flushing(self._stopped)
 
     def stop(self) -> None:
         self._stopped.set()

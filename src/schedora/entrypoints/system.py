@@ -1,5 +1,6 @@
 """What every entry point works with: the use cases, and the ports that answer questions, all built."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -68,6 +69,8 @@ class System:
     """The register, for the heartbeat's thread: opened and closed on that thread's own event loop."""
     flush_metrics: Callable[[], Awaitable[None]]
     """Brings what this process has counted to the store. Raises ``StoreUnavailable``; then nothing is lost."""
+    keep_flushing: Callable[[asyncio.Event], Awaitable[None]]
+    """Does so every second until the event is set, and once more then."""
     open: Callable[[], Awaitable[None]]
     """Connects, and raises ``StoreUnavailable`` or ``SchemaMismatch`` when that is in vain."""
     close: Callable[[], Awaitable[None]]

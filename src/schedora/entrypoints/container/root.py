@@ -5,7 +5,8 @@ from dependency_injector import containers, providers
 from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.system.randomness import SystemRandomness
-from schedora.adapters.telemetry.tally import Tally, flush
+from schedora.adapters.telemetry.flusher import Flusher
+from schedora.adapters.telemetry.tally import Tally
 from schedora.application.commands.cancel import CancelJob
 from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue
 from schedora.application.commands.requeue import DeleteDead, RequeueDead, RequeueJob
@@ -34,28 +35,41 @@ class Root(containers.DeclarativeContainer):
     storage = providers.DependenciesContainer()
 
     metrics = providers.Singleton(Tally)
-    flush_metrics = providers.Callable(flush, metrics, storage.totals)
+    flusher = providers.Singleton(Flusher, metrics, storage.totals, clock)
     endings = providers.Singleton(Endings, storage.jobs, clock)
     submit_jobs = providers.Singleton(
         SubmitJobs, units=storage.units, wakeup=storage.wakeup, metrics=metrics, randomness=randomness
     )
-    changes = {"units": storage.units, "reader": storage.jobs}
-    cancel_job = providers.Singleton(CancelJob, **changes, wakeup=storage.wakeup)
-    requeue_job = providers.Singleton(RequeueJob, **changes, wakeup=storage.wakeup)
-    requeue_dead = providers.Singleton(RequeueDead, **changes, wakeup=storage.wakeup)
-    delete_dead = providers.Singleton(DeleteDead, **changes)
-    workflow_changes = {"units": storage.units, "wakeup": storage.wakeup, "reader": storage.workflows}
-    create_workflow = providers.Singleton(
-        CreateWorkflow, **workflow_changes, metrics=metrics, randomness=randomness
+    cancel_job = providers.Singleton(
+        CancelJob, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup
     )
-    cancel_workflow = providers.Singleton(CancelWorkflow, **workflow_changes)
-    retry_workflow = providers.Singleton(RetryWorkflow, **workflow_changes)
+    requeue_job = providers.Singleton(
+        RequeueJob, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup
+    )
+    requeue_dead = providers.Singleton(
+        RequeueDead, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup
+    )
+    delete_dead = providers.Singleton(DeleteDead, units=storage.units, reader=storage.jobs)
+    create_workflow = providers.Singleton(
+        CreateWorkflow,
+        units=storage.units,
+        wakeup=storage.wakeup,
+        reader=storage.workflows,
+        metrics=metrics,
+        randomness=randomness,
+    )
+    cancel_workflow = providers.Singleton(
+        CancelWorkflow, units=storage.units, wakeup=storage.wakeup, reader=storage.workflows
+    )
+    retry_workflow = providers.Singleton(
+        RetryWorkflow, units=storage.units, wakeup=storage.wakeup, reader=storage.workflows
+    )
     register_worker = providers.Singleton(RegisterWorker, workers=storage.workers, randomness=randomness)
     beat_worker = providers.Singleton(BeatWorker, workers=storage.workers)
     drain_worker = providers.Singleton(DrainWorker, workers=storage.workers, wakeup=storage.wakeup)
     pause_queue = providers.Singleton(PauseQueue, queues=storage.queues)
     resume_queue = providers.Singleton(ResumeQueue, queues=storage.queues, wakeup=storage.wakeup)
-    purge_queue = providers.Singleton(PurgeQueue, **changes)
+    purge_queue = providers.Singleton(PurgeQueue, units=storage.units, reader=storage.jobs)
     check_health = providers.Singleton(
         CheckHealth,
         database=storage.health,
@@ -107,7 +121,8 @@ class Root(containers.DeclarativeContainer):
         rescue_jobs=rescue_jobs,
         queue_of_its_own=storage.queue_of_its_own,
         workers_of_its_own=storage.workers_of_its_own,
-        flush_metrics=flush_metrics.provider,
+        flush_metrics=flusher.provided.flush,
+        keep_flushing=flusher.provided.run,
         open=storage.open,
         close=storage.close,
     )
