@@ -6,13 +6,17 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import psutil
 from attrs import frozen
+
+SCHEDORA = (str(Path(sys.executable).with_name("schedora")),)
+"""The command as it was installed beside the interpreter that runs the demo."""
 
 STOP_SECONDS_MAX = 10.0
 ORPHAN_SECONDS_MAX = 15.0
@@ -42,7 +46,15 @@ class System:
     then ends them in good order.
     """
 
-    def __init__(self, logs: Path, environment: Mapping[str, str], *, directory: Path) -> None:
+    def __init__(
+        self,
+        logs: Path,
+        environment: Mapping[str, str],
+        *,
+        directory: Path,
+        command: Sequence[str] = SCHEDORA,
+    ) -> None:
+        self._command = command
         self._logs = logs
         self._environment = {**os.environ, **environment}
         self._directory = directory
@@ -60,11 +72,11 @@ class System:
         atexit.unregister(self._kill_all)
 
     async def start(self, name: str, *arguments: str) -> None:
-        """Start `schedora` with the arguments; what it prints goes to a log under its name."""
+        """Start the command with the arguments; what it prints goes to a log under its name."""
         log = self._logs / f"{name}.log"
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                str(Path(sys.executable).with_name("schedora")),
+                *self._command,
                 *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
@@ -94,8 +106,12 @@ class System:
 
     async def orphans_ended(self) -> bool:
         """Wait for what the killed processes left behind; tell whether all of it ended by itself."""
-        _, alive = await asyncio.to_thread(psutil.wait_procs, self._orphans, ORPHAN_SECONDS_MAX)
-        return not alive
+        deadline = time.monotonic() + ORPHAN_SECONDS_MAX
+        while any(_lives(orphan) for orphan in self._orphans):
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.05)
+        return True
 
     async def _stop(self) -> None:
         for child in self._running():
@@ -111,11 +127,19 @@ class System:
         for child in self._running():
             os.killpg(child.process.pid, signal.SIGKILL)
         for orphan in self._orphans:
-            if orphan.is_running():
+            if _lives(orphan):
                 orphan.kill()
 
     def _running(self) -> list[Child]:
         return [child for child in self._children.values() if child.process.returncode is None]
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Tell whether a process still does anything. A dead one may wait long for an init that buries it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def free_port() -> int:

@@ -37,9 +37,8 @@ def compose(order: Order, *, invoice_page: Path, paid_at: datetime) -> EmailMess
         f"Dear {order.customer.name},\n\nthank you for your order {order.order_id}:\n\n{lines}\n\n"
         f"We have received {euros(order.total_cents)}; the invoice is attached.\n\n{SHOP_NAME}\n"
     )
-    message.add_attachment(
-        invoice_page.read_bytes(), maintype="text", subtype="html", filename=invoice_page.name
-    )
+    page = invoice_page.read_text(encoding="utf-8")
+    message.add_attachment(page, subtype="html", filename=invoice_page.name)
     return message
 
 

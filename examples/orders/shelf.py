@@ -53,9 +53,12 @@ async def reserve(connection: "Connection[Record]", order_id: str, lines: Sequen
     Raises SoldOutError at the first article of which too few are left; the caller's transaction must then
     be rolled back, or it would hold what was taken before.
     """
-    for line in sorted(
-        lines, key=lambda line: line.sku
-    ):  # one order of locks, so that none waits in a circle
+    # Rows are locked in one order, and before the reservation refers to them, so that no two orders ever wait
+    # for each other.
+    for line in sorted(lines, key=lambda line: line.sku):
+        on_hand = await connection.fetchval(
+            "select on_hand from shop.stock where sku = $1 for no key update", line.sku
+        )
         taken = await connection.fetchval(
             "insert into shop.reservation (order_id, sku, quantity) values ($1, $2, $3)"
             " on conflict do nothing returning true",
@@ -65,9 +68,6 @@ async def reserve(connection: "Connection[Record]", order_id: str, lines: Sequen
         )
         if not taken:
             continue
-        on_hand = await connection.fetchval(
-            "select on_hand from shop.stock where sku = $1 for update", line.sku
-        )
         if on_hand < line.quantity:
             raise SoldOutError(line, on_hand)
         await connection.execute(

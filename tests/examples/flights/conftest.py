@@ -1,7 +1,6 @@
 """The whole year, counted once."""
 
 import pytest
-
 from examples.flights.figures import Figures
 from examples.flights.plain import figures_of_the_year
 

@@ -2,13 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
-
 from examples.flights.count import LATE_FROM_MINUTES, count
 from examples.flights.figures import Figures, Tally, merge
-from examples.flights.groups import NO_READING, PRECIPITATION_GROUPS, VISIBILITY_GROUPS, WIND_GROUPS, groups_of
+from examples.flights.groups import (
+    NO_READING,
+    PRECIPITATION_GROUPS,
+    VISIBILITY_GROUPS,
+    WIND_GROUPS,
+    groups_of,
+)
 from examples.flights.months import MONTHS, month_lines, split_by_month
 from examples.flights.source import Flight, Reading, read_flights, read_weather, year_lines
 
@@ -16,7 +22,7 @@ RESAMPLES = 40
 """As the fixture `year` has it: it shows in the intervals."""
 
 
-def a_flight(**fields: object) -> Flight:
+def a_flight(**fields: Any) -> Flight:
     flight = Flight(
         month=1,
         day=1,
@@ -37,7 +43,9 @@ def a_reading(*, precipitation: float = 0.0, wind: float | None = 8.0, visibilit
 
 def test_a_flight_counts_in_every_group_that_it_belongs_to() -> None:
     weather = {("EWR", "2013-01-01T10:00:00Z"): a_reading(precipitation=0.3, wind=30.0, visibility=0.5)}
-    figures = count([a_flight(departure_delay_minutes=20, arrival_delay_minutes=-5)], weather, resamples=RESAMPLES)
+    figures = count(
+        [a_flight(departure_delay_minutes=20, arrival_delay_minutes=-5)], weather, resamples=RESAMPLES
+    )
     tally = Tally.of(1, 1, 20, 1, 1, -5)
     assert figures.tallies == {
         "all": {"all": tally},

@@ -3,10 +3,9 @@
 import json
 
 import pytest
+from examples.flights.figures import Figures, Interval, Tally, merge
 from hypothesis import given
 from hypothesis import strategies as st
-
-from examples.flights.figures import Figures, Interval, Tally, merge
 
 numbers = st.integers(min_value=-(10**9), max_value=10**9)
 tallies = st.builds(Tally.of, *[numbers] * 6)

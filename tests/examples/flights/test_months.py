@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from examples.flights.months import MONTHS, month_file, month_lines, split_by_month
 
 HEADER = "year,month,day\n"

@@ -2,10 +2,9 @@
 
 import re
 from html.parser import HTMLParser
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
-
 from examples.flights.charts import Cell, Value, bars, columns, heat_map, line_with_band
 from examples.flights.figures import Figures, Interval
 from examples.flights.report import render_report
@@ -52,7 +51,7 @@ def test_the_page_is_well_formed_and_needs_no_other_file(page: str) -> None:
     drawings = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
     assert len(drawings) == 9
     for drawn in drawings:
-        ElementTree.fromstring(drawn)
+        ET.fromstring(drawn)
 
 
 def test_small_groups_are_left_out_of_the_rankings(page: str) -> None:
@@ -72,20 +71,22 @@ def test_a_code_without_a_name_stands_for_itself(year: Figures) -> None:
     ],
 )
 def test_labels_are_escaped_and_taller_is_more(drawn: str) -> None:
-    root = ElementTree.fromstring(drawn)
+    root = ET.fromstring(drawn)
     assert "<a> & b" in [node.text for node in root.iter(f"{SVG}text")]
     assert '<a> & b: "quoted"' in [node.text for node in root.iter(f"{SVG}title")]
 
 
 def test_a_column_twice_as_high_is_drawn_twice_as_tall() -> None:
-    root = ElementTree.fromstring(columns(VALUES, title="t", unit="u"))
+    root = ET.fromstring(columns(VALUES, title="t", unit="u"))
     low, high = (float(node.get("height", "nan")) for node in root.iter(f"{SVG}rect"))
     assert high == pytest.approx(2 * low, abs=0.02)
 
 
 def test_a_heat_map_leaves_a_field_empty_that_has_no_flight() -> None:
-    drawn = heat_map(["UA"], ["Jan", "Feb"], {(0, 0): Cell(minutes=9, note="n")}, title="t", hottest_minutes=10)
-    filled, empty = ElementTree.fromstring(drawn).iter(f"{SVG}rect")
+    drawn = heat_map(
+        ["UA"], ["Jan", "Feb"], {(0, 0): Cell(minutes=9, note="n")}, title="t", hottest_minutes=10
+    )
+    filled, empty = ET.fromstring(drawn).iter(f"{SVG}rect")
     assert (filled.get("fill"), empty.get("class")) == (heat(0.9), "empty")
 
 
@@ -97,7 +98,12 @@ def test_heat_runs_from_light_to_dark_and_stops_at_its_ends() -> None:
 
 @pytest.mark.parametrize(
     ("highest", "expected"),
-    [(24.8, [0, 5, 10, 15, 20, 25]), (43.7, [0, 10, 20, 30, 40, 50]), (5.0, [0, 1, 2, 3, 4, 5]), (800.0, [0, 200, 400, 600, 800])],
+    [
+        (24.8, [0, 5, 10, 15, 20, 25]),
+        (43.7, [0, 10, 20, 30, 40, 50]),
+        (5.0, [0, 1, 2, 3, 4, 5]),
+        (800.0, [0, 200, 400, 600, 800]),
+    ],
 )
 def test_an_axis_has_few_round_marks(highest: float, expected: list[float]) -> None:
     assert list(ticks(highest)) == expected
@@ -105,4 +111,6 @@ def test_an_axis_has_few_round_marks(highest: float, expected: list[float]) -> N
 
 def test_elements_escape_their_attributes() -> None:
     assert element("g", class_='a"<', x=1.5, y=2.0) == '<g class="a&quot;&lt;" x="1.5" y="2"></g>'
-    assert ElementTree.fromstring(drawing(text("x", x=1, y=2), width=3, height=4, title="t")).get("viewBox") == "0 0 3 4"
+    assert (
+        ET.fromstring(drawing(text("x", x=1, y=2), width=3, height=4, title="t")).get("viewBox") == "0 0 3 4"
+    )

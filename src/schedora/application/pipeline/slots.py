@@ -46,7 +46,7 @@ class Slots:
         complete_in: Callable[[Run, object, JsonText], Awaitable[None]],
     ) -> None:
         self.count = count
-        self.buffer: deque[ClaimedJob] = deque()
+        self._buffer: deque[tuple[timedelta, ClaimedJob]] = deque()
         self.runs: dict[LeaseId, Run] = {}
         self.unrecorded: dict[LeaseId, Run] = {}
         """Runs of which the store has yet to learn: that they started, or how far they are."""
@@ -59,7 +59,6 @@ class Slots:
         self._on_outcome = on_outcome
         self._on_change = on_change
         self._complete_in = complete_in
-        self._buffered_at = clock.monotonic()
         self._next_deadline: timedelta | None = None
 
     @property
@@ -67,33 +66,37 @@ class Slots:
         return max(0, self.count - len(self.runs))
 
     @property
+    def buffered(self) -> int:
+        """How many jobs wait for a slot."""
+        return len(self._buffer)
+
+    @property
     def next_deadline(self) -> timedelta | None:
         """When ``enforce_deadlines`` has something to do next, on the monotonic clock."""
-        if self.buffer:
-            stale_at = self._buffered_at + BUFFER_AGE_MAX
+        if self._buffer:
+            stale_at = self._buffer[0][0] + BUFFER_AGE_MAX
             return stale_at if self._next_deadline is None else min(stale_at, self._next_deadline)
         return self._next_deadline
 
     def take(self, jobs: Collection[ClaimedJob]) -> None:
         """Starts what has a slot, in the order given, and buffers the rest."""
-        if jobs and not self.buffer:
-            self._buffered_at = self._clock.monotonic()
-        self.buffer.extend(jobs)
+        now = self._clock.monotonic()
+        self._buffer.extend((now, job) for job in jobs)
         self.fill()
 
     def fill(self) -> None:
-        while self.buffer and len(self.runs) < self.count:
-            self._start(self.buffer.popleft())
+        while self._buffer and len(self.runs) < self.count:
+            self._start(self._buffer.popleft()[1])
 
     def hand_back_buffer(self, reason: str) -> None:
         """Gives up what waits for a slot."""
-        while self.buffer:
-            self._on_outcome(self.buffer.popleft(), None, HandedBack(reason=reason))
+        while self._buffer:
+            self._on_outcome(self._buffer.popleft()[1], None, HandedBack(reason=reason))
 
     def lose(self, leases: Collection[LeaseId]) -> None:
         """Stops the runs under leases that are gone, and forgets buffered jobs; no outcome counts any more."""
         lost = set(leases)
-        self.buffer = deque(job for job in self.buffer if job.lease_id not in lost)
+        self._buffer = deque(entry for entry in self._buffer if entry[1].lease_id not in lost)
         for lease_id in lost & self.runs.keys():
             run = self.runs[lease_id]
             if not run.settled and not run.completed_in_transaction:
@@ -110,7 +113,7 @@ class Slots:
     def held(self) -> set[LeaseId]:
         """The leases whose jobs are at hand and not settled."""
         running = {lease_id for lease_id, run in self.runs.items() if not run.settled}
-        return running | {job.lease_id for job in self.buffer}
+        return running | {job.lease_id for _, job in self._buffer}
 
     @property
     def unsettled(self) -> int:
@@ -122,8 +125,8 @@ class Slots:
         now = self._clock.monotonic()
         if deadline is None or now < deadline:
             return
-        if self.buffer and now >= self._buffered_at + BUFFER_AGE_MAX:
-            self.hand_back_buffer(NO_ROOM)
+        while self._buffer and now >= self._buffer[0][0] + BUFFER_AGE_MAX:
+            self._on_outcome(self._buffer.popleft()[1], None, HandedBack(reason=NO_ROOM))
         for run in list(self.runs.values()):
             if run.settled:
                 continue

@@ -244,7 +244,7 @@ class Worker:
         if self.slots.durations:
             self._appetite.learn(self.slots.durations)
             self.slots.durations.clear()
-        want = self._appetite.want(free_slots=self.slots.free, buffered=len(self.slots.buffer))
+        want = self._appetite.want(free_slots=self.slots.free, buffered=self.slots.buffered)
         if want == 0:
             return None
         return ClaimRequest(
@@ -324,7 +324,7 @@ class Worker:
         """Whether outcomes should go now: at once with little at hand, in company with much."""
         if not len(self._outbox):
             return False
-        if not self.slots.buffer or self._flush_at is None or len(self._outbox) >= self.slots.count * 4:
+        if not self.slots.buffered or self._flush_at is None or len(self._outbox) >= self.slots.count * 4:
             return True
         return self._clock.monotonic() >= self._flush_at
 

@@ -22,9 +22,9 @@ can lock every other file there is the last, and stops the server. If the last o
 runs on until the next user has come and gone.
 
 *The server.* It inherits the descriptor on which `server.lock` is locked, and hands it down to its
-children. The lock is free only when the last of them is gone, so whoever gets it may clear away what a
-killed server left behind and start a new one, whatever process has the old one's pid by now. PostgreSQL's
-own interlocks (its pid file, the check for shared memory in use) stay in force below that.
+children, as initdb does before it. The lock is free only when the last of them is gone, so whoever gets it may
+clear away what a killed server left behind and start a new one, whatever process has the old one's pid by
+now. PostgreSQL's own interlocks (its pid file, the check for shared memory in use) stay in force below that.
 """
 
 from schedora.adapters.postgres.embedded.errors import EmbeddedUnavailable

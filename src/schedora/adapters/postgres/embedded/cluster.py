@@ -9,6 +9,7 @@ from pathlib import Path
 from schedora.adapters.postgres.embedded.account import Account
 from schedora.adapters.postgres.embedded.database import ROLE
 from schedora.adapters.postgres.embedded.errors import EmbeddedUnavailable
+from schedora.adapters.postgres.embedded.locks import FileLock
 from schedora.adapters.postgres.embedded.settings import include_settings
 from schedora.adapters.postgres.embedded.wheel import Programs
 
@@ -30,13 +31,17 @@ def major_version(cluster: Path) -> int | None:
         raise EmbeddedUnavailable(f"{cluster / 'PG_VERSION'} names no version: {error}") from error
 
 
-def create_cluster(cluster: Path, programs: Programs, account: Account | None, *, durable: bool) -> None:
+def create_cluster(
+    cluster: Path, programs: Programs, account: Account | None, lock: FileLock, *, durable: bool
+) -> None:
     """Make a new cluster. It is made aside and moved into place whole, so a kill leaves none half-made.
+
+    The lock passes on to initdb, which goes on when its parent is killed; the next one waits for its end.
 
     Raises EmbeddedUnavailable with what initdb said when it fails.
     """
     for left_over in cluster.parent.glob(f"{cluster.name}.new-*"):
-        shutil.rmtree(left_over, ignore_errors=True)  # perhaps an initdb whose parent was killed still writes
+        shutil.rmtree(left_over)
     new = Path(tempfile.mkdtemp(dir=cluster.parent, prefix=f"{cluster.name}.new-"))
     if account is not None:
         account.own(new)
@@ -57,9 +62,10 @@ def create_cluster(cluster: Path, programs: Programs, account: Account | None, *
         cluster=new,
         account=account,
         seconds_max=_INITDB_SECONDS_MAX,
+        inherited=lock,
     )
     if made.returncode != 0:
-        shutil.rmtree(new, ignore_errors=True)
+        shutil.rmtree(new)
         said = " ".join(made.stdout.decode(errors="replace").split())
         raise EmbeddedUnavailable(f"no PostgreSQL data could be made in {cluster}: {said}")
     include_settings(new)

