@@ -1,0 +1,90 @@
+"""The API as a service: uvicorn on a socket that is bound before anything else starts."""
+
+import contextlib
+import errno
+import socket
+from collections.abc import Callable, Iterator
+
+import uvicorn
+
+from schedora.entrypoints.api.app import create_app
+from schedora.entrypoints.system import System
+
+BACKLOG = 2_048
+GRACE_SECONDS = 5
+"""How long requests under way may take once the service was asked to stop."""
+
+
+class PortInUse(Exception):
+    """The address can't be listened on. The message says which and why."""
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process, and tells when it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+class ApiService:
+    name = "api"
+
+    def __init__(self, system: System, listening: socket.socket, *, on_ready: Callable[[str], None]) -> None:
+        """Takes over the socket. ``on_ready`` gets the URL once requests are answered."""
+        url = url_of(listening)
+        config = uvicorn.Config(
+            create_app(system),
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+        self._listening = listening
+        self._server = _Server(config, lambda: on_ready(url))
+
+    async def run(self) -> None:
+        try:
+            await self._server.serve(sockets=[self._listening])
+        finally:
+            self._listening.close()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Port 0 takes any free one. Raises ``PortInUse``."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise PortInUse(f"can't listen on {host}:{port}: {error.strerror or error}") from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+        listening.setblocking(False)
+    except OSError as error:
+        listening.close()
+        reason = "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror
+        raise PortInUse(f"can't listen on {host}:{port}: {reason}") from error
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

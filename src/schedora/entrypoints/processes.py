@@ -1,0 +1,168 @@
+"""The processes that are Schedora: each builds what it needs, runs until told to stop, and says how it went."""
+
+import asyncio
+import os
+import sys
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from schedora.adapters.postgres.schema import migrate
+from schedora.adapters.telemetry.logs import configure_logs
+from schedora.application.handlers import Handlers
+from schedora.entrypoints.api.service import ApiService, listen
+from schedora.entrypoints.container.root import build_system
+from schedora.entrypoints.container.settings import LogFormat, Settings, load_settings
+from schedora.entrypoints.database import database_of
+from schedora.entrypoints.metrics_flush import MetricsFlush
+from schedora.entrypoints.reaper import ReaperService
+from schedora.entrypoints.sdk.app import Schedora
+from schedora.entrypoints.service import Service, serve
+from schedora.entrypoints.supervisor import supervise
+from schedora.entrypoints.system import System
+from schedora.entrypoints.worker import WorkerService, default_worker_id
+
+log = structlog.get_logger("schedora.process")
+
+MakeServices = Callable[[System], Sequence[Service]]
+
+
+def run_up(*, app: Schedora, host: str, port: int, data_dir: Path | None, memory: bool) -> int:
+    """API, worker and reaper in one process. Answers the exit status, as all of these do."""
+    settings = _prepared(data_dir)
+    with listen(host, port) as listening:
+
+        def services(system: System) -> Sequence[Service]:
+            return (
+                MetricsFlush(system),
+                ReaperService(system),
+                _worker(system, settings, app.handlers),
+                ApiService(system, listening, on_ready=_say_where),
+            )
+
+        return _run(settings, services, memory=memory)
+
+
+def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
+    settings = _prepared(data_dir)
+    with listen(host, port) as listening:
+        return _run(
+            settings,
+            lambda system: (MetricsFlush(system), ApiService(system, listening, on_ready=_say_where)),
+        )
+
+
+def run_worker(
+    *,
+    app: Schedora,
+    target: str | None,
+    queues: tuple[str, ...],
+    concurrency: int | None,
+    processes: int,
+    worker_id: str | None,
+    data_dir: Path | None,
+) -> int:
+    settings = _prepared(data_dir)
+    if processes > 1:
+        # The embedded server, if that is the one, must outlast each single worker process.
+        with ExitStack() as stack:
+            stack.enter_context(database_of(settings))
+            return supervise(
+                target=target,
+                queues=queues,
+                concurrency=concurrency,
+                processes=processes,
+                worker_id=worker_id or settings.worker_id or default_worker_id(),
+                data_dir=data_dir,
+                stop_seconds=settings.worker_shutdown_timeout,
+            )
+    return _run(
+        settings,
+        lambda system: (
+            MetricsFlush(system),
+            _worker(
+                system, settings, app.handlers, queues=queues, concurrency=concurrency, worker_id=worker_id
+            ),
+        ),
+    )
+
+
+def run_reaper(*, data_dir: Path | None) -> int:
+    settings = _prepared(data_dir)
+    return _run(settings, lambda system: (MetricsFlush(system), ReaperService(system)))
+
+
+def run_migrate(*, data_dir: Path | None) -> int:
+    settings = _prepared(data_dir)
+    with database_of(settings) as url:
+        migrate(url)
+    print("The schema is up to date.")  # noqa: T201 - what a person asked for
+    return 0
+
+
+def _prepared(data_dir: Path | None) -> Settings:
+    settings = load_settings(schedora_data_dir=data_dir)
+    configure_logs(level=settings.log_level, json_lines=settings.log_format is LogFormat.JSON)
+    return settings
+
+
+def _worker(
+    system: System,
+    settings: Settings,
+    handlers: Handlers,
+    *,
+    queues: tuple[str, ...] = (),
+    concurrency: int | None = None,
+    worker_id: str | None = None,
+) -> WorkerService:
+    return WorkerService(
+        system,
+        handlers,
+        queues=queues,
+        concurrency=concurrency or settings.worker_max_concurrent_jobs,
+        worker_id=worker_id or settings.worker_id or default_worker_id(),
+    )
+
+
+def _run(settings: Settings, make_services: MakeServices, *, memory: bool = False) -> int:
+    with ExitStack() as stack:
+        url = None if memory else stack.enter_context(database_of(settings))
+        status = run_on_loop(_serve(build_system(settings, database_url=url), make_services))
+    _leave_threads_behind(status)
+    return status
+
+
+async def _serve(system: System, make_services: MakeServices) -> int:
+    await system.open()
+    try:
+        return await serve(make_services(system))
+    finally:
+        await system.endings.close()
+        await system.close()
+
+
+def run_on_loop(main: Coroutine[Any, Any, int]) -> int:
+    """Runs ``main`` on the fastest event loop that the platform has."""
+    if sys.platform == "win32":
+        return asyncio.run(main)
+    import uvloop  # noqa: PLC0415 - there is none for Windows
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def _leave_threads_behind(status: int) -> None:
+    """A handler's thread that does not end must not keep the process: its job was handed back."""
+    stuck = [t.name for t in threading.enumerate() if t.name.startswith("schedora-handler") and t.is_alive()]
+    if stuck:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def _say_where(url: str) -> None:
+    print(f"Schedora listens on {url}", flush=True)  # noqa: T201 - what a person, or a script, waits for
