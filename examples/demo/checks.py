@@ -32,6 +32,6 @@ class Checks:
     def print_to(self, console: Console) -> None:
         """Print a line for each expectation."""
         for check in self.noted:
-            line = Text(" ✔ " if check.holds else " ✖ ", "green" if check.holds else "bold red")
+            line = Text().append(*((" ✔ ", "green") if check.holds else (" ✖ ", "bold red")))
             line.append(check.claim, "" if check.holds else "bold red")
             console.print(line.append(f"  {check.found}", "dim"), soft_wrap=True)

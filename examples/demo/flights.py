@@ -16,6 +16,7 @@ from examples.demo.watch import watch
 from examples.flights.app import app, year_of_flights
 from examples.flights.figures import Figures
 from examples.flights.plain import figures_of_the_year
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -190,7 +191,9 @@ ROWS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
 
 def side_by_side(ours: Figures, plain: Figures, took_seconds: float, plain_seconds: float) -> Table:
     """Return the table of the workflow's figures beside the plain ones."""
-    table = Table(title="The year, twice", title_justify="left", title_style="bold", header_style="dim")
+    table = Table(
+        title="The year, twice", title_justify="left", title_style="bold", header_style="dim", box=SIMPLE_HEAD
+    )
     table.add_column("")
     table.add_column("workflow", justify="right")
     table.add_column("one process", justify="right")

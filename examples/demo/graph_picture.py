@@ -44,7 +44,7 @@ def draw_graph(run: Run, *, with_keys: bool) -> list[Text]:
         for column in columns
         for position, step in enumerate(column)
     }
-    lines = [Text() for _ in range(height)]
+    lines = [Text(no_wrap=True, overflow="ellipsis") for _ in range(height)]
     for number, column in enumerate(columns):
         following = columns[number + 1] if number + 1 < len(columns) else []
         joints = _joints(following, rows, height)
@@ -62,11 +62,11 @@ def draw_graph(run: Run, *, with_keys: bool) -> list[Text]:
 
 def legend() -> Text:
     """Return a line that explains the signs."""
-    line = Text()
+    line = Text(no_wrap=True, overflow="ellipsis")
     for status, (sign, style) in LOOKS.items():
         if status != "FAILED":  # passed through on the way to RETRYING or DEAD
             line.append(f"{sign} {status.lower()}  ", style)
-    return line
+    return line.append("attempt·worker", "dim")
 
 
 def _label(step: Step, *, with_keys: bool) -> Text:

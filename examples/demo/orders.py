@@ -16,6 +16,7 @@ from examples.orders.ledger import open_ledger
 from examples.orders.mailbox import Mailbox
 from examples.orders.settings import ShopSettings
 from examples.orders.shelf import on_hand, open_shelf, reserved
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -87,7 +88,9 @@ def picture_of_orders(runs: Sequence[Run]) -> Group:
     lines = [Text("validate → reserve → charge → (fraud ∥ gateway) → invoice → confirm", "bold"), legend()]
     for run in runs:
         for number, graph_line in enumerate(draw_graph(run, with_keys=False)):
-            title = Text(f"{run.title if number == 0 else '':<8}", "bold", no_wrap=True)
+            title = Text(no_wrap=True, overflow="ellipsis").append(
+                f"{run.title if number == 0 else '':<8}", "bold"
+            )
             lines.append(title.append_text(graph_line))
     return Group(*lines)
 
@@ -159,7 +162,13 @@ async def _dead_letters(
 ) -> dict[str, str]:
     """Show what of these orders is in the dead letter queue; return the kind of its last error by order."""
     orders = {run.workflow_id: order for order, run in runs.items()}
-    table = Table(title="Dead letter queue", title_justify="left", title_style="bold", header_style="dim")
+    table = Table(
+        title="Dead letter queue",
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=SIMPLE_HEAD,
+    )
     for heading in ("order", "step", "attempts", "last error", "message"):
         table.add_column(heading)
     kinds: dict[str, str] = {}

@@ -12,7 +12,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-RECENT_CHANGES = 5
+RECENT_CHANGES = 4
 TOLD_IN_PLAIN_LINES = frozenset({"RUNNING", "SUCCESS", "RETRYING", "DEAD", "CANCELED"})
 
 
@@ -58,7 +58,7 @@ class LiveStage:
     def show(self, picture: RenderableType, news: Iterable[Change]) -> None:
         """Redraw the picture."""
         self._recent.extend(_line(change, time.monotonic() - self._began) for change in news)
-        self._live.update(Group(picture, Text(), *self._recent), refresh=True)
+        self._live.update(Group(picture, *self._recent), refresh=True)
 
     def tell(self, what: str) -> None:
         """Add a line to the newest changes; it is drawn with the next picture."""

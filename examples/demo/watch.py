@@ -33,14 +33,14 @@ async def watch(
 
 def read_run(workflow: WorkflowView, title: str) -> Run:
     """Return what the demo needs to know of a workflow as the API shows it."""
-    keys = {job.job_id: job.key for job in workflow.jobs}
+    keys = {job.job_id: job.key or str(job.job_id) for job in workflow.jobs}
     return Run(
         workflow_id=str(workflow.workflow_id),
         title=title,
         steps=[
             Step(
                 job_id=str(job.job_id),
-                key=job.key or str(job.job_id),
+                key=keys[job.job_id],
                 status=str(job.status),
                 attempt=job.attempt,
                 worker=job.worker_id,
