@@ -1,0 +1,50 @@
+"""Prepared jobs become stored ones."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from schedora.application.errors import TooLarge
+from schedora.domain.job_request import JobRequest
+from schedora.entrypoints.sdk.definition import PreparedJob
+from schedora.entrypoints.sdk.views import JobView, job_view
+
+if TYPE_CHECKING:
+    from schedora.entrypoints.system import System
+
+
+def shared_connection(jobs: Sequence[PreparedJob[Any]], connection: object = None) -> object:
+    """The connection that all of these are to be submitted on. Raises ``ValueError`` when they differ."""
+    for job in jobs:
+        if job.connection is None or job.connection is connection:
+            continue
+        if connection is not None:
+            raise ValueError("jobs that are submitted together can't be on different connections")
+        connection = job.connection
+    return connection
+
+
+async def submit_prepared(
+    system: "System", jobs: Sequence[PreparedJob[Any]], connection: object
+) -> list[JobView[Any]]:
+    """Stores them all or none. Waits for nothing but the store."""
+    bytes_max = system.settings.max_payload_bytes
+    requests = [_with_key(system, job.request) for job in jobs]
+    for request in requests:
+        check_size("payload", request.payload, bytes_max)
+    submissions = await system.submit_jobs(requests, connection=connection)
+    return [job_view(s.job, created=s.created, same_request=s.same_request) for s in submissions]
+
+
+def check_size(field: str, document: str, bytes_max: int) -> None:
+    """Raises ``TooLarge``."""
+    size_bytes = len(document) if document.isascii() else len(document.encode())
+    if size_bytes > bytes_max:
+        raise TooLarge(field, size_bytes, bytes_max)
+
+
+def _with_key(system: "System", request: JobRequest) -> JobRequest:
+    if request.idempotency_key is not None:
+        return request
+    return evolve(request, idempotency_key=str(system.randomness.random_id()))
