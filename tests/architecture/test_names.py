@@ -1,0 +1,37 @@
+"""Names: a thing without a good one is not understood yet."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.source import PACKAGE, ROOT, modules, name_of
+
+MEANINGLESS = re.compile(r"(^|_)(utils?|helpers?|managers?|base|common|misc|lib|core)(_|$)")
+PORTS_WITH_STORAGE = sorted(
+    path.stem
+    for path in (PACKAGE / "application" / "ports").glob("[a-z]*.py")
+    if path.stem not in {"clock", "randomness", "processes", "metrics"}
+)
+"""Answered by each storage; the others are answered by the system or the telemetry."""
+
+
+@pytest.mark.parametrize("path", modules(), ids=name_of)
+def test_no_module_is_named_for_nothing(path: Path) -> None:
+    assert not MEANINGLESS.search(path.stem)
+
+
+@pytest.mark.parametrize("adapter", ["memory", "postgres"])
+@pytest.mark.parametrize("port", PORTS_WITH_STORAGE)
+def test_a_port_and_its_adapters_share_a_file_name(port: str, adapter: str) -> None:
+    assert (PACKAGE / "adapters" / adapter / f"{port}.py").exists()
+
+
+@pytest.mark.parametrize("port", PORTS_WITH_STORAGE)
+def test_a_port_and_its_contract_test_share_a_file_name(port: str) -> None:
+    assert (ROOT / "tests" / "contract" / f"test_{port}.py").exists()
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "domain").glob("[a-z]*.py")), ids=name_of)
+def test_each_domain_module_has_its_unit_test(path: Path) -> None:
+    assert (ROOT / "tests" / "unit" / "domain" / f"test_{path.stem}.py").exists()
