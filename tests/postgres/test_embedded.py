@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from unittest.mock import Mock
 
@@ -22,6 +23,7 @@ from schedora.adapters.postgres.embedded import (
     EmbeddedUnavailable,
     default_data_dir,
     start_embedded,
+    wheel,
 )
 from schedora.adapters.postgres.embedded.account import Account, server_account
 from schedora.adapters.postgres.embedded.home import Home
@@ -208,6 +210,14 @@ class TestUse:
         server = start_embedded(data_dir, {"random_page_cost": "3", "search_path": "it's, \\"})
         assert ask(server.url, "SHOW random_page_cost") == "3"
         assert ask(server.url, "SHOW search_path") == "it's, \\"
+        server.release()
+
+    def test_settings_that_were_lost_come_back(self, data_dir: Path) -> None:
+        start_embedded(data_dir, FAST).release()
+        (data_dir / "postgres" / "postgresql.conf").write_text("work_mem = '7MB'\n")
+        server = start_embedded(data_dir, FAST)
+        assert ask(server.url, "SHOW listen_addresses") == ""
+        assert ask(server.url, "SHOW work_mem") == "7MB"
         server.release()
 
     def test_nobody_else_can_enter_where_data_and_socket_are(self, data_dir: Path) -> None:
@@ -568,6 +578,49 @@ class TestRefusals:
         other.release()
         assert not is_stopped(data_dir)
 
+    def test_a_program_that_takes_too_long(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(f"{EMBEDDED}.cluster._INITDB_SECONDS_MAX", 0.001)
+        assert "a program of PostgreSQL failed" in self.refusal(data_dir)
+
+    def test_programs_that_are_none(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(wheel.Programs, "version", lambda _: "postgres (nothing of the kind)\n")
+        assert "holds no PostgreSQL: postgres (nothing of the kind)" in self.refusal(data_dir)
+
+    def test_a_server_that_does_not_stop_is_left(
+        self, data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        running = start_embedded(data_dir, FAST)
+        monkeypatch.setattr(f"{EMBEDDED}.postmaster.STOP_SECONDS_MAX", 0.0)
+        process = postmaster_of(data_dir)
+        process.suspend()
+        running.release()
+        assert "it has not stopped within 0 seconds" in caplog.text
+        process.resume()
+        until(lambda: is_stopped(data_dir))
+
+    def test_a_server_out_of_reach_is_left(
+        self, data_dir: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        running = start_embedded(data_dir, FAST)
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{EMBEDDED}.postmaster.find_postmaster", lambda _: None)  # in another container
+            running.release()
+        assert "its process cannot be found from here" in caplog.text
+        again = start_embedded(data_dir)
+        assert again.url == running.url
+        again.release()
+
+    def test_an_interrupted_start_leaves_no_server(
+        self, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(note: object) -> bool:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(f"{EMBEDDED}.postmaster.answers", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            start_embedded(data_dir, FAST)
+        assert is_stopped(data_dir)
+
     @only_root
     def test_a_directory_of_somebody_else(self, data_dir: Path, clients: Callable[[int], Client]) -> None:
         data_dir.mkdir(mode=0o755)
@@ -675,11 +728,16 @@ class TestAccounts:
         start_embedded(data_dir, FAST).release()
         treasure = data_dir / "treasure"
         treasure.write_text("precious")
-        conf = data_dir / "postgres" / "schedora.conf"
-        conf.unlink()
-        conf.symlink_to(treasure)
-        start_embedded(data_dir, FAST).release()
-        assert treasure.read_text() == "precious"
+        for name in ("schedora.conf", "postgresql.conf"):
+            conf = data_dir / "postgres" / name
+            kept = conf.read_text()
+            conf.unlink()
+            conf.symlink_to(treasure)
+            with suppress(EmbeddedUnavailable):
+                start_embedded(data_dir, FAST).release()
+            assert treasure.read_text() == "precious"
+            conf.unlink()
+            conf.write_text(kept)
 
     @only_root
     def test_without_the_privileges_of_full_root_it_still_stops(self, data_dir: Path) -> None:

@@ -10,7 +10,6 @@ from schedora.adapters.postgres.embedded.account import Account
 from schedora.adapters.postgres.embedded.database import ROLE
 from schedora.adapters.postgres.embedded.errors import EmbeddedUnavailable
 from schedora.adapters.postgres.embedded.locks import FileLock
-from schedora.adapters.postgres.embedded.settings import include_settings
 from schedora.adapters.postgres.embedded.wheel import Programs
 
 _INITDB_SECONDS_MAX = 300.0
@@ -68,7 +67,6 @@ def create_cluster(
         shutil.rmtree(new)
         said = " ".join(made.stdout.decode(errors="replace").split())
         raise EmbeddedUnavailable(f"no PostgreSQL data could be made in {cluster}: {said}")
-    include_settings(new)
     if cluster.is_dir():
         cluster.rmdir()
     new.rename(cluster)

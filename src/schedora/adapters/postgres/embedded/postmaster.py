@@ -16,8 +16,8 @@ from schedora.adapters.postgres.embedded.home import Home
 from schedora.adapters.postgres.embedded.locks import FileLock, is_locked
 from schedora.adapters.postgres.embedded.log import last_words, tidy_log
 from schedora.adapters.postgres.embedded.pidfile import clear_pid_files, find_postmaster, read_note
-from schedora.adapters.postgres.embedded.settings import write_settings
-from schedora.adapters.postgres.embedded.sockets import listen_settings
+from schedora.adapters.postgres.embedded.settings import include_settings, write_settings
+from schedora.adapters.postgres.embedded.sockets import discard_socket_directory, listen_settings
 from schedora.adapters.postgres.embedded.wheel import Programs, programs
 
 # Recovery after a crash replays up to max_wal_size of changes; on a slow and busy disk that takes minutes.
@@ -106,6 +106,7 @@ def _prepare(cluster: Path, settings: Mapping[str, str], lock: FileLock) -> tupl
         account.own(cluster)  # a backup that root has put back
     cluster.chmod(0o700)
     listen = listen_settings(cluster, account)
+    include_settings(cluster)
     write_settings(cluster, account, listen, settings)
     tidy_log(cluster)
     clear_pid_files(cluster, Path(listen.get("unix_socket_directories", cluster)), account)
@@ -133,5 +134,4 @@ def stop(home: Home) -> None:
         if time.monotonic() > deadline:
             raise EmbeddedUnavailable(f"it has not stopped within {STOP_SECONDS_MAX:.0f} seconds")
         time.sleep(_PAUSE_SECONDS_MIN)
-    if note.host.startswith("/") and Path(note.host) != home.cluster:
-        Path(note.host).rmdir()
+    discard_socket_directory(Path(note.host), home.cluster)

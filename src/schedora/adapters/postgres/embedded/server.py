@@ -56,8 +56,7 @@ class EmbeddedServer:
             with _unavailable(self._home.data_dir), self._home.alone(STOP_SECONDS_MAX):
                 _leave(self._home, self._client)
         except EmbeddedUnavailable as error:
-            # Whoever releases is on the way out; the data is safe in a server that was not stopped.
-            _logger.warning("the embedded PostgreSQL was left without stopping it: %s", error)
+            _warn(error)
         finally:
             self._client.leave()
 
@@ -85,7 +84,7 @@ def start_embedded(data_dir: Path, settings: Mapping[str, str] = _NO_SETTINGS) -
             client = Client(home.clients)
             try:
                 url = bring_up(home, settings)
-            except EmbeddedUnavailable:
+            except Exception:
                 client.leave()  # and leave the server to its recovery, if that is what took too long
                 raise
             except BaseException:
@@ -114,4 +113,13 @@ def _leave(home: Home, client: Client) -> None:
     """Leave, and stop the server when nobody else uses it. To be called alone."""
     client.leave()
     if not has_clients(home.clients):
-        stop(home)
+        try:
+            with _unavailable(home.data_dir):
+                stop(home)
+        except EmbeddedUnavailable as error:
+            _warn(error)
+
+
+def _warn(error: EmbeddedUnavailable) -> None:
+    # Whoever leaves is on the way out, and the data is safe in a server that was not stopped.
+    _logger.warning("the embedded PostgreSQL was left without stopping it: %s", error)

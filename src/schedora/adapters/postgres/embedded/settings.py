@@ -36,17 +36,20 @@ def write_settings(
 
 
 def include_settings(cluster: Path) -> None:
-    """Make a new cluster read the settings file, and give it a port of its own.
+    """Make the cluster read the settings file, if it does not, and give it a port of its own.
 
     Without TCP the port is only the name of the socket. With one that differs from cluster to cluster, a server
     whose data was deleted under it does not, when it notices, delete the socket of the one that was started
     in its place.
     """
-    port = _PORT_MIN + secrets.randbelow(_PORT_MAX - _PORT_MIN + 1)
-    with (cluster / "postgresql.conf").open("a", encoding="utf-8") as file:
-        file.write(f"\nport = {port}\ninclude_if_exists = '{FILE_NAME}'\n")
-        file.flush()
-        os.fsync(file.fileno())  # without these lines the server would listen where it should not
+    # Through no link: see replace_file.
+    fd = os.open(cluster / "postgresql.conf", os.O_RDWR | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+    with open(fd, "r+b") as file:  # noqa: PTH123 - a descriptor
+        if FILE_NAME.encode() not in file.read():
+            port = _PORT_MIN + secrets.randbelow(_PORT_MAX - _PORT_MIN + 1)
+            file.write(f"\nport = {port}\ninclude_if_exists = '{FILE_NAME}'\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _line(name: str, value: str) -> str:

@@ -27,7 +27,7 @@ def socket_directory(cluster: Path, account: Account | None) -> Path:
     """
     if _is_fit(cluster):
         return cluster
-    name = f"schedora-{hashlib.sha256(os.fsencode(cluster)).hexdigest()[:16]}"
+    name = _name(cluster)
     runtime = os.environ.get("XDG_RUNTIME_DIR", "") if account is None else ""
     for parent in (runtime, tempfile.gettempdir(), "/tmp"):  # noqa: S108 - the directory made there is checked
         directory = Path(parent) / name
@@ -37,6 +37,16 @@ def socket_directory(cluster: Path, account: Account | None) -> Path:
     raise EmbeddedUnavailable(
         f"no directory for the server's socket: {cluster} and {tempfile.gettempdir()} have too long names"
     )
+
+
+def discard_socket_directory(directory: Path, cluster: Path) -> None:
+    """Delete the directory of a stopped server's socket, if it is one made for that cluster."""
+    if directory.name == _name(cluster):
+        directory.rmdir()
+
+
+def _name(cluster: Path) -> str:
+    return f"schedora-{hashlib.sha256(os.fsencode(cluster)).hexdigest()[:16]}"
 
 
 def _is_fit(directory: Path) -> bool:
