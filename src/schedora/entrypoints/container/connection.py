@@ -1,42 +1,36 @@
-"""From settings to an open system: on the database that they name, or on the embedded server."""
+"""A system by its settings, open for as long as it is needed: how Python programs get theirs."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 
-from schedora.adapters.postgres.embedded import default_data_dir, start_embedded
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.database import database_of
+from schedora.entrypoints.metrics_flush import MetricsFlush
 from schedora.entrypoints.system import System
 
 
 @asynccontextmanager
 async def connect(settings: Settings) -> AsyncIterator[System]:
-    """A system, open as long as the context lasts.
+    """On the database named, else on the embedded server, which is started when nobody runs it yet.
 
     Raises ``EmbeddedUnavailable``, ``StoreUnavailable`` and ``SchemaMismatch``.
     """
-    async with database_url(settings) as url:
-        system = build_system(settings, database_url=url)
-        await system.open()
+    with ExitStack() as stack:
+        # Starting a server, and leaving it, takes a while: not on the event loop.
+        url = await asyncio.to_thread(stack.enter_context, database_of(settings))
         try:
-            yield system
+            system = build_system(settings, database_url=url)
+            await system.open()
+            flush = MetricsFlush(system)
+            flushing = asyncio.create_task(flush.run(), name="schedora-metrics")
+            try:
+                yield system
+            finally:
+                flush.stop()
+                await flushing
+                await system.endings.close()
+                await system.close()
         finally:
-            await system.close()
-
-
-@asynccontextmanager
-async def database_url(settings: Settings) -> AsyncIterator[str]:
-    """Where the database is; an embedded server is kept running as long as the context lasts.
-
-    Raises ``EmbeddedUnavailable``.
-    """
-    if settings.database_url is not None:
-        yield settings.database_url
-        return
-    data_dir = settings.schedora_data_dir or default_data_dir()
-    server = await asyncio.to_thread(start_embedded, data_dir)
-    try:
-        yield server.url
-    finally:
-        await asyncio.to_thread(server.release)
+            await asyncio.to_thread(stack.close)
