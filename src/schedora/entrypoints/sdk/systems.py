@@ -6,11 +6,9 @@ in a thread. Where a program has several, each gets a system of its own.
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
-
-from attrs import define
 
 from schedora.application.context import run_without_waiting
 from schedora.entrypoints.sdk.background import BackgroundLoop
@@ -42,10 +40,40 @@ class Systems(Protocol):
     def close_sync(self) -> None: ...
 
 
-@define
-class _Opened:
-    lifetime: "AsyncGenerator[System, None]"
-    opening: "asyncio.Task[System]"
+class _Keeper:
+    """Keeps one system open, in a task of its own, until it is told to close it.
+
+    A task, for an event loop that ends cancels its tasks and lets them finish: so a system that nobody closed
+    is closed in order, too.
+    """
+
+    def __init__(self, connect: "Callable[[], AbstractAsyncContextManager[System]]") -> None:
+        self.system: asyncio.Future[System] = asyncio.get_running_loop().create_future()
+        self._closing = asyncio.Event()
+        self._task = asyncio.get_running_loop().create_task(self._keep(connect), name="schedora-system")
+
+    @property
+    def failed(self) -> bool:
+        """Whether the system could not be opened."""
+        return self.system.done() and (self.system.cancelled() or self.system.exception() is not None)
+
+    async def close(self) -> None:
+        """Raises what closing raises."""
+        self._closing.set()
+        await asyncio.shield(self._task)
+
+    async def _keep(self, connect: "Callable[[], AbstractAsyncContextManager[System]]") -> None:
+        try:
+            async with connect() as system:
+                self.system.set_result(system)
+                await self._closing.wait()
+        except BaseException as error:
+            if self.system.done():
+                raise
+            if not isinstance(error, Exception):
+                self.system.cancel()
+                raise
+            self.system.set_exception(error)
 
 
 class OwnSystems:
@@ -54,7 +82,7 @@ class OwnSystems:
     def __init__(self, connect: "Callable[[], AbstractAsyncContextManager[System]]") -> None:
         self._connect = connect
         self._guard = threading.Lock()
-        self._opened: dict[asyncio.AbstractEventLoop, _Opened] = {}
+        self._keepers: dict[asyncio.AbstractEventLoop, _Keeper] = {}
         self._adopted: dict[asyncio.AbstractEventLoop, System] = {}
         self._background = BackgroundLoop()
 
@@ -77,10 +105,10 @@ class OwnSystems:
         """Closes the system of this event loop, and that of the background with its thread."""
         loop = asyncio.get_running_loop()
         with self._guard:
-            opened = self._opened.pop(loop, None)
+            keeper = self._keepers.pop(loop, None)
             self._adopted.pop(loop, None)
-        if opened is not None:
-            await _close(opened)
+        if keeper is not None:
+            await keeper.close()
         if self._background.running:
             await asyncio.to_thread(self.close_sync)
 
@@ -92,9 +120,9 @@ class OwnSystems:
 
     async def _close_in_background(self) -> None:
         with self._guard:
-            opened = self._opened.pop(asyncio.get_running_loop(), None)
-        if opened is not None:
-            await _close(opened)
+            keeper = self._keepers.pop(asyncio.get_running_loop(), None)
+        if keeper is not None:
+            await keeper.close()
 
     async def _current(self) -> "System":
         """The system of this event loop. Raises what opening it raises; the next use tries again."""
@@ -102,39 +130,14 @@ class OwnSystems:
         if (adopted := self._adopted.get(loop)) is not None:
             return adopted
         with self._guard:
-            opened = self._opened.get(loop)
-            if opened is None:
+            keeper = self._keepers.get(loop)
+            if keeper is None or keeper.failed:
                 self._forget_closed_loops()
-                lifetime = _lifetime(self._connect)
-                opened = _Opened(lifetime, loop.create_task(anext(lifetime)))
-                self._opened[loop] = opened
-        try:
-            # Shielded: others may be waiting for the same opening.
-            return await asyncio.shield(opened.opening)
-        except BaseException:
-            if opened.opening.done() and self._opened.get(loop) is opened:
-                del self._opened[loop]
-            raise
+                keeper = self._keepers[loop] = _Keeper(self._connect)
+        # Shielded: others may be waiting for the same opening.
+        return await asyncio.shield(keeper.system)
 
     def _forget_closed_loops(self) -> None:
-        for systems in (self._opened, self._adopted):
-            for loop in [loop for loop in systems if loop.is_closed()]:
-                del systems[loop]
-
-
-async def _lifetime(
-    connect: "Callable[[], AbstractAsyncContextManager[System]]",
-) -> "AsyncGenerator[System, None]":
-    """Yields an open system once, and closes it when it is closed itself.
-
-    An event loop that ends closes its asynchronous generators: so a system that nobody closed is closed, too.
-    """
-    async with connect() as system:
-        yield system
-
-
-async def _close(opened: _Opened) -> None:
-    if not opened.opening.done():
-        opened.opening.cancel()
-    await asyncio.gather(opened.opening, return_exceptions=True)
-    await opened.lifetime.aclose()
+        for loop in [loop for loop in (*self._keepers, *self._adopted) if loop.is_closed()]:
+            self._keepers.pop(loop, None)
+            self._adopted.pop(loop, None)
