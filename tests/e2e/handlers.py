@@ -1,0 +1,71 @@
+"""The app that the workers of these tests run. Handlers tell the test of their doings through files."""
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+from schedora import JobContext, Schedora
+
+app = Schedora()
+
+
+def _said(directory: str, word: str, ctx: JobContext) -> None:
+    path = Path(directory) / word
+    path.with_suffix(".new").write_text(f"{os.getpid()} {ctx.lease_token} {ctx.job.worker_id}")
+    path.with_suffix(".new").rename(path)
+
+
+async def _until(directory: str, word: str) -> None:
+    while not (Path(directory) / word).exists():
+        await asyncio.sleep(0.02)
+
+
+@app.job("first_hangs", retry_base_seconds=0)
+async def first_hangs(ctx: JobContext, directory: str) -> str:
+    """Says that it has begun; the first attempt then waits to be released, the next ones do not."""
+    _said(directory, f"began-{ctx.lease_token}", ctx)
+    if ctx.lease_token == 1:
+        await _until(directory, "release")
+    return f"token {ctx.lease_token}"
+
+
+@app.job("blocks_loop")
+async def blocks_loop(ctx: JobContext, directory: str, seconds: float) -> str:
+    """Blocks the event loop of its worker."""
+    _said(directory, f"began-{ctx.lease_token}", ctx)
+    time.sleep(seconds)
+    return "blocked"
+
+
+@app.job("dies", retry_base_seconds=0)
+async def dies(ctx: JobContext, directory: str) -> None:
+    """Takes its worker down, each time."""
+    _said(directory, f"began-{ctx.lease_token}", ctx)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.job("burns", executor="process", timeout_seconds=60, retry_base_seconds=0, max_retries=0)
+def burns(ctx: JobContext, directory: str) -> int:
+    """Burns a core in a process of its own until released."""
+    _said(directory, "burning", ctx)
+    rounds = 0
+    while not (Path(directory) / "release").exists():
+        rounds += 1
+    return rounds
+
+
+@app.job("charge_once", retry_base_seconds=0)
+async def charge_once(ctx: JobContext, order: int) -> str:
+    """Writes its effect and its completion in one transaction."""
+    import asyncpg  # noqa: PLC0415
+
+    connection = await asyncpg.connect(os.environ["DATABASE_URL"])
+    try:
+        async with connection.transaction():
+            await connection.execute("insert into charges (order_id) values ($1)", order)
+            await ctx.complete_in(connection, {"order": order})
+    finally:
+        await connection.close()
+    return "ignored: the result is the one of complete_in"

@@ -1,0 +1,97 @@
+"""Stopping is asked for: what runs is finished or handed back, and nothing is used up."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Api, Cluster, until
+
+
+def test_drained_worker_hands_back_what_does_not_finish(cluster: Cluster, api: Api, tmp_path: Path) -> None:
+    worker = cluster.worker("first")
+    job_id = api.submit("first_hangs", {"directory": str(tmp_path)})
+    until((tmp_path / "began-1").exists, "the first attempt")
+
+    worker.send(signal.SIGTERM)
+
+    assert worker.ended() == 0
+    job = api.job(job_id)
+    assert (job["status"], job["attempt"], job["errors"]) == ("PENDING", 0, [])
+    assert api.workers() == {"first": "STOPPED"}
+    cluster.worker("second")
+    assert api.ended(job_id)["attempt"] == 1
+
+
+def test_second_signal_exits_at_once(cluster: Cluster, api: Api, tmp_path: Path) -> None:
+    worker = cluster.worker("first")
+    api.submit("first_hangs", {"directory": str(tmp_path)})
+    until((tmp_path / "began-1").exists, "the first attempt")
+    cluster.environment["WORKER_SHUTDOWN_TIMEOUT"] = "60"
+    patient = cluster.worker("patient")
+    until(lambda: api.workers().get("patient") == "ACTIVE", "the worker")
+    api.submit("blocks_loop", {"directory": str(tmp_path), "seconds": 0.1})
+    worker.send(signal.SIGKILL)
+    cluster.start("reaper")
+    until((tmp_path / "began-2").exists, "the second attempt")
+
+    patient.send(signal.SIGTERM)
+    patient.send(signal.SIGTERM)
+
+    assert patient.ended() in {0, 130}
+
+
+def test_canceled_process_job_is_really_dead(cluster: Cluster, api: Api, tmp_path: Path) -> None:
+    cluster.worker("w")
+    job_id = api.submit("burns", {"directory": str(tmp_path)})
+    until((tmp_path / "burning").exists, "the handler to burn")
+    child = int((tmp_path / "burning").read_text().split()[0])
+
+    answer = api.http.post(f"/jobs/{job_id}/cancel")
+
+    assert answer.status_code == 200
+    assert api.job(job_id)["status"] == "CANCELED"
+    until(lambda: not _runs(child), "the child to be gone")
+
+
+def test_timed_out_process_job_is_really_dead(cluster: Cluster, api: Api, tmp_path: Path) -> None:
+    cluster.worker("w")
+    job_id = api.submit("burns", {"directory": str(tmp_path)}, timeout_seconds=3, max_retries=0)
+    until((tmp_path / "burning").exists, "the handler to burn")
+    child = int((tmp_path / "burning").read_text().split()[0])
+
+    job = api.ended(job_id)
+
+    assert (job["status"], job["errors"][0]["kind"]) == ("DEAD", "timeout")
+    until(lambda: not _runs(child), "the child to be gone")
+
+
+def test_drain_by_request_takes_no_new_jobs(cluster: Cluster, api: Api, tmp_path: Path) -> None:
+    cluster.worker("w")
+    running = api.submit("first_hangs", {"directory": str(tmp_path)})
+    until((tmp_path / "began-1").exists, "the first attempt")
+
+    assert api.http.post("/workers/w/drain").status_code == 200
+    waiting = api.submit("echo", {})
+    (tmp_path / "release").touch()
+
+    assert api.ended(running)["status"] == "SUCCESS"
+    assert api.job(waiting)["status"] == "PENDING"
+    assert api.workers() == {"w": "DRAINING"}
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_stops_on_a_signal(embedded: Cluster, number: signal.Signals) -> None:
+    program = embedded.start("up", "--port", "0")
+    program.url()
+    program.send(number)
+    assert program.ended() == 0
