@@ -1,0 +1,32 @@
+"""What leaves the server: documents encoded once, by orjson, around the documents that are already encoded."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from fastapi import Response
+
+from schedora.domain.ids import JsonText
+
+_OPTIONS = orjson.OPT_UTC_Z
+
+
+def answer(document: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(
+        orjson.dumps(document, option=_OPTIONS),
+        status_code=status,
+        headers=None if headers is None else dict(headers),
+        media_type="application/json",
+    )
+
+
+def embedded(text: JsonText | None) -> Any:
+    """An encoded document as part of another: written as it is, neither decoded nor encoded again."""
+    return None if text is None else orjson.Fragment(text)
+
+
+def seconds(span: timedelta) -> float:
+    """Whole where it is whole, so that 60 does not become 60.0."""
+    value = span.total_seconds()
+    return int(value) if value.is_integer() else value

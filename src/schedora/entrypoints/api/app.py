@@ -1,0 +1,50 @@
+"""The API as an ASGI application."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import Depends, FastAPI
+
+from schedora.adapters.telemetry.http_metrics import HttpMetrics
+from schedora.entrypoints.api import errors
+from schedora.entrypoints.api.docs import add_docs
+from schedora.entrypoints.api.edge import Edge
+from schedora.entrypoints.api.inputs import said_once
+from schedora.entrypoints.api.openapi import describe
+from schedora.entrypoints.api.routes import dlq, health, jobs, metrics, queues, submit, workers, workflows
+from schedora.entrypoints.system import System
+
+DESCRIPTION = "Jobs and workflows of jobs, stored durably, run by a pool of workers."
+
+# Submission first: the router asks one after the other.
+ROUTERS = (
+    submit.router, jobs.router, workflows.router, dlq.router,
+    workers.router, queues.router, health.router, metrics.router,
+    health.at_root, metrics.at_root,
+)  # fmt: skip
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(system: System, *, lifespan: Lifespan | None = None) -> FastAPI:
+    """The API over ``system``, which the caller opens and closes, in ``lifespan`` or elsewhere."""
+    settings = system.settings
+    app = FastAPI(
+        title=settings.app_name,
+        version=settings.app_version,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.system = system
+    app.state.http_metrics = HttpMetrics()
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[Depends(said_once)])
+    errors.install(app, [route for router in ROUTERS for route in router.routes])
+    add_docs(app)
+    describe(app)
+    app.add_middleware(Edge, randomness=system.randomness, metrics=app.state.http_metrics)
+    return app

@@ -1,0 +1,124 @@
+"""Request bodies: read within a bound, whatever the headers claim, and checked once."""
+
+from typing import TypeVar
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+
+from schedora.application.errors import TooLarge
+from schedora.entrypoints.api.problems import Problem, Refused, field_problem, invalid, shown
+
+M = TypeVar("M", bound=BaseModel)
+
+JSON = "application/json"
+
+SMALL_BYTES = 65_536
+"""Room for everything beside a payload."""
+
+ESCAPED_BYTES = 6
+"""What JSON can spend on a character that is one byte when encoded as briefly as can be."""
+
+BATCH_BYTES = 64 * 1024 * 1024
+
+
+def single_limit_bytes(payload_max_bytes: int) -> int:
+    """The longest body that can carry one payload within its limit, and all else."""
+    return payload_max_bytes * ESCAPED_BYTES + SMALL_BYTES
+
+
+def batch_limit_bytes(payload_max_bytes: int) -> int:
+    return max(BATCH_BYTES, single_limit_bytes(payload_max_bytes))
+
+
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """All of it. Raises ``TooLarge`` as soon as it is known to be over the limit, and ``Refused`` for what is
+    said to be no JSON.
+    """
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit_bytes:
+        raise TooLarge("the body", int(declared), limit_bytes)
+    chunks: list[bytes] = []
+    size_bytes = 0
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        size_bytes += len(chunk)
+        if size_bytes > limit_bytes:
+            raise TooLarge("the body", size_bytes, limit_bytes)
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            break
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    if body:
+        _check_media_type(request)
+    return body
+
+
+def parsed(model: type[M], body: bytes) -> M:
+    """Raises ``Refused`` with every field that is wrong."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise Refused(_problem_of(error)) from None
+
+
+def checked(model: type[M], value: object) -> M:
+    """The same for a value that is no JSON text any more."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise Refused(_problem_of(error)) from None
+
+
+async def read_json(request: Request, model: type[M], limit_bytes: int) -> M:
+    """The body as ``model``. Raises ``Refused`` and ``TooLarge``."""
+    return parsed(model, await read_body(request, limit_bytes))
+
+
+def field_path(location: tuple[int | str, ...]) -> str:
+    """``("jobs", 3, "priority")`` as people write it: ``jobs[3].priority``."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{shown(part)}"
+    return path.removeprefix(".") or "body"
+
+
+def _check_media_type(request: Request) -> None:
+    # Browsers send other sites' forms without asking, but never as JSON.
+    given = request.headers.get("content-type")
+    if given is None:
+        return
+    media_type = given.partition(";")[0].strip().lower()
+    if media_type != JSON and not (media_type.startswith("application/") and media_type.endswith("+json")):
+        detail = f"The body must be {JSON}, not {shown(media_type)}."
+        raise Refused(Problem(kind="unsupported-media-type", status=415, detail=detail))
+
+
+def _problem_of(error: ValidationError) -> Problem:
+    problems = error.errors(include_url=False, include_context=False)
+    if problems[0]["type"] == "json_invalid":
+        return Problem(
+            kind="malformed-json",
+            status=422,
+            detail=problems[0]["msg"],
+            errors=[field_problem("body", problems[0]["msg"])],
+        )
+    return invalid(
+        [field_problem(field_path(p["loc"]), *in_words(p["type"], p["msg"], p["input"])) for p in problems]
+    )
+
+
+def in_words(kind: str, message: str, value: object) -> tuple[str, object]:
+    """What a validator found, in our words, and the value if it is worth showing."""
+    match kind:
+        case "missing":
+            return "is required", None
+        case "extra_forbidden":
+            return "is not a known field", value
+        case "value_error":
+            return message.removeprefix("Value error, "), value
+        case _:
+            return message, value

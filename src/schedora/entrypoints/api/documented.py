@@ -1,0 +1,58 @@
+"""How routes tell the documentation what they take and answer; ``openapi.py`` puts it together."""
+
+from collections.abc import Collection
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from schedora.entrypoints.api import examples
+from schedora.entrypoints.api.problems import MEDIA_TYPE
+
+REFERENCE = "#/components/schemas/"
+
+
+def takes(model: type[BaseModel], example: object, *, required: bool = True) -> dict[str, Any]:
+    """For ``openapi_extra``: a body that the route reads and checks itself."""
+    content = {"schema": {"$ref": f"{REFERENCE}{model.__name__}"}, "example": example}
+    return {"requestBody": {"required": required, "content": {"application/json": content}}}
+
+
+def answers(
+    status: int,
+    model: Any,
+    example: object,
+    *,
+    refuses: Collection[int] = (),
+    headers: Collection[str] = (),
+    media_type: str = "application/json",
+) -> dict[int | str, dict[str, Any]]:
+    """For ``responses``: the success, and each refusal as a problem."""
+    success: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if model is not None:
+        success["model"] = model
+    if example is not None:
+        success["content"] = {media_type: {"example": example}}
+    if headers:
+        success["headers"] = {name: {"schema": {"type": "string"}} for name in headers}
+    # What takes a body may find that it is no JSON.
+    wrong_kind = (415,) if 413 in refuses else ()
+    refusals: dict[int | str, dict[str, Any]] = {
+        code: _refusal(code) for code in (*refuses, *wrong_kind, 500, 503)
+    }
+    return {status: success, **refusals}
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    refusal: dict[str, Any] = {
+        "description": HTTPStatus(status).phrase,
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": f"{REFERENCE}ProblemView"},
+                "example": examples.PROBLEMS[status],
+            }
+        },
+    }
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        refusal["headers"] = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}}
+    return refusal

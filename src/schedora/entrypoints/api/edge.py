@@ -1,0 +1,95 @@
+"""The outermost layer: gives each request its identity, counts and times it, tells it to the log, and answers
+what nothing else has answered.
+"""
+
+import re
+import time
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from schedora.adapters.telemetry.http_metrics import HttpMetrics
+from schedora.application.ports.randomness import Randomness
+from schedora.domain.trace import TraceContext
+from schedora.entrypoints.api.errors import INTERNAL
+from schedora.entrypoints.api.visit import Visit
+
+_SANE = re.compile(r"[\x21-\x7e]{1,128}")
+CORRELATION_HEADERS = ("x-correlation-id", "x-request-id")
+CLIENT_LEFT = 499
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+UNROUTED = "none"
+
+log = structlog.get_logger("schedora.api")
+
+
+class Edge:
+    """Pure ASGI. HEAD is answered wherever GET is, by the same route."""
+
+    def __init__(self, app: ASGIApp, *, randomness: Randomness, metrics: HttpMetrics) -> None:
+        self._app = app
+        self._randomness = randomness
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        method = scope["method"]
+        visit = self._visit(Headers(scope=scope))
+        visit.enter(scope)
+        if method == "HEAD":
+            scope["method"] = "GET"
+        started_seconds = time.perf_counter()
+        status = 0
+
+        async def send_marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["x-correlation-id"] = visit.correlation_id
+            elif method == "HEAD":
+                message = {**message, "body": b""}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_marked)
+        except ClientDisconnect:
+            status = status or CLIENT_LEFT
+        except Exception:
+            log.exception(
+                "request failed",
+                method=method,
+                correlation_id=visit.correlation_id,
+                trace_id=visit.trace.trace_id,
+            )
+            if status:
+                raise
+            await INTERNAL.response(visit.trace.trace_id)(scope, receive, send_marked)
+        finally:
+            self._tell(scope, method, status, time.perf_counter() - started_seconds, visit)
+
+    def _visit(self, headers: Headers) -> Visit:
+        given = next((headers[name] for name in CORRELATION_HEADERS if name in headers), "")
+        traceparent = headers.get("traceparent")
+        trace = TraceContext.parse(traceparent) if traceparent is not None else None
+        return Visit(
+            trace=trace or TraceContext.new(self._randomness.bits(192)),
+            correlation_id=given if _SANE.fullmatch(given) else self._randomness.random_id().hex,
+        )
+
+    def _tell(self, scope: Scope, method: str, status: int, duration_seconds: float, visit: Visit) -> None:
+        route = getattr(scope.get("route"), "path", UNROUTED)
+        known_method = method if method in METHODS else "OTHER"
+        self._metrics.observe(known_method, route, status, duration_seconds)
+        log.info(
+            "request",
+            method=known_method,
+            route=route,
+            status=status,
+            duration_ms=round(duration_seconds * 1000, 3),
+            correlation_id=visit.correlation_id,
+            trace_id=visit.trace.trace_id,
+        )

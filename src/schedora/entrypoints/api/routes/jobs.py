@@ -1,0 +1,134 @@
+"""Jobs: looked at, waited for, canceled, retried."""
+
+import asyncio
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from schedora.application.errors import NotFound
+from schedora.application.ports.job_reader import JobFilter
+from schedora.domain.ids import JobId, WorkerId, WorkflowId
+from schedora.domain.job import Job
+from schedora.entrypoints.api import examples
+from schedora.entrypoints.api.addresses import PREFIX
+from schedora.entrypoints.api.answers import answer
+from schedora.entrypoints.api.cursors import cursor_of
+from schedora.entrypoints.api.documented import answers
+from schedora.entrypoints.api.inputs import PathId, TheSystem
+from schedora.entrypoints.api.schemas.envelopes import Data, Page
+from schedora.entrypoints.api.schemas.jobs import (
+    CanceledView,
+    EventView,
+    JobsQuery,
+    JobView,
+    WaitQuery,
+    event_view,
+    job_view,
+)
+from schedora.entrypoints.system import System
+
+router = APIRouter(prefix=PREFIX, tags=["jobs"])
+
+
+@router.get(
+    "/jobs",
+    summary="List jobs",
+    responses=answers(200, Page[JobView], {"data": [examples.JOB], "next_cursor": None}, refuses=(422,)),
+)
+async def list_jobs(system: TheSystem, query: Annotated[JobsQuery, Query()]) -> Response:
+    """Newest first."""
+    job_filter = JobFilter(
+        states=frozenset(query.status),
+        type=query.type,
+        queue=query.queue,
+        workflow_id=None if query.workflow_id is None else WorkflowId(query.workflow_id),
+        worker_id=None if query.worker_id is None else WorkerId(query.worker_id),
+        created_after=query.created_after,
+        created_before=query.created_before,
+    )
+    after = None if query.cursor is None else JobId(query.cursor)
+    page = await system.jobs.page(job_filter, limit=query.limit, after=after)
+    return answer({"data": [job_view(job) for job in page.jobs], "next_cursor": cursor_of(page.next_after)})
+
+
+@router.get(
+    "/jobs/{job_id}",
+    summary="Show a job",
+    responses=answers(200, Data[JobView], {"data": examples.JOB}, refuses=(404, 422)),
+)
+async def get_job(
+    request: Request, system: TheSystem, job_id: PathId, query: Annotated[WaitQuery, Query()]
+) -> Response:
+    """With ``wait`` it answers once the job has ended, or after so many seconds."""
+    job = await _found(system, JobId(job_id))
+    if query.wait and not job.ended:
+        await _until_ended(request, system, job.job_id, timedelta(seconds=query.wait))
+        job = await _found(system, job.job_id)
+    return answer({"data": job_view(job)})
+
+
+@router.post(
+    "/jobs/{job_id}/cancel",
+    summary="Cancel a job",
+    responses=answers(200, Data[CanceledView], {"data": examples.CANCELED}, refuses=(404, 409, 422)),
+)
+async def cancel_job(system: TheSystem, job_id: PathId) -> Response:
+    """A running job is interrupted; jobs that wait for it are canceled as well."""
+    job = await system.cancel_job(JobId(job_id))
+    canceled: CanceledView = {
+        "job_id": job.job_id,
+        "status": job.status,
+        "message": "Job canceled successfully",
+    }
+    return answer({"data": canceled})
+
+
+@router.post(
+    "/jobs/{job_id}/retry",
+    summary="Run a dead or canceled job again",
+    responses=answers(200, Data[JobView], {"data": examples.JOB}, refuses=(404, 409, 422)),
+)
+async def retry_job(system: TheSystem, job_id: PathId) -> Response:
+    """It is PENDING again, with a new retry budget."""
+    return answer({"data": job_view(await system.requeue_job(JobId(job_id)))})
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    summary="Tell a job's history",
+    responses=answers(
+        200, Page[EventView], {"data": [examples.EVENT], "next_cursor": None}, refuses=(404, 422)
+    ),
+)
+async def job_events(system: TheSystem, job_id: PathId) -> Response:
+    """Oldest first."""
+    job = await _found(system, JobId(job_id))
+    return answer({"data": [event_view(event) for event in job.events()], "next_cursor": None})
+
+
+async def _found(system: System, job_id: JobId) -> Job:
+    job = await system.jobs.get(job_id)
+    if job is None:
+        raise NotFound("job", job_id)
+    return job
+
+
+async def _until_ended(request: Request, system: System, job_id: JobId, at_most: timedelta) -> None:
+    """Until the job has ended, the time is up, or nobody waits for the answer any more."""
+    ending = asyncio.ensure_future(system.endings.wait(job_id, at_most))
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((ending, leaving), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if not ending.done():
+            ending.cancel()
+        await asyncio.gather(leaving, ending, return_exceptions=True)
+    if not ending.cancelled():
+        await ending
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        """A body that nobody asked for."""

@@ -1,0 +1,35 @@
+"""Metrics for Prometheus."""
+
+from fastapi import APIRouter, Request, Response
+
+from schedora.adapters.telemetry.http_metrics import HttpMetrics
+from schedora.adapters.telemetry.prometheus import CONTENT_TYPE, Reading
+from schedora.entrypoints.api import examples
+from schedora.entrypoints.api.addresses import PREFIX
+from schedora.entrypoints.api.documented import answers
+from schedora.entrypoints.api.inputs import TheSystem
+
+router = APIRouter(prefix=PREFIX, tags=["health"])
+
+
+@router.get(
+    "/metrics",
+    summary="Tell the metrics",
+    response_class=Response,
+    responses=answers(200, None, examples.METRICS, media_type="text/plain"),
+)
+async def metrics(request: Request, system: TheSystem) -> Response:
+    """In the text format of Prometheus: of all processes together, and of this one's answers."""
+    await system.flush_metrics()
+    http: HttpMetrics = request.app.state.http_metrics
+    reading = Reading(
+        totals={**await system.totals.read(), **http.read()},
+        stats=await system.queues.stats(),
+        workers=await system.workers.registered(),
+    )
+    return Response(reading.text(), media_type=CONTENT_TYPE)
+
+
+at_root = APIRouter(include_in_schema=False)
+"""Where Prometheus looks by habit."""
+at_root.add_api_route("/metrics", metrics)

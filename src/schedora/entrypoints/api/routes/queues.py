@@ -1,0 +1,65 @@
+"""Queues: how full they are, paused, resumed, purged."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from schedora.entrypoints.api import examples
+from schedora.entrypoints.api.addresses import PREFIX
+from schedora.entrypoints.api.answers import answer
+from schedora.entrypoints.api.documented import answers
+from schedora.entrypoints.api.inputs import TheSystem
+from schedora.entrypoints.api.schemas.envelopes import Data
+from schedora.entrypoints.api.schemas.queues import (
+    PurgedView,
+    PurgeQuery,
+    QueueView,
+    StatsView,
+    queue_view,
+    stats_view,
+)
+
+router = APIRouter(prefix=PREFIX, tags=["queues"])
+
+PURGED = "Queue purged successfully"
+
+
+@router.get(
+    "/queue/stats",
+    summary="Tell how full the queues are",
+    responses=answers(200, StatsView, examples.STATS),
+)
+async def queue_stats(system: TheSystem) -> Response:
+    """In all and queue by queue."""
+    return answer(stats_view(await system.queues.stats()))
+
+
+@router.post(
+    "/queue/purge",
+    summary="Cancel every job that waits",
+    responses=answers(200, PurgedView, {"message": PURGED, "purged": 12}, refuses=(422,)),
+)
+async def purge_queue(system: TheSystem, query: Annotated[PurgeQuery, Query()]) -> Response:
+    """In one queue, or in all. What runs is not touched."""
+    return answer({"message": PURGED, "purged": await system.purge_queue(query.queue)})
+
+
+# A queue's name may contain anything, a slash too.
+@router.post(
+    "/queues/{name:path}/pause",
+    summary="Pause a queue",
+    responses=answers(200, Data[QueueView], {"data": examples.PAUSED_QUEUE}, refuses=(422,)),
+)
+async def pause_queue(system: TheSystem, name: str) -> Response:
+    """Its jobs wait; what runs goes on."""
+    return answer({"data": queue_view(await system.pause_queue(name))})
+
+
+@router.post(
+    "/queues/{name:path}/resume",
+    summary="Resume a queue",
+    responses=answers(200, Data[QueueView], {"data": examples.QUEUE}, refuses=(422,)),
+)
+async def resume_queue(system: TheSystem, name: str) -> Response:
+    """Its jobs run again."""
+    return answer({"data": queue_view(await system.resume_queue(name))})

@@ -1,0 +1,117 @@
+"""Queues and the dead letter queue: filters and figures."""
+
+from collections import Counter
+
+from typing_extensions import TypedDict
+
+from schedora.application.ports.queues import QueueStats, Stats
+from schedora.domain.job_state import JobState
+from schedora.domain.queue import Queue
+from schedora.entrypoints.api.answers import seconds
+from schedora.entrypoints.api.schemas.fields import Body, Cursor, FilterName, QueryString, Utc
+from schedora.entrypoints.api.schemas.jobs import LIMIT_DEFAULT, Limit
+
+PENDING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
+"""Not begun, or not begun again: as in a workflow's counts."""
+
+COUNTED = frozenset({*PENDING, JobState.RUNNING, JobState.DEAD})
+"""States that are always told, if only as zero."""
+
+
+class QueueStatsView(TypedDict):
+    pending_jobs: int
+    running_jobs: int
+    dlq_jobs: int
+    by_status: dict[str, int]
+    paused: bool
+    oldest_ready_seconds: float | None
+
+
+class StatsView(TypedDict):
+    """``oldest_ready_seconds``: for how long the oldest job that could run has been waiting.
+    ``unhandled_types``: types of waiting jobs that no live worker has a handler for.
+    """
+
+    pending_jobs: int
+    running_jobs: int
+    dlq_jobs: int
+    by_status: dict[str, int]
+    oldest_ready_seconds: float | None
+    unhandled_types: list[str]
+    queues: dict[str, QueueStatsView]
+
+
+class PurgedView(TypedDict):
+    message: str
+    purged: int
+
+
+class QueueView(TypedDict):
+    queue: str
+    paused: bool
+    paused_at: Utc | None
+
+
+class RequeuedView(TypedDict):
+    requeued: int
+
+
+class PurgeQuery(QueryString):
+    queue: FilterName | None = None
+
+
+class DlqQuery(QueryString):
+    type: FilterName | None = None
+    queue: FilterName | None = None
+    error_kind: FilterName | None = None
+    limit: Limit = LIMIT_DEFAULT
+    cursor: Cursor | None = None
+
+
+class DlqFilterQuery(QueryString):
+    type: FilterName | None = None
+    queue: FilterName | None = None
+    error_kind: FilterName | None = None
+
+
+class DlqFilter(Body):
+    """Which dead jobs: none of the three means all. ``error_kind`` is that of the newest failed attempt."""
+
+    type: FilterName | None = None
+    queue: FilterName | None = None
+    error_kind: FilterName | None = None
+
+
+def queue_view(queue: Queue) -> QueueView:
+    return {"queue": queue.name, "paused": queue.paused, "paused_at": queue.paused_at}
+
+
+def stats_view(stats: Stats) -> StatsView:
+    total: Counter[JobState] = Counter()
+    for queue in stats.by_queue.values():
+        total.update(queue.by_status)
+    ages = [queue.oldest_ready for queue in stats.by_queue.values() if queue.oldest_ready is not None]
+    whole = _queue_stats_view(QueueStats(by_status=total, oldest_ready=max(ages, default=None)))
+    return {
+        "pending_jobs": whole["pending_jobs"],
+        "running_jobs": whole["running_jobs"],
+        "dlq_jobs": whole["dlq_jobs"],
+        "by_status": whole["by_status"],
+        "oldest_ready_seconds": whole["oldest_ready_seconds"],
+        "unhandled_types": list(stats.unhandled_types),
+        "queues": {name: _queue_stats_view(queue) for name, queue in stats.by_queue.items()},
+    }
+
+
+def _queue_stats_view(queue: QueueStats) -> QueueStatsView:
+    by_status: Counter[JobState] = Counter(queue.by_status)
+    return {
+        "pending_jobs": sum(by_status[state] for state in PENDING),
+        "running_jobs": by_status[JobState.RUNNING],
+        "dlq_jobs": by_status[JobState.DEAD],
+        "by_status": {
+            state.value: by_status[state] for state in JobState if state in COUNTED or state in by_status
+        },
+        "paused": queue.paused,
+        "oldest_ready_seconds": None if queue.oldest_ready is None else seconds(queue.oldest_ready),
+    }

@@ -1,0 +1,107 @@
+"""Workers as they announce themselves and as they are shown."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BeforeValidator, Field
+from typing_extensions import TypedDict
+
+from schedora.domain.ids import WorkerId
+from schedora.domain.worker import (
+    CONCURRENCY_MAX,
+    HOSTNAME_LENGTH_MAX,
+    PID_MAX,
+    VERSION_LENGTH_MAX,
+    WORKER_ID_LENGTH_MAX,
+    Worker,
+    WorkerIdentity,
+    WorkerState,
+)
+from schedora.entrypoints.api.schemas.fields import Body, QueryString, Utc
+
+CPU_PERCENT_MAX = 1_000_000
+"""A process on many cores uses more than a hundred."""
+
+
+def _documented(**schema: Any) -> Any:
+    return Field(json_schema_extra=schema)
+
+
+class WorkerRegistration(Body):
+    """Empty ``queues``: it serves all of them. ``types`` are the job types that it has handlers for."""
+
+    worker_id: Annotated[str, _documented(minLength=1, maxLength=WORKER_ID_LENGTH_MAX)]
+    hostname: Annotated[str, _documented(maxLength=HOSTNAME_LENGTH_MAX)] = ""
+    pid: Annotated[int, _documented(minimum=0, maximum=PID_MAX)] = 0
+    version: Annotated[str, _documented(maxLength=VERSION_LENGTH_MAX)] = ""
+    max_concurrent_jobs: Annotated[int, _documented(minimum=1, maximum=CONCURRENCY_MAX)] = 10
+    queues: Annotated[list[str], Field(default_factory=list)]
+    types: Annotated[list[str], Field(default_factory=list)]
+
+    def identity(self) -> WorkerIdentity:
+        """Raises ``InvalidField``."""
+        return WorkerIdentity(
+            worker_id=WorkerId(self.worker_id),
+            hostname=self.hostname,
+            pid=self.pid,
+            version=self.version,
+            max_concurrent_jobs=self.max_concurrent_jobs,
+            queues=tuple(self.queues),
+            types=tuple(self.types),
+        )
+
+
+class Heartbeat(Body):
+    cpu_percent: Annotated[float, Field(ge=0, le=CPU_PERCENT_MAX)] | None = None
+    memory_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+
+
+class WorkersQuery(QueryString):
+    status_filter: (
+        Annotated[
+            WorkerState, BeforeValidator(lambda value: str(value).upper()), Field(description="In any case")
+        ]
+        | None
+    ) = None
+
+
+class WorkerView(TypedDict):
+    worker_id: str
+    incarnation_id: UUID
+    status: WorkerState
+    hostname: str
+    pid: int
+    version: str
+    max_concurrent_jobs: int
+    running_jobs: int
+    queues: list[str]
+    types: list[str]
+    registered_at: Utc
+    last_heartbeat: Utc
+    cpu_percent: float | None
+    memory_percent: float | None
+
+
+class WorkerListView(TypedDict):
+    workers: list[WorkerView]
+    total: int
+
+
+def worker_view(worker: Worker) -> WorkerView:
+    identity = worker.identity
+    return {
+        "worker_id": identity.worker_id,
+        "incarnation_id": worker.incarnation,
+        "status": worker.status,
+        "hostname": identity.hostname,
+        "pid": identity.pid,
+        "version": identity.version,
+        "max_concurrent_jobs": identity.max_concurrent_jobs,
+        "running_jobs": worker.running_jobs,
+        "queues": list(identity.queues),
+        "types": list(identity.types),
+        "registered_at": worker.registered_at,
+        "last_heartbeat": worker.last_heartbeat,
+        "cpu_percent": worker.cpu_percent,
+        "memory_percent": worker.memory_percent,
+    }
