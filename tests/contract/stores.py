@@ -1,6 +1,7 @@
 """One adapter of each port over one store, and the few verbs that tests speak in."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.jobs import NewJob
 from schedora.application.ports.queues import Queues
 from schedora.application.ports.totals import Totals
-from schedora.application.ports.unit_of_work import UnitOfWorkFactory
+from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workers import Workers
 from schedora.application.ports.workflow_reader import WorkflowReader
@@ -27,6 +28,10 @@ from schedora.domain.workflow import Workflow
 from tests.builders import a_new_job, a_workflow_id, an_identity, an_incarnation
 
 WORKER_DEATHS_MAX = 3
+
+
+class _Abandoned(Exception):
+    pass
 
 
 @frozen(kw_only=True)
@@ -44,6 +49,14 @@ class Stores:
     async def now(self) -> datetime:
         async with self.units.begin() as unit:
             return await unit.now()
+
+    @asynccontextmanager
+    async def abandoned_unit(self) -> AsyncIterator[UnitOfWork]:
+        """A unit of work that ends with an exception."""
+        with suppress(_Abandoned):
+            async with self.units.begin() as unit:
+                yield unit
+                raise _Abandoned
 
     async def add(self, *jobs: NewJob) -> list[Job]:
         async with self.units.begin() as unit:

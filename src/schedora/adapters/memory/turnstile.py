@@ -11,19 +11,25 @@ from typing import Self
 class Turnstile:
     """First come, first served. ``asyncio.Lock`` would not do: a worker beats from a thread of its own.
 
-    Passing a free turnstile never waits for the event loop.
+    Passing a free turnstile never waits for the event loop. A task that is inside and comes again would wait
+    for itself for ever: ``RuntimeError``.
     """
 
     def __init__(self) -> None:
         self._guard = Lock()
         self._taken = False
+        self._inside: asyncio.Task[object] | None = None
         self._waiting: deque[Future[None]] = deque()
 
     async def __aenter__(self) -> Self:
+        task = _current_task()
         with self._guard:
             if not self._taken:
                 self._taken = True
+                self._inside = task
                 return self
+            if task is not None and task is self._inside:
+                raise RuntimeError("this task has a transaction open on the memory store already")
             turn: Future[None] = Future()
             self._waiting.append(turn)
         try:
@@ -32,6 +38,7 @@ class Turnstile:
             if not turn.cancel():  # the turn came at the same moment: pass it on
                 self._leave()
             raise
+        self._inside = task
         return self
 
     async def __aexit__(
@@ -41,9 +48,17 @@ class Turnstile:
 
     def _leave(self) -> None:
         with self._guard:
+            self._inside = None
             while self._waiting:
                 turn = self._waiting.popleft()
                 if turn.set_running_or_notify_cancel():
                     turn.set_result(None)
                     return
             self._taken = False
+
+
+def _current_task() -> "asyncio.Task[object] | None":
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # driven by hand, without an event loop
+        return None
