@@ -9,7 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack, cast, overload
 from uuid import UUID
 
-from schedora.adapters.system.clock import SystemClock
 from schedora.application.encoding import encode_json
 from schedora.application.handlers import DuplicateType, Handlers
 from schedora.entrypoints.sdk import builtin
@@ -75,7 +74,7 @@ class Schedora:
         self._own_systems = OwnSystems(lambda: self._connect(self.settings))
         self.systems: Systems = self._own_systems
         """Where the calls of this app go."""
-        for name, function in builtin.functions(SystemClock()).items():
+        for name, function in builtin.functions().items():
             self.job(name)(function)
         self._builtin = frozenset(self._functions)
 

@@ -1,12 +1,13 @@
 """The handlers that every app has: enough to try things with."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from schedora.application.ports.clock import Clock
+Sleep = Callable[[timedelta], Awaitable[None]]
 
 
 class AskedToFail(Exception):
@@ -23,16 +24,20 @@ async def fail(message: str = "asked to fail") -> None:
     raise AskedToFail(message)
 
 
-def sleeper(clock: Clock) -> Callable[..., Awaitable[None]]:
-    """The handler ``sleep``, by this clock."""
+def sleeper(sleep_for: Sleep) -> Callable[..., Awaitable[None]]:
+    """The handler ``sleep``, by some clock."""
 
     async def sleep(seconds: Annotated[float, Field(ge=0, le=timedelta.max.total_seconds())]) -> None:
         """Does nothing for so long."""
-        await clock.sleep(timedelta(seconds=seconds))
+        await sleep_for(timedelta(seconds=seconds))
 
     return sleep
 
 
-def functions(clock: Clock) -> dict[str, Callable[..., Awaitable[Any]]]:
-    """The built-in handlers by type."""
-    return {"echo": echo, "sleep": sleeper(clock), "fail": fail}
+def functions(sleep_for: Sleep | None = None) -> dict[str, Callable[..., Awaitable[Any]]]:
+    """The built-in handlers by type; without ``sleep_for``, by the event loop's clock."""
+    return {"echo": echo, "sleep": sleeper(sleep_for or _by_the_loop), "fail": fail}
+
+
+async def _by_the_loop(span: timedelta) -> None:
+    await asyncio.sleep(span.total_seconds())

@@ -28,18 +28,26 @@ class HandlerOptions(TypedDict, total=False):
     timeout_seconds: float | timedelta
 
 
-class JobOptions(HandlerOptions, total=False):
-    """What one submission says. None is the same as saying nothing.
-
-    ``connection`` is a connection or session of the caller's, with a transaction open: the job exists if and
-    only if that transaction commits. ``traceparent`` is a W3C trace context that the job's trace continues.
-    """
+class SubmissionOptions(HandlerOptions, total=False):
+    """What one submission says. None is the same as saying nothing."""
 
     idempotency_key: str | None
     scheduled_at: datetime | None
     workflow_id: UUID | str | None
     depends_on: "Iterable[UUID | str | JobView[Any]]"
+
+
+class TracedOptions(SubmissionOptions, total=False):
+    """``traceparent`` is a W3C trace context that the job's trace continues."""
+
     traceparent: str | None
+
+
+class JobOptions(TracedOptions, total=False):
+    """``connection`` is a connection or session of the caller's, with a transaction open: the job exists if
+    and only if that transaction commits.
+    """
+
     connection: object
 
 

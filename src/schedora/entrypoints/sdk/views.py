@@ -79,30 +79,41 @@ class JobView(Generic[R_co]):
 
 
 @frozen(kw_only=True)
-class WorkflowView:
-    """A workflow and its jobs by what has become of them; ``pending_jobs`` includes SCHEDULED and RETRYING."""
+class WorkflowStatus:
+    """A workflow's jobs by what has become of them; ``pending_jobs`` includes SCHEDULED and RETRYING."""
 
     workflow_id: WorkflowId
-    name: str
-    description: str
     status: WorkflowState
-    created_at: datetime
-    completed_at: datetime | None
     total_jobs: int
     completed_jobs: int
     pending_jobs: int
     failed_jobs: int
     running_jobs: int
     canceled_jobs: int
-    config: Any = field(hash=False, repr=False)
-    jobs: tuple[JobView[Any], ...] = field(default=(), repr=False)
-    """Its jobs, where they were asked for."""
-    edges: tuple[tuple[JobId, JobId], ...] = field(default=(), repr=False)
-    """Which job waits for which: (cause, effect), where they were asked for."""
 
     @property
     def ended(self) -> bool:
         return self.status in ENDED_WORKFLOW
+
+
+@frozen(kw_only=True)
+class WorkflowView(WorkflowStatus):
+    """A workflow. ``jobs`` and ``edges`` (cause, effect) are there where one workflow was asked for."""
+
+    name: str
+    description: str
+    config: Any = field(hash=False, repr=False)
+    created_at: datetime
+    completed_at: datetime | None
+    jobs: tuple[JobView[Any], ...] = field(default=(), repr=False)
+    edges: tuple[tuple[JobId, JobId], ...] = field(default=(), repr=False)
+
+    def job(self, key: str) -> JobView[Any]:
+        """The job of this key. Raises ``KeyError``."""
+        for job in self.jobs:
+            if job.key == key:
+                return job
+        raise KeyError(key)
 
 
 def job_view(job: Job, *, created: bool = True, same_request: bool = True) -> JobView[Any]:
