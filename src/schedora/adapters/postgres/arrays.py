@@ -1,0 +1,179 @@
+"""Values of the domain as the arrays that statements take: one array a column, one element a row."""
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import orjson
+
+from schedora.application.ports.job_queue import Start
+from schedora.application.ports.jobs import NewJob
+from schedora.domain.completion import Completion
+from schedora.domain.events import ERRORS_LIMIT, HISTORY_LIMIT, AttemptError, JobEvent
+from schedora.domain.ids import JobId, LeaseId
+from schedora.domain.job import Job
+from schedora.domain.job_state import JobState
+from schedora.domain.retry import MICROSECOND
+
+
+def of_new_jobs(new: Sequence[NewJob]) -> dict[str, list[Any]]:
+    """The parameters of ``submit.sql``."""
+    requests = [one.request for one in new]
+    return {
+        "job_id": [one.job_id for one in new],
+        "tenant_id": [one.tenant_id for one in new],
+        "type": [request.type for request in requests],
+        "queue": [request.queue for request in requests],
+        "payload": [request.payload for request in requests],
+        "idempotency_key": [request.idempotency_key for request in requests],
+        "fingerprint": [one.fingerprint for one in new],
+        "priority": [request.priority for request in requests],
+        "requested_at": [request.scheduled_at for request in requests],
+        "retry_kind": [request.retry.kind.value for request in requests],
+        "max_retries": [request.retry.max_retries for request in requests],
+        "retry_base_us": [microseconds(request.retry.base) for request in requests],
+        "retry_max_us": [microseconds(request.retry.max_delay) for request in requests],
+        "timeout_us": [microseconds(request.timeout) for request in requests],
+        "workflow_id": [request.workflow_id for request in requests],
+        "key": [request.key for request in requests],
+        "depends_on": [
+            f"{{{','.join(map(str, request.depends_on))}}}" if request.depends_on else None
+            for request in requests
+        ],
+        "waits_for": [one.waits_for for one in new],
+        "traceparent": [one.trace.traceparent for one in new],
+    }
+
+
+def of_completions(completions: Sequence[Completion]) -> dict[str, Any]:
+    """The parameters of ``complete.sql``: in the order of locking, and of those for one lease the first."""
+    completions = sorted({one.lease_id: one for one in reversed(completions)}.values(), key=_job_id)
+    return {
+        "job_id": [one.job_id for one in completions],
+        "lease_id": [one.lease_id for one in completions],
+        "lease_token": [one.lease_token for one in completions],
+        "status": [one.status.value for one in completions],
+        "attempt": [one.attempt for one in completions],
+        "retry_count": [one.retry_count for one in completions],
+        "worker_deaths": [one.worker_deaths for one in completions],
+        "suspect": [one.suspect for one in completions],
+        "scheduled_at": [one.scheduled_at for one in completions],
+        "run_started_at": [one.started_at for one in completions],
+        "ended_at": [one.ended_at for one in completions],
+        "result": [one.result for one in completions],
+        "error_message": [one.error and storable(one.error.message) for one in completions],
+        "error": [one.error and encoded_errors((one.error,)) for one in completions],
+        "moves": [encoded_moves(one.moves) for one in completions],
+        "errors_limit": ERRORS_LIMIT,
+        "history_limit": HISTORY_LIMIT,
+    }
+
+
+def of_starts(starts: Sequence[Start]) -> dict[str, Any]:
+    """The parameters of ``start.sql``: in the order of locking, what is told of one lease told at once."""
+    by_lease: dict[LeaseId, Start] = {}
+    for one in starts:
+        known = by_lease.get(one.lease_id)
+        if known is None:
+            by_lease[one.lease_id] = one
+        elif one.progress is not None:
+            by_lease[one.lease_id] = attrs.evolve(known, progress=one.progress)
+    told = sorted(by_lease.values(), key=_job_id)
+    return {
+        "start_job_id": [one.job_id for one in told],
+        "start_lease_id": [one.lease_id for one in told],
+        "started_at": [one.started_at for one in told],
+        "progress": [one.progress for one in told],
+    }
+
+
+def of_jobs(saved: Sequence[Job]) -> dict[str, list[Any]]:
+    """The parameters of ``save.sql``. What a lease tells is kept there, and not in the record as well."""
+    held = [(one.job_id, one.lease) for one in saved if one.lease is not None]
+    running = [one.status is JobState.RUNNING for one in saved]
+    return {
+        "job_id": [one.job_id for one in saved],
+        "status": [_resting(one).value for one in saved],
+        "claimable": [one.claimable for one in saved],
+        "scheduled_at": [one.scheduled_at for one in saved],
+        "waits_for": [one.waits_for for one in saved],
+        "suspect": [one.suspect for one in saved],
+        "worker_id": [None if one.lease else one.worker_id for one in saved],
+        "attempt": [one.attempt - counted for one, counted in zip(saved, running, strict=True)],
+        "retry_count": [one.retry_count for one in saved],
+        "lease_token": [one.lease_token - 1 if one.lease else one.lease_token for one in saved],
+        "worker_deaths": [one.worker_deaths for one in saved],
+        "claimed_at": [None if one.lease else one.claimed_at for one in saved],
+        "started_at": [None if one.lease else one.started_at for one in saved],
+        "completed_at": [one.completed_at for one in saved],
+        "error_message": [one.error_message and storable(one.error_message) for one in saved],
+        "errors": [encoded_errors(one.errors) for one in saved],
+        "history": [encoded_moves(one.history) for one in saved],
+        "result": [one.result for one in saved],
+        "held_job_id": [job_id for job_id, _ in held],
+        "lease_id": [lease.lease_id for _, lease in held],
+        "token": [lease.token for _, lease in held],
+        "owner": [lease.owner for _, lease in held],
+        "holder": [lease.worker_id for _, lease in held],
+        "lease_claimed_at": [lease.claimed_at for _, lease in held],
+        "lease_started_at": [lease.started_at for _, lease in held],
+        "progress": [lease.progress for _, lease in held],
+    }
+
+
+def encoded_moves(moves: Iterable[JobEvent]) -> str | None:
+    return _encoded(
+        {
+            "at": move.at.isoformat(),
+            "from": move.from_state,
+            "to": move.to_state,
+            "attempt": move.attempt,
+            "worker_id": move.worker_id,
+            "reason": move.reason and storable(move.reason),
+        }
+        for move in moves
+    )
+
+
+def encoded_errors(errors: Iterable[AttemptError]) -> str | None:
+    return _encoded(
+        {
+            "attempt": error.attempt,
+            "at": error.at.isoformat(),
+            "worker_id": error.worker_id,
+            "kind": storable(error.kind),
+            "message": storable(error.message),
+            "traceback": error.traceback and storable(error.traceback),
+        }
+        for error in errors
+    )
+
+
+def storable(text: str) -> str:
+    """``text`` with U+FFFD for what PostgreSQL has no place for. What an exception says may be anything, and
+    must not keep its job, and those that are completed along with it, from being written.
+    """
+    return (
+        text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode() if not text.isprintable() else text
+    )
+
+
+def _resting(saved: Job) -> JobState:
+    """What the record says while a lease says the rest: the state in which the job waited for its claim."""
+    if saved.lease is None:
+        return saved.status
+    return saved.history[-1].to_state if saved.history else JobState.PENDING
+
+
+def microseconds(span: timedelta) -> int:
+    return span // MICROSECOND
+
+
+def _encoded(documents: Iterable[dict[str, Any]]) -> str | None:
+    found = list(documents)
+    return orjson.dumps(found).decode() if found else None
+
+
+def _job_id(one: Completion | Start) -> JobId:
+    return one.job_id

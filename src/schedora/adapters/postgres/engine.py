@@ -1,0 +1,198 @@
+"""The connection to PostgreSQL: a pool of asyncpg connections and what may be expected of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from schedora.adapters.postgres.errors import connecting_to, translated
+from schedora.adapters.postgres.location import Location
+from schedora.adapters.postgres.session import Row, Session, TransactionSession
+from schedora.adapters.postgres.statements import Statement
+from schedora.application.errors import StoreUnavailable
+
+_PLANNER = {
+    # How a statement is written decides how it is run, not what statistics say of tables that were empty a
+    # minute ago and hold a million rows now: nested loops over the indexes that the statement names. Planned
+    # once per connection, since the plan is always the same.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
+
+_RELEASE_TIMEOUT_SECONDS = 2.0
+_CLOSE_TIMEOUT_SECONDS = 5.0
+_GRACE = timedelta(seconds=2)
+
+
+if TYPE_CHECKING:
+    _AsyncpgConnection = asyncpg.Connection[asyncpg.Record]
+else:  # at run time the class takes no parameters
+    _AsyncpgConnection = asyncpg.Connection
+
+
+class _Connection(_AsyncpgConnection):
+    """No statement leaves anything behind in a session, so there is nothing to reset between uses."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class Database:
+    """One process's way to the database, for one event loop. Connects when it is first used.
+
+    At most ``pool_size + max_overflow`` connections. A server that does not answer is noticed after
+    ``connect_timeout`` or a little after ``command_timeout``. With ``pooled``, or ``?pgbouncer=true`` in the URL,
+    it works behind a pooler in transaction mode: statements are not kept prepared, and every one is a transaction.
+
+    Raises ``ValueError`` for a URL that is none. All methods raise ``StoreUnavailable``.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 20,
+        max_overflow: int = 40,
+        connect_timeout: timedelta = timedelta(seconds=5),
+        command_timeout: timedelta = timedelta(seconds=30),
+        pooled: bool = False,
+    ) -> None:
+        location = Location.parse(url)
+        self.description = location.description
+        self._url = location.url
+        self._connections_max = pool_size + max_overflow
+        self._connect_timeout = location.connect_timeout or connect_timeout
+        self._command_timeout = command_timeout
+        self._pooled = pooled if location.pooled is None else location.pooled
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._before_close: list[Callable[[], Awaitable[None]]] = []
+
+    async def open(self) -> None:
+        """Does not connect yet: a server that is away is noticed by whoever needs it."""
+        if self._pool is None:
+            self._loop = asyncio.get_running_loop()
+            with translated(self.description):
+                self._pool = await asyncpg.create_pool(
+                    min_size=0, max_size=self._connections_max, **self._connecting()
+                )
+
+    async def close(self) -> None:
+        """Lets what is under way come to its end, for a moment; then closes all connections."""
+        for action in self._before_close:
+            await action()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            try:
+                await asyncio.wait_for(pool.close(), _CLOSE_TIMEOUT_SECONDS)
+            except TimeoutError:
+                pool.terminate()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.close()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that all of this runs on. Raises ``RuntimeError`` before it is opened."""
+        if self._loop is None:
+            raise RuntimeError(f"{self.description} is not open")
+        return self._loop
+
+    def before_close(self, action: Callable[[], Awaitable[None]]) -> None:
+        """What must come to an end before the connections do."""
+        self._before_close.append(action)
+
+    async def fetch(self, statement: Statement, /, **values: Any) -> Sequence[Row]:
+        """One statement, which is a transaction of its own."""
+        if self._pooled:
+            async with self.transaction() as session:
+                return await session.fetch(statement, **values)
+        async with self._connection() as connection:
+            return await TransactionSession(connection, self.description).fetch(statement, **values)
+
+    async def ping(self, patience: timedelta) -> None:
+        """Returns if the server answers within that time."""
+        async with self._connection(patience) as connection:
+            with translated(self.description):
+                await connection.execute("select 1", timeout=patience.total_seconds())
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """Committed on a clean exit, rolled back on an exception, which is passed on."""
+        async with self._connection() as connection:
+            with translated(self.description):
+                await connection.execute("begin")
+            try:
+                yield TransactionSession(connection, self.description)
+            except BaseException:
+                await _roll_back(connection)
+                raise
+            with translated(self.description):
+                await connection.execute("commit")
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection outside of the pool, to be closed by whoever asks for it."""
+        with connecting_to(self.description):
+            return await asyncpg.connect(**self._connecting())
+
+    @asynccontextmanager
+    async def _connection(
+        self, patience: timedelta | None = None
+    ) -> AsyncIterator["PoolConnectionProxy[asyncpg.Record]"]:
+        if self._pool is None:
+            raise StoreUnavailable(f"{self.description} is not open")
+        pool, patience = self._pool, patience or self._command_timeout
+        with connecting_to(self.description):
+            connection = await pool.acquire(timeout=patience.total_seconds())
+        try:
+            yield connection
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, TimeoutError):
+                connection.terminate()  # it may answer some day, and then to the wrong question
+            raise
+        finally:
+            with translated(self.description):
+                await pool.release(connection, timeout=_RELEASE_TIMEOUT_SECONDS)
+
+    def _connecting(self) -> dict[str, Any]:
+        limit_ms = str(int(self._command_timeout / timedelta(milliseconds=1)))
+        # The server gives up by itself, so that nothing goes on there that nobody waits for; the client gives up
+        # a little later, for when the server does not answer at all.
+        settings = {
+            "statement_timeout": limit_ms,
+            "idle_in_transaction_session_timeout": limit_ms,
+            **_PLANNER,
+        }
+        return {
+            "dsn": self._url,
+            "timeout": self._connect_timeout.total_seconds(),
+            "command_timeout": (self._command_timeout + _GRACE).total_seconds(),
+            "connection_class": _Connection,
+            # A pooler hands each transaction to another server process, which knows neither the statements
+            # prepared before nor, when it is PgBouncer, more settings than these.
+            "statement_cache_size": 0 if self._pooled else 256,
+            "max_cacheable_statement_size": 64 * 1024,
+            "server_settings": {"application_name": "schedora", **({} if self._pooled else settings)},
+        }
+
+
+async def _roll_back(connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
+    """Never raises: what led here is what the caller should see."""
+    if connection.is_closed():
+        return
+    try:
+        await connection.execute("rollback", timeout=_RELEASE_TIMEOUT_SECONDS)
+    except Exception:  # noqa: BLE001 - whatever it is, a connection in an unknown state must not be used again
+        connection.terminate()

@@ -1,0 +1,96 @@
+"""Foreign errors, translated at the border: what a driver raises becomes an error of the application.
+
+One table, most specific first, by SQLSTATE, which all drivers tell. What is not in it is a programmer's error and
+passes as it is.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from schedora.application.errors import ApplicationError, SchemaMismatch, StoreUnavailable
+
+
+class Entangled(StoreUnavailable):
+    """Two transactions waited for each other, or for the same thing; running it again resolves that."""
+
+
+MIGRATE = "run: schedora migrate"
+
+_BY_SQLSTATE: tuple[tuple[str, type[ApplicationError], str], ...] = (
+    ("08", StoreUnavailable, "the connection to {where} broke"),
+    ("28", StoreUnavailable, "{where} refuses the user or the password"),
+    ("3D000", StoreUnavailable, "{where} does not exist"),
+    ("40", Entangled, "transactions at {where} got in each other's way"),
+    ("25006", StoreUnavailable, "{where} takes no writes"),
+    ("3F000", SchemaMismatch, f"{{where}} has no tables; {MIGRATE}"),
+    ("42P01", SchemaMismatch, f"a table is missing at {{where}}; {MIGRATE}"),
+    ("42703", SchemaMismatch, f"a column is missing at {{where}}; {MIGRATE}"),
+    ("53", StoreUnavailable, "{where} is out of resources"),
+    ("55P03", StoreUnavailable, "{where} has a lock that was not to be had in time"),
+    ("57014", StoreUnavailable, "{where} canceled a statement that took too long"),
+    ("57P", StoreUnavailable, "{where} is starting or stopping"),
+    ("58", StoreUnavailable, "{where} has trouble with its own system"),
+)
+
+_CLOSED_CONNECTION = ("closed", "closing", "released back to the pool")
+
+
+@contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Raises application errors in place of a driver's, the cause kept. ``where`` names the database."""
+    try:
+        yield
+    except ApplicationError:
+        raise
+    except Exception as error:
+        known = translation(error, where)
+        if known is None:
+            raise
+        raise known from error
+
+
+@contextmanager
+def connecting_to(where: str) -> Iterator[None]:
+    """As ``translated``; and whatever stands in the way of a connection makes the store unavailable."""
+    try:
+        with translated(where):
+            yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError) as error:
+        raise StoreUnavailable(_one_line(f"{where} can't be reached", error)) from error
+
+
+def translation(error: BaseException, where: str) -> ApplicationError | None:
+    """The application's error for a driver's; None where there is none."""
+    original = _original(error)
+    state = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    if isinstance(state, str):
+        for prefix, kind, message in _BY_SQLSTATE:
+            if state.startswith(prefix):
+                return kind(_one_line(message.format(where=where), original))
+        return None
+    if isinstance(original, TimeoutError):
+        return StoreUnavailable(f"{where} did not answer in time")
+    if isinstance(original, OSError):
+        return StoreUnavailable(_one_line(f"{where} can't be reached", original))
+    if isinstance(original, asyncpg.InterfaceError) and any(
+        part in str(original) for part in _CLOSED_CONNECTION
+    ):
+        return StoreUnavailable(f"the connection to {where} is closed")
+    if type(original).__name__ == "OperationalError":  # of psycopg and psycopg2, without a state: the network
+        return StoreUnavailable(_one_line(f"{where} can't be reached", original))
+    return None
+
+
+def _original(error: BaseException) -> BaseException:
+    """The driver's own error inside of what SQLAlchemy, and its layer over asyncpg, make of it."""
+    while isinstance(inner := getattr(error, "orig", None), BaseException):
+        error = inner
+    wrapped = type(error).__module__ == "sqlalchemy.dialects.postgresql.asyncpg"
+    return error.__cause__ if wrapped and error.__cause__ is not None else error
+
+
+def _one_line(message: str, error: BaseException) -> str:
+    reason = " ".join(str(error).split())
+    return f"{message}: {reason}" if reason else message

@@ -1,0 +1,1 @@
+"""The migrations, in a package so that they come with the wheel."""

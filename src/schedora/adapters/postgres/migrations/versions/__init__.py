@@ -1,0 +1,1 @@
+"""One file a revision; each is numbered, and knows the one before."""

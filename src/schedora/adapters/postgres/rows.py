@@ -1,0 +1,257 @@
+"""Rows of the tables as values of the domain."""
+
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from sqlalchemy import Select, Text, case, cast, exists, func, select, true
+
+from schedora.adapters.postgres.session import Row
+from schedora.adapters.postgres.tables import job_leases, jobs, workflows
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.events import AttemptError, JobEvent
+from schedora.domain.ids import (
+    IncarnationId,
+    JobId,
+    JsonText,
+    LeaseId,
+    LeaseToken,
+    TenantId,
+    WorkerId,
+    WorkflowId,
+)
+from schedora.domain.job import Job
+from schedora.domain.job_request import JobRequest
+from schedora.domain.job_state import JobState
+from schedora.domain.lease import Lease
+from schedora.domain.retry import RetryKind, RetryPolicy
+from schedora.domain.trace import TraceContext
+from schedora.domain.worker import Worker, WorkerIdentity, WorkerState
+from schedora.domain.workflow import JobCounts, Workflow
+
+_DOCUMENTS = ("payload", "errors", "history", "result")
+
+
+def selected_jobs() -> Select[Any]:
+    """Whole jobs: the record, beside it the lease where there is one. Documents come as texts."""
+    record = [
+        cast(column, Text).label(column.name) if column.name in _DOCUMENTS else column
+        for column in jobs.columns
+    ]
+    lease = [
+        column.label(f"held_{column.name}")
+        for column in (
+            job_leases.c.lease_id,
+            job_leases.c.token,
+            job_leases.c.owner,
+            job_leases.c.worker_id,
+            job_leases.c.claimed_at,
+            job_leases.c.started_at,
+        )
+    ]
+    progress = cast(job_leases.c.progress, Text).label("held_progress")
+    return select(*record, *lease, progress).select_from(
+        jobs.outerjoin(job_leases, job_leases.c.job_id == jobs.c.job_id)
+    )
+
+
+def selected_workflows() -> Select[Any]:
+    """Whole workflows, with what their kept counts do not tell."""
+    running = (
+        select(func.count(job_leases.c.job_id))
+        .where(job_leases.c.workflow_id == workflows.c.workflow_id, job_leases.c.started_at.is_not(None))
+        .scalar_subquery()
+    )
+    # In this order, and no further than needed: only a workflow of which nothing was ever claimed is read whole.
+    begun = case(
+        (workflows.c.succeeded_jobs + workflows.c.failed_jobs > 0, true()),
+        (exists().where(job_leases.c.workflow_id == workflows.c.workflow_id), true()),
+        else_=exists().where(jobs.c.workflow_id == workflows.c.workflow_id, jobs.c.lease_token > 0),
+    )
+    columns = [
+        cast(column, Text).label(column.name) if column.name == "config" else column
+        for column in workflows.columns
+    ]
+    return select(*columns, running.label("running_jobs"), begun.label("begun"))
+
+
+def job(row: Row) -> Job:
+    lease = _lease(row)
+    made: dict[str, Any] = {
+        "job_id": row["job_id"],
+        "tenant_id": TenantId(row["tenant_id"]),
+        "request": _request(row),
+        "trace": _trace(row["traceparent"]),
+        "scheduled_at": row["scheduled_at"],
+        "waits_for": row["waits_for"],
+        "retry_count": row["retry_count"],
+        "worker_deaths": row["worker_deaths"],
+        "suspect": row["suspect"],
+        "created_at": row["created_at"],
+        "completed_at": row["completed_at"],
+        "error_message": row["error_message"],
+        "errors": tuple(map(_attempt_error, _decoded(row["errors"]))),
+        "history": tuple(map(_event, _decoded(row["history"]))),
+        "result": row["result"],
+    }
+    if lease is None:
+        return Job(
+            **made,
+            status=JobState(row["status"]),
+            worker_id=row["worker_id"],
+            attempt=row["attempt"],
+            lease_token=LeaseToken(row["lease_token"]),
+            claimed_at=row["claimed_at"],
+            started_at=row["started_at"],
+        )
+    running = lease.started_at is not None
+    return Job(
+        **made,
+        status=JobState.RUNNING if running else JobState.SCHEDULED,
+        lease=lease,
+        worker_id=lease.worker_id,
+        attempt=row["attempt"] + running,
+        lease_token=lease.token,
+        claimed_at=lease.claimed_at,
+        started_at=lease.started_at,
+    )
+
+
+def claimed_job(row: Row, owner: IncarnationId, worker_id: WorkerId) -> ClaimedJob:
+    return ClaimedJob(
+        job_id=row["job_id"],
+        lease_id=row["lease_id"],
+        lease_token=row["token"],
+        owner=owner,
+        worker_id=worker_id,
+        type=row["type"],
+        queue=row["queue"],
+        priority=row["priority"],
+        payload=row["payload"],
+        waited_as=JobState(row["status"]),
+        attempt=row["attempt"],
+        retry_count=row["retry_count"],
+        worker_deaths=row["worker_deaths"],
+        retry=_policy(row["retry_kind"], row["max_retries"], row["retry_base_us"], row["retry_max_us"]),
+        timeout=_span(row["timeout_us"]),
+        workflow_id=row["workflow_id"],
+        key=row["key"],
+        depends_on=tuple(row["depends_on"] or ()),
+        traceparent=row["traceparent"],
+        created_at=row["created_at"],
+        scheduled_at=row["scheduled_at"],
+        claimed_at=row["claimed_at"],
+        started_at=row["started_at"],
+        suspect=row["suspect"],
+    )
+
+
+def workflow(row: Row) -> Workflow:
+    return Workflow(
+        workflow_id=WorkflowId(row["workflow_id"]),
+        tenant_id=TenantId(row["tenant_id"]),
+        name=row["name"],
+        description=row["description"],
+        config=JsonText(row["config"]),
+        created_at=row["created_at"],
+        completed_at=row["completed_at"],
+        canceled_at=row["canceled_at"],
+        counts=JobCounts(
+            total=row["total_jobs"],
+            succeeded=row["succeeded_jobs"],
+            failed=row["failed_jobs"],
+            canceled=row["canceled_jobs"],
+            running=row["running_jobs"],
+            begun=row["begun"],
+        ),
+    )
+
+
+def worker(row: Row) -> Worker:
+    return Worker(
+        identity=WorkerIdentity(
+            worker_id=WorkerId(row["worker_id"]),
+            hostname=row["hostname"],
+            pid=row["pid"],
+            version=row["version"],
+            max_concurrent_jobs=row["max_concurrent_jobs"],
+            queues=tuple(row["queues"]),
+            types=tuple(row["types"]),
+        ),
+        incarnation=IncarnationId(row["incarnation"]),
+        status=WorkerState(row["status"]),
+        registered_at=row["registered_at"],
+        last_heartbeat=row["last_heartbeat"],
+        cpu_percent=row["cpu_percent"],
+        memory_percent=row["memory_percent"],
+        running_jobs=row["running_jobs"],
+    )
+
+
+def _lease(row: Row) -> Lease | None:
+    if row["held_lease_id"] is None:
+        return None
+    return Lease(
+        lease_id=LeaseId(row["held_lease_id"]),
+        token=LeaseToken(row["held_token"]),
+        owner=IncarnationId(row["held_owner"]),
+        worker_id=WorkerId(row["held_worker_id"]),
+        claimed_at=row["held_claimed_at"],
+        started_at=row["held_started_at"],
+        progress=row["held_progress"],
+    )
+
+
+def _request(row: Row) -> JobRequest:
+    return JobRequest(
+        type=row["type"],
+        payload=JsonText(row["payload"]),
+        idempotency_key=row["idempotency_key"],
+        priority=row["priority"],
+        queue=row["queue"],
+        scheduled_at=row["requested_at"],
+        retry=_policy(row["retry_kind"], row["max_retries"], row["retry_base_us"], row["retry_max_us"]),
+        timeout=_span(row["timeout_us"]),
+        workflow_id=row["workflow_id"],
+        key=row["key"],
+        depends_on=tuple(JobId(job_id) for job_id in row["depends_on"] or ()),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _policy(kind: str, max_retries: int, base_us: int, max_us: int) -> RetryPolicy:
+    return RetryPolicy(
+        kind=RetryKind(kind), max_retries=max_retries, base=_span(base_us), max_delay=_span(max_us)
+    )
+
+
+@lru_cache(maxsize=1024)
+def _span(microseconds: int) -> timedelta:
+    return timedelta(microseconds=microseconds)
+
+
+def _trace(traceparent: str) -> TraceContext:
+    trace = TraceContext.parse(traceparent)
+    if trace is None:
+        raise ValueError(f"a stored job has no valid traceparent: {traceparent!r}")
+    return trace
+
+
+def _event(stored: dict[str, Any]) -> JobEvent:
+    return JobEvent(
+        at=datetime.fromisoformat(stored["at"]),
+        from_state=JobState(stored["from"]) if stored["from"] else None,
+        to_state=JobState(stored["to"]),
+        attempt=stored["attempt"],
+        worker_id=stored["worker_id"],
+        reason=stored["reason"],
+    )
+
+
+def _attempt_error(stored: dict[str, Any]) -> AttemptError:
+    return AttemptError(**{**stored, "at": datetime.fromisoformat(stored["at"])})
+
+
+def _decoded(document: str | None) -> list[dict[str, Any]]:
+    return list(orjson.loads(document)) if document else []

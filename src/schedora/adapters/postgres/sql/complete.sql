@@ -1,0 +1,81 @@
+-- Ends claims: exactly what `completed()` in domain/completion.py says, for those whose lease is still there.
+--
+-- Locks: job_leases in the order given (by job_id), then jobs; then adds to job_ready and job_counts.
+-- Index: job_leases_pkey, jobs_pkey. The update of jobs touches no index unless the job is DEAD.
+with
+done as materialized (
+    select *
+    from unnest(
+        :job_id::uuid[], :lease_id::uuid[], :lease_token::bigint[], :status::text[], :attempt::int[],
+        :retry_count::int[], :worker_deaths::int[], :suspect::bool[], :scheduled_at::timestamptz[],
+        :run_started_at::timestamptz[], :ended_at::timestamptz[], :result::text[], :error_message::text[],
+        :error::text[], :moves::text[]
+    ) as d (
+        job_id, lease_id, lease_token, status, attempt, retry_count, worker_deaths, suspect, scheduled_at,
+        started_at, ended_at, result, error_message, error, moves
+    )
+),
+ended as (
+    -- The fence: a claim that lost its lease finds no row here, and nothing of it is written.
+    delete from job_leases l
+    using done d
+    where l.job_id = d.job_id and l.lease_id = d.lease_id
+    returning l.worker_id, l.claimed_at, d.*, d.status in ('SUCCESS', 'DEAD', 'CANCELED') as ends_job
+),
+recorded as (
+    update jobs j
+    set status = e.status,
+        lease_token = e.lease_token,
+        attempt = e.attempt,
+        retry_count = e.retry_count,
+        worker_deaths = e.worker_deaths,
+        suspect = e.suspect,
+        scheduled_at = coalesce(e.scheduled_at, j.scheduled_at),
+        worker_id = case when e.ends_job then e.worker_id end,
+        claimed_at = case when e.ends_job then e.claimed_at end,
+        started_at = case when e.ends_job then e.started_at end,
+        completed_at = case when e.ends_job then e.ended_at end,
+        dead_at = case when e.status = 'DEAD' then e.ended_at end,
+        result = e.result::json,
+        error_message = e.error_message,
+        errors = case
+            when e.error is null then j.errors
+            when jsonb_array_length(j.errors) >= :errors_limit::int
+                then jsonb_path_query_array(
+                    j.errors || e.error::jsonb,
+                    '$[$first to last]',
+                    jsonb_build_object('first', jsonb_array_length(j.errors) + 1 - :errors_limit::int)
+                )
+            else coalesce(j.errors, '[]') || e.error::jsonb
+        end,
+        history = case
+            when e.moves is null then j.history
+            when jsonb_array_length(j.history) + jsonb_array_length(e.moves::jsonb) > :history_limit::int
+                then jsonb_path_query_array(
+                    j.history || e.moves::jsonb,
+                    '$[$first to last]',
+                    jsonb_build_object(
+                        'first',
+                        jsonb_array_length(j.history) + jsonb_array_length(e.moves::jsonb) - :history_limit::int
+                    )
+                )
+            else coalesce(j.history, '[]') || e.moves::jsonb
+        end
+    from ended e
+    where j.job_id = e.job_id
+    returning j.job_id, j.tenant_id, j.queue, j.priority, j.type, j.scheduled_at, j.status, j.waits_for
+),
+again as (
+    insert into job_ready (job_id, tenant_id, queue, priority, type, scheduled_at, status)
+    select r.job_id, r.tenant_id, r.queue, r.priority, r.type, r.scheduled_at, r.status
+    from recorded r
+    where r.status in ('PENDING', 'RETRYING') and r.waits_for = 0
+),
+counted as (
+    insert into job_counts (tenant_id, queue, status, amount)
+    select r.tenant_id, r.queue, r.status, count(*)
+    from recorded r
+    where r.status in ('SUCCESS', 'DEAD', 'CANCELED')
+    group by r.tenant_id, r.queue, r.status
+)
+select now() as at, array(select e.lease_id from ended e) as accepted

@@ -1,0 +1,251 @@
+"""The tables, hot and cold apart.
+
+- ``jobs`` is the wide record. A claim does not write to it. None of its indexes is on a column that a claim or
+  a plain success changes, so those updates stay HOT; that includes the predicates of partial indexes, which is
+  why ``dead_at`` exists beside ``status``.
+- ``job_ready`` is narrow and holds exactly the jobs that can be claimed, now or later. A claim deletes from it.
+- ``job_leases`` holds who runs what, under which proof. A completion deletes from it: that delete is the fence.
+
+SCHEDULED and RUNNING are not in ``jobs.status``: a job with a lease is RUNNING once the lease says when its
+attempt started, SCHEDULED until then.
+"""
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON, JSONB, TIMESTAMP, UUID
+
+from schedora.domain.job_request import PRIORITY_MAX, PRIORITY_MIN
+from schedora.domain.job_state import HELD, PASSING, JobState
+from schedora.domain.retry import RetryKind
+from schedora.domain.worker import WorkerState
+
+RESTING = tuple(state for state in JobState if state not in HELD | PASSING)
+"""What ``jobs.status`` can be: the states that a job can be in without a lease."""
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+# Rows come and go all the time: without room in the pages, and without a vacuum that looks after them long
+# before a fifth of them is dead, dead entries are what a claim walks over.
+_CHURNING = {
+    "fillfactor": "70",
+    "autovacuum_vacuum_scale_factor": "0.01",
+    "autovacuum_vacuum_threshold": "1000",
+    "autovacuum_vacuum_cost_delay": "0",
+    "autovacuum_analyze_scale_factor": "0.1",
+    "autovacuum_analyze_threshold": "1000",
+}
+
+
+def _instant(name: str, *, nullable: bool = True) -> Column[object]:
+    return Column(name, TIMESTAMP(timezone=True), nullable=nullable)
+
+
+def _tenant() -> Column[int]:
+    return Column("tenant_id", Integer, nullable=False, server_default=text("1"))
+
+
+def _one_of(column: str, values: tuple[str, ...], name: str) -> CheckConstraint:
+    return CheckConstraint(f"{column} in ({', '.join(repr(str(value)) for value in values)})", name=name)
+
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("job_id", UUID, nullable=False),
+    _tenant(),
+    Column("type", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("idempotency_key", Text),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    _instant("requested_at"),  # the request's own scheduled_at, as given
+    _instant("scheduled_at", nullable=False),
+    Column("retry_kind", Text, nullable=False),
+    Column("max_retries", SmallInteger, nullable=False),
+    Column("retry_base_us", BigInteger, nullable=False),
+    Column("retry_max_us", BigInteger, nullable=False),
+    Column("timeout_us", BigInteger, nullable=False),
+    Column("workflow_id", UUID),
+    Column("key", Text),
+    Column("depends_on", ARRAY(UUID)),  # null where there is none
+    Column("waits_for", Integer, nullable=False, server_default=text("0")),
+    Column("status", Text, nullable=False, server_default=text("'PENDING'")),
+    Column("suspect", Boolean, nullable=False, server_default=text("false")),
+    Column("worker_id", Text),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    Column("retry_count", Integer, nullable=False, server_default=text("0")),
+    Column(
+        "lease_token", BigInteger, nullable=False, server_default=text("0")
+    ),  # of the last lease that ended
+    Column("worker_deaths", Integer, nullable=False, server_default=text("0")),
+    _instant("created_at", nullable=False),
+    _instant("claimed_at"),
+    _instant("started_at"),
+    _instant("completed_at"),
+    _instant("dead_at"),  # completed_at of a DEAD job; null in every other state
+    Column("error_message", Text),
+    Column("errors", JSONB),  # null where there is none
+    Column("history", JSONB),  # null where there is none
+    Column("result", JSON),
+    Column("traceparent", Text, nullable=False),
+    PrimaryKeyConstraint("job_id"),
+    UniqueConstraint("tenant_id", "idempotency_key"),
+    _one_of("status", RESTING, "status"),
+    _one_of("retry_kind", tuple(RetryKind), "retry_kind"),
+    CheckConstraint(f"priority between {PRIORITY_MIN} and {PRIORITY_MAX}", name="priority"),
+    CheckConstraint("waits_for >= 0", name="waits_for"),
+    CheckConstraint("(status = 'DEAD') = (dead_at is not null)", name="dead_at"),
+    Index("jobs_workflow_idx", "workflow_id", "job_id", postgresql_where=text("workflow_id is not null")),
+    Index("jobs_dead_idx", "job_id", postgresql_where=text("dead_at is not null")),
+    Index("jobs_blocked_idx", "job_id", postgresql_where=text("waits_for > 0")),
+    postgresql_with={
+        "fillfactor": "60",  # a job's end is written beside its beginning, not at the end of the table
+        "autovacuum_vacuum_scale_factor": "0.05",
+        "autovacuum_vacuum_insert_scale_factor": "0.1",
+        "autovacuum_analyze_scale_factor": "0.05",
+    },
+)
+
+job_ready = Table(
+    "job_ready",
+    metadata,
+    Column("job_id", UUID, nullable=False),
+    _tenant(),
+    Column("queue", Text, nullable=False),
+    Column("priority", SmallInteger, nullable=False),
+    Column("type", Text, nullable=False),
+    _instant("scheduled_at", nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'PENDING'")),
+    PrimaryKeyConstraint("job_id"),
+    # A lane is one tenant, queue, priority and type. Within a lane jobs stand in the order of claims, so that a
+    # claim reads what it takes and nothing else: not what is not due, not what is of another type.
+    Index("job_ready_lane_idx", "tenant_id", "queue", "priority", "type", "scheduled_at", "job_id"),
+    postgresql_with=_CHURNING,
+)
+
+job_leases = Table(
+    "job_leases",
+    metadata,
+    Column("job_id", UUID, nullable=False),
+    _tenant(),
+    Column("lease_id", UUID, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("owner", UUID, nullable=False),
+    Column("worker_id", Text, nullable=False),
+    Column("workflow_id", UUID),  # the job's: tells what runs of a workflow without reading all of it
+    _instant("claimed_at", nullable=False),
+    _instant("started_at"),
+    Column("progress", JSON),
+    PrimaryKeyConstraint("job_id"),
+    Index("job_leases_owner_idx", "owner"),
+    Index("job_leases_workflow_idx", "workflow_id", postgresql_where=text("workflow_id is not null")),
+    postgresql_with=_CHURNING,
+)
+
+job_dependencies = Table(
+    "job_dependencies",
+    metadata,
+    Column("upstream_id", UUID, nullable=False),
+    Column("job_id", UUID, nullable=False),
+    _tenant(),
+    PrimaryKeyConstraint("upstream_id", "job_id"),
+)
+
+# How many jobs ended how, by queue: changes are appended, so that nobody waits for anybody, and summed up when
+# read; now and then many rows are folded into one.
+job_counts = Table(
+    "job_counts",
+    metadata,
+    _tenant(),
+    Column("queue", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+)
+
+workflows = Table(
+    "workflows",
+    metadata,
+    Column("workflow_id", UUID, nullable=False),
+    _tenant(),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("config", JSON, nullable=False),
+    _instant("created_at", nullable=False),
+    _instant("completed_at"),
+    _instant("canceled_at"),
+    Column("total_jobs", Integer, nullable=False, server_default=text("0")),
+    Column("succeeded_jobs", Integer, nullable=False, server_default=text("0")),
+    Column("failed_jobs", Integer, nullable=False, server_default=text("0")),
+    Column("canceled_jobs", Integer, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("workflow_id"),
+    UniqueConstraint("tenant_id", "name"),
+    CheckConstraint("least(total_jobs, succeeded_jobs, failed_jobs, canceled_jobs) >= 0", name="counts"),
+    postgresql_with={"fillfactor": "70"},
+)
+
+queues = Table(
+    "queues",
+    metadata,
+    _tenant(),
+    Column("name", Text, nullable=False),
+    _instant("paused_at"),
+    PrimaryKeyConstraint("tenant_id", "name"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("incarnation", UUID, nullable=False),
+    _tenant(),
+    Column("worker_id", Text, nullable=False),
+    Column("hostname", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("max_concurrent_jobs", Integer, nullable=False),
+    Column("queues", ARRAY(Text), nullable=False),
+    Column("types", ARRAY(Text), nullable=False),
+    Column("status", Text, nullable=False),
+    _instant("registered_at", nullable=False),
+    _instant("last_heartbeat", nullable=False),
+    Column("cpu_percent", Double),
+    Column("memory_percent", Double),
+    PrimaryKeyConstraint("incarnation"),
+    _one_of("status", tuple(WorkerState), "status"),
+    Index("workers_worker_id_idx", "worker_id"),
+    postgresql_with={"fillfactor": "50"},
+)
+
+metric_totals = Table(
+    "metric_totals",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("labels", Text, nullable=False),  # a JSON array of pairs, encoded one way: part of the key
+    _tenant(),
+    Column("value", Double, nullable=False),
+    PrimaryKeyConstraint("name", "labels"),
+    postgresql_with={"fillfactor": "50"},
+)

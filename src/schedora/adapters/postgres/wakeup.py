@@ -1,0 +1,198 @@
+"""Hints over LISTEN and NOTIFY.
+
+A hint is one NOTIFY, sent through the pool in a transaction of its own: within the transactions of others it would
+make their commits wait for each other. A subscription has a connection of its own. Whether hints arrive it finds
+out by sending itself one: behind a pooler in transaction mode they don't.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from threading import Lock
+from uuid import UUID, uuid4
+
+import orjson
+
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.errors import translated
+from schedora.adapters.postgres.statements import Statement
+from schedora.application.errors import StoreUnavailable
+from schedora.application.ports.wakeup import Hint
+from schedora.domain.ids import IncarnationId
+
+CHANNEL = "schedora"
+
+_NOTIFY = Statement("select pg_notify($1, $2)", ("channel", "payload"))
+_PAYLOAD_BYTES_MAX = 7_900  # PostgreSQL takes less than 8,000
+_MERGE_SECONDS = 0.003
+_FIRST_ATTEMPT_SECONDS = 2.0
+_PROBE_TIMEOUT_SECONDS = 5.0
+_PROBE_INTERVAL_SECONDS = 60.0
+_BACKOFF_MIN_SECONDS, _BACKOFF_MAX_SECONDS = 0.05, 10.0
+
+_logger = logging.getLogger(__name__)
+
+
+class PostgresWakeup:
+    """``unit_random``, in [0, 1), spreads the reconnects of many processes."""
+
+    def __init__(self, database: Database, *, unit_random: Callable[[], float] = random.random) -> None:
+        self._database = database
+        self._unit_random = unit_random
+        self._guard = Lock()
+        self._queues: set[str] = set()
+        self._owners: set[IncarnationId] = set()
+        self._sending: set[asyncio.Task[None]] = set()
+        database.before_close(self._finish)
+
+    def ring(self, *, queues: Collection[str] = (), owners: Collection[IncarnationId] = ()) -> None:
+        if not queues and not owners:
+            return
+        with self._guard:
+            first = not self._queues and not self._owners
+            self._queues.update(queues)
+            self._owners.update(owners)
+        if first:
+            # Without the database's loop, or with one that has come to its end, there is nobody to send it.
+            with suppress(RuntimeError):
+                self._database.loop.call_soon_threadsafe(self._send_soon)
+
+    @asynccontextmanager
+    async def subscribe(self, on_hint: Callable[[Hint], None]) -> AsyncIterator["PostgresSubscription"]:
+        subscription = PostgresSubscription(self._database, on_hint, self._unit_random)
+        listening = asyncio.create_task(subscription.listen())
+        try:
+            with suppress(TimeoutError):  # a database that is away is no reason not to begin
+                await asyncio.wait_for(subscription.attempted.wait(), _FIRST_ATTEMPT_SECONDS)
+            yield subscription
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
+
+    def _send_soon(self) -> None:
+        self._database.loop.call_later(_MERGE_SECONDS, self._send)
+
+    def _send(self) -> None:
+        task = asyncio.create_task(self._notify(encoded(self._taken())))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    def _taken(self) -> Hint:
+        with self._guard:
+            hint = Hint(queues=frozenset(self._queues), owners=frozenset(self._owners))
+            self._queues.clear()
+            self._owners.clear()
+        return hint
+
+    async def _notify(self, payload: str) -> None:
+        try:
+            await self._database.fetch(_NOTIFY, channel=CHANNEL, payload=payload)
+        except StoreUnavailable as error:
+            _logger.debug("a hint was lost: %s", error)
+
+    async def _finish(self) -> None:
+        if self._queues or self._owners:
+            self._send()
+        await asyncio.gather(*self._sending)
+
+
+class PostgresSubscription:
+    """One listening connection, made anew for as long as ``listen`` runs."""
+
+    def __init__(
+        self, database: Database, on_hint: Callable[[Hint], None], unit_random: Callable[[], float]
+    ) -> None:
+        self.attempted = asyncio.Event()
+        """Set when the first attempt to connect has come to its end, well or not."""
+        self._database = database
+        self._on_hint = on_hint
+        self._unit_random = unit_random
+        self._healthy = False
+
+    @property
+    def healthy(self) -> bool:
+        return self._healthy
+
+    async def listen(self) -> None:
+        """Runs until it is canceled."""
+        failures = 0
+        while True:
+            try:
+                await self._listen_once(after_gap=self.attempted.is_set())
+            except StoreUnavailable as error:
+                _logger.log(logging.DEBUG if failures else logging.WARNING, "hints are off: %s", error)
+            failures = 1 if self._healthy else failures + 1
+            self._healthy = False
+            self.attempted.set()
+            await asyncio.sleep(self._backoff_seconds(failures))
+
+    async def _listen_once(self, *, after_gap: bool) -> None:
+        connection = await self._database.connect()
+        lost = asyncio.Event()
+        try:
+            connection.add_termination_listener(lambda _connection: lost.set())
+            probe = _Probe(self._database)
+            with translated(self._database.description):
+                await connection.add_listener(CHANNEL, self._receive)
+                await connection.add_listener(probe.channel, probe.receive)
+            self.attempted.set()
+            if after_gap:
+                self._on_hint(Hint())
+            while not lost.is_set():
+                self._healthy = await probe.arrives()
+                if not self._healthy:
+                    raise StoreUnavailable(
+                        f"what {self._database.description} is told to tell does not arrive"
+                    )
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(lost.wait(), _PROBE_INTERVAL_SECONDS)
+            raise StoreUnavailable(f"the listening connection to {self._database.description} broke")
+        finally:
+            connection.terminate()
+
+    def _receive(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        self._on_hint(decoded(str(payload)))
+
+    def _backoff_seconds(self, failures: int) -> float:
+        ceiling = min(_BACKOFF_MIN_SECONDS * float(1 << min(failures, 16)), _BACKOFF_MAX_SECONDS)
+        return ceiling * (0.5 + self._unit_random() / 2)
+
+
+class _Probe:
+    """Asks whether what is sent arrives, on a channel that nobody else listens to."""
+
+    def __init__(self, database: Database) -> None:
+        self.channel = f"{CHANNEL}_{uuid4().hex}"
+        self._database = database
+        self._arrived = asyncio.Event()
+
+    async def arrives(self) -> bool:
+        self._arrived.clear()
+        await self._database.fetch(_NOTIFY, channel=self.channel, payload="")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._arrived.wait(), _PROBE_TIMEOUT_SECONDS)
+        return self._arrived.is_set()
+
+    def receive(self, *_notification: object) -> None:
+        self._arrived.set()
+
+
+def encoded(hint: Hint) -> str:
+    """What tells too much to fit tells nothing, which may mean anything."""
+    payload = orjson.dumps({"queues": sorted(hint.queues), "owners": sorted(map(str, hint.owners))})
+    return payload.decode() if len(payload) <= _PAYLOAD_BYTES_MAX else "{}"
+
+
+def decoded(payload: str) -> Hint:
+    """Whatever it is that somebody sent: a hint that can't be read may mean anything."""
+    try:
+        told = orjson.loads(payload)
+        return Hint(
+            queues=frozenset(map(str, told.get("queues", ()))),
+            owners=frozenset(IncarnationId(UUID(owner)) for owner in told.get("owners", ())),
+        )
+    except (ValueError, TypeError, AttributeError):
+        return Hint()

@@ -1,0 +1,103 @@
+"""Workflows as commands change them, inside of one unit of work."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import ARRAY, Uuid, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from schedora.adapters.postgres import rows
+from schedora.adapters.postgres.jobs import PostgresJobStore
+from schedora.adapters.postgres.session import Session
+from schedora.adapters.postgres.statements import compiled, load
+from schedora.adapters.postgres.tables import jobs, workflows
+from schedora.application.errors import NameTaken
+from schedora.application.ports.workflows import CountChange, WorkflowJobs
+from schedora.domain.ids import JsonText, TenantId, WorkflowId
+from schedora.domain.workflow import Workflow
+
+_IDS = func.any(bindparam("workflow_id", type_=ARRAY(Uuid)))
+
+_ADD = compiled(
+    insert(workflows)
+    .values(
+        workflow_id=bindparam("workflow_id"),
+        tenant_id=bindparam("tenant_id"),
+        name=bindparam("name"),
+        description=bindparam("description"),
+        config=bindparam("config"),
+        created_at=func.statement_timestamp(),
+    )
+    .on_conflict_do_nothing(index_elements=[workflows.c.tenant_id, workflows.c.name])
+    .returning(workflows.c.created_at)
+)
+_LOCK = compiled(
+    select(workflows.c.workflow_id)
+    .where(workflows.c.workflow_id == _IDS)
+    .order_by(workflows.c.workflow_id)
+    .with_for_update()
+)
+_READ = compiled(
+    rows.selected_workflows().where(workflows.c.workflow_id == _IDS).order_by(workflows.c.workflow_id)
+)
+_JOB_IDS = compiled(select(jobs.c.job_id).where(jobs.c.workflow_id == bindparam("workflow_id")))
+_SET_CANCELED = compiled(
+    update(workflows)
+    .where(workflows.c.workflow_id == bindparam("workflow_id"))
+    .values(canceled_at=bindparam("at"))
+    .returning(workflows.c.workflow_id)
+)
+
+
+class PostgresWorkflowStore:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def add(
+        self, *, workflow_id: WorkflowId, name: str, description: str, config: JsonText, tenant_id: TenantId
+    ) -> Workflow:
+        added = await self._session.fetch(
+            _ADD,
+            workflow_id=workflow_id,
+            name=name,
+            description=description,
+            config=config,
+            tenant_id=tenant_id,
+        )
+        if not added:  # and the transaction, which may be a caller's, can go on
+            raise NameTaken(name)
+        return Workflow(
+            workflow_id=workflow_id,
+            tenant_id=tenant_id,
+            name=name,
+            description=description,
+            config=config,
+            created_at=added[0]["created_at"],
+        )
+
+    async def lock(self, workflow_ids: Collection[WorkflowId]) -> list[Workflow]:
+        ids = sorted(set(workflow_ids))
+        await self._session.fetch(_LOCK, workflow_id=ids)
+        # A statement of its own, for it sees what the one before had to wait for.
+        return [rows.workflow(row) for row in await self._session.fetch(_READ, workflow_id=ids)]
+
+    async def lock_jobs(self, workflow_id: WorkflowId) -> WorkflowJobs:
+        job_ids = [row["job_id"] for row in await self._session.fetch(_JOB_IDS, workflow_id=workflow_id)]
+        locked = await PostgresJobStore(self._session).lock(job_ids)
+        return WorkflowJobs(
+            jobs=tuple(locked), depends_on={job.job_id: job.request.depends_on for job in locked}
+        )
+
+    async def count(self, changes: Sequence[CountChange], *, at: datetime) -> None:
+        await self._session.fetch(
+            load("count"),
+            workflow_id=[change.workflow_id for change in changes],
+            total=[change.total for change in changes],
+            succeeded=[change.succeeded for change in changes],
+            failed=[change.failed for change in changes],
+            canceled=[change.canceled for change in changes],
+            at=at,
+        )
+
+    async def set_canceled(self, workflow_id: WorkflowId, at: datetime | None) -> None:
+        await self._session.fetch(_SET_CANCELED, workflow_id=workflow_id, at=at)
