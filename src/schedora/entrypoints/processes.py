@@ -14,7 +14,7 @@ import structlog
 from schedora.adapters.postgres.schema import migrate
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.application.handlers import Handlers
-from schedora.entrypoints.api.service import ApiService, listen
+from schedora.entrypoints.api.service import ApiService, PortInUse, listen
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import LogFormat, Settings, load_settings
 from schedora.entrypoints.database import database_of
@@ -25,6 +25,8 @@ from schedora.entrypoints.service import Service, serve
 from schedora.entrypoints.supervisor import supervise
 from schedora.entrypoints.system import System
 from schedora.entrypoints.worker import WorkerService, default_worker_id
+
+__all__ = ["PortInUse", "run_api", "run_migrate", "run_on_loop", "run_reaper", "run_up", "run_worker"]
 
 log = structlog.get_logger("schedora.process")
 

@@ -1,5 +1,7 @@
 """The composition root: the one place that knows both what is wished for and who answers."""
 
+from typing import Any
+
 from dependency_injector import containers, providers
 
 from schedora.adapters.redis.health import RedisHealth
@@ -30,8 +32,8 @@ def _redis_health(url: str | None) -> RedisHealth | None:
 
 class Root(containers.DeclarativeContainer):
     settings = providers.Dependency(instance_of=Settings)
-    clock = providers.Dependency()
-    randomness = providers.Dependency()
+    clock: providers.Dependency[Any] = providers.Dependency()
+    randomness: providers.Dependency[Any] = providers.Dependency()
     storage = providers.DependenciesContainer()
 
     metrics = providers.Singleton(Tally)

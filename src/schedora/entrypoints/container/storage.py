@@ -1,8 +1,8 @@
 """The two storages, told apart here and nowhere else: both containers offer the same names."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from dependency_injector import containers, providers
 
@@ -21,6 +21,7 @@ from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.queues import PostgresQueues
+from schedora.adapters.postgres.schema import check_schema
 from schedora.adapters.postgres.totals import PostgresTotals
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
@@ -57,13 +58,27 @@ def on_own_database(
     return hand_out
 
 
+def opening(database: Database) -> Callable[[], Awaitable[None]]:
+    """Connects, and looks whether the schema is the one that this version knows."""
+
+    async def open_and_check() -> None:
+        await database.open()
+        try:
+            await check_schema(database)
+        except BaseException:
+            await database.close()
+            raise
+
+    return open_and_check
+
+
 async def nothing() -> None:
     """Memory is open as soon as it is there."""
 
 
 class MemoryStorage(containers.DeclarativeContainer):
-    clock = providers.Dependency()
-    randomness = providers.Dependency()
+    clock: providers.Dependency[Any] = providers.Dependency()
+    randomness: providers.Dependency[Any] = providers.Dependency()
 
     store = providers.Singleton(MemoryStore, clock=clock, randomness=randomness)
     units = providers.Singleton(MemoryUnitOfWorkFactory, store)
@@ -82,7 +97,7 @@ class MemoryStorage(containers.DeclarativeContainer):
 
 
 class PostgresStorage(containers.DeclarativeContainer):
-    settings = providers.Dependency()
+    settings: providers.Dependency[Any] = providers.Dependency()
     database_url = providers.Dependency(instance_of=str)
 
     database = providers.Singleton(
@@ -107,5 +122,5 @@ class PostgresStorage(containers.DeclarativeContainer):
     workers_of_its_own = providers.Factory(
         on_own_database, small_database.provider, providers.Object(PostgresWorkers)
     )
-    open = database.provided.open
+    open = providers.Factory(opening, database)
     close = database.provided.close
