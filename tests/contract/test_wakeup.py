@@ -1,0 +1,78 @@
+"""Hints. What is awaited here comes by itself; how long it may take is no promise."""
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import define, field
+
+from schedora.application.ports.wakeup import Hint
+from tests.builders import an_incarnation
+from tests.contract.stores import Stores
+
+PATIENCE_SECONDS = 10
+
+
+@define
+class Ear:
+    """Hears hints, all together."""
+
+    heard: Hint = field(factory=Hint)
+    _changed: asyncio.Event = field(factory=asyncio.Event)
+
+    def __call__(self, hint: Hint) -> None:
+        self.heard = Hint(queues=self.heard.queues | hint.queues, owners=self.heard.owners | hint.owners)
+        self._changed.set()
+
+    async def until(self, satisfied: Callable[[Hint], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not satisfied(self.heard):
+                await self._changed.wait()
+                self._changed.clear()
+
+
+async def test_hint_reaches_every_subscriber(stores: Stores) -> None:
+    one, other, owner = Ear(), Ear(), an_incarnation()
+    async with stores.wakeup.subscribe(one), stores.wakeup.subscribe(other):
+        stores.wakeup.ring(queues=["a", "Ω'"], owners=[owner])
+        wanted = Hint(queues=frozenset({"a", "Ω'"}), owners=frozenset({owner}))
+        for ear in (one, other):
+            await ear.until(lambda heard: heard == wanted)
+
+
+async def test_hints_of_one_moment_all_arrive(stores: Stores) -> None:
+    ear = Ear()
+    names = {f"queue {i}" for i in range(50)}
+    async with stores.wakeup.subscribe(ear):
+        for name in names:
+            stores.wakeup.ring(queues=[name])
+        await ear.until(lambda heard: heard.queues == names)
+
+
+async def test_one_subscription_outlives_another(stores: Stores) -> None:
+    gone, staying = Ear(), Ear()
+    async with stores.wakeup.subscribe(staying):
+        async with stores.wakeup.subscribe(gone):
+            pass
+        stores.wakeup.ring(queues=["a"])
+        await staying.until(lambda heard: "a" in heard.queues)
+    assert gone.heard == Hint()
+
+
+async def test_ringing_with_nobody_there_is_no_error(stores: Stores) -> None:
+    stores.wakeup.ring(queues=["a"])
+    stores.wakeup.ring()
+
+
+async def test_ring_from_another_thread_arrives(stores: Stores) -> None:
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear):
+        await asyncio.to_thread(stores.wakeup.ring, queues=["a"])
+        await ear.until(lambda heard: "a" in heard.queues)
+
+
+async def test_subscription_finds_out_that_hints_arrive(stores: Stores) -> None:
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear) as subscription, asyncio.timeout(PATIENCE_SECONDS):
+        while not subscription.healthy:
+            stores.wakeup.ring(queues=["a"])
+            await asyncio.sleep(0.01)

@@ -1,0 +1,119 @@
+"""Workflows as they are looked at."""
+
+import pytest
+
+from schedora.application.ports.workflows import CountChange
+from schedora.domain.ids import WorkflowId
+from schedora.domain.outcome import HandedBack, Succeeded
+from schedora.domain.workflow import JobCounts, WorkflowState
+from tests.builders import a_request, a_workflow_id
+from tests.contract.stores import Stores
+
+W = WorkflowState
+
+
+async def filled(stores: Stores, name: str, jobs: int = 1) -> WorkflowId:
+    workflow_id = await stores.workflow(name)
+    async with stores.units.begin() as unit:
+        await unit.workflows.lock([workflow_id])
+        await unit.workflows.count([CountChange(workflow_id=workflow_id, total=jobs)], at=await unit.now())
+    await stores.submit(*(a_request(workflow_id=workflow_id) for _ in range(jobs)))
+    return workflow_id
+
+
+async def counts(stores: Stores, workflow_id: WorkflowId) -> JobCounts:
+    workflow = await stores.workflow_reader.get(workflow_id)
+    assert workflow is not None
+    return workflow.counts
+
+
+async def found(
+    stores: Stores, status: WorkflowState | None = None, name: str | None = None
+) -> list[WorkflowId]:
+    ids: list[WorkflowId] = []
+    after = None
+    while True:
+        page = await stores.workflow_reader.page(status=status, name=name, limit=2, after=after)
+        assert len(page.workflows) <= 2
+        ids += [workflow.workflow_id for workflow in page.workflows]
+        after = page.next_after
+        if after is None:
+            return ids
+        assert after == ids[-1]
+
+
+async def test_unknown_workflow_is_none_and_has_no_jobs(stores: Stores) -> None:
+    assert await stores.workflow_reader.get(a_workflow_id()) is None
+    assert (await stores.workflow_reader.jobs(a_workflow_id())).jobs == ()
+
+
+async def test_counts_are_those_of_now(stores: Stores) -> None:
+    workflow_id = await filled(stores, "flow", jobs=3)
+    assert await counts(stores, workflow_id) == JobCounts(total=3)
+    worker = await stores.worker()
+    first, second = await stores.claim(worker, limit=2, start_count=1)
+    assert await counts(stores, workflow_id) == JobCounts(total=3, running=1, begun=True)
+    assert await stores.complete(second, HandedBack(reason="draining"))
+    assert await stores.complete(first, Succeeded())
+    async with stores.units.begin() as unit:
+        await unit.workflows.lock([workflow_id])
+        change = CountChange(workflow_id=workflow_id, succeeded=1)
+        await unit.workflows.count([change], at=await unit.now())
+    assert await counts(stores, workflow_id) == JobCounts(total=3, succeeded=1, begun=True)
+
+
+async def test_begun_stays_when_the_only_claim_was_handed_back(stores: Stores) -> None:
+    workflow_id = await filled(stores, "flow")
+    [claim] = await stores.claim(await stores.worker())
+    assert await stores.complete(claim, HandedBack(reason="draining"))
+    assert await counts(stores, workflow_id) == JobCounts(total=1, begun=True)
+
+
+async def test_jobs_come_in_the_order_of_their_ids(stores: Stores) -> None:
+    workflow_id = await filled(stores, "flow", jobs=4)
+    shape = await stores.workflow_reader.jobs(workflow_id)
+    ids = [job.job_id for job in shape.jobs]
+    assert ids == sorted(ids)
+    assert shape.depends_on == dict.fromkeys(ids, ())
+
+
+async def test_pages_are_newest_first_and_complete(stores: Stores) -> None:
+    ids = [await stores.workflow(name) for name in "abcde"]
+    assert await found(stores) == ids[::-1]
+    page = await stores.workflow_reader.page(status=None, name=None, limit=5, after=None)
+    assert page.next_after is None
+
+
+async def test_filter_by_name_means_the_whole_name(stores: Stores) -> None:
+    await stores.workflow("flow 1")
+    wanted = await stores.workflow("flow")
+    assert await found(stores, name="flow") == [wanted]
+    assert await found(stores, name="flo") == []
+
+
+async def brought_to(stores: Stores, status: WorkflowState) -> WorkflowId:
+    workflow_id = await filled(stores, status)
+    change = CountChange(
+        workflow_id=workflow_id,
+        succeeded=status is W.SUCCESS,
+        failed=status is W.FAILED,
+        canceled=status is W.CANCELED,
+    )
+    async with stores.units.begin() as unit:
+        await unit.workflows.lock([workflow_id])
+        await unit.workflows.count([change], at=await unit.now())
+    return workflow_id
+
+
+@pytest.mark.parametrize("status", W)
+async def test_filter_by_status_is_what_the_domain_calls_it(stores: Stores, status: WorkflowState) -> None:
+    running = await brought_to(stores, W.RUNNING)
+    await stores.claim(await stores.worker())
+    ids = {W.RUNNING: running} | {
+        other: await brought_to(stores, other) for other in W if other is not W.RUNNING
+    }
+    assert await found(stores, status) == [ids[status]]
+    assert await found(stores, status, name=status) == [ids[status]]
+    workflow = await stores.workflow_reader.get(ids[status])
+    assert workflow is not None
+    assert workflow.status is status
