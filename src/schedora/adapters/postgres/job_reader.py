@@ -26,7 +26,7 @@ from sqlalchemy import (
 
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.statements import Statement, compiled
+from schedora.adapters.postgres.statements import Statement, among, compiled
 from schedora.adapters.postgres.tables import job_leases, job_ready, jobs
 from schedora.application.ports.job_reader import JobFilter, JobPage
 from schedora.domain.ids import JobId, JsonText
@@ -37,7 +37,7 @@ _GET = compiled(rows.selected_jobs().where(jobs.c.job_id == bindparam("job_id"))
 _GOING_ON = compiled(
     select(jobs.c.job_id).where(
         jobs.c.job_id == func.any(bindparam("job_ids", type_=ARRAY(Uuid))),
-        jobs.c.status.in_(sorted(state.value for state in WAITING)),
+        among(jobs.c.status, WAITING),
     )
 )
 _upstream = jobs.alias("upstream")
@@ -99,7 +99,7 @@ def _page(states: frozenset[JobState], names: frozenset[str]) -> Statement:
     if after is not None:
         statement = statement.where(key < after)
     if states:
-        statement = statement.where(_STATUS.in_(sorted(state.value for state in states)))
+        statement = statement.where(among(_STATUS, states))
     for name in sorted(names - {"after"}):
         statement = statement.where(_condition(name))
     return compiled(statement.order_by(key.desc()).limit(bindparam("limit", type_=Integer)))

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, func, null, select
 from sqlalchemy.dialects.postgresql import insert
 
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.statements import compiled, load
+from schedora.adapters.postgres.statements import among, compiled, load
 from schedora.adapters.postgres.tables import queues, workers
 from schedora.application.ports.queues import QueueStats, Stats
 from schedora.domain.ids import DEFAULT_TENANT
@@ -33,9 +33,7 @@ _RESUME = compiled(
     ).returning(queues.c.paused_at)
 )
 _HANDLED = compiled(
-    select(func.unnest(workers.c.types).label("type"))
-    .where(workers.c.status.in_(sorted(state.value for state in LIVE)))
-    .distinct()
+    select(func.unnest(workers.c.types).label("type")).where(among(workers.c.status, LIVE)).distinct()
 )
 
 

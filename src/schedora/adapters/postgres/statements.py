@@ -6,14 +6,16 @@ kinds become a ``Statement``: text with ``$1``, ``$2`` ... and the names of the 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from attrs import field, frozen
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, ColumnElement, literal_column
 from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.sql.compiler import SQLCompiler
 
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z]\w*)")
 _INCLUDED = re.compile(r"^ *\{(\w+)\}", re.MULTILINE)
@@ -50,12 +52,17 @@ def load(name: str) -> Statement:
 
 def compiled(statement: ClauseElement) -> Statement:
     """A Core statement whose variable values are ``bindparam``. Compiling is slow: do it once a statement."""
-    made = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
-    if made.positiontup is None:
+    made = statement.compile(dialect=_DIALECT)
+    if not isinstance(made, SQLCompiler) or made.positiontup is None:
         raise TypeError("the dialect numbers its parameters")
     parameters = tuple(dict.fromkeys(made.positiontup))
     constants = {name: value for name in parameters if (value := made.params.get(name)) is not None}
     return Statement(str(made), parameters, constants)
+
+
+def among(column: ColumnElement[Any], states: Collection[StrEnum]) -> ColumnElement[bool]:
+    """Whether the column holds one of these, which are written into the statement."""
+    return column.in_([literal_column(f"'{state.value}'") for state in sorted(states)])
 
 
 def _read(name: str) -> str:

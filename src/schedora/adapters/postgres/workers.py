@@ -20,13 +20,13 @@ from sqlalchemy.dialects.postgresql import insert
 
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.statements import compiled, load
+from schedora.adapters.postgres.statements import among, compiled, load
 from schedora.adapters.postgres.tables import job_leases, workers
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, WorkerId
 from schedora.domain.worker import LIVE, Worker, WorkerIdentity, WorkerState
 
-_LIVE = workers.c.status.in_(sorted(state.value for state in LIVE))
+_LIVE = among(workers.c.status, LIVE)
 _THESE = workers.c.incarnation == func.any(bindparam("incarnations", type_=ARRAY(Uuid)))
 _SILENT = workers.c.last_heartbeat < func.now() - bindparam("silent_for", type_=Interval)
 _TOLD = ("worker_id", "hostname", "pid", "version", "max_concurrent_jobs", "queues", "types")
