@@ -111,16 +111,19 @@ def explained(error: Exception) -> tuple[int, str] | None:
     """The status and the line for an error that is not a defect of this program; None for the others."""
     # Imported here: the errors of a package can only come up once it is loaded, and --help loads none of them.
     from schedora.adapters.postgres.embedded import EmbeddedUnavailable  # noqa: PLC0415
-    from schedora.application.errors import StoreUnavailable  # noqa: PLC0415
+    from schedora.application.errors import NotJson, StoreUnavailable  # noqa: PLC0415
+    from schedora.entrypoints.api.service import PortInUse  # noqa: PLC0415
     from schedora.entrypoints.container.settings import WrongSettings  # noqa: PLC0415
-    from schedora.entrypoints.processes import PortInUse  # noqa: PLC0415
+    from schedora.entrypoints.sdk.errors import SchedoraError  # noqa: PLC0415
 
     match error:
         case typer.TyperException():
             return error.exit_code, _usage_line(error)
-        case WrongSettings() | WrongApp() | Misused():
+        case WrongSettings() | WrongApp() | Misused() | NotJson():
             return WRONG_USE, str(error)
-        case Failed() | StoreUnavailable() | EmbeddedUnavailable() | PortInUse():
+        case Failed() | SchedoraError() | StoreUnavailable() | EmbeddedUnavailable() | PortInUse():
+            return FAILED, str(error)
+        case TimeoutError():  # an OSError by birth, but what the client says when a wait was too short
             return FAILED, str(error)
         case OSError():
             return FAILED, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"

@@ -48,3 +48,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character gets its escape
             stream.reconfigure(errors="backslashreplace")
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -48,17 +48,21 @@ def console(*, stderr: bool = False) -> "Console":
     )
 
 
-def print_json(document: object) -> None:
+def print_json(value: object) -> None:
     """One line, always UTF-8, as JSON is."""
-    import orjson  # noqa: PLC0415 - only where it is needed
+    import json  # noqa: PLC0415 - only where it is needed
 
+    from schedora.entrypoints.cli.documents import document  # noqa: PLC0415
+
+    text = json.dumps(value, default=document, ensure_ascii=False, separators=(",", ":"))
     sys.stdout.flush()
-    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_UTC_Z) + b"\n")
+    sys.stdout.buffer.write(text.encode() + b"\n")
     sys.stdout.buffer.flush()
 
 
-def print_line(text: "str | Text") -> None:
-    console().print(text, soft_wrap=True)
+def print_line(text: "str | Text | Table") -> None:
+    """A line, however long, or a table."""
+    console().print(plain(text) if isinstance(text, str) else text, soft_wrap=isinstance(text, str))
 
 
 def print_note(text: str) -> None:
@@ -66,16 +70,18 @@ def print_note(text: str) -> None:
     console(stderr=True).print(plain(text), style="bright_black", soft_wrap=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, whole: int = 1) -> "Table":
-    """The first ``whole`` columns are never cut: what people copy is there."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
+    """One line a row. The first column is never cut: people copy from there."""
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - dear, as above
     from rich.table import Table  # noqa: PLC0415
 
     made = Table(box=SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, header_style="bold")
+    cells = [[cell(one_line(value) if isinstance(value, str) else value) for value in row] for row in rows]
     for index, name in enumerate(columns):
-        made.add_column(name, no_wrap=True, overflow="ellipsis", min_width=None if index >= whole else 36)
-    for row in rows:
-        made.add_row(*(cell(value) for value in row))
+        whole = max((row[0].cell_len for row in cells), default=0) if index == 0 else None
+        made.add_column(name, no_wrap=True, overflow="ellipsis", min_width=whole)
+    for row in cells:
+        made.add_row(*row)
     return made
 
 
@@ -115,9 +121,9 @@ def cell(value: object) -> "Text":
 
 def compact(document: Any) -> str:
     """JSON on one line, with the characters as they are."""
-    import orjson  # noqa: PLC0415 - only where it is needed
+    import json  # noqa: PLC0415 - only where it is needed
 
-    return orjson.dumps(document, option=orjson.OPT_UTC_Z).decode()
+    return json.dumps(document, ensure_ascii=False)
 
 
 def moment(instant: datetime) -> str:

@@ -1,0 +1,50 @@
+"""What ``--json`` prints: the documents of the API, without the ``data`` around single things."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import attrs
+
+from schedora.domain.events import JobEvent
+from schedora.entrypoints.sdk.views import JobView, WorkflowView
+
+OF_A_SUBMISSION = frozenset({"created", "same_request"})
+"""What is said of a submission and not of a job."""
+
+
+def submitted(job: JobView[Any]) -> dict[str, Any]:
+    """The job, and whether this submission made it."""
+    return {**document(job), **{name: getattr(job, name) for name in sorted(OF_A_SUBMISSION)}}
+
+
+def document(value: object) -> Any:
+    """``value`` one step nearer to JSON: for ``json.dumps``, which asks again for what is inside."""
+    match value:
+        case JobEvent():
+            told = _fields(value)
+            return {
+                "at": told.pop("at"),
+                "from": told.pop("from_state"),
+                "to": told.pop("to_state"),
+                **told,
+            }
+        case WorkflowView():
+            told = _fields(value)
+            jobs, edges = told.pop("jobs"), told.pop("edges")
+            if value.total_jobs and not jobs:  # lists, and answers to commands, tell of no single job
+                return told
+            return {**told, "jobs": jobs, "edges": [{"from": cause, "to": effect} for cause, effect in edges]}
+        case JobView():
+            return {name: field for name, field in _fields(value).items() if name not in OF_A_SUBMISSION}
+        case UUID():
+            return str(value)
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+    if attrs.has(type(value)):
+        return _fields(value)
+    raise TypeError(f"a {type(value).__name__} has no JSON form")
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}

@@ -1,0 +1,30 @@
+"""``schedora health``."""
+
+import typer
+
+from schedora.entrypoints.cli.printing import details, print_json, print_line
+from schedora.entrypoints.cli.server import DEFAULT_URL, JsonOption, UrlOption, reached
+
+UNHEALTHY = "unhealthy"
+
+
+def health(*, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
+    """Show how the system is; exit with 1 when it is unhealthy."""
+    with reached(url) as client:
+        found = client.health()
+    if as_json:
+        print_json(found)
+    else:
+        workers = found.workers
+        print_line(
+            details(
+                [
+                    ("status", found.status),
+                    ("database", found.database),
+                    ("redis", found.redis),
+                    ("workers", f"{workers.total}: {workers.active} active, {workers.stale} stale"),
+                ]
+            )
+        )
+    if found.status == UNHEALTHY:
+        raise typer.Exit(1)

@@ -1,0 +1,284 @@
+"""``schedora jobs``: submit, list, show, watch, cancel, retry."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from schedora.domain.job_request import PRIORITY_MAX, PRIORITY_MIN
+from schedora.domain.job_state import JobState
+from schedora.domain.retry import RETRIES_LIMIT, RetryKind
+from schedora.entrypoints.cli import arguments
+from schedora.entrypoints.cli.exits import CommandGroup, Failed
+from schedora.entrypoints.cli.printing import details, print_json, print_line, print_note, table
+from schedora.entrypoints.cli.server import (
+    DEFAULT_URL,
+    CursorOption,
+    JsonOption,
+    LimitOption,
+    UrlOption,
+    reached,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.table import Table
+
+    from schedora.entrypoints.sdk.views import JobView
+
+app = typer.Typer(name="jobs", cls=CommandGroup, help="Submit jobs, look at them, cancel and retry them.")
+
+JobIdArgument = Annotated[UUID, typer.Argument(metavar="JOB_ID", show_default=False)]
+
+
+@app.command()
+def submit(
+    job_type: Annotated[str, typer.Argument(metavar="TYPE", help="Names the handler.", show_default=False)],
+    *,
+    payload: Annotated[
+        str | None, typer.Option("--payload", help="A JSON object, @FILE, or - for standard input.")
+    ] = None,
+    arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arg", metavar="NAME=VALUE", help="Put into the payload; a VALUE that is JSON is that."
+        ),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="The idempotency key. Default: one of its own.")
+    ] = None,
+    queue: Annotated[str | None, typer.Option("--queue", help="Default: that named default.")] = None,
+    priority: Annotated[
+        int | None,
+        typer.Option(
+            "--priority", min=PRIORITY_MIN, max=PRIORITY_MAX, help="Higher runs sooner. Default: 5."
+        ),
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option("--at", metavar="INSTANT", help="Not before: 2030-01-31T08:00:00Z.")
+    ] = None,
+    max_retries: Annotated[
+        int | None,
+        typer.Option("--max-retries", min=0, max=RETRIES_LIMIT, help="After the first attempt. Default: 3."),
+    ] = None,
+    retry_policy: Annotated[
+        RetryKind | None, typer.Option("--retry-policy", case_sensitive=False, help="Default: exponential.")
+    ] = None,
+    retry_base: Annotated[
+        float | None, typer.Option("--retry-base", min=0, metavar="SECONDS", help="Default: 60.")
+    ] = None,
+    retry_max: Annotated[
+        float | None, typer.Option("--retry-max", min=0, metavar="SECONDS", help="Default: 3600.")
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", min=0, metavar="SECONDS", help="For each attempt. Default: 300."),
+    ] = None,
+    workflow: Annotated[
+        UUID | None, typer.Option("--workflow", metavar="ID", help="The workflow that it joins.")
+    ] = None,
+    depends_on: Annotated[
+        list[UUID] | None,
+        typer.Option(
+            "--depends-on", metavar="JOB_ID", help="A job of the workflow to wait for; may be repeated."
+        ),
+    ] = None,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            "--wait", min=0, metavar="SECONDS", help="Wait for its end; 1 unless it is SUCCESS by then."
+        ),
+    ] = None,
+    url: UrlOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit a job.
+
+    The same job under the same key again is found, not made twice; another job under that key fails.
+    """
+    from schedora.entrypoints.cli.documents import submitted  # noqa: PLC0415 - --help must not load it
+
+    with reached(url) as client:
+        job = client.submit(
+            job_type,
+            arguments.payload(payload, arg or []),
+            idempotency_key=key,
+            **given(
+                queue=queue,
+                priority=priority,
+                scheduled_at=arguments.instant(at, "--at"),
+                max_retries=max_retries,
+                retry_policy=retry_policy,
+                retry_base_seconds=retry_base,
+                retry_max_seconds=retry_max,
+                timeout_seconds=timeout,
+                workflow_id=workflow,
+                depends_on=depends_on,
+            ),
+        )
+        if not job.same_request:
+            raise Failed(f"the key {key} was taken by another request: it is job {job.job_id}")
+        document = submitted(job)
+        if wait is not None:
+            job = client.wait(job.job_id, wait)
+            document = {**document, **submitted(job), "created": document["created"]}
+    if as_json:
+        print_json(document)
+    elif wait is None:
+        made = "submitted" if document["created"] else "known already"
+        print_line(f"{job.job_id}  {made}: {job.type} on queue {job.queue}, {job.status}")
+    else:
+        print_line(job_details(job))
+    if wait is not None and job.status is not JobState.SUCCESS:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(
+    *,
+    status: Annotated[
+        list[JobState] | None, typer.Option("--status", case_sensitive=False, help="May be repeated.")
+    ] = None,
+    job_type: Annotated[str | None, typer.Option("--type")] = None,
+    queue: Annotated[str | None, typer.Option("--queue")] = None,
+    workflow: Annotated[UUID | None, typer.Option("--workflow", metavar="ID")] = None,
+    worker: Annotated[str | None, typer.Option("--worker", metavar="ID")] = None,
+    created_after: Annotated[str | None, typer.Option("--created-after", metavar="INSTANT")] = None,
+    created_before: Annotated[str | None, typer.Option("--created-before", metavar="INSTANT")] = None,
+    limit: LimitOption = 50,
+    cursor: CursorOption = None,
+    url: UrlOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, newest first."""
+    with reached(url) as client:
+        page = client.list_jobs(
+            status=status or None,
+            type=job_type,
+            queue=queue,
+            workflow_id=workflow,
+            worker_id=worker,
+            created_after=arguments.instant(created_after, "--created-after"),
+            created_before=arguments.instant(created_before, "--created-before"),
+            limit=limit,
+            cursor=cursor,
+        )
+    if as_json:
+        print_json(page)
+        return
+    print_line(job_table(page.data))
+    say_next(page.next_cursor)
+
+
+@app.command()
+def show(job_id: JobIdArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
+    """Show a job with all that is known of it."""
+    with reached(url) as client:
+        job = client.get_job(job_id)
+    if as_json:
+        print_json(job)
+    else:
+        print_line(job_details(job))
+
+
+@app.command()
+def watch(job_id: JobIdArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
+    """Show what happens to a job until it ends; exit with 1 unless it is SUCCESS."""
+    from schedora.entrypoints.cli.watching import watch_job  # noqa: PLC0415 - --help must not load it
+
+    with reached(url) as client:
+        job = watch_job(client, job_id, silent=as_json)
+    if as_json:
+        print_json(job)
+    if job.status is not JobState.SUCCESS:
+        raise typer.Exit(1)
+
+
+@app.command()
+def cancel(job_id: JobIdArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
+    """Cancel a job; one that runs is interrupted."""
+    with reached(url) as client:
+        canceled = client.cancel_job(job_id)
+    if as_json:
+        print_json(canceled)
+    else:
+        print_line(f"{canceled.job_id}  {canceled.status}: {canceled.message}")
+
+
+@app.command()
+def retry(job_id: JobIdArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
+    """Run a job again that is DEAD or CANCELED."""
+    with reached(url) as client:
+        job = client.retry_job(job_id)
+    if as_json:
+        print_json(job)
+    else:
+        print_line(f"{job.job_id}  {job.status}: {job.type} on queue {job.queue} runs again")
+
+
+def given(**options: Any) -> Any:
+    """What was said, without what was not."""
+    return {name: value for name, value in options.items() if value not in (None, [])}
+
+
+def say_next(cursor: str | None) -> None:
+    """Tells how to go on, where there is more."""
+    if cursor is not None:
+        print_note(f"There is more: --cursor {cursor}")
+
+
+def job_table(jobs: "Iterable[JobView[Any]]") -> "Table":
+    return table(
+        ("JOB ID", "TYPE", "QUEUE", "STATUS", "PRIO", "ATTEMPT", "WORKER", "CREATED", "ERROR"),
+        (
+            (
+                job.job_id,
+                job.type,
+                job.queue,
+                job.status,
+                job.priority,
+                job.attempt,
+                job.worker_id,
+                job.created_at,
+                job.error_message,
+            )
+            for job in jobs
+        ),
+    )
+
+
+def job_details(job: "JobView[Any]") -> "Table":
+    retries = f"{job.retry_count} of {job.max_retries}, {job.retry_policy}"
+    errors = [
+        (f"attempt {error.attempt}", f"{error.kind}: {error.message} (worker {error.worker_id or '-'})")
+        for error in job.errors
+    ]
+    return details(
+        [
+            ("job", job.job_id),
+            ("type", job.type),
+            ("status", job.status),
+            ("queue", job.queue),
+            ("priority", job.priority),
+            ("key", job.key),
+            ("idempotency key", job.idempotency_key),
+            ("workflow", job.workflow_id),
+            ("depends on", ", ".join(str(cause) for cause in job.depends_on) or None),
+            ("worker", job.worker_id),
+            ("attempt", job.attempt),
+            ("retries", retries),
+            ("timeout", f"{job.timeout_seconds:g}s"),
+            ("created", job.created_at),
+            ("scheduled", job.scheduled_at),
+            ("claimed", job.claimed_at),
+            ("started", job.started_at),
+            ("completed", job.completed_at),
+            ("payload", job.payload),
+            ("progress", job.progress),
+            ("result", job.result),
+            ("error", job.error_message),
+            *errors,
+            ("trace", job.trace_id),
+        ]
+    )

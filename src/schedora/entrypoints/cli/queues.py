@@ -1,0 +1,91 @@
+"""``schedora queues``: stats, pause, resume, purge."""
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from schedora.entrypoints.cli.exits import CommandGroup, Misused
+from schedora.entrypoints.cli.printing import print_json, print_line, print_note, table
+from schedora.entrypoints.cli.server import DEFAULT_URL, JsonOption, UrlOption, reached
+from schedora.entrypoints.cli.surety import YesOption, make_sure
+
+app = typer.Typer(name="queues", cls=CommandGroup, help="Look at queues, pause, resume and purge them.")
+
+QueueArgument = Annotated[str, typer.Argument(metavar="QUEUE", show_default=False)]
+
+
+@app.command()
+def stats(*, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
+    """Show how full the queues are."""
+    with reached(url) as client:
+        found = client.queue_stats()
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            name,
+            queue.pending_jobs,
+            queue.running_jobs,
+            queue.dlq_jobs,
+            None if queue.oldest_ready_seconds is None else timedelta(seconds=queue.oldest_ready_seconds),
+            "paused" if queue.paused else None,
+        )
+        for name, queue in sorted(found.queues.items())
+    ]
+    total = ("(all)", found.pending_jobs, found.running_jobs, found.dlq_jobs, None, None)
+    print_line(table(("QUEUE", "PENDING", "RUNNING", "DEAD", "OLDEST READY", ""), [*rows, total]))
+    if found.unhandled_types:
+        print_note(f"No live worker handles: {', '.join(found.unhandled_types)}")
+
+
+@app.command()
+def pause(queue: QueueArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
+    """Let the jobs of a queue wait; what runs goes on."""
+    with reached(url) as client:
+        paused = client.pause_queue(checked(queue))
+    if as_json:
+        print_json(paused)
+    else:
+        print_line(f"{paused.queue}  paused")
+
+
+@app.command()
+def resume(queue: QueueArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
+    """Let the jobs of a queue run again."""
+    with reached(url) as client:
+        resumed = client.resume_queue(checked(queue))
+    if as_json:
+        print_json(resumed)
+    else:
+        print_line(f"{resumed.queue}  resumed")
+
+
+@app.command()
+def purge(
+    queue: Annotated[
+        str | None, typer.Argument(metavar="[QUEUE]", help="Default: all of them.", show_default=False)
+    ] = None,
+    *,
+    queue_option: Annotated[str | None, typer.Option("--queue", hidden=True)] = None,
+    yes: YesOption = False,
+    url: UrlOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel every job that waits, in one queue or in all; what runs goes on."""
+    name = queue_option if queue is None else queue
+    make_sure(f"Cancel every job that waits in {f'queue {name}' if name else 'all queues'}?", yes=yes)
+    with reached(url) as client:
+        purged = client.purge_queue(None if name is None else checked(name))
+    if as_json:
+        print_json({"message": "Queue purged successfully", "purged": purged})
+    else:
+        print_line(f"{purged} jobs canceled")
+
+
+def checked(queue: str) -> str:
+    """Raises ``Misused`` for no name at all."""
+    if not queue:
+        raise Misused("a queue's name can't be empty")
+    return queue

@@ -1,0 +1,47 @@
+"""The server that commands talk to, and the two options that all of them share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from schedora.domain.errors import brief
+from schedora.entrypoints.cli.exits import Misused
+
+if TYPE_CHECKING:
+    from schedora.entrypoints.sdk.client import SchedoraClient
+
+DEFAULT_URL = "http://127.0.0.1:8000"
+
+UrlOption = Annotated[
+    str, typer.Option("--url", envvar="SCHEDORA_URL", metavar="URL", help="Where the server listens.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="For programs: one JSON document on standard output, nothing else.")
+]
+LimitOption = Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")]
+CursorOption = Annotated[
+    str | None, typer.Option("--cursor", help="Go on behind an earlier list, with what it gave as next.")
+]
+
+
+@contextmanager
+def reached(url: str) -> Iterator["SchedoraClient"]:
+    """A client of the server at ``url``. Raises ``Misused`` for what is no URL of a server."""
+    from schedora.entrypoints.sdk.client import SchedoraClient  # noqa: PLC0415 - --help must not load it
+
+    with SchedoraClient(checked_url(url)) as client:
+        yield client
+
+
+def checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        wrong = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0
+    except ValueError:  # brackets that don't match, a port that is no number
+        wrong = True
+    if wrong or not url.isprintable() or " " in url:
+        raise Misused(f"--url, or SCHEDORA_URL, must be a URL like {DEFAULT_URL}, not {brief(url)}")
+    return url
