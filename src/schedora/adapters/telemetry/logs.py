@@ -37,7 +37,11 @@ def configure_logs(*, level: str, json_lines: bool, stream: TextIO | None = None
     rendering: list[Processor] = (
         [structlog.processors.format_exc_info, _as_message, structlog.processors.JSONRenderer(_dumps)]
         if json_lines
-        else [structlog.dev.ConsoleRenderer(colors=target.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     )
     handler = logging.StreamHandler(target)
     handler.setFormatter(
