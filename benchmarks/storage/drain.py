@@ -8,6 +8,7 @@ import time
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
+from statistics import fmean, harmonic_mean
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -312,6 +313,22 @@ async def drain(
     finally:
         for connection in opened:
             await connection.close()
+
+
+def drained_in_waves(waves: Sequence[Drained], parts: int) -> Drained:
+    """Sum up drains of the same size that followed each other."""
+    if len(waves) == 1:
+        return waves[0]
+    size = len(waves) // parts
+    return Drained(
+        jobs_per_second=harmonic_mean([wave.jobs_per_second for wave in waves]),
+        jobs_per_second_by_part=[
+            harmonic_mean([wave.jobs_per_second for wave in waves[part * size : (part + 1) * size]])
+            for part in range(parts)
+        ],
+        wal_bytes_per_job=fmean(wave.wal_bytes_per_job for wave in waves),
+        hot_ratio=fmean(wave.hot_ratio for wave in waves),
+    )
 
 
 async def _open(url: str, layout: Layout, settings: dict[str, str]) -> Connection:

@@ -32,6 +32,7 @@ class Case:
     snapshot: bool = False
     payload: str = PAYLOAD
     submit_batch: int = 1000
+    autovacuum_naptime_seconds: int | None = None
 
 
 @frozen(kw_only=True)
@@ -44,7 +45,7 @@ class Experiment:
     jobs: int = 10_000
     parts: int = 1
     stored_count: int = 0
-    autovacuum: bool = False
+    waves: int = 1
 
 
 MARKED = Layout(name="A", lease=Lease.ROW_AND_MARK)
@@ -67,9 +68,8 @@ LABELS = {
     SINGLE_FUSED: "C fused",
 }
 
-BUSY_TABLES = """with (
-    fillfactor = 100, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
-    autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 1000000
+BUSY_OPTIONS = """with (
+    autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0
 )"""
 
 
@@ -87,6 +87,22 @@ def experiments(stored_count: int, long_drain: int) -> list[Experiment]:
             )
             for k in (10, 100, 500)
             for connections in (1, 2)
+        ),
+        Experiment(
+            name="runner-up",
+            question="50,000 jobs in batches of 100: a lease row against lease columns of the record",
+            jobs=50_000,
+            cases=[
+                Case(
+                    label=f"{layout.name}, {connections} conn., {'snapshot held' if snapshot else 'no snapshot'}",
+                    layout=layout,
+                    connections=connections,
+                    snapshot=snapshot,
+                )
+                for connections in (1, 2)
+                for snapshot in (False, True)
+                for layout in (DERIVED_FUSED, RECORD_LEASE_FUSED)
+            ],
         ),
         *(
             Experiment(
@@ -231,17 +247,27 @@ def experiments(stored_count: int, long_drain: int) -> list[Experiment]:
         ),
         Experiment(
             name="autovacuum",
-            question=f"{long_drain:,} jobs with autovacuum awake every second, tables at its defaults or tuned",
+            question=f"{long_drain:,} jobs submitted and drained in waves of {long_drain // 40:,}",
             jobs=long_drain,
             parts=4,
-            autovacuum=True,
+            waves=40,
             cases=[
-                Case(label=f"{name}, {'cursor' if cursor else 'no cursor'}", layout=layout, cursor=cursor)
-                for name, layout in {
-                    "defaults": evolve(DERIVED_FUSED, name="D_defaults"),
-                    "tuned": evolve(DERIVED_FUSED, name="D_tuned", ready_options=BUSY_TABLES),
-                }.items()
+                Case(
+                    label=f"{name}, {'cursor' if cursor else 'no cursor'}",
+                    layout=layout,
+                    cursor=cursor,
+                    autovacuum_naptime_seconds=naptime,
+                )
                 for cursor in (True, False)
+                for name, layout, naptime in (
+                    ("never awake", DERIVED_FUSED, None),
+                    ("awake every second, table defaults", DERIVED_FUSED, 1),
+                    (
+                        "awake every second, no cost delay on the small tables",
+                        evolve(DERIVED_FUSED, name="D_tuned", busy_options=BUSY_OPTIONS),
+                        1,
+                    ),
+                )
             ],
         ),
     ]

@@ -39,7 +39,7 @@ class Layout:
     json_type: str = "json"
     status_type: str = "text"
     dead_index: bool = False
-    ready_options: str = ""
+    busy_options: str = ""
 
     @property
     def schema(self) -> str:
@@ -121,7 +121,7 @@ def ddl(layout: Layout) -> str:
                 scheduled_at timestamptz not null,
                 job_id uuid not null,
                 type text not null
-            ) {layout.ready_options}"""
+            ) {layout.busy_options}"""
         )
     order = "queue, priority, scheduled_at, job_id"
     match layout.ready:
@@ -149,7 +149,7 @@ def ddl(layout: Layout) -> str:
                 owner uuid not null,
                 started_at timestamptz,
                 claimed_at timestamptz not null
-            ) {layout.ready_options}"""
+            ) {layout.busy_options}"""
         )
     if layout.dead_index:
         statements.append(f"create index jobs_dead on jobs (job_id) where status = {layout.status('DEAD')}")

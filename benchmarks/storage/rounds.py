@@ -14,6 +14,7 @@ from benchmarks.storage.drain import (
     connected,
     create,
     drain,
+    drained_in_waves,
     empty,
     settle,
     store_delayed,
@@ -40,7 +41,6 @@ class Round:
 
 async def run(url: str, experiment: Experiment, rounds: int) -> dict[str, list[Round]]:
     """Return, by the label of each case, its rounds in order."""
-    await _set_autovacuum(url, on=experiment.autovacuum)
     results: dict[str, list[Round]] = {case.label: [] for case in experiment.cases}
     layouts = {case.layout: case.stored for case in experiment.cases}
     for layout, stored in layouts.items():
@@ -66,28 +66,33 @@ async def run(url: str, experiment: Experiment, rounds: int) -> dict[str, list[R
 
 async def _round(url: str, experiment: Experiment, case: Case) -> Round:
     layout = case.layout
+    await _set_autovacuum(url, case.autovacuum_naptime_seconds)
     async with connected(url, layout, {}) as connection:
         if case.stored is Stored.NOTHING:
             await empty(connection, layout)
         await settle(connection, layout, full=True)
-        spent = await submit(
-            connection, layout, experiment.jobs, payload=case.payload, batch=case.submit_batch
-        )
-        await settle(connection, layout, full=False)
-        async with _snapshot(url, case):
-            drained = await drain(
-                url,
-                layout,
-                experiment.jobs,
-                k=case.k,
-                connections=case.connections,
-                cursor=case.cursor,
-                parts=experiment.parts,
-                settings=PINNED_PLANS if case.pinned_plans else FREE_PLANS,
-            )
+        jobs = experiment.jobs // experiment.waves
+        spent = 0.0
+        waves: list[Drained] = []
+        for _ in range(experiment.waves):
+            spent += await submit(connection, layout, jobs, payload=case.payload, batch=case.submit_batch)
+            if experiment.waves == 1:
+                await settle(connection, layout, full=False)
+            async with _snapshot(url, case):
+                drained = await drain(
+                    url,
+                    layout,
+                    jobs,
+                    k=case.k,
+                    connections=case.connections,
+                    cursor=case.cursor,
+                    parts=experiment.parts if experiment.waves == 1 else 1,
+                    settings=PINNED_PLANS if case.pinned_plans else FREE_PLANS,
+                )
+            waves.append(drained)
         return Round(
             submitted_per_second=experiment.jobs / spent,
-            drained=drained,
+            drained=drained_in_waves(waves, experiment.parts),
             table_megabytes={
                 table: await connection.fetchval("select pg_total_relation_size($1::text::regclass)", table)
                 / 1e6
@@ -109,11 +114,13 @@ async def _snapshot(url: str, case: Case) -> AsyncIterator[None]:
         yield
 
 
-async def _set_autovacuum(url: str, *, on: bool) -> None:
+async def _set_autovacuum(url: str, naptime_seconds: int | None) -> None:
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(f"alter system set autovacuum = {'on' if on else 'off'}")
-        await connection.execute("alter system set autovacuum_naptime = 1")
+        await connection.execute(
+            f"alter system set autovacuum = {'off' if naptime_seconds is None else 'on'}"
+        )
+        await connection.execute(f"alter system set autovacuum_naptime = {naptime_seconds or 60}")
         await connection.execute("select pg_reload_conf()")
     finally:
         await connection.close()
