@@ -51,6 +51,8 @@ def _made() -> OrjsonConverter:
     converter = make_converter()
     converter.register_unstructure_hook(timedelta, _microseconds)
     converter.register_structure_hook(timedelta, _span)
+    # Drivers bring identifiers of a type of their own, which orjson takes for none.
+    converter.register_unstructure_hook(UUID, str)
     converter.register_structure_hook(UUID, _uuid)
     configure_tagged_union(Outcome, converter)
     configure_tagged_union(Said, converter)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 from fastapi import Response
@@ -14,11 +15,18 @@ _OPTIONS = orjson.OPT_UTC_Z
 
 def answer(document: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(
-        orjson.dumps(document, option=_OPTIONS),
+        orjson.dumps(document, default=_plain, option=_OPTIONS),
         status_code=status,
         headers=None if headers is None else dict(headers),
         media_type="application/json",
     )
+
+
+def _plain(value: object) -> str:
+    """Drivers bring identifiers of a type of their own, which orjson takes for none."""
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def embedded(text: JsonText | None) -> Any:
