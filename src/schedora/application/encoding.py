@@ -19,61 +19,105 @@ from schedora.domain.ids import JsonText
 DEPTH_MAX = 200
 
 _STRICT = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
-_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+_LONG_NUMBER = re.compile(r"[0-9]{19}")
 
 
 def encode_json(value: object) -> JsonText:
     """``value`` encoded, keys sorted. Raises ``NotJson``."""
+    # orjson has forms of its own for some objects and writes NaN as null: what it takes says little.
     try:
-        text = orjson.dumps(value, option=_STRICT).decode()
-    except (TypeError, ValueError, RecursionError):
-        text = _encode_carefully(value)
-    else:
-        # orjson writes NaN and infinities as null, so any null may be one.
-        if "null" in text or text.count("[") + text.count("{") > DEPTH_MAX:
-            _check(value, "$", 0)
-    if "\\u0000" in text and _ESCAPED_NUL.search(text):
-        raise NotJson("a string contains the NUL character, which can't be stored")
-    return JsonText(text)
+        _check(value, 0)
+    except _NoForm as found:
+        raise NotJson(str(found)) from None
+    try:
+        return JsonText(orjson.dumps(value, option=_STRICT).decode())
+    except TypeError:
+        return _encode_slowly(value)
 
 
 def decode_json(text: str | bytes) -> Any:
     """The value of a document that ``encode_json`` wrote, or any other. Raises ``NotJson``."""
     try:
-        return orjson.loads(text)
+        value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise NotJson(f"not valid JSON: {error}") from None
+    if _LONG_NUMBER.search(text if isinstance(text, str) else text.decode()):
+        return _decode_slowly(text)
+    return value
 
 
-def _encode_carefully(value: object) -> str:
-    """For what orjson declines: says why, or encodes integers beyond 64 bits."""
-    _check(value, "$", 0)
+def _encode_slowly(value: object) -> JsonText:
+    """For integers beyond 64 bits and subclasses of the plain types, which orjson declines."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
+        return JsonText(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
+    except (TypeError, ValueError) as error:
         raise NotJson(f"no JSON form: {brief(error)}") from None
 
 
-def _check(value: object, path: str, depth: int) -> None:
-    """Raises ``NotJson`` that names the first place without a JSON form."""
+def _decode_slowly(text: str | bytes) -> Any:
+    """For valid documents with integers beyond 64 bits, which orjson makes floats of."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise NotJson(f"not valid JSON: {brief(error)}") from None
+
+
+class _NoForm(Exception):
+    """Something has no JSON form. The path to it is gathered on the way out: it is rarely needed."""
+
+    def __init__(self, problem: str, *, with_path: bool = True) -> None:
+        self.path: list[str] = []
+        self._problem = problem
+        self._with_path = with_path
+
+    def __str__(self) -> str:
+        return f"{_shown(self.path)} {self._problem}" if self._with_path else self._problem
+
+
+def _shown(steps: list[str]) -> str:
+    """The path whose last step comes first, from ``$`` on."""
+    path = "$" + "".join(reversed(steps))
+    return path if len(path) <= 200 else f"{path[:100]}…{path[-99:]}"
+
+
+def _check(value: object, depth: int) -> None:
+    """Raises ``_NoForm`` for the first place without a JSON form."""
     if depth > DEPTH_MAX:
-        raise NotJson(f"nested deeper than {DEPTH_MAX} levels")
-    if value is None or isinstance(value, bool | int):
+        raise _NoForm(f"nested deeper than {DEPTH_MAX} levels", with_path=False)
+    if isinstance(value, str):
+        _check_text(value)
+    elif value is None or isinstance(value, int):
         return
-    if isinstance(value, float):
+    elif isinstance(value, float):
         if not math.isfinite(value):
-            raise NotJson(f"{path} is {value}, which JSON can't express")
-    elif isinstance(value, str):
-        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            raise NotJson(f"{path} contains a lone surrogate, which is not valid Unicode")
+            raise _NoForm(f"is {value}, which JSON can't express")
     elif isinstance(value, dict):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise NotJson(f"{path} has the key {brief(key)}, and keys must be strings")
-            _check(key, f"{path}.{brief(key)}", depth)
-            _check(item, f"{path}.{key}", depth + 1)
+        _check_members(value, depth)
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):
-            _check(item, f"{path}[{index}]", depth + 1)
+            try:
+                _check(item, depth + 1)
+            except _NoForm as found:
+                found.path.append(f"[{index}]")
+                raise
     else:
-        raise NotJson(f"{path} is a {type(value).__name__}, which has no JSON form")
+        raise _NoForm(f"is a {type(value).__name__}, which has no JSON form")
+
+
+def _check_members(value: dict[Any, object], depth: int) -> None:
+    for key, item in value.items():
+        if not isinstance(key, str):
+            raise _NoForm(f"has the key {brief(key)}, and keys must be strings")
+        try:
+            _check_text(key)
+            _check(item, depth + 1)
+        except _NoForm as found:
+            found.path.append(f".{key if key.isidentifier() else brief(key)}")
+            raise
+
+
+def _check_text(text: str) -> None:
+    if "\x00" in text:
+        raise _NoForm("contains the NUL character, which can't be stored")
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise _NoForm("contains a lone surrogate, which is not valid Unicode")
