@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -69,14 +70,15 @@ class Schedora:
             "schedora_data_dir": data_dir,
         }
         self._connect = connect or _connect
-        self._functions: dict[str, JobFunction[..., Any, ..., Any]] = {}
+        self.functions: dict[str, JobFunction[..., Any, ..., Any]] = {}
+        """All that is registered, by type."""
         self._builtin: frozenset[str] = frozenset()
         self._own_systems = OwnSystems(lambda: self._connect(self.settings))
         self.systems: Systems = self._own_systems
         """Where the calls of this app go."""
-        for name, function in builtin.functions().items():
+        for name, function in builtin.functions(self._sleep).items():
             self.job(name)(function)
-        self._builtin = frozenset(self._functions)
+        self._builtin = frozenset(self.functions)
 
     @cached_property
     def settings(self) -> "Settings":
@@ -88,7 +90,7 @@ class Schedora:
     @property
     def handlers(self) -> Handlers:
         """All that is registered, for a worker."""
-        return Handlers(function.handler for function in self._functions.values())
+        return Handlers(function.handler for function in self.functions.values())
 
     def job(
         self, job_type: str, /, *, executor: ExecutorName | None = None, **options: Unpack[HandlerOptions]
@@ -104,7 +106,7 @@ class Schedora:
         names = sys._getframe(1).f_locals  # noqa: SLF001 - annotations may name what is local to the caller
 
         def decorate(function: Callable[..., Any]) -> JobFunction[..., Any, ..., Any]:
-            if template.type in self._functions and template.type not in self._builtin:
+            if template.type in self.functions and template.type not in self._builtin:
                 raise DuplicateType(f"there is already a handler for jobs of type {job_type!r}")
             made = make_job_function(
                 function,
@@ -114,7 +116,7 @@ class Schedora:
                 submitter=self,
                 names=dict(names),
             )
-            self._functions[job_type] = made
+            self.functions[job_type] = made
             self._builtin -= {job_type}
             return made
 
@@ -256,6 +258,9 @@ class Schedora:
         """``get_workflow`` for programs without an event loop."""
         workflow_id = workflow_id_of(workflow)
         return self.systems.use_sync(lambda system: read_workflow(system, workflow_id))
+
+    async def _sleep(self, span: timedelta) -> None:
+        await self.systems.sleep(span)
 
     def adopt(self, system: "System") -> None:
         """Lets the calls made on this event loop use ``system``, which its owner has opened and will close:

@@ -1,6 +1,5 @@
 """The handlers that every app has: enough to try things with."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Annotated, Any
@@ -34,10 +33,6 @@ def sleeper(sleep_for: Sleep) -> Callable[..., Awaitable[None]]:
     return sleep
 
 
-def functions(sleep_for: Sleep | None = None) -> dict[str, Callable[..., Awaitable[Any]]]:
-    """The built-in handlers by type; without ``sleep_for``, by the event loop's clock."""
-    return {"echo": echo, "sleep": sleeper(sleep_for or _by_the_loop), "fail": fail}
-
-
-async def _by_the_loop(span: timedelta) -> None:
-    await asyncio.sleep(span.total_seconds())
+def functions(sleep_for: Sleep) -> dict[str, Callable[..., Awaitable[Any]]]:
+    """The built-in handlers by type."""
+    return {"echo": echo, "sleep": sleeper(sleep_for), "fail": fail}

@@ -56,16 +56,19 @@ def make_job_function(
     )
 
 
+def natural_executor(function: Callable[..., Any]) -> Executor:
+    """Where a function runs about which nothing else was said."""
+    call = getattr(function, "__call__", None)  # noqa: B004 - an object may be called by a coroutine function
+    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+    return Executor.ASYNC if is_async else Executor.THREAD
+
+
 def _executor(function: Callable[..., Any], asked: ExecutorName | None) -> Executor:
-    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-        getattr(function, "__call__", None)  # noqa: B004 - an object whose call is a coroutine function
-    )
-    if asked is None:
-        return Executor.ASYNC if is_async else Executor.THREAD
-    executor = Executor(asked)
-    if is_async and executor is Executor.THREAD:
+    natural = natural_executor(function)
+    executor = natural if asked is None else Executor(asked)
+    if natural is Executor.ASYNC and executor is Executor.THREAD:
         raise ValueError("a coroutine function runs on the event loop, or in a process, not in a thread")
-    if not is_async and executor is Executor.ASYNC:
+    if natural is Executor.THREAD and executor is Executor.ASYNC:
         raise ValueError(
             "a plain function runs in a thread or in a process: on the event loop it would block"
         )

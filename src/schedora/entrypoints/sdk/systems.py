@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from schedora.application.context import run_without_waiting
@@ -33,6 +34,10 @@ class Systems(Protocol):
         """Does it while this thread waits. ``here``: on this thread, without ever waiting for an event loop,
         as it must be with a synchronous connection. Raises ``TypeError`` where that is not possible.
         """
+        ...
+
+    async def sleep(self, span: timedelta) -> None:
+        """By the clock of these systems."""
         ...
 
     async def close(self) -> None: ...
@@ -95,6 +100,9 @@ class OwnSystems:
         system = self._background.run(self._current())
         result: T = run_without_waiting(use(system))
         return result
+
+    async def sleep(self, span: timedelta) -> None:
+        await asyncio.sleep(span.total_seconds())
 
     def adopt(self, system: "System") -> None:
         """Uses ``system`` on this event loop, and leaves it to its owner to close it."""

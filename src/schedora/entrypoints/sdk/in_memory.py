@@ -1,0 +1,307 @@
+"""Test what an app does: the real engine on the memory adapters, under a clock that moves when told to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from attrs import evolve
+
+from schedora.adapters.memory.virtual_clock import BEGINNING
+from schedora.adapters.system.randomness import SeededRandomness
+from schedora.application.context import JobContext, run_without_waiting
+from schedora.application.handlers import BoundCall, Handler, Handlers
+from schedora.application.pipeline.execute import Execute
+from schedora.application.pipeline.worker import Worker, WorkerLimits
+from schedora.application.ports.job_queue import JobQueue
+from schedora.application.ports.job_reader import JobFilter, JobReader
+from schedora.application.ports.processes import ProcessCall
+from schedora.application.ports.unit_of_work import UnitOfWork
+from schedora.application.queries.endings import Endings
+from schedora.domain.ids import IncarnationId, JobId, JsonText, WorkerId
+from schedora.domain.job_state import JobState
+from schedora.domain.outcome import Outcome
+from schedora.domain.worker import WorkerIdentity
+from schedora.entrypoints.container.root import build_system
+from schedora.entrypoints.sdk.app import Schedora
+from schedora.entrypoints.sdk.driven_clock import NEVER, DrivenClock, acting
+from schedora.entrypoints.sdk.registration import natural_executor
+from schedora.entrypoints.sdk.systems import Use
+from schedora.entrypoints.sdk.views import JobView, job_view
+from schedora.entrypoints.system import System
+
+T = TypeVar("T")
+
+WORKER: Final = "worker"
+
+TURNS: Final = 10
+"""Turns of the event loop in which whatever is under way (a hint, a cancellation) arrives."""
+
+PAGE: Final = 500
+
+
+@asynccontextmanager
+async def in_memory(
+    app: Schedora, *, start: datetime = BEGINNING, seed: int = 0, concurrency: int | None = None
+) -> AsyncIterator["MemoryScheduler"]:
+    """While this context lasts, every call of ``app`` and of its handlers goes to a system in memory.
+
+    One worker runs ``concurrency`` handlers at once (the setting WORKER_MAX_CONCURRENT_JOBS where it is not
+    given); those for processes run in threads. Time begins at ``start`` and stands still except in
+    ``advance`` and while the test waits; ``seed`` decides everything random. What a handler waits for in
+    real time is waited for.
+    """
+    clock = DrivenClock(start)
+    randomness = SeededRandomness(seed, clock)
+    system = build_system(app.settings, database_url=None, clock=clock, randomness=randomness)
+    endings = DrivenEndings(system.jobs, clock)
+    system = evolve(system, endings=endings)
+    threads = ThreadPoolExecutor(thread_name_prefix="schedora-handler")
+    async with system.queue_of_its_own() as queue:
+        slots = concurrency or app.settings.worker_max_concurrent_jobs
+        worker = _worker(app, system, queue, threads, slots)
+        scheduler = MemoryScheduler(system, clock, endings, worker)
+        usual, app.systems = app.systems, MemorySystems(system)
+        try:
+            scheduler.begin()
+            await scheduler.run_until_idle()
+            yield scheduler
+        finally:
+            app.systems = usual
+            await scheduler.end()
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+class MemoryScheduler:
+    """The system in memory, and its time."""
+
+    def __init__(self, system: System, clock: DrivenClock, endings: "DrivenEndings", worker: Worker) -> None:
+        self.system = system
+        self._clock = clock
+        self._endings = endings
+        self._worker = worker
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def now(self) -> datetime:
+        return self._clock.now()
+
+    async def run_until_idle(self) -> None:
+        """Runs all that is due, and what becomes due by that, without moving the time.
+
+        Returns when nothing is left but what waits for its time: delayed jobs, retries, runs that sleep.
+        """
+        await self._clock.come_to_rest()
+
+    async def advance(
+        self, span: timedelta | None = None, *, days: float = 0, hours: float = 0, minutes: float = 0,
+        seconds: float = 0,
+    ) -> None:  # fmt: skip
+        """Moves the time, moment by moment, and runs at each what falls due then."""
+        more = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        await self._clock.sleep((span or timedelta(0)) + more)
+
+    def jobs(
+        self, job_type: str | None = None, *, status: JobState | str | None = None
+    ) -> list[JobView[Any]]:
+        """All jobs, or those of one type or status, in the order of their submission."""
+        states = frozenset() if status is None else frozenset({JobState(status)})
+        job_filter = JobFilter(type=job_type, states=states)
+        views: list[JobView[Any]] = []
+        after: JobId | None = None
+        while True:
+            page = run_without_waiting(self.system.jobs.page(job_filter, limit=PAGE, after=after))
+            views += [job_view(job) for job in page.jobs]
+            after = page.next_after
+            if after is None:
+                return views[::-1]
+
+    def transaction(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        """A transaction of this system: what it yields is a ``connection=`` to submit jobs on."""
+        return self.system.units.begin()
+
+    def begin(self) -> None:
+        """Starts the worker."""
+        self._clock.settle = self._settle
+        token = acting.set(WORKER)
+        try:
+            self._task = asyncio.create_task(self._worker.run(), name="schedora-worker")
+        finally:
+            acting.reset(token)
+        self._task.add_done_callback(lambda _: self._clock.stirred.set())
+
+    async def end(self) -> None:
+        """Stops the worker and the handlers, wherever they are."""
+        tasks = [run.task for run in self._worker.slots.runs.values()] + [self._task]
+        running = [task for task in tasks if task is not None]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await self.system.close()
+
+    async def _settle(self) -> None:
+        """Until all that could still do something at this moment waits for the time to move."""
+        stirred = self._clock.stirred
+        while True:
+            stirred.clear()
+            if self._task is None or self._task.done():
+                raise RuntimeError("the worker in memory has ended") from self._failure()
+            if self._at_rest():
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
+                if self._at_rest() and not await self._endings.look():
+                    return
+            else:
+                await stirred.wait()
+
+    def _at_rest(self) -> bool:
+        runs = [lease_id for lease_id, run in self._worker.slots.runs.items() if not run.settled]
+        return all(self._clock.waits(who) for who in (WORKER, *runs))
+
+    def _failure(self) -> BaseException | None:
+        return None if self._task is None or self._task.cancelled() else self._task.exception()
+
+
+class DrivenEndings(Endings):
+    """Endings that are looked for when the engine has come to rest."""
+
+    def __init__(self, reader: JobReader, clock: DrivenClock) -> None:
+        super().__init__(reader, clock)
+        self._jobs = reader
+        self._time = clock
+        self._waited_for: dict[asyncio.Event, JobId] = {}
+
+    async def wait(self, job_id: JobId, at_most: timedelta) -> bool:
+        if await self._jobs.ended([job_id]):
+            return True
+        event = asyncio.Event()
+        self._waited_for[event] = job_id
+        try:
+            return await self._time.wait(event, at_most)
+        finally:
+            del self._waited_for[event]
+
+    async def look(self) -> bool:
+        """Wakes those whose jobs have ended; whether there was any."""
+        pending = {event: job_id for event, job_id in self._waited_for.items() if not event.is_set()}
+        ended = await self._jobs.ended(set(pending.values())) if pending else set()
+        woken = [event for event, job_id in pending.items() if job_id in ended]
+        for event in woken:
+            event.set()
+        return bool(woken)
+
+
+class MemorySystems:
+    """Sends the calls of an app to one system, from whatever thread they come."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._loop = asyncio.get_running_loop()
+
+    async def use(self, use: Use[T]) -> T:
+        if asyncio.get_running_loop() is self._loop:
+            return await use(self._system)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(use(self._system), self._loop))
+
+    def use_sync(self, use: Use[T], *, here: bool = False) -> T:
+        if here:
+            result: T = run_without_waiting(use(self._system))
+            return result
+        if self._is_here():
+            return _at_once(use(self._system))
+        return asyncio.run_coroutine_threadsafe(use(self._system), self._loop).result()
+
+    async def sleep(self, span: timedelta) -> None:
+        await self._system.clock.sleep(span)
+
+    async def close(self) -> None:
+        """It lasts as long as the context that made it."""
+
+    def close_sync(self) -> None:
+        """As ``close``."""
+
+    def _is_here(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+
+def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that has nothing to wait for. Raises ``RuntimeError`` when it has."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError("this would block the event loop that it waits for: use the asynchronous form")
+
+
+class _NoPulse:
+    """Nobody doubts that the worker lives."""
+
+    def beat_for(self, incarnation: IncarnationId) -> None: ...
+
+    def ask(self) -> None: ...
+
+
+class _NoProcesses:
+    async def run(self, call: ProcessCall, *, report: Callable[[JsonText], None]) -> Outcome:
+        raise NotImplementedError("in memory, handlers for processes run in threads")
+
+    async def close(self) -> None: ...
+
+
+def _worker(
+    app: Schedora, system: System, queue: JobQueue, threads: ThreadPoolExecutor, slots: int
+) -> Worker:
+    handlers = Handlers(
+        evolve(
+            function.handler,
+            executor=natural_executor(function.function),
+            bind=_for_its_run(function.handler),
+        )
+        for function in app.functions.values()
+    )
+    execute = Execute(
+        reader=system.jobs,
+        threads=threads,
+        processes=_NoProcesses(),
+        result_bytes_max=system.settings.max_payload_bytes,
+    )
+    return Worker(
+        identity=WorkerIdentity(
+            worker_id=WorkerId("in-memory"), max_concurrent_jobs=slots, types=tuple(handlers)
+        ),
+        handlers=handlers,
+        queue=queue,
+        complete=system.complete_jobs,
+        execute=execute,
+        workers=system.workers,
+        wakeup=system.wakeup,
+        pulse=_NoPulse(),
+        clock=system.clock,
+        randomness=system.randomness,
+        metrics=system.metrics,
+        worker_deaths_max=system.settings.max_worker_deaths,
+        # Hints arrive for certain: nothing has to be looked for at intervals.
+        limits=WorkerLimits(poll=NEVER, lease_check=NEVER),
+    )
+
+
+def _for_its_run(handler: Handler) -> Callable[[JsonText], BoundCall]:
+    """Binds as the handler does; the call says for which run it waits."""
+
+    def bind(payload: JsonText) -> BoundCall:
+        call = handler.bind(payload)
+
+        def for_its_run(context: JobContext) -> Any:
+            acting.set(context.job.lease_id)
+            return call(context)
+
+        return for_its_run
+
+    return bind
