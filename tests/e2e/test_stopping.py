@@ -31,7 +31,7 @@ def test_second_signal_exits_at_once(cluster: Cluster, api: Api, tmp_path: Path)
 
     worker.send(signal.SIGTERM)
     until(lambda: '"stopping"' in worker.err.read_text(), "the worker to begin to drain")
-    worker.send(signal.SIGTERM)
+    until(lambda: worker.send(signal.SIGTERM) or worker.process.poll() is not None, "the worker to exit")
 
     assert worker.ended() == 130
 

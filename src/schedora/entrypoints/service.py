@@ -12,6 +12,9 @@ log = structlog.get_logger("schedora.process")
 
 EXIT_AT_ONCE = 130
 
+SAME_SIGNAL_SECONDS = 0.5
+"""Shells, `timeout` and supervisors signal a process and its group: what comes this close together is one wish."""
+
 
 class Service(Protocol):
     @property
@@ -35,10 +38,15 @@ async def serve(services: Sequence[Service], *, on_signal: Callable[[], None] | 
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
 
+    first_heard_at: list[float] = []
+
     def heard() -> None:
+        if first_heard_at and loop.time() - first_heard_at[0] < SAME_SIGNAL_SECONDS:
+            return
         if asked.is_set():
             log.warning("second signal: exiting at once")
             os._exit(EXIT_AT_ONCE)
+        first_heard_at.append(loop.time())
         asked.set()
         if on_signal is not None:
             on_signal()
