@@ -365,14 +365,14 @@ class TestKills:
             innocent.kill()
         server.release()
 
-    @pytest.mark.parametrize("content", ["", "12"])
-    def test_a_pid_file_cut_short_by_a_power_loss_is_no_obstacle(self, data_dir: Path, content: str) -> None:
+    def test_a_pid_file_cut_short_by_a_power_loss_is_no_obstacle(self, data_dir: Path) -> None:
         server = start_embedded(data_dir, FAST)
-        kill_postmaster(data_dir)
-        until(lambda: not is_locked(Home(data_dir=data_dir).server_lock))
-        (data_dir / "postgres" / "postmaster.pid").write_text(content)
-        server.ensure_running()
-        assert ask(server.url, "SELECT 1") == 1
+        for content in ("", "12"):
+            kill_postmaster(data_dir)
+            until(lambda: not is_locked(Home(data_dir=data_dir).server_lock))
+            (data_dir / "postgres" / "postmaster.pid").write_text(content)
+            server.ensure_running()
+            assert ask(server.url, "SELECT 1") == 1
         server.release()
 
     def test_a_start_killed_while_it_makes_the_data_leaves_nothing_half_made(
@@ -537,20 +537,15 @@ class TestRefusals:
         (data_dir / "postgres" / "letter.txt").unlink()
         start_embedded(data_dir, FAST).release()  # an empty directory is no obstacle
 
-    @pytest.mark.parametrize(
-        ("bad", "reason"),
-        [
-            ({"shared_buffers": "nonsense"}, 'invalid value for parameter "shared_buffers": "nonsense"'),
-            ({"wal_level": "minimal"}, "WAL streaming"),
-            ({"shared_preload_libraries": "no_such_library"}, 'could not access file "no_such_library"'),
-        ],
-    )
-    def test_a_server_that_does_not_start_says_why(
-        self, data_dir: Path, bad: dict[str, str], reason: str
-    ) -> None:
-        assert reason in self.refusal(data_dir, bad)
+    def test_a_server_that_does_not_start_says_why(self, data_dir: Path) -> None:
+        reasons = {
+            "nonsense": self.refusal(data_dir, {"shared_buffers": "nonsense"}),
+            "WAL streaming": self.refusal(data_dir, {"wal_level": "minimal"}),
+            "no_such_library": self.refusal(data_dir, {"shared_preload_libraries": "no_such_library"}),
+        }
+        assert all(word in reason for word, reason in reasons.items())
         assert is_stopped(data_dir)
-        start_embedded(data_dir, FAST).release()  # and is no obstacle to the next
+        start_embedded(data_dir, FAST).release()  # none is an obstacle to the next
 
     def test_data_that_cannot_be_made(self, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"{EMBEDDED}.cluster.ROLE", "pg_reserved")

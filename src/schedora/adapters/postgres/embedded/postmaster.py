@@ -25,6 +25,8 @@ START_SECONDS_MAX = 900.0
 STOP_SECONDS_MAX = 120.0
 _COMMAND_SECONDS_MAX = 60.0
 _NEWS_EVERY_SECONDS = 10.0
+# It dies again at once if something is wrong with it, but not if somebody just killed it.
+_STARTS_MAX = 3
 _PAUSE_SECONDS_MIN = 0.01
 _PAUSE_SECONDS_MAX = 0.2
 
@@ -36,19 +38,19 @@ def bring_up(home: Home, settings: Mapping[str, str]) -> str:
     began = time.monotonic()
     news_due = began + _NEWS_EVERY_SECONDS
     pause_seconds = _PAUSE_SECONDS_MIN
-    started = False
+    starts = 0
     while True:
         note = read_note(home.cluster)
         # One that is not ready is not asked: it would log every question.
         if note is not None and note.ready and answers(note):
             return url(note)
         if not _is_alive(home):
-            if started:
+            if starts == _STARTS_MAX:
                 raise EmbeddedUnavailable(
                     f"PostgreSQL did not start on {home.cluster}: {last_words(home.cluster, home.start_log)}"
                 )
             _spawn(home, settings)
-            started = True
+            starts += 1
         now = time.monotonic()
         if now > began + START_SECONDS_MAX:
             raise EmbeddedUnavailable(
