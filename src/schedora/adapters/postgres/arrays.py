@@ -1,6 +1,6 @@
 """Values of the domain as the arrays that statements take: one array a column, one element a row."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -49,22 +49,22 @@ def of_new_jobs(new: Sequence[NewJob]) -> dict[str, list[Any]]:
 def of_completions(completions: Sequence[Completion]) -> dict[str, Any]:
     """The parameters of ``complete.sql``: in the order of locking, and of those for one lease the first."""
     completions = sorted({one.lease_id: one for one in reversed(completions)}.values(), key=_job_id)
+    errors = [one.error for one in completions]
     return {
         "job_id": [one.job_id for one in completions],
         "lease_id": [one.lease_id for one in completions],
-        "lease_token": [one.lease_token for one in completions],
         "status": [one.status.value for one in completions],
         "attempt": [one.attempt for one in completions],
         "retry_count": [one.retry_count for one in completions],
         "worker_deaths": [one.worker_deaths for one in completions],
-        "suspect": [one.suspect for one in completions],
-        "scheduled_at": [one.scheduled_at for one in completions],
+        "suspect": _sparse([one.suspect or None for one in completions]),
+        "scheduled_at": _sparse([one.scheduled_at for one in completions]),
         "run_started_at": [one.started_at for one in completions],
         "ended_at": [one.ended_at for one in completions],
-        "result": [one.result for one in completions],
-        "error_message": [one.error and storable(one.error.message) for one in completions],
-        "error": [one.error and encoded_errors((one.error,)) for one in completions],
-        "moves": [encoded_moves(one.moves) for one in completions],
+        "result": _sparse([one.result for one in completions]),
+        "error_message": _sparse([error and storable(error.message) for error in errors]),
+        "error": _sparse([error and encoded_error(error) for error in errors]),
+        "moves": _sparse([encoded_moves(one.moves) for one in completions]),
         "errors_limit": ERRORS_LIMIT,
         "history_limit": HISTORY_LIMIT,
     }
@@ -122,32 +122,16 @@ def of_jobs(saved: Sequence[Job]) -> dict[str, list[Any]]:
     }
 
 
-def encoded_moves(moves: Iterable[JobEvent]) -> str | None:
-    return _encoded(
-        {
-            "at": move.at.isoformat(),
-            "from": move.from_state,
-            "to": move.to_state,
-            "attempt": move.attempt,
-            "worker_id": move.worker_id,
-            "reason": move.reason and storable(move.reason),
-        }
-        for move in moves
-    )
+def encoded_moves(moves: Sequence[JobEvent]) -> str | None:
+    return orjson.dumps([_move(move) for move in moves]).decode() if moves else None
 
 
-def encoded_errors(errors: Iterable[AttemptError]) -> str | None:
-    return _encoded(
-        {
-            "attempt": error.attempt,
-            "at": error.at.isoformat(),
-            "worker_id": error.worker_id,
-            "kind": storable(error.kind),
-            "message": storable(error.message),
-            "traceback": error.traceback and storable(error.traceback),
-        }
-        for error in errors
-    )
+def encoded_errors(errors: Sequence[AttemptError]) -> str | None:
+    return orjson.dumps([_error(error) for error in errors]).decode() if errors else None
+
+
+def encoded_error(error: AttemptError) -> str:
+    return orjson.dumps(_error(error)).decode()
 
 
 def storable(text: str) -> str:
@@ -170,9 +154,31 @@ def microseconds(span: timedelta) -> int:
     return span // MICROSECOND
 
 
-def _encoded(documents: Iterable[dict[str, Any]]) -> str | None:
-    found = list(documents)
-    return orjson.dumps(found).decode() if found else None
+def _move(move: JobEvent) -> dict[str, Any]:
+    return {
+        "at": move.at.isoformat(),
+        "from": move.from_state,
+        "to": move.to_state,
+        "attempt": move.attempt,
+        "worker_id": move.worker_id,
+        "reason": move.reason and storable(move.reason),
+    }
+
+
+def _error(error: AttemptError) -> dict[str, Any]:
+    return {
+        "attempt": error.attempt,
+        "at": error.at.isoformat(),
+        "worker_id": error.worker_id,
+        "kind": storable(error.kind),
+        "message": storable(error.message),
+        "traceback": error.traceback and storable(error.traceback),
+    }
+
+
+def _sparse(column: list[Any]) -> list[Any]:
+    """Nothing where there is nothing but nulls: ``unnest`` fills up what is too short, and encoding costs time."""
+    return [] if all(value is None for value in column) else column
 
 
 def _job_id(one: Completion | Start) -> JobId:

@@ -147,6 +147,11 @@ def claimed_job(row: Row, owner: IncarnationId, worker_id: WorkerId) -> ClaimedJ
     )
 
 
+def running_order(claimed: ClaimedJob) -> tuple[int, datetime, JobId]:
+    """The sort key by which claimed jobs should run."""
+    return -claimed.priority, claimed.scheduled_at, claimed.job_id
+
+
 def workflow(row: Row) -> Workflow:
     return Workflow(
         workflow_id=WorkflowId(row["workflow_id"]),

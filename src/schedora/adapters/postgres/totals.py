@@ -12,11 +12,15 @@ from schedora.adapters.postgres.tables import metric_totals
 from schedora.application.ports.totals import Series
 
 # Sorted by whoever calls, so that processes adding to the same series don't wait for each other in a circle.
-_increments = func.unnest(
-    bindparam("names", type_=ARRAY(Text)),
-    bindparam("labels", type_=ARRAY(Text)),
-    bindparam("amounts", type_=ARRAY(Double)),
-).table_valued("name", "labels", "value")
+_increments = (
+    func.unnest(
+        bindparam("names", type_=ARRAY(Text)),
+        bindparam("labels", type_=ARRAY(Text)),
+        bindparam("amounts", type_=ARRAY(Double)),
+    )
+    .table_valued("name", "labels", "value")
+    .render_derived()
+)
 _added = insert(metric_totals).from_select(["name", "labels", "value"], select(_increments))
 _ADD = compiled(
     _added.on_conflict_do_update(

@@ -1,4 +1,5 @@
 -- Ends claims: exactly what `completed()` in domain/completion.py says, for those whose lease is still there.
+-- Arrays of nulls may be left empty.
 --
 -- Locks: job_leases in the order given (by job_id), then jobs; then adds to job_ready and job_counts.
 -- Index: job_leases_pkey, jobs_pkey. The update of jobs touches no index unless the job is DEAD.
@@ -6,12 +7,12 @@ with
 done as materialized (
     select *
     from unnest(
-        :job_id::uuid[], :lease_id::uuid[], :lease_token::bigint[], :status::text[], :attempt::int[],
+        :job_id::uuid[], :lease_id::uuid[], :status::text[], :attempt::int[],
         :retry_count::int[], :worker_deaths::int[], :suspect::bool[], :scheduled_at::timestamptz[],
         :run_started_at::timestamptz[], :ended_at::timestamptz[], :result::text[], :error_message::text[],
         :error::text[], :moves::text[]
     ) as d (
-        job_id, lease_id, lease_token, status, attempt, retry_count, worker_deaths, suspect, scheduled_at,
+        job_id, lease_id, status, attempt, retry_count, worker_deaths, suspect, scheduled_at,
         started_at, ended_at, result, error_message, error, moves
     )
 ),
@@ -20,16 +21,16 @@ ended as (
     delete from job_leases l
     using done d
     where l.job_id = d.job_id and l.lease_id = d.lease_id
-    returning l.worker_id, l.claimed_at, d.*, d.status in ('SUCCESS', 'DEAD', 'CANCELED') as ends_job
+    returning l.worker_id, l.claimed_at, l.token, d.*, d.status in ('SUCCESS', 'DEAD', 'CANCELED') as ends_job
 ),
 recorded as (
     update jobs j
     set status = e.status,
-        lease_token = e.lease_token,
+        lease_token = e.token,
         attempt = e.attempt,
         retry_count = e.retry_count,
         worker_deaths = e.worker_deaths,
-        suspect = e.suspect,
+        suspect = coalesce(e.suspect, false),
         scheduled_at = coalesce(e.scheduled_at, j.scheduled_at),
         worker_id = case when e.ends_job then e.worker_id end,
         claimed_at = case when e.ends_job then e.claimed_at end,
