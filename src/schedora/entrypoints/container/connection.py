@@ -29,7 +29,8 @@ async def connect(settings: Settings) -> AsyncIterator[System]:
                 yield system
             finally:
                 flush.stop()
-                await flushing
+                # An event loop that ends cancels it: what follows is to be done all the same.
+                await asyncio.wait([flushing])
                 await system.endings.close()
                 await system.close()
         finally:

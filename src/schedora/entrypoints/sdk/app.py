@@ -22,7 +22,7 @@ from schedora.entrypoints.sdk.options import (
     workflow_id_of,
 )
 from schedora.entrypoints.sdk.registration import ExecutorName, JobDecorator, make_job_function
-from schedora.entrypoints.sdk.submission import shared_connection, submit_prepared
+from schedora.entrypoints.sdk.submission import shared_connection, submit_prepared, synchronous
 from schedora.entrypoints.sdk.systems import OwnSystems, Systems
 from schedora.entrypoints.sdk.views import JobView, WorkflowView
 from schedora.entrypoints.sdk.waiting import (
@@ -188,7 +188,7 @@ class Schedora:
     ) -> list[JobView[R]]:
         """``submit_many`` for programs without an event loop; a ``connection`` is a synchronous one."""
         jobs = list(jobs)
-        connection = shared_connection(jobs, connection)
+        connection = synchronous(shared_connection(jobs, connection))
         return self.systems.use_sync(
             lambda system: submit_prepared(system, jobs, connection), here=connection is not None
         )

@@ -1,5 +1,6 @@
 """Prepared jobs become stored ones."""
 
+import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,21 @@ def shared_connection(jobs: Sequence[PreparedJob[Any]], connection: object = Non
         if connection is not None:
             raise ValueError("jobs that are submitted together can't be on different connections")
         connection = job.connection
+    return connection
+
+
+def synchronous(connection: object) -> object:
+    """``connection``, which must be one for the synchronous forms.
+
+    Raises ``TypeError`` before an asynchronous one is touched: half a statement would break it for its owner.
+    """
+    execute = getattr(connection, "execute", None)
+    # Pooled connections wrap the methods of real ones.
+    if execute is not None and inspect.iscoroutinefunction(inspect.unwrap(execute)):
+        raise TypeError(
+            f"a {type(connection).__module__}.{type(connection).__qualname__} is asynchronous: use the"
+            " asynchronous form of this call"
+        )
     return connection
 
 

@@ -11,7 +11,7 @@ from schedora.domain.errors import DuplicateKey, InvalidField
 from schedora.domain.ids import WorkflowId
 from schedora.domain.workflow import WorkflowState
 from schedora.entrypoints.sdk.definition import PreparedJob
-from schedora.entrypoints.sdk.submission import check_size, shared_connection
+from schedora.entrypoints.sdk.submission import check_size, shared_connection, synchronous
 from schedora.entrypoints.sdk.systems import Systems
 from schedora.entrypoints.sdk.views import JobView, WorkflowView, job_view
 from schedora.entrypoints.sdk.waiting import Timeout
@@ -93,7 +93,7 @@ class Workflow:
 
     def submit_sync(self, *, connection: object = None) -> "WorkflowRun":
         """``submit`` for programs without an event loop."""
-        connection = shared_connection(self._jobs, connection)
+        connection = synchronous(shared_connection(self._jobs, connection))
         created = self._host.systems.use_sync(
             lambda system: self._create(system, connection), here=connection is not None
         )
