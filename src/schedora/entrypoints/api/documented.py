@@ -4,6 +4,7 @@ from collections.abc import Collection
 from http import HTTPStatus
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 
 from schedora.entrypoints.api import examples
@@ -12,9 +13,14 @@ from schedora.entrypoints.api.problems import MEDIA_TYPE
 REFERENCE = "#/components/schemas/"
 
 
+def sealed(example: object) -> str:
+    """An example as text: FastAPI drops what is null from all that it describes. ``openapi.py`` unseals it."""
+    return orjson.dumps(example).decode()
+
+
 def takes(model: type[BaseModel], example: object, *, required: bool = True) -> dict[str, Any]:
     """For ``openapi_extra``: a body that the route reads and checks itself."""
-    content = {"schema": {"$ref": f"{REFERENCE}{model.__name__}"}, "example": example}
+    content = {"schema": {"$ref": f"{REFERENCE}{model.__name__}"}, "example": sealed(example)}
     return {"requestBody": {"required": required, "content": {"application/json": content}}}
 
 
@@ -32,7 +38,7 @@ def answers(
     if model is not None:
         success["model"] = model
     if example is not None:
-        success["content"] = {media_type: {"example": example}}
+        success["content"] = {media_type: {"example": sealed(example)}}
     if headers:
         success["headers"] = {name: {"schema": {"type": "string"}} for name in headers}
     # What takes a body may find that it is no JSON.
@@ -49,7 +55,7 @@ def _refusal(status: int) -> dict[str, Any]:
         "content": {
             MEDIA_TYPE: {
                 "schema": {"$ref": f"{REFERENCE}ProblemView"},
-                "example": examples.PROBLEMS[status],
+                "example": sealed(examples.PROBLEMS[status]),
             }
         },
     }

@@ -31,6 +31,7 @@ from schedora.entrypoints.api.problems import (
     Refused,
     field_problem,
     invalid,
+    shown,
 )
 from schedora.entrypoints.api.visit import visit_of
 
@@ -54,7 +55,7 @@ def conflict(kind: str) -> Callable[[Exception], Problem]:
 def _invalid_graph(error: InvalidGraph) -> Problem:
     errors = [field_problem("jobs", str(error))]
     return Problem(kind="invalid-graph", status=422, detail=str(error), errors=errors).with_members(
-        path=error.path
+        path=[shown(key) for key in error.path]
     )
 
 
