@@ -23,7 +23,9 @@ from schedora.domain.ids import JsonText
 REASONS_MAX = 5
 """Problems named in one message."""
 
-_CONFIG = ConfigDict(strict=True, ser_json_inf_nan="constants")
+_CONFIG = ConfigDict(
+    strict=True, ser_json_inf_nan="constants", ser_json_bytes="base64", val_json_bytes="base64"
+)
 
 
 class InvalidArguments(InvalidPayload, TypeError):
