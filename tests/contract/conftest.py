@@ -1,12 +1,39 @@
 """Each adapter in turn."""
 
+from collections.abc import AsyncIterator, Iterator
+
+import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.tables import metadata
 from tests.contract.memory import a_memory_store, memory_stores
+from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
+from tests.postgres.databases import migrated_template, on
 
 
-@pytest.fixture(params=["memory"])
-async def stores(request: pytest.FixtureRequest) -> Stores:
+@pytest.fixture(scope="session")
+def migrated_url(postgres_server_url: str) -> Iterator[str]:
+    """One database for the whole suite: making the tables takes longer than a test."""
+    with migrated_template(postgres_server_url) as name:
+        yield on(postgres_server_url, name)
+
+
+@pytest.fixture
+async def database(migrated_url: str) -> AsyncIterator[Database]:
+    """Its tables are empty."""
+    tables = SQL(", ").join(Identifier(table.name) for table in metadata.sorted_tables)
+    async with await psycopg.AsyncConnection.connect(migrated_url, autocommit=True) as connection:
+        await connection.execute(SQL("TRUNCATE {}").format(tables))
+    async with Database(migrated_url, pool_size=8, max_overflow=0) as database:
+        yield database
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def stores(request: pytest.FixtureRequest) -> Stores:
     """An empty store behind every port."""
-    return memory_stores(a_memory_store())
+    if request.param == "memory":
+        return memory_stores(a_memory_store())
+    return postgres_stores(request.getfixturevalue("database"))

@@ -1,0 +1,27 @@
+"""The PostgreSQL adapters as one ``Stores``."""
+
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.health import PostgresHealth
+from schedora.adapters.postgres.job_queue import PostgresJobQueue
+from schedora.adapters.postgres.job_reader import PostgresJobReader
+from schedora.adapters.postgres.queues import PostgresQueues
+from schedora.adapters.postgres.totals import PostgresTotals
+from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
+from schedora.adapters.postgres.wakeup import PostgresWakeup
+from schedora.adapters.postgres.workers import PostgresWorkers
+from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
+from tests.contract.stores import Stores
+
+
+def postgres_stores(database: Database) -> Stores:
+    return Stores(
+        units=PostgresUnitOfWorkFactory(database),
+        job_queue=PostgresJobQueue(database),
+        job_reader=PostgresJobReader(database),
+        workflow_reader=PostgresWorkflowReader(database),
+        workers=PostgresWorkers(database),
+        queues=PostgresQueues(database),
+        wakeup=PostgresWakeup(database),
+        totals=PostgresTotals(database),
+        health=PostgresHealth(database),
+    )
