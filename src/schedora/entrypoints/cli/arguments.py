@@ -86,3 +86,15 @@ def instant(text: str | None, option: str) -> datetime | None:
             f"{option} must be an instant with an offset, like 2030-01-31T08:00:00Z, not {brief(text)}"
         )
     return moment
+
+
+def given(**options: Any) -> Any:
+    """What was said, without what was not."""
+    return {name: value for name, value in options.items() if value not in (None, [])}
+
+
+def named(name: str, what: str) -> str:
+    """``name``, which stands in an address. Raises ``Misused`` for one that would lead to another address."""
+    if name in {"", ".", ".."}:
+        raise Misused(f"{brief(name)} can't be the name of {what}")
+    return name

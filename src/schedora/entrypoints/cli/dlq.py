@@ -5,8 +5,8 @@ from uuid import UUID
 
 import typer
 
+from schedora.entrypoints.cli.arguments import given
 from schedora.entrypoints.cli.exits import CommandGroup, Misused
-from schedora.entrypoints.cli.jobs import given, job_table, say_next
 from schedora.entrypoints.cli.printing import print_json, print_line
 from schedora.entrypoints.cli.server import (
     DEFAULT_URL,
@@ -17,6 +17,7 @@ from schedora.entrypoints.cli.server import (
     reached,
 )
 from schedora.entrypoints.cli.surety import YesOption, make_sure
+from schedora.entrypoints.cli.views import print_jobs, say_next
 
 app = typer.Typer(
     name="dlq",
@@ -48,7 +49,7 @@ def list_(
     if as_json:
         print_json(page)
         return
-    print_line(job_table(page.data))
+    print_jobs(page.data)
     say_next(page.next_cursor)
 
 

@@ -13,11 +13,6 @@ OF_A_SUBMISSION = frozenset({"created", "same_request"})
 """What is said of a submission and not of a job."""
 
 
-def submitted(job: JobView[Any]) -> dict[str, Any]:
-    """The job, and whether this submission made it."""
-    return {**document(job), **{name: getattr(job, name) for name in sorted(OF_A_SUBMISSION)}}
-
-
 def document(value: object) -> Any:
     """``value`` one step nearer to JSON: for ``json.dumps``, which asks again for what is inside."""
     match value:

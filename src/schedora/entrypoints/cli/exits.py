@@ -112,6 +112,7 @@ def explained(error: Exception) -> tuple[int, str] | None:
     # Imported here: the errors of a package can only come up once it is loaded, and --help loads none of them.
     from schedora.adapters.postgres.embedded import EmbeddedUnavailable  # noqa: PLC0415
     from schedora.application.errors import NotJson, StoreUnavailable  # noqa: PLC0415
+    from schedora.domain.errors import InvalidField  # noqa: PLC0415
     from schedora.entrypoints.api.service import PortInUse  # noqa: PLC0415
     from schedora.entrypoints.container.settings import WrongSettings  # noqa: PLC0415
     from schedora.entrypoints.sdk.errors import SchedoraError  # noqa: PLC0415
@@ -119,7 +120,7 @@ def explained(error: Exception) -> tuple[int, str] | None:
     match error:
         case typer.TyperException():
             return error.exit_code, _usage_line(error)
-        case WrongSettings() | WrongApp() | Misused() | NotJson():
+        case WrongSettings() | WrongApp() | Misused() | NotJson() | InvalidField():
             return WRONG_USE, str(error)
         case Failed() | SchedoraError() | StoreUnavailable() | EmbeddedUnavailable() | PortInUse():
             return FAILED, str(error)

@@ -2,7 +2,8 @@
 
 import typer
 
-from schedora.entrypoints.cli.printing import details, print_json, print_line
+from schedora.entrypoints.cli.exits import FAILED
+from schedora.entrypoints.cli.printing import print_details, print_json
 from schedora.entrypoints.cli.server import DEFAULT_URL, JsonOption, UrlOption, reached
 
 UNHEALTHY = "unhealthy"
@@ -16,15 +17,13 @@ def health(*, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None
         print_json(found)
     else:
         workers = found.workers
-        print_line(
-            details(
-                [
-                    ("status", found.status),
-                    ("database", found.database),
-                    ("redis", found.redis),
-                    ("workers", f"{workers.total}: {workers.active} active, {workers.stale} stale"),
-                ]
-            )
+        print_details(
+            [
+                ("status", found.status),
+                ("database", found.database),
+                ("redis", found.redis),
+                ("workers", f"{workers.total}: {workers.active} active, {workers.stale} stale"),
+            ]
         )
     if found.status == UNHEALTHY:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)

@@ -1,6 +1,6 @@
 """``schedora jobs``: submit, list, show, watch, cancel, retry."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -9,8 +9,8 @@ from schedora.domain.job_request import PRIORITY_MAX, PRIORITY_MIN
 from schedora.domain.job_state import JobState
 from schedora.domain.retry import RETRIES_LIMIT, RetryKind
 from schedora.entrypoints.cli import arguments
-from schedora.entrypoints.cli.exits import CommandGroup, Failed
-from schedora.entrypoints.cli.printing import details, print_json, print_line, print_note, table
+from schedora.entrypoints.cli.exits import FAILED, CommandGroup, Failed
+from schedora.entrypoints.cli.printing import print_json, print_line
 from schedora.entrypoints.cli.server import (
     DEFAULT_URL,
     CursorOption,
@@ -19,13 +19,7 @@ from schedora.entrypoints.cli.server import (
     UrlOption,
     reached,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from rich.table import Table
-
-    from schedora.entrypoints.sdk.views import JobView
+from schedora.entrypoints.cli.views import print_job, print_jobs, say_next
 
 app = typer.Typer(name="jobs", cls=CommandGroup, help="Submit jobs, look at them, cancel and retry them.")
 
@@ -97,14 +91,15 @@ def submit(
 
     The same job under the same key again is found, not made twice; another job under that key fails.
     """
-    from schedora.entrypoints.cli.documents import submitted  # noqa: PLC0415 - --help must not load it
+    from schedora.entrypoints.cli.documents import document  # noqa: PLC0415 - --help must not load it
 
+    late: TimeoutError | None = None
     with reached(url) as client:
         job = client.submit(
             job_type,
             arguments.payload(payload, arg or []),
             idempotency_key=key,
-            **given(
+            **arguments.given(
                 queue=queue,
                 priority=priority,
                 scheduled_at=arguments.instant(at, "--at"),
@@ -119,19 +114,23 @@ def submit(
         )
         if not job.same_request:
             raise Failed(f"the key {key} was taken by another request: it is job {job.job_id}")
-        document = submitted(job)
+        told = {"created": job.created, "same_request": job.same_request}
         if wait is not None:
-            job = client.wait(job.job_id, wait)
-            document = {**document, **submitted(job), "created": document["created"]}
+            try:
+                job = client.wait(job.job_id, wait)
+            except TimeoutError as error:
+                job, late = client.get_job(job.job_id), error
     if as_json:
-        print_json(document)
+        print_json({**document(job), **told})
     elif wait is None:
-        made = "submitted" if document["created"] else "known already"
+        made = "submitted" if job.created else "known already"
         print_line(f"{job.job_id}  {made}: {job.type} on queue {job.queue}, {job.status}")
     else:
-        print_line(job_details(job))
+        print_job(job)
+    if late is not None:
+        raise Failed(str(late))
     if wait is not None and job.status is not JobState.SUCCESS:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 @app.command("list")
@@ -167,7 +166,7 @@ def list_(
     if as_json:
         print_json(page)
         return
-    print_line(job_table(page.data))
+    print_jobs(page.data)
     say_next(page.next_cursor)
 
 
@@ -179,7 +178,7 @@ def show(job_id: JobIdArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonOp
     if as_json:
         print_json(job)
     else:
-        print_line(job_details(job))
+        print_job(job)
 
 
 @app.command()
@@ -192,7 +191,7 @@ def watch(job_id: JobIdArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonO
     if as_json:
         print_json(job)
     if job.status is not JobState.SUCCESS:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -215,70 +214,3 @@ def retry(job_id: JobIdArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonO
         print_json(job)
     else:
         print_line(f"{job.job_id}  {job.status}: {job.type} on queue {job.queue} runs again")
-
-
-def given(**options: Any) -> Any:
-    """What was said, without what was not."""
-    return {name: value for name, value in options.items() if value not in (None, [])}
-
-
-def say_next(cursor: str | None) -> None:
-    """Tells how to go on, where there is more."""
-    if cursor is not None:
-        print_note(f"There is more: --cursor {cursor}")
-
-
-def job_table(jobs: "Iterable[JobView[Any]]") -> "Table":
-    return table(
-        ("JOB ID", "TYPE", "QUEUE", "STATUS", "PRIO", "ATTEMPT", "WORKER", "CREATED", "ERROR"),
-        (
-            (
-                job.job_id,
-                job.type,
-                job.queue,
-                job.status,
-                job.priority,
-                job.attempt,
-                job.worker_id,
-                job.created_at,
-                job.error_message,
-            )
-            for job in jobs
-        ),
-    )
-
-
-def job_details(job: "JobView[Any]") -> "Table":
-    retries = f"{job.retry_count} of {job.max_retries}, {job.retry_policy}"
-    errors = [
-        (f"attempt {error.attempt}", f"{error.kind}: {error.message} (worker {error.worker_id or '-'})")
-        for error in job.errors
-    ]
-    return details(
-        [
-            ("job", job.job_id),
-            ("type", job.type),
-            ("status", job.status),
-            ("queue", job.queue),
-            ("priority", job.priority),
-            ("key", job.key),
-            ("idempotency key", job.idempotency_key),
-            ("workflow", job.workflow_id),
-            ("depends on", ", ".join(str(cause) for cause in job.depends_on) or None),
-            ("worker", job.worker_id),
-            ("attempt", job.attempt),
-            ("retries", retries),
-            ("timeout", f"{job.timeout_seconds:g}s"),
-            ("created", job.created_at),
-            ("scheduled", job.scheduled_at),
-            ("claimed", job.claimed_at),
-            ("started", job.started_at),
-            ("completed", job.completed_at),
-            ("payload", job.payload),
-            ("progress", job.progress),
-            ("result", job.result),
-            ("error", job.error_message),
-            *errors,
-            ("trace", job.trace_id),
-        ]
-    )

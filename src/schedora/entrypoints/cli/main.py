@@ -1,6 +1,7 @@
 """The ``schedora`` command: every group of commands in its place."""
 
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -44,8 +45,11 @@ def _schedora(
 
 def main() -> None:
     """Runs the command and ends the process."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character gets its escape
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller, who wants to hear nothing
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - stays open
+        elif isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a character gets its escape
             stream.reconfigure(errors="backslashreplace")
     app()
 

@@ -1,7 +1,7 @@
 """What reaches the terminal: tables for people, one JSON document for programs."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-PIPE_WIDTH = 10_000
-"""Columns when nobody watches: nothing is cut that a program may look for."""
+WIDE_ENOUGH = 24
+"""Characters that a column has to have before it may be cut."""
+
+COLUMN_GAP = 3
 
 STYLES = {
     "PENDING": "yellow",
@@ -37,15 +39,7 @@ def console(*, stderr: bool = False) -> "Console":
     from rich.console import Console  # noqa: PLC0415 - dear, and not needed for --json
 
     stream = sys.stderr if stderr else sys.stdout
-    terminal = stream.isatty()
-    return Console(
-        file=stream,
-        force_terminal=terminal,
-        width=None if terminal else PIPE_WIDTH,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    return Console(file=stream, force_terminal=stream.isatty(), highlight=False, markup=False, emoji=False)
 
 
 def print_json(value: object) -> None:
@@ -60,9 +54,8 @@ def print_json(value: object) -> None:
     sys.stdout.buffer.flush()
 
 
-def print_line(text: "str | Text | Table") -> None:
-    """A line, however long, or a table."""
-    console().print(plain(text) if isinstance(text, str) else text, soft_wrap=isinstance(text, str))
+def print_line(text: "str | Text") -> None:
+    console().print(plain(text) if isinstance(text, str) else text, soft_wrap=True)
 
 
 def print_note(text: str) -> None:
@@ -70,32 +63,62 @@ def print_note(text: str) -> None:
     console(stderr=True).print(plain(text), style="bright_black", soft_wrap=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
-    """One line a row. The first column is never cut: people copy from there."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, spare: Sequence[str] = ()
+) -> None:
+    """One line a row. On a terminal too narrow for all, the ``spare`` columns go, first named first gone;
+    where nobody watches, nothing is cut that a program may look for.
+    """
+    if sys.stdout.isatty():
+        console().print(table(columns, rows, spare=spare))
+        return
+    texts = [list(columns), *([one_line(cell(value).plain) for value in row] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        print_line("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_details(pairs: Iterable[tuple[str, object]]) -> None:
+    """A name and its value a line; what is None is left out."""
+    told = [(name, value) for name, value in pairs if value is not None]
+    width = max(len(name) for name, _ in told)
+    for name, value in told:
+        line = cell(name.ljust(width + 2))
+        line.stylize("bright_black")
+        print_line(line.append_text(cell(value)))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, spare: Sequence[str] = ()) -> "Table":
+    """For a terminal. The first column is never cut: people copy from there."""
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - dear, as above
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
-    made = Table(box=SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False, header_style="bold")
-    cells = [[cell(one_line(value) if isinstance(value, str) else value) for value in row] for row in rows]
-    for index, name in enumerate(columns):
-        whole = max((row[0].cell_len for row in cells), default=0) if index == 0 else None
-        made.add_column(name, no_wrap=True, overflow="ellipsis", min_width=whole)
-    for row in cells:
-        made.add_row(*row)
+    texts = [[cell(one_line(value) if isinstance(value, str) else value) for value in row] for row in rows]
+    widths = {
+        name: max(text.cell_len for text in column)
+        for name, column in zip(columns, zip(map(Text, columns), *texts, strict=True), strict=True)
+    }
+    kept = _fitting(widths, spare, console().width)
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in kept:
+        made.add_column(
+            name, no_wrap=True, overflow="ellipsis", min_width=widths[name] if name == columns[0] else None
+        )
+    for row in texts:
+        made.add_row(*(text for name, text in zip(columns, row, strict=True) if name in kept))
     return made
 
 
-def details(pairs: Iterable[tuple[str, object]]) -> "Table":
-    """Names on the left, values on the right; what is None is left out."""
-    from rich.table import Table  # noqa: PLC0415 - dear, as above
-
-    made = Table.grid(padding=(0, 2))
-    made.add_column(style="bright_black", no_wrap=True)
-    made.add_column(overflow="fold")
-    for name, value in pairs:
-        if value not in (None, [], ()):
-            made.add_row(name, cell(value))
-    return made
+def _fitting(widths: Mapping[str, int], spare: Sequence[str], width_max: int) -> list[str]:
+    """The columns that stay: without as many of the ``spare`` ones as it takes to have room for the others."""
+    first, *others = widths
+    needed = {first: widths[first], **{name: min(widths[name], WIDE_ENOUGH) for name in others}}
+    for name in spare:
+        if sum(needed.values()) + COLUMN_GAP * len(needed) <= width_max:
+            break
+        del needed[name]
+    return list(needed)
 
 
 def cell(value: object) -> "Text":

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from schedora.entrypoints.cli.exits import CommandGroup, Misused
-from schedora.entrypoints.cli.printing import print_json, print_line, print_note, table
+from schedora.entrypoints.cli.arguments import named
+from schedora.entrypoints.cli.exits import CommandGroup
+from schedora.entrypoints.cli.printing import print_json, print_line, print_note, print_table
 from schedora.entrypoints.cli.server import DEFAULT_URL, JsonOption, UrlOption, reached
 from schedora.entrypoints.cli.surety import YesOption, make_sure
 
@@ -35,7 +36,7 @@ def stats(*, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
         for name, queue in sorted(found.queues.items())
     ]
     total = ("(all)", found.pending_jobs, found.running_jobs, found.dlq_jobs, None, None)
-    print_line(table(("QUEUE", "PENDING", "RUNNING", "DEAD", "OLDEST READY", ""), [*rows, total]))
+    print_table(("QUEUE", "PENDING", "RUNNING", "DEAD", "OLDEST READY", ""), [*rows, total])
     if found.unhandled_types:
         print_note(f"No live worker handles: {', '.join(found.unhandled_types)}")
 
@@ -44,7 +45,7 @@ def stats(*, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
 def pause(queue: QueueArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
     """Let the jobs of a queue wait; what runs goes on."""
     with reached(url) as client:
-        paused = client.pause_queue(checked(queue))
+        paused = client.pause_queue(named(queue, "a queue"))
     if as_json:
         print_json(paused)
     else:
@@ -55,7 +56,7 @@ def pause(queue: QueueArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonOp
 def resume(queue: QueueArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
     """Let the jobs of a queue run again."""
     with reached(url) as client:
-        resumed = client.resume_queue(checked(queue))
+        resumed = client.resume_queue(named(queue, "a queue"))
     if as_json:
         print_json(resumed)
     else:
@@ -77,15 +78,8 @@ def purge(
     name = queue_option if queue is None else queue
     make_sure(f"Cancel every job that waits in {f'queue {name}' if name else 'all queues'}?", yes=yes)
     with reached(url) as client:
-        purged = client.purge_queue(None if name is None else checked(name))
+        purged = client.purge_queue(None if name is None else named(name, "a queue"))
     if as_json:
         print_json({"message": "Queue purged successfully", "purged": purged})
     else:
         print_line(f"{purged} jobs canceled")
-
-
-def checked(queue: str) -> str:
-    """Raises ``Misused`` for no name at all."""
-    if not queue:
-        raise Misused("a queue's name can't be empty")
-    return queue

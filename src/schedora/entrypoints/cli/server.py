@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import typer
 
 from schedora.domain.errors import brief
-from schedora.entrypoints.cli.exits import Misused
+from schedora.entrypoints.cli.exits import Failed, Misused
 
 if TYPE_CHECKING:
     from schedora.entrypoints.sdk.client import SchedoraClient
@@ -29,19 +29,30 @@ CursorOption = Annotated[
 
 @contextmanager
 def reached(url: str) -> Iterator["SchedoraClient"]:
-    """A client of the server at ``url``. Raises ``Misused`` for what is no URL of a server."""
-    from schedora.entrypoints.sdk.client import SchedoraClient  # noqa: PLC0415 - --help must not load it
+    """A client of the server at ``url``.
 
-    with SchedoraClient(checked_url(url)) as client:
-        yield client
+    Raises ``Misused`` for what is no URL of a server, and ``Failed``, inside, when nothing answers there.
+    """
+    from schedora.entrypoints.sdk.client import SchedoraClient  # noqa: PLC0415 - --help must not load it
+    from schedora.entrypoints.sdk.errors import Unavailable  # noqa: PLC0415
+
+    place = checked_url(url)
+    with SchedoraClient(url) as client:
+        try:
+            yield client
+        except Unavailable as error:
+            if error.problem is not None:
+                raise
+            raise Failed(f"{place} can't be reached: {error}") from error
 
 
 def checked_url(url: str) -> str:
+    """Where that is, without the secrets that a URL may carry. Raises ``Misused``."""
     try:
         parts = urlsplit(url)
-        wrong = parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0
+        served = parts.scheme in {"http", "https"} and parts.hostname is not None and parts.port != 0
     except ValueError:  # brackets that don't match, a port that is no number
-        wrong = True
-    if wrong or not url.isprintable() or " " in url:
+        parts, served = urlsplit(""), False
+    if not served or not url.isprintable() or " " in url:
         raise Misused(f"--url, or SCHEDORA_URL, must be a URL like {DEFAULT_URL}, not {brief(url)}")
-    return url
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

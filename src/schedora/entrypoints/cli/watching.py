@@ -16,7 +16,7 @@ from rich.text import Text
 from schedora.domain.events import JobEvent
 from schedora.domain.job_state import JobState
 from schedora.entrypoints.cli.printing import cell, console, moment, one_line, table
-from schedora.entrypoints.cli.workflows import counts
+from schedora.entrypoints.cli.views import counts
 from schedora.entrypoints.sdk.client import SchedoraClient
 from schedora.entrypoints.sdk.errors import Unavailable
 from schedora.entrypoints.sdk.views import JobView, WorkflowView
@@ -184,7 +184,9 @@ def _steps(jobs: Iterable[JobView[Any]]) -> Table:
         )
         for job in jobs
     )
-    return table(("STEP", "TYPE", "STATUS", "ATTEMPT", "WORKER", "TOOK", "ERROR"), rows)
+    return table(
+        ("STEP", "TYPE", "STATUS", "ATTEMPT", "WORKER", "TOOK", "ERROR"), rows, spare=("WORKER", "TYPE")
+    )
 
 
 def _length(job: JobView[Any]) -> object:

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from schedora.domain.worker import WorkerState
+from schedora.entrypoints.cli.arguments import named
 from schedora.entrypoints.cli.exits import CommandGroup
-from schedora.entrypoints.cli.printing import print_json, print_line, table
+from schedora.entrypoints.cli.printing import print_json, print_line, print_table
 from schedora.entrypoints.cli.server import DEFAULT_URL, JsonOption, UrlOption, reached
 
 app = typer.Typer(name="workers", cls=CommandGroup, help="Look at workers, drain them.")
@@ -38,7 +39,11 @@ def list_(
         )
         for worker in found
     )
-    print_line(table(("WORKER ID", "STATUS", "JOBS", "QUEUES", "HOST", "PID", "VERSION", "HEARTBEAT"), rows))
+    print_table(
+        ("WORKER ID", "STATUS", "JOBS", "QUEUES", "HOST", "PID", "VERSION", "HEARTBEAT"),
+        rows,
+        spare=("VERSION", "HOST", "PID", "HEARTBEAT"),
+    )
 
 
 @app.command()
@@ -50,7 +55,7 @@ def drain(
 ) -> None:
     """Let a worker finish what it runs and take nothing new."""
     with reached(url) as client:
-        worker = client.drain_worker(worker_id)
+        worker = client.drain_worker(named(worker_id, "a worker"))
     if as_json:
         print_json(worker)
     else:

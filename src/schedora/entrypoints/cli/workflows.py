@@ -1,15 +1,14 @@
 """``schedora workflows``: submit, list, show, watch, cancel, retry."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
 from schedora.domain.workflow import WorkflowState
 from schedora.entrypoints.cli import arguments
-from schedora.entrypoints.cli.exits import CommandGroup
-from schedora.entrypoints.cli.jobs import say_next
-from schedora.entrypoints.cli.printing import details, print_json, print_line, table
+from schedora.entrypoints.cli.exits import FAILED, CommandGroup
+from schedora.entrypoints.cli.printing import print_json, print_line, print_table
 from schedora.entrypoints.cli.server import (
     DEFAULT_URL,
     CursorOption,
@@ -18,11 +17,7 @@ from schedora.entrypoints.cli.server import (
     UrlOption,
     reached,
 )
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from schedora.entrypoints.sdk.views import WorkflowView
+from schedora.entrypoints.cli.views import print_steps, print_workflow, say_next
 
 app = typer.Typer(
     name="workflows", cls=CommandGroup, help="Submit workflows, look at them, cancel and retry them."
@@ -89,7 +84,11 @@ def list_(
         )
         for workflow in page.data
     )
-    print_line(table(("WORKFLOW ID", "NAME", "STATUS", "DONE", "FAILED", "CANCELED", "CREATED"), rows))
+    print_table(
+        ("WORKFLOW ID", "NAME", "STATUS", "DONE", "FAILED", "CANCELED", "CREATED"),
+        rows,
+        spare=("CANCELED", "CREATED"),
+    )
     say_next(page.next_cursor)
 
 
@@ -103,8 +102,8 @@ def show(
     if as_json:
         print_json(workflow)
         return
-    print_line(workflow_details(workflow))
-    print_line(step_table(workflow))
+    print_workflow(workflow)
+    print_steps(workflow)
 
 
 @app.command()
@@ -119,7 +118,7 @@ def watch(
     if as_json:
         print_json(workflow)
     if workflow.status is not WorkflowState.SUCCESS:
-        raise typer.Exit(1)
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -146,52 +145,3 @@ def retry(
         print_json(workflow)
     else:
         print_line(f"{workflow.workflow_id}  {workflow.status}: {workflow.pending_jobs} jobs run again")
-
-
-def workflow_details(workflow: "WorkflowView") -> "Table":
-    return details(
-        [
-            ("workflow", workflow.workflow_id),
-            ("name", workflow.name),
-            ("status", workflow.status),
-            ("description", workflow.description or None),
-            ("config", workflow.config or None),
-            ("created", workflow.created_at),
-            ("completed", workflow.completed_at),
-            ("jobs", counts(workflow)),
-        ]
-    )
-
-
-def counts(workflow: "WorkflowView") -> str:
-    """What has become of its jobs, in words."""
-    kinds = (
-        (workflow.completed_jobs, "done"),
-        (workflow.running_jobs, "running"),
-        (workflow.pending_jobs, "pending"),
-        (workflow.failed_jobs, "failed"),
-        (workflow.canceled_jobs, "canceled"),
-    )
-    told = ", ".join(f"{count} {kind}" for count, kind in kinds if count)
-    return f"{workflow.total_jobs}: {told}" if told else "none"
-
-
-def step_table(workflow: "WorkflowView") -> "Table":
-    """Its jobs, each with what it waits for."""
-    names = {job.job_id: job.key or str(job.job_id) for job in workflow.jobs}
-    causes: dict[UUID, list[str]] = {}
-    for cause, effect in workflow.edges:
-        causes.setdefault(effect, []).append(names[cause])
-    rows = (
-        (
-            job.job_id,
-            job.key,
-            job.type,
-            job.status,
-            job.attempt,
-            ", ".join(causes.get(job.job_id, ())) or None,
-            job.error_message,
-        )
-        for job in workflow.jobs
-    )
-    return table(("JOB ID", "KEY", "TYPE", "STATUS", "ATTEMPT", "AFTER", "ERROR"), rows)
