@@ -1,0 +1,65 @@
+"""W3C Trace Context."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schedora.domain.trace import TraceContext
+
+TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@pytest.mark.parametrize(
+    ("header", "sampled"),
+    [
+        (f"00-{TRACE_ID}-{SPAN_ID}-01", True),
+        (f"00-{TRACE_ID}-{SPAN_ID}-00", False),
+        (f"00-{TRACE_ID}-{SPAN_ID}-ff", True),
+        (f" 00-{TRACE_ID}-{SPAN_ID}-02\t", False),
+        (f"01-{TRACE_ID}-{SPAN_ID}-01-of the future", True),
+        (f"cc-{TRACE_ID}-{SPAN_ID}-01", True),
+    ],
+)
+def test_well_formed_header_is_read(header: str, sampled: bool) -> None:
+    assert TraceContext.parse(header) == TraceContext(trace_id=TRACE_ID, span_id=SPAN_ID, sampled=sampled)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "garbage",
+        f"ff-{TRACE_ID}-{SPAN_ID}-01",
+        f"00-{'0' * 32}-{SPAN_ID}-01",
+        f"00-{TRACE_ID}-{'0' * 16}-01",
+        f"00-{TRACE_ID.upper()}-{SPAN_ID}-01",
+        f"00-{TRACE_ID}-{SPAN_ID}",
+        f"00-{TRACE_ID}-{SPAN_ID}-1",
+        f"00-{TRACE_ID}-{SPAN_ID}-01-",
+        f"00-{TRACE_ID}-{SPAN_ID}-01-more",
+        f"00-{TRACE_ID}-{SPAN_ID}-01\n00",
+        f"00-{TRACE_ID[1:]}-{SPAN_ID}-01",
+        f"00-{TRACE_ID}g-{SPAN_ID}-01",
+        f"01-{TRACE_ID}-{SPAN_ID}-01x",
+    ],
+)
+def test_malformed_header_is_none(header: str) -> None:
+    assert TraceContext.parse(header) is None
+
+
+@given(st.integers(0, 2**192 - 1))
+def test_new_trace_is_valid_and_comes_back_from_its_header(bits: int) -> None:
+    trace = TraceContext.new(bits)
+    assert TraceContext.parse(trace.traceparent) == trace
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_sampling_survives_the_way(sampled: bool) -> None:
+    trace = TraceContext(trace_id=TRACE_ID, span_id=SPAN_ID, sampled=sampled)
+    assert TraceContext.parse(trace.traceparent) == trace
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused_without_a_fuss(text: str) -> None:
+    trace = TraceContext.parse(text)
+    assert trace is None or TraceContext.parse(trace.traceparent) == trace

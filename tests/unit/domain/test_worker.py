@@ -1,0 +1,55 @@
+"""A worker, as the others see it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from schedora.domain.errors import InvalidField
+from schedora.domain.worker import CONCURRENCY_MAX, LIVE, NAMES_MAX, PID_MAX, Worker, WorkerState
+from tests.builders import NOON, SECOND, an_identity, an_incarnation
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("worker_id", ""),
+        ("worker_id", "x" * 256),
+        ("hostname", "x" * 256),
+        ("hostname", "\x00"),
+        ("version", "x" * 101),
+        ("pid", -1),
+        ("pid", PID_MAX + 1),
+        ("max_concurrent_jobs", 0),
+        ("max_concurrent_jobs", CONCURRENCY_MAX + 1),
+        ("queues", ("",)),
+        ("queues", ("a", "x" * 201)),
+        ("queues", ("a",) * (NAMES_MAX + 1)),
+        ("types", ("\ud800",)),
+        ("types", ("a",) * (NAMES_MAX + 1)),
+    ],
+)
+def test_field_that_breaks_its_rule_is_named(field: str, value: Any) -> None:
+    with pytest.raises(InvalidField) as caught:
+        an_identity(**{field: value})
+    assert caught.value.field == field
+
+
+def test_fields_may_fill_their_bounds() -> None:
+    an_identity(worker_id="x" * 255, hostname="", version="", pid=0, max_concurrent_jobs=1)
+    names = ("x" * 200,) * NAMES_MAX
+    an_identity(pid=PID_MAX, max_concurrent_jobs=CONCURRENCY_MAX, queues=names, types=names)
+
+
+@pytest.mark.parametrize("status", WorkerState)
+@pytest.mark.parametrize(("passed", "silent"), [(89, False), (90, False), (91, True)])
+def test_silent_when_longer_unheard_of_than_allowed(status: WorkerState, passed: int, silent: bool) -> None:
+    worker = Worker(
+        identity=an_identity(),
+        incarnation=an_incarnation(),
+        status=status,
+        registered_at=NOON,
+        last_heartbeat=NOON,
+    )
+    found = worker.silent_at(NOON + passed * SECOND, timedelta(seconds=90))
+    assert found is (silent and status in LIVE)
