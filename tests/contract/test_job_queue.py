@@ -404,3 +404,15 @@ async def test_empty_delivery_and_strangers_change_nothing(stores: Stores) -> No
     assert (answer.accepted, answer.claimed, answer.next_due_at) == (frozenset(), (), None)
     stranger = Start(job_id=a_new_job().job_id, lease_id=a_lease_id(), started_at=NOON)
     assert (await stores.exchange(starts=[stranger])).accepted == frozenset()
+
+
+async def test_claims_of_an_owner_are_found_again_as_they_were_answered(stores: Stores) -> None:
+    await stores.submit(*(a_request() for _ in range(3)))
+    one, other = await stores.worker(), await stores.worker()
+    started = await stores.claim(one, limit=1)
+    waiting = await stores.claim(one, limit=1, start_count=0)
+    await stores.claim(other)
+    found = await stores.job_queue.claims(one.incarnation)
+    assert found == sorted([*started, *waiting], key=lambda claimed: claimed.job_id)
+    assert await stores.complete(started[0], Succeeded())
+    assert await stores.job_queue.claims(one.incarnation) == waiting

@@ -346,6 +346,26 @@ class TestKills:
         later.release()
         assert is_stopped(data_dir)
 
+    def test_what_a_killed_server_left_running_is_waited_for(
+        self, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server = start_embedded(data_dir)
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            row = connection.execute("SELECT pg_backend_pid()").fetchone()
+            assert row is not None
+            child = psutil.Process(row[0])
+            child.suspend()
+            kill_postmaster(data_dir)
+            with monkeypatch.context() as patch:
+                patch.setattr(f"{EMBEDDED}.postmaster.START_SECONDS_MAX", 0.5)
+                with pytest.raises(EmbeddedUnavailable, match="is not ready after"):
+                    server.ensure_running()
+            child.resume()
+            server.ensure_running()
+        assert is_gone(child)
+        assert ask(server.url, "SELECT 1") == 1
+        server.release()
+
     def test_a_stale_pid_file_does_not_take_another_process_for_the_server(self, data_dir: Path) -> None:
         server = start_embedded(data_dir)
         tell(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
@@ -380,8 +400,12 @@ class TestKills:
     ) -> None:
         doomed = clients()
         until(lambda: any(data_dir.glob("postgres.new-*/base")))
+        [initdb] = psutil.Process(doomed.process.pid).children()
+        initdb.suspend()
         doomed.kill()
         assert not (data_dir / "postgres").exists()
+        assert is_locked(Home(data_dir=data_dir).server_lock)  # the orphan holds off the next start
+        initdb.resume()
         server = start_embedded(data_dir, FAST)
         assert ask(server.url, "SELECT 1") == 1
         server.release()

@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 import structlog
 
-from schedora.application.encoding import encode_json
+from schedora.application.encoding import encode_json, size_bytes
+from schedora.application.errors import TooLarge
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.errors import InvalidField
 from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkflowId
@@ -29,13 +30,20 @@ class JobContext:
     """The run of one job, as its handler sees it."""
 
     def __init__(
-        self, job: ClaimedJob, *, link: RunLink, upstream: Mapping[str, Any], cancelled: threading.Event
+        self,
+        job: ClaimedJob,
+        *,
+        link: RunLink,
+        upstream: Mapping[str, Any],
+        cancelled: threading.Event,
+        result_bytes_max: int,
     ) -> None:
         self.job = job
         self.upstream = upstream
         """The results of what this job depends on, by key; by job id where there is no key."""
         self._link = link
         self._cancelled = cancelled
+        self._result_bytes_max = result_bytes_max
         self._log: Any = None
 
     @property
@@ -96,13 +104,20 @@ class JobContext:
         """Makes the job SUCCESS inside the transaction that the handler has open on ``connection``.
 
         The handler's own writes and the completion then commit together or not at all. Raises ``LeaseLost``
-        when the job is no longer this run's: let it end the transaction. Return right after the commit.
+        when the job is no longer this run's: let it end the transaction. ``NotJson`` and ``TooLarge`` tell
+        what is wrong with the result. Return right after the commit.
         """
-        await self._link.complete_in(connection, encode_json(result))
+        await self._link.complete_in(connection, self._encoded(result))
 
     def complete_in_sync(self, connection: object, result: object = None) -> None:
         """``complete_in`` for handlers in threads and processes, with a synchronous connection."""
-        run_without_waiting(self._link.complete_in(connection, encode_json(result)))
+        run_without_waiting(self._link.complete_in(connection, self._encoded(result)))
+
+    def _encoded(self, result: object) -> JsonText:
+        text = encode_json(result)
+        if (size := size_bytes(text)) > self._result_bytes_max:
+            raise TooLarge("result", size, self._result_bytes_max)
+        return text
 
 
 def run_without_waiting(coroutine: Coroutine[Any, Any, Any]) -> Any:

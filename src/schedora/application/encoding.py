@@ -46,6 +46,11 @@ def decode_json(text: str | bytes) -> Any:
     return value
 
 
+def size_bytes(text: JsonText) -> int:
+    """How many bytes a document takes, encoded."""
+    return len(text) if text.isascii() else len(text.encode())
+
+
 def _encode_slowly(value: object) -> JsonText:
     """For integers beyond 64 bits and subclasses of the plain types, which orjson declines."""
     try:

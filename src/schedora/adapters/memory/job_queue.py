@@ -68,6 +68,12 @@ class MemoryJobQueue:
             leases = self._store.index.leases.values()
             return frozenset(lease.lease_id for lease in leases if lease.owner == owner)
 
+    @fallible
+    async def claims(self, owner: IncarnationId) -> list[ClaimedJob]:
+        with self._store.committed() as tables:
+            leases = sorted(self._store.index.leases.items(), key=lambda item: item[0])
+            return [as_held(tables.jobs[job_id]) for job_id, lease in leases if lease.owner == owner]
+
 
 def start(tables: Tables, starts: Sequence[Start]) -> set[LeaseId]:
     """Records those whose lease is still the job's own; answers which. A start that is known stays."""

@@ -12,6 +12,7 @@ from schedora.adapters.postgres.errors import Entangled
 from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import Statement, load
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged
+from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, LeaseId
 
 _TRIES = 5
@@ -43,6 +44,10 @@ class PostgresJobQueue:
 
     async def held(self, owner: IncarnationId) -> frozenset[LeaseId]:
         return frozenset(row["lease_id"] for row in await self._database.fetch(load("held"), owner=owner))
+
+    async def claims(self, owner: IncarnationId) -> list[ClaimedJob]:
+        held = await self._database.fetch(load("claims"), owner=owner)
+        return [rows.claimed_job(row, owner, row["worker_id"]) for row in held]
 
     async def _exchange(self, delivery: Delivery) -> Exchanged:
         wish = delivery.claim

@@ -27,12 +27,16 @@ class CompleteJobs:
             self.wakeup.ring(queues=queues)
         return accepted
 
-    async def within(self, connection: object, completion: Completion) -> None:
-        """Completes inside the caller's transaction. Raises ``LeaseLost``."""
+    async def within(self, connection: object, completion: Completion) -> set[str]:
+        """Completes inside the caller's transaction. Answers the queues to ring once that has committed.
+
+        Raises ``LeaseLost``.
+        """
         async with self.units.join(connection) as unit:
-            accepted, _ = await complete(unit, [completion])
+            accepted, queues = await complete(unit, [completion])
         if completion.lease_id not in accepted:
             raise LeaseLost(f"job {completion.job_id} is no longer held by this run")
+        return queues
 
 
 async def complete(unit: UnitOfWork, completions: Sequence[Completion]) -> tuple[set[LeaseId], set[str]]:

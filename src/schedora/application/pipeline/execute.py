@@ -7,9 +7,9 @@ from concurrent.futures import Executor as ThreadPool
 from typing import Any, assert_never
 
 from schedora.application.context import JobContext, RunLink
-from schedora.application.directives import Discard, Retry, Snooze
-from schedora.application.encoding import decode_json, encode_json
-from schedora.application.errors import NotJson
+from schedora.application.directives import Directive, Discard, Retry, Snooze
+from schedora.application.encoding import decode_json, encode_json, size_bytes
+from schedora.application.errors import NotJson, StoreUnavailable
 from schedora.application.handlers import BoundCall, Executor, Handler, InvalidPayload
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.ports.job_reader import JobReader
@@ -22,6 +22,7 @@ INVALID_RESULT = "invalid_result"
 MESSAGE_LENGTH_MAX = 8_000
 TRACEBACK_LENGTH_MAX = 32_000
 DRAINED = "its worker shuts down"
+UPSTREAM_NOT_READ = "the results of what it depends on could not be read"
 
 
 class Execute:
@@ -38,13 +39,18 @@ class Execute:
     async def __call__(self, run: Run, handler: Handler, link: RunLink) -> Outcome | None:
         """The outcome; None when nobody wants it any more, because the lease is gone."""
         try:
-            return await self._outcome(run, handler, link)
+            outcome = await self._outcome(run, handler, link)
         except asyncio.CancelledError:
             return stopped(run)
+        # What is finished while draining is finished. What is over its time failed, however it ended.
+        return outcome if run.stop_reason in (None, StopReason.DRAINED) else stopped(run)
 
     async def _outcome(self, run: Run, handler: Handler, link: RunLink) -> Outcome:
         job = run.job
-        upstream = await self._reader.upstream_results(job.job_id) if job.depends_on else {}
+        try:
+            upstream = await self._reader.upstream_results(job.job_id) if job.depends_on else {}
+        except StoreUnavailable:
+            return HandedBack(reason=UPSTREAM_NOT_READ)
         if handler.executor is Executor.PROCESS:
             call = ProcessCall(target=handler.target, job=job, upstream=upstream)
             outcome = await self._processes.run(call, report=link.report)
@@ -52,7 +58,13 @@ class Execute:
                 return checked_size(outcome.result, self._result_bytes_max)
             return outcome
         decoded = {key: None if text is None else decode_json(text) for key, text in upstream.items()}
-        context = JobContext(job, link=link, upstream=decoded, cancelled=run.cancelled)
+        context = JobContext(
+            job,
+            link=link,
+            upstream=decoded,
+            cancelled=run.cancelled,
+            result_bytes_max=self._result_bytes_max,
+        )
         return await outcome_of(
             self._call(run, handler, context), result_bytes_max=self._result_bytes_max, run=run
         )
@@ -67,18 +79,22 @@ class Execute:
 
 
 async def outcome_of(call: Any, *, result_bytes_max: int, run: Run | None = None) -> Outcome:
-    """What awaiting ``call`` comes to. Passes a cancellation on that was asked for through ``run``."""
+    """What awaiting ``call`` comes to. Raises ``CancelledError`` when what ended it was a stop of ``run``."""
     try:
         result = await call
     except InvalidPayload as error:
         return Failed(kind=INVALID_PAYLOAD, message=storable(str(error)), retryable=False)
     except Snooze as snooze:
-        return Snoozed(delay=snooze.delay, reason=snooze.reason)
+        return Snoozed(
+            delay=snooze.delay, reason=None if snooze.reason is None else storable(_message(snooze))
+        )
     except asyncio.CancelledError as error:
         if run is None or run.stop_reason is not None:
             raise
         return failed(error)  # raised by the handler itself: nobody asked it to stop
-    except BaseException as error:  # noqa: BLE001 - whatever a handler raises, sys.exit included, is its outcome
+    except BaseException as error:
+        if run is not None and run.stop_reason is not None and not isinstance(error, Directive):
+            raise asyncio.CancelledError from error  # it failed at cleaning up
         return failed(error)
     try:
         return checked_size(encode_json(result), result_bytes_max)
@@ -89,10 +105,8 @@ async def outcome_of(call: Any, *, result_bytes_max: int, run: Run | None = None
 
 
 def checked_size(result: JsonText, bytes_max: int) -> Outcome:
-    # A character takes at least one byte, so short texts need no encoding to be measured.
-    size_bytes = len(result) if result.isascii() else len(result.encode())
-    if size_bytes > bytes_max:
-        message = f"the result has {size_bytes} bytes encoded, and at most {bytes_max} are allowed"
+    if (size := size_bytes(result)) > bytes_max:
+        message = f"the result has {size} bytes encoded, and at most {bytes_max} are allowed"
         return Failed(kind=INVALID_RESULT, message=message, retryable=False)
     return Succeeded(result=result)
 
@@ -102,10 +116,10 @@ def failed(error: BaseException) -> Failed:
     kind = storable(type(error).__name__)
     trace = storable(_traceback(error), TRACEBACK_LENGTH_MAX)
     match error:
-        case Discard(reason=reason):
-            return Failed(kind=kind, message=storable(reason), retryable=False)
-        case Retry(reason=reason, after=after):
-            return Failed(kind=kind, message=storable(reason), retry_after=after)
+        case Discard():
+            return Failed(kind=kind, message=storable(_message(error)), retryable=False)
+        case Retry(after=after):
+            return Failed(kind=kind, message=storable(_message(error)), retry_after=after)
         case _:
             return Failed(kind=kind, message=storable(_message(error)), traceback=trace)
 

@@ -39,6 +39,10 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._standalone) + len(self._in_workflows)
 
+    def leases(self) -> set[LeaseId]:
+        """The leases that the completions at hand are to end."""
+        return {*self._standalone, *self._in_workflows}
+
     def settle(
         self, job: ClaimedJob, outcome: Outcome, *, started_at: datetime | None, ended_at: datetime
     ) -> Completion:

@@ -2,10 +2,12 @@
 
 import asyncio
 import threading
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import Enum
 
 from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Outcome
 
@@ -33,7 +35,10 @@ class Run:
         """Whether ``stop`` can end the handler: not so in a thread."""
         self.settled = False
         """Whether an outcome was decided; a run can be settled while its handler refuses to end."""
-        self.completed_in_transaction = False
+        self.written: Completion | None = None
+        """What the handler completed the job with inside its own transaction, which may commit or not."""
+        self.released: Collection[str] = ()
+        """The queues that get claimable jobs if it does."""
         self.progress: JsonText | None = None
         """The newest report that the store does not have yet."""
         self.give_up_at: timedelta | None = None

@@ -48,8 +48,7 @@ class Slots:
         self.count = count
         self._buffer: deque[tuple[timedelta, ClaimedJob]] = deque()
         self.runs: dict[LeaseId, Run] = {}
-        self.unrecorded: dict[LeaseId, Run] = {}
-        """Runs of which the store has yet to learn: that they started, or how far they are."""
+        self._untold: dict[LeaseId, Run] = {}
         self.durations: list[timedelta] = []
         """How long the runs took that ended since this list was last emptied."""
         self._handlers = handlers
@@ -78,6 +77,21 @@ class Slots:
             return stale_at if self._next_deadline is None else min(stale_at, self._next_deadline)
         return self._next_deadline
 
+    @property
+    def untold(self) -> list[Run]:
+        """Runs of which the store has yet to learn: that they started, or how far they are.
+
+        Those that completed in a transaction of their handler's are in that transaction's hands.
+        """
+        return [run for run in self._untold.values() if run.written is None]
+
+    def told(self, run: Run, progress: JsonText | None) -> None:
+        """The store knows that the run has started, and this report of progress."""
+        run.recorded = True
+        if run.progress == progress:
+            run.progress = None
+            self._untold.pop(run.job.lease_id, None)
+
     def take(self, jobs: Collection[ClaimedJob]) -> None:
         """Starts what has a slot, in the order given, and buffers the rest."""
         now = self._clock.monotonic()
@@ -99,9 +113,8 @@ class Slots:
         self._buffer = deque(entry for entry in self._buffer if entry[1].lease_id not in lost)
         for lease_id in lost & self.runs.keys():
             run = self.runs[lease_id]
-            if not run.settled and not run.completed_in_transaction:
-                run.settled = True
-                self.unrecorded.pop(lease_id, None)
+            if not run.settled and run.written is None:
+                self._settle(run, None)
                 run.stop(StopReason.LEASE_LOST)
                 log.warning("lease lost, handler stopped", job_id=str(run.job.job_id), job_type=run.job.type)
 
@@ -125,6 +138,9 @@ class Slots:
         now = self._clock.monotonic()
         if deadline is None or now < deadline:
             return
+        if self._buffer and now >= self._buffer[0][0] + BUFFER_AGE_MAX:
+            # Jobs take longer than was thought when these were claimed.
+            self.durations += [now - run.began for run in self.runs.values()]
         while self._buffer and now >= self._buffer[0][0] + BUFFER_AGE_MAX:
             self._on_outcome(self._buffer.popleft()[1], None, HandedBack(reason=NO_ROOM))
         for run in list(self.runs.values()):
@@ -138,10 +154,11 @@ class Slots:
         pending = [run.give_up_at or run.deadline for run in self.runs.values() if not run.settled]
         self._next_deadline = min(pending, default=None)
 
-    def reported(self, run: Run) -> None:
-        """Notes that a run has new progress to tell."""
-        if not run.settled and run.job.lease_id in self.runs:
-            self.unrecorded[run.job.lease_id] = run
+    def reported(self, run: Run, progress: JsonText) -> None:
+        """Notes how far a run is."""
+        if not run.settled:
+            run.progress = progress
+            self._untold[run.job.lease_id] = run
             self._on_change()
 
     def _start(self, job: ClaimedJob) -> None:
@@ -150,7 +167,7 @@ class Slots:
         run.stoppable = handler.executor is not Executor.THREAD
         self.runs[job.lease_id] = run
         if not run.recorded:
-            self.unrecorded[job.lease_id] = run
+            self._untold[job.lease_id] = run
         if self._next_deadline is None or run.deadline < self._next_deadline:
             self._next_deadline = run.deadline
         link = Link(run, self.reported, self._complete_in)
@@ -185,7 +202,7 @@ class Slots:
 
     def _settle(self, run: Run, outcome: Outcome | None) -> None:
         run.settled = True
-        self.unrecorded.pop(run.job.lease_id, None)
+        self._untold.pop(run.job.lease_id, None)
         if outcome is not None:
             self._on_outcome(run.job, run, outcome)
 
@@ -196,7 +213,7 @@ class Link:
     def __init__(
         self,
         run: Run,
-        reported: Callable[[Run], None],
+        reported: Callable[[Run, JsonText], None],
         complete_in: Callable[[Run, object, JsonText], Awaitable[None]],
     ) -> None:
         self._run = run
@@ -205,12 +222,10 @@ class Link:
         self._loop = asyncio.get_running_loop()
 
     def report(self, progress: JsonText) -> None:
-        self._run.progress = progress
-        self._loop.call_soon_threadsafe(self._reported, self._run)
+        self._loop.call_soon_threadsafe(self._reported, self._run, progress)
 
     async def complete_in(self, connection: object, result: JsonText) -> None:
         await self._complete_in(self._run, connection, result)
-        self._run.completed_in_transaction = True
 
 
 def _outcome(run: Run, task: "asyncio.Task[Outcome | None]") -> Outcome | None:

@@ -14,8 +14,8 @@ leave together with the next; with little to do an exchange starts at once, with
 """
 
 import asyncio
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -28,6 +28,7 @@ from schedora.application.pipeline.claim import Appetite
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.ledger import count_claims, count_completion
+from schedora.application.pipeline.lookout import Lookout
 from schedora.application.pipeline.outbox import Outbox
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.slots import GRACE, Slots
@@ -40,7 +41,7 @@ from schedora.application.ports.wakeup import Hint, Subscription, Wakeup
 from schedora.application.ports.workers import Workers
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
-from schedora.domain.ids import IncarnationId, JsonText
+from schedora.domain.ids import IncarnationId, JsonText, LeaseId
 from schedora.domain.job_state import WAITING
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
 from schedora.domain.worker import WorkerIdentity, WorkerState
@@ -71,6 +72,8 @@ class WorkerLimits:
     """The least time between reports of progress."""
     lease_check: timedelta = timedelta(seconds=2)
     """How often leases are checked while jobs run, beside the hints."""
+    lease_check_idle: timedelta = timedelta(seconds=30)
+    """How often they are checked while none runs."""
 
 
 class Worker:
@@ -119,31 +122,32 @@ class Worker:
             complete_in=self._complete_in,
         )
         self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
-        self._contention = Backoff(
-            randomness.unit, first=timedelta(milliseconds=5), longest=timedelta(milliseconds=250)
-        )
+        self._store_is_away = False
+        self._lookout = Lookout(clock=clock, randomness=randomness)
         self._incarnation: IncarnationId | None = None
         self._status: WorkerState | None = None
         self._subscription: Subscription | None = None
         now = clock.monotonic()
-        self._hungry = True
-        self._due_claim = True
-        self._poll_at = now
         self._flush_at: timedelta | None = None
-        self._check_at = now
+        self._checked_at = now
         self._check_leases = False
         self._report_at = now
         self._retry_at = now
         self._drain_deadline: timedelta | None = None
-        self._committed: list[tuple[Run, Completion]] = []
+        self._in_doubt: list[tuple[Run, Outcome]] = []
+        """Ended runs whose handlers completed inside their own transactions: did those commit?"""
 
     async def run(self) -> None:
         """Until ``drain`` was called and all is handed in, or the time for that is over."""
-        async with self._wakeup.subscribe(self._on_hint) as self._subscription:
-            while not self._drained():
-                if not await self.step():
-                    await self._clock.wait(self.changed, self._pause())
-                    self.changed.clear()
+        try:
+            async with self._wakeup.subscribe(self._on_hint) as self._subscription:
+                while not self._drained():
+                    if not await self.step():
+                        await self._clock.wait(self.changed, self._pause())
+                        self.changed.clear()
+        finally:
+            # Whatever ended this loop, no handler goes on without it.
+            self.slots.stop_all(StopReason.DRAINED)
         await self._leave()
 
     def drain(self) -> None:
@@ -180,12 +184,11 @@ class Worker:
             log.info("the store is back", worker_id=self.identity.worker_id)
         return moved
 
-    _store_is_away = False
-
     async def _turn(self) -> bool:
         if self._incarnation is None or self._status not in (WorkerState.ACTIVE, WorkerState.DRAINING):
             await self._join()
-        await self._verify_committed()
+        if self._in_doubt:
+            await self._verify_committed()
         await self._check()
         moved = await self._deliver_in_workflows()
         return await self._exchange() or moved
@@ -196,6 +199,8 @@ class Worker:
         claim = self._claim()
         if not completions and not starts and claim is None:
             return False
+        if claim is not None:
+            self._lookout.looking()
         try:
             answer = await self._queue.exchange(Delivery(completions=completions, starts=starts, claim=claim))
         except StoreUnavailable:
@@ -203,43 +208,56 @@ class Worker:
         except Exception as error:
             if not completions:
                 raise
+            self._lookout.hint()
             await self._deliver_one_by_one(completions, error)
             return True
         self._store_time.learn(answer.at)
         self._outbox.delivered(completions, answer.accepted)
-        self._note_waits(completions)
         self._started(starts, answer)
         if claim is not None:
             self._claimed(claim, answer)
+        self._went_back(completions, answer.accepted)
         return True
 
     async def _deliver_in_workflows(self) -> bool:
         completions = self._outbox.in_workflows()
         if not completions:
             return False
-        accepted = await self._complete(completions)
+        try:
+            accepted = await self._complete(completions)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - each is tried by itself, and tells its own error
+            await self._deliver_one_by_one(completions, error)
+            return True
         self._outbox.delivered(completions, accepted)
-        self._note_waits(completions)
-        self._hungry = True  # what was released may be for this worker
+        self._went_back(completions, accepted)
+        self._lookout.hint()  # what was released may be for this worker
         return True
 
     async def _deliver_one_by_one(self, completions: Sequence[Completion], error: Exception) -> None:
         """One of these is more than the store can take: the others must not suffer for it."""
+        log.warning("a batch of completions was refused", error=type(error).__name__)
         for completion in completions:
             try:
-                answer = await self._queue.exchange(Delivery(completions=[completion]))
+                accepted = await self._deliver(completion)
             except StoreUnavailable:
                 raise
             except Exception as own_error:  # noqa: BLE001 - the outbox logs it, or raises it when nothing helps
                 self._outbox.refused(completion, own_error)
             else:
-                self._outbox.delivered([completion], answer.accepted)
-        log.warning("a batch of completions was refused", error=type(error).__name__)
+                self._outbox.delivered([completion], accepted)
+                self._went_back([completion], accepted)
+
+    async def _deliver(self, completion: Completion) -> Collection[LeaseId]:
+        if completion.workflow_id is not None:
+            return await self._complete([completion])
+        return (await self._queue.exchange(Delivery(completions=[completion]))).accepted
 
     def _claim(self) -> ClaimRequest | None:
         if self._incarnation is None or not self._may_claim():
             return None
-        if not self._hungry and self._clock.monotonic() < self._poll_at:
+        if not self._lookout.due:
             return None
         if self.slots.durations:
             self._appetite.learn(self.slots.durations)
@@ -261,60 +279,50 @@ class Worker:
 
     def _claimed(self, claim: ClaimRequest, answer: Exchanged) -> None:
         found = len(answer.claimed)
-        by_poll_alone = not self._hungry and not self._due_claim
-        if by_poll_alone and found and self._subscription is not None and self._subscription.healthy:
+        healthy = self._subscription is not None and self._subscription.healthy
+        unprompted = self._lookout.looked(
+            interval=self._limits.poll if healthy else self._limits.poll_alone,
+            found=found,
+            more_likely=found == claim.limit,
+            next_due_in=None if answer.next_due_at is None else answer.next_due_at - answer.at,
+        )
+        if unprompted and healthy:
             self._metrics.count(Counter.WAKEUPS_MISSED, amount=found)
         count_claims(self._metrics, answer.claimed)
-        # A full claim means that there is probably more.
-        self._hungry = found == claim.limit
-        now = self._clock.monotonic()
-        healthy = self._subscription is not None and self._subscription.healthy
-        pause = self._limits.poll if healthy else self._limits.poll_alone
-        self._poll_at = now + pause * (0.8 + 0.4 * self._randomness.unit())
-        self._due_claim = False
-        if found:
-            self._contention.reset()
-        if answer.next_due_at is not None and not self._hungry:
-            until_due = answer.next_due_at - answer.at
-            # Due and not found: others were claiming it, or hold it for a moment.
-            self._due_at(now + (until_due if until_due > timedelta(0) else self._contention.next()))
-        if self._drain_deadline is not None:  # asked to drain while the claim was under way
-            for job in answer.claimed:
-                self._on_outcome(job, None, HandedBack(reason=DRAINED))
+        self._take(answer.claimed)
+
+    def _take(self, jobs: Collection[ClaimedJob]) -> None:
+        if self._may_claim():
+            self.slots.take(jobs)
             return
-        self.slots.take(answer.claimed)
+        for job in jobs:  # asked to drain while they were under way
+            self._on_outcome(job, None, HandedBack(reason=DRAINED))
 
-    def _due_at(self, moment: timedelta) -> None:
-        if moment < self._poll_at:
-            self._poll_at = moment
-            self._due_claim = True
-
-    def _note_waits(self, completions: Sequence[Completion]) -> None:
-        """Looks again when a job falls due that went back from here."""
-        for completion in completions:
-            if completion.status in WAITING:
-                due_in = (completion.scheduled_at or completion.ended_at) - self._store_time.now()
-                self._due_at(self._clock.monotonic() + max(due_in, timedelta(0)))
+    def _went_back(self, completions: Sequence[Completion], accepted: Collection[LeaseId]) -> None:
+        """Tells of jobs that wait again, and looks for them when they fall due."""
+        waiting = [c for c in completions if c.status in WAITING and c.lease_id in accepted]
+        for completion in waiting:
+            due_in = (completion.scheduled_at or completion.ended_at) - self._store_time.now()
+            self._lookout.due_at(self._clock.monotonic() + max(due_in, timedelta(0)))
+        if waiting:
+            self._wakeup.ring(queues={completion.queue for completion in waiting})
 
     def _starts(self) -> list[Start]:
         return [
             Start(
                 job_id=run.job.job_id,
-                lease_id=lease_id,
+                lease_id=run.job.lease_id,
                 started_at=run.started_at,
                 progress=run.progress,
             )
-            for lease_id, run in self.slots.unrecorded.items()
+            for run in self.slots.untold
         ]
 
     def _started(self, starts: Sequence[Start], answer: Exchanged) -> None:
         for start in starts:
-            run = self.slots.unrecorded.get(start.lease_id)
+            run = self.slots.runs.get(start.lease_id)
             if run is not None and start.lease_id in answer.accepted:
-                run.recorded = True
-                if run.progress == start.progress:
-                    run.progress = None
-                    del self.slots.unrecorded[start.lease_id]
+                self.slots.told(run, start.progress)
         if starts:
             self._report_at = self._clock.monotonic() + self._limits.report
         lost = {start.lease_id for start in starts} - answer.accepted
@@ -331,63 +339,85 @@ class Worker:
     def _starts_due(self) -> bool:
         """Whether a start or a report of progress should travel without company."""
         now = self._clock.monotonic()
-        if any(run.recorded for run in self.slots.unrecorded.values()) and now >= self._report_at:
-            return True
-        return any(
-            not run.recorded and now - run.began >= self._limits.flush
-            for run in self.slots.unrecorded.values()
-        )
+        return any(now >= self._tell_at(run) for run in self.slots.untold)
+
+    def _tell_at(self, run: Run) -> timedelta:
+        return self._report_at if run.recorded else run.began + self._limits.flush
 
     def _on_outcome(self, job: ClaimedJob, run: Run | None, outcome: Outcome) -> None:
-        ended_at = self._store_time.now()
-        started_at = run.started_at if run is not None else job.started_at
-        if started_at is not None and ended_at < started_at:
-            ended_at = started_at
-        completion = self._outbox.settle(job, outcome, started_at=started_at, ended_at=ended_at)
-        if run is not None and run.completed_in_transaction and isinstance(outcome, Succeeded):
-            self._committed.append((run, completion))
+        if run is not None and run.written is not None:
+            self._in_doubt.append((run, outcome))
         else:
             if not len(self._outbox):
                 self._flush_at = self._clock.monotonic() + self._limits.flush
-            self._outbox.put(job, completion)
+            started_at = run.started_at if run is not None else job.started_at
+            self._outbox.put(job, self._settled(job, outcome, started_at))
         self.changed.set()
+
+    def _settled(self, job: ClaimedJob, outcome: Outcome, started_at: datetime | None) -> Completion:
+        ended_at = self._store_time.now()
+        if started_at is not None and ended_at < started_at:  # the store's clock was set back
+            ended_at = started_at
+        return self._outbox.settle(job, outcome, started_at=started_at, ended_at=ended_at)
 
     async def _complete_in(self, run: Run, connection: object, result: JsonText) -> None:
         """Completes inside a handler's own transaction; may be called from the handler's thread."""
         if run.settled or run.stop_reason is not None:
             raise LeaseLost(f"job {run.job.job_id} is no longer held by this run")
-        completion = self._outbox.settle(
-            run.job, Succeeded(result=result), started_at=run.started_at, ended_at=self._store_time.now()
-        )
-        await self._complete.within(connection, completion)
+        completion = self._settled(run.job, Succeeded(result=result), run.started_at)
+        run.released = await self._complete.within(connection, completion)
+        run.written = completion
 
     async def _verify_committed(self) -> None:
-        """A handler that completed in its own transaction and returned has committed it, or it has failed."""
-        if not self._committed or self._incarnation is None:
-            return
-        held = await self._queue.held(self._incarnation)
-        committed, self._committed = self._committed, []
-        for run, completion in committed:
-            if completion.lease_id not in held:
-                count_completion(self._metrics, completion)
-                self._hungry = True
-                continue
-            message = "the handler called complete_in and returned, but its transaction was not committed"
-            run.completed_in_transaction = False
-            self._on_outcome(run.job, run, Failed(kind=NOT_COMMITTED, message=message))
+        """What a handler completed in its own transaction is done if that has committed: then its lease is
+        gone. Else the outcome of the run counts; having returned as if all was well is none.
+        """
+        in_doubt, self._in_doubt = self._in_doubt, []
+        try:
+            # By owner: runs outlive the incarnation that claimed their jobs.
+            owners = {run.job.owner for run, _ in in_doubt}
+            held = {lease_id for owner in owners for lease_id in await self._queue.held(owner)}
+        except BaseException:
+            self._in_doubt += in_doubt
+            raise
+        for run, outcome in in_doubt:
+            if run.job.lease_id in held:
+                run.written = None
+                self._on_outcome(run.job, run, not_committed(outcome))
+            else:
+                self._committed(run)
+
+    def _committed(self, run: Run) -> None:
+        if run.written is not None:
+            count_completion(self._metrics, run.written)
+        if run.released:
+            self._wakeup.ring(queues=run.released)
+            self._lookout.hint()
 
     async def _check(self) -> None:
-        """Stops the runs whose lease is gone: canceled, or given to another worker."""
-        held = self.slots.held()
-        if not held or self._incarnation is None:
-            self._check_leases = False
-            return
-        now = self._clock.monotonic()
-        if not self._check_leases and now < self._check_at:
+        """Compares what is at hand with what is this worker's by the store.
+
+        Runs whose lease is gone, canceled or given to another worker, are stopped. Jobs that are this worker's
+        without its knowledge came with a claim whose answer was lost: they are taken now.
+        """
+        if self._incarnation is None or not (self._check_leases or self._clock.monotonic() >= self._check_at):
             return
         self._check_leases = False
-        self._check_at = now + self._limits.lease_check
-        self.slots.lose(held - await self._queue.held(self._incarnation))
+        at_hand = self.slots.held()
+        held = await self._queue.held(self._incarnation)
+        self._checked_at = self._clock.monotonic()
+        self.slots.lose(at_hand - held)
+        known = self.slots.held() | self._outbox.leases() | {run.job.lease_id for run, _ in self._in_doubt}
+        if held <= known:
+            return
+        unknown = [job for job in await self._queue.claims(self._incarnation) if job.lease_id in held - known]
+        log.info("jobs found under this worker's lease", jobs=len(unknown))
+        self._take(unknown)
+
+    @property
+    def _check_at(self) -> timedelta:
+        busy = bool(self.slots.held())
+        return self._checked_at + (self._limits.lease_check if busy else self._limits.lease_check_idle)
 
     async def _join(self) -> None:
         """Registers a new incarnation; what an earlier one held is lost."""
@@ -399,7 +429,7 @@ class Worker:
         self._store_time.learn(worker.last_heartbeat)
         self._incarnation = incarnation
         self._status = worker.status
-        self._hungry = True
+        self._lookout.hint()
         self._pulse.beat_for(incarnation)
         log.info("worker registered", worker_id=self.identity.worker_id, incarnation=str(incarnation))
 
@@ -419,14 +449,16 @@ class Worker:
         if anything or (
             hint.queues and (not self.identity.queues or hint.queues & set(self.identity.queues))
         ):
-            self._hungry = True
+            self._lookout.hint()
         self.changed.set()
 
     def _store_away(self, error: StoreUnavailable) -> None:
         if not self._store_is_away:
             self._store_is_away = True
             log.warning("the store is away; outcomes are kept", error=str(error), kept=len(self._outbox))
-        self._hungry = True
+        # Not knowing what has happened: look at everything again.
+        self._lookout.hint()
+        self._check_leases = True
         self._retry_at = self._clock.monotonic() + self._backoff.next()
 
     def _stop_at_drain_deadline(self) -> None:
@@ -436,7 +468,7 @@ class Worker:
     def _drained(self) -> bool:
         if self._drain_deadline is None:
             return False
-        if not self.slots.unsettled and not len(self._outbox) and not self._committed:
+        if not self.slots.unsettled and not len(self._outbox) and not self._in_doubt:
             return True
         # With the store away for good, what is left is rescued like a dead worker's.
         return self._clock.monotonic() >= self._drain_deadline + GRACE * 2
@@ -447,18 +479,22 @@ class Worker:
         if now < self._retry_at:
             moments = [self._retry_at]
         else:
-            moments = [self._poll_at] if self.slots.free and self._may_claim() else []
-            if self.slots.held():
-                moments.append(self._check_at)
+            moments = [self._check_at, *map(self._tell_at, self.slots.untold)]
+            if self.slots.free and self._may_claim():
+                moments.append(self._lookout.next_at)
             if len(self._outbox) and self._flush_at is not None:
                 moments.append(self._flush_at)
-            moments += [
-                self._report_at if run.recorded else run.began + self._limits.flush
-                for run in self.slots.unrecorded.values()
-            ]
         if self.slots.next_deadline is not None:
             moments.append(self.slots.next_deadline)
         if self._drain_deadline is not None:
             moments.append(self._drain_deadline if now < self._drain_deadline else now + GRACE)
         # Never zero: an error in the sums above must not become a busy loop.
-        return max(min(moments, default=now + self._limits.poll) - now, timedelta(milliseconds=1))
+        return max(min(moments) - now, timedelta(milliseconds=1))
+
+
+def not_committed(outcome: Outcome) -> Outcome:
+    """What a run comes to whose own transaction has not committed."""
+    if isinstance(outcome, Succeeded):
+        message = "the handler called complete_in and returned, but its transaction was not committed"
+        return Failed(kind=NOT_COMMITTED, message=message)
+    return outcome

@@ -78,3 +78,7 @@ class JobQueue(Protocol):
     async def held(self, owner: IncarnationId) -> frozenset[LeaseId]:
         """The leases that are still this owner's."""
         ...
+
+    async def claims(self, owner: IncarnationId) -> list[ClaimedJob]:
+        """All that this owner holds, in the order of job ids: what a claim brought whose answer was lost."""
+        ...

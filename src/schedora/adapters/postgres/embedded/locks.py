@@ -31,12 +31,11 @@ else:
 class FileLock:
     """An exclusive lock on a file, held from `take` until `release` or the death of the holder."""
 
-    __slots__ = ("_pid", "fd", "path")
+    __slots__ = ("fd", "path")
 
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.fd = fd
-        self._pid = os.getpid()
 
     @classmethod
     def take(cls, path: Path) -> Self | None:
@@ -63,9 +62,8 @@ class FileLock:
         return lock
 
     def release(self) -> None:
-        """Unlock, for children too that were forked meanwhile; in such a child, only let go of the copy."""
-        if os.getpid() == self._pid:
-            _unlock(self.fd)
+        """Unlock, even if a child that was forked meanwhile has a copy. Not to be called in such a child."""
+        _unlock(self.fd)
         os.close(self.fd)
 
     def hand_over(self) -> None:
