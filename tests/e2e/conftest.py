@@ -142,7 +142,13 @@ class Api:
         self.http = httpx.Client(base_url=f"{url}/api/v1", timeout=PATIENCE_SECONDS)
 
     def submit(self, job_type: str, payload: dict[str, Any], **fields: Any) -> str:
-        body = {"type": job_type, "payload": payload, "idempotency_key": os.urandom(8).hex(), **fields}
+        body = {
+            "type": job_type,
+            "payload": payload,
+            "idempotency_key": os.urandom(8).hex(),
+            "retry_base_seconds": 0,
+            **fields,
+        }
         answer = self.http.post("/jobs", json=body)
         assert answer.status_code == 201, answer.text
         return str(answer.json()["data"]["job_id"])

@@ -22,7 +22,7 @@ async def _until(directory: str, word: str) -> None:
         await asyncio.sleep(0.02)
 
 
-@app.job("first_hangs", retry_base_seconds=0)
+@app.job("first_hangs")
 async def first_hangs(ctx: JobContext, directory: str) -> str:
     """Says that it has begun; the first attempt then waits to be released, the next ones do not."""
     _said(directory, f"began-{ctx.lease_token}", ctx)
@@ -39,14 +39,14 @@ async def blocks_loop(ctx: JobContext, directory: str, seconds: float) -> str:
     return "blocked"
 
 
-@app.job("dies", retry_base_seconds=0)
+@app.job("dies")
 async def dies(ctx: JobContext, directory: str) -> None:
     """Takes its worker down, each time."""
     _said(directory, f"began-{ctx.lease_token}", ctx)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@app.job("burns", executor="process", timeout_seconds=60, retry_base_seconds=0, max_retries=0)
+@app.job("burns", executor="process", timeout_seconds=60, max_retries=0)
 def burns(ctx: JobContext, directory: str) -> int:
     """Burns a core in a process of its own until released."""
     _said(directory, "burning", ctx)
@@ -56,7 +56,7 @@ def burns(ctx: JobContext, directory: str) -> int:
     return rounds
 
 
-@app.job("charge_once", retry_base_seconds=0)
+@app.job("charge_once")
 async def charge_once(ctx: JobContext, order: int) -> str:
     """Writes its effect and its completion in one transaction."""
     import asyncpg  # noqa: PLC0415

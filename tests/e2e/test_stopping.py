@@ -31,7 +31,12 @@ def test_second_signal_exits_at_once(cluster: Cluster, api: Api, tmp_path: Path)
 
     worker.send(signal.SIGTERM)
     until(lambda: '"stopping"' in worker.err.read_text(), "the worker to begin to drain")
-    until(lambda: worker.send(signal.SIGTERM) or worker.process.poll() is not None, "the worker to exit")
+
+    def has_ended() -> bool:
+        worker.send(signal.SIGTERM)
+        return worker.process.poll() is not None
+
+    until(has_ended, "the worker to exit")
 
     assert worker.ended() == 130
 

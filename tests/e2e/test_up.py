@@ -19,7 +19,7 @@ def test_a_killed_process_goes_on_where_it_was(embedded: Cluster) -> None:
     first = embedded.start("up", "--port", "0")
     api = Api(first.url())
     done = api.ended(api.submit("echo", {"n": 1}))
-    running = api.submit("sleep", {"seconds": 2}, retry_base_seconds=0)
+    running = api.submit("sleep", {"seconds": 2})
     delayed = api.submit("echo", {"n": 2}, scheduled_at="2100-01-01T00:00:00Z")
     first.send(signal.SIGKILL)
     first.ended()

@@ -57,7 +57,13 @@ def _run(call: ProcessCall, answers: IO[bytes]) -> Outcome:
             kind=HANDLER_NOT_FOUND, message=message, traceback=traceback.format_exc(), retryable=False
         )
     upstream = {key: None if text is None else decode_json(text) for key, text in call.upstream.items()}
-    context = JobContext(call.job, link=_Link(answers), upstream=upstream, cancelled=threading.Event())
+    context = JobContext(
+        call.job,
+        link=_Link(answers),
+        upstream=upstream,
+        cancelled=threading.Event(),
+        result_bytes_max=RESULT_BYTES_MAX,
+    )
     return asyncio.run(outcome_of(_call(handler, call, context), result_bytes_max=RESULT_BYTES_MAX))
 
 

@@ -37,7 +37,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     """
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit_bytes:
-        raise TooLarge("the body", int(declared), limit_bytes)
+        raise TooLarge("body", int(declared), limit_bytes)
     chunks: list[bytes] = []
     size_bytes = 0
     while True:
@@ -47,7 +47,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
         chunk: bytes = message.get("body", b"")
         size_bytes += len(chunk)
         if size_bytes > limit_bytes:
-            raise TooLarge("the body", size_bytes, limit_bytes)
+            raise TooLarge("body", size_bytes, limit_bytes)
         chunks.append(chunk)
         if not message.get("more_body", False):
             break

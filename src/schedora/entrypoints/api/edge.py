@@ -41,7 +41,8 @@ class Edge:
         visit = self._visit(Headers(scope=scope))
         visit.enter(scope)
         if method == "HEAD":
-            scope["method"] = "GET"
+            # On a copy: the server looks at its own to know that an answer to HEAD has no body.
+            scope = {**scope, "method": "GET"}
         started_seconds = time.perf_counter()
         status = 0
 

@@ -109,7 +109,14 @@ def leave_standard_output() -> None:
 
 def explained(error: Exception) -> tuple[int, str] | None:
     """The status and the line for an error that is not a defect of this program; None for the others."""
-    # Imported here: the errors of a package can only come up once it is loaded, and --help loads none of them.
+    match error:
+        case typer.TyperException():
+            return error.exit_code, _usage_line(error)
+        case WrongApp() | Misused():
+            return WRONG_USE, str(error)
+        case Failed():
+            return FAILED, str(error)
+    # Imported here: such errors only come up once their packages are loaded, and the cases above load none.
     from schedora.adapters.postgres.embedded import EmbeddedUnavailable  # noqa: PLC0415
     from schedora.application.errors import NotJson, StoreUnavailable  # noqa: PLC0415
     from schedora.domain.errors import InvalidField  # noqa: PLC0415
@@ -118,21 +125,18 @@ def explained(error: Exception) -> tuple[int, str] | None:
     from schedora.entrypoints.sdk.errors import SchedoraError  # noqa: PLC0415
 
     match error:
-        case typer.TyperException():
-            return error.exit_code, _usage_line(error)
-        case WrongSettings() | WrongApp() | Misused() | NotJson() | InvalidField():
+        case WrongSettings() | NotJson() | InvalidField():
             return WRONG_USE, str(error)
-        case Failed() | SchedoraError() | StoreUnavailable() | EmbeddedUnavailable() | PortInUse():
-            return FAILED, str(error)
-        case TimeoutError():  # an OSError by birth, but what the client says when a wait was too short
+        case SchedoraError() | StoreUnavailable() | EmbeddedUnavailable() | PortInUse():
             return FAILED, str(error)
         case OSError():
-            return FAILED, f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
+            reason = error.strerror or str(error) or type(error).__name__
+            return FAILED, f"{reason}: {error.filename}" if error.filename else reason
     return None
 
 
 def _usage_line(error: typer.TyperException) -> str:
-    message = error.format_message().rstrip(".")
+    message = error.format_message().replace("Value error, ", "").rstrip(".")
     context = getattr(error, "ctx", None)
     if context is None:
         return message

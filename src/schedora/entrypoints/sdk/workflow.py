@@ -60,9 +60,9 @@ class Workflow:
         job: PreparedJob[Any],
         *,
         key: str | None = None,
-        after: "Iterable[WorkflowStep | str]" = (),
+        after: WorkflowStep | str | Iterable[WorkflowStep | str] = (),
     ) -> WorkflowStep:
-        """Adds a job that runs once all jobs in ``after`` are SUCCESS: steps, or their keys.
+        """Adds a job that runs once all jobs in ``after`` are SUCCESS: one step or several, or their keys.
 
         Without ``key`` it is called by its type, made unique. Raises ``DuplicateKey``, and ``InvalidField``
         for a job that was prepared for another workflow.

@@ -95,7 +95,7 @@ async def test_an_endless_body_is_cut_off(api: Api, app: FastAPI) -> None:
 
     answer = await api.post("/jobs", content=endless())
 
-    problem(answer, 413, "the body")
+    problem(answer, 413, "body")
     assert read_bytes < 100_000 + single_limit_bytes(2_000)
 
 

@@ -100,7 +100,7 @@ def test_file_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_json_object_names_what_it_reads() -> None:
-    with pytest.raises(Misused, match="^the workflow is not JSON"):
+    with pytest.raises(Misused, match=r"^the workflow is not JSON"):
         json_object("nonsense", "the workflow")
 
 

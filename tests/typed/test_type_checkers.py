@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHECKERS = {
-    "mypy": ["mypy", "tests/typing/accepted.py", "tests/typing/refused.py"],
+    "mypy": ["mypy", "tests/typed/accepted.py", "tests/typed/refused.py"],
     "pyright": ["pyright", "--pythonpath", sys.executable],
 }
 

@@ -1,6 +1,6 @@
 """Mistakes that type checkers must find: both report a comment below that suppresses nothing."""
 
-from tests.typing.accepted import anything, app, blocking, plain, with_context, without_context
+from tests.typed.accepted import anything, app, blocking, plain, with_context, without_context
 
 
 async def mistakes() -> None:

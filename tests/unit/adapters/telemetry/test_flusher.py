@@ -1,0 +1,99 @@
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from schedora.adapters.memory.virtual_clock import VirtualClock
+from schedora.adapters.telemetry.flusher import EVERY, Flusher
+from schedora.adapters.telemetry.tally import Tally
+from schedora.application.errors import StoreUnavailable
+from schedora.application.ports.metrics import Counter
+from schedora.application.ports.totals import Series
+
+FENCED = Series("jobs_fenced_total", ())
+
+
+class Totals:
+    """Takes what it is given, unless it is away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.taken: list[dict[Series, float]] = []
+        self.added = asyncio.Event()
+
+    async def add(self, increments: Mapping[Series, float]) -> None:
+        self.added.set()
+        if self.away:
+            raise StoreUnavailable("away")
+        self.taken.append(dict(increments))
+
+    async def read(self) -> Mapping[Series, float]:
+        raise AssertionError("a flusher does not read")
+
+    async def next(self) -> None:
+        await self.added.wait()
+        self.added.clear()
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.totals = Totals()
+        self.clock = VirtualClock()
+        self.flusher = Flusher(self.tally, self.totals, self.clock)
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    return Bench()
+
+
+async def test_it_hands_over_what_was_counted(bench: Bench) -> None:
+    bench.tally.count(Counter.JOBS_FENCED)
+
+    await bench.flusher.flush()
+    await bench.flusher.flush()
+
+    assert bench.totals.taken == [{FENCED: 1}]
+
+
+async def test_what_the_store_cant_take_it_gets_later(bench: Bench) -> None:
+    bench.tally.count(Counter.JOBS_FENCED)
+    bench.totals.away = True
+    with pytest.raises(StoreUnavailable):
+        await bench.flusher.flush()
+    bench.tally.count(Counter.JOBS_FENCED)
+    bench.totals.away = False
+
+    await bench.flusher.flush()
+
+    assert bench.totals.taken == [{FENCED: 2}]
+
+
+async def test_it_goes_on_every_second_whether_or_not_the_store_is_there(bench: Bench) -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(bench.flusher.run(stop))
+    for away in (False, True, False):
+        bench.totals.away = away
+        bench.tally.count(Counter.JOBS_FENCED)
+        while not bench.clock.sleepers:
+            await asyncio.sleep(0)
+        bench.clock.advance(EVERY)
+        await bench.totals.next()
+    stop.set()
+    await running
+
+    assert bench.totals.taken == [{FENCED: 1}, {FENCED: 2}]
+    assert bench.clock.monotonic() == timedelta(seconds=3)
+
+
+async def test_it_hands_over_the_rest_when_it_stops(bench: Bench) -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(bench.flusher.run(stop))
+    bench.tally.count(Counter.JOBS_FENCED)
+
+    stop.set()
+    await running
+
+    assert bench.totals.taken == [{FENCED: 1}]

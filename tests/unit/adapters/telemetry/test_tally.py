@@ -1,0 +1,108 @@
+import threading
+from datetime import timedelta
+
+import pytest
+
+from schedora.adapters.telemetry.tally import BUCKETS_SECONDS, Tally
+from schedora.application.ports.metrics import COUNTER_LABEL, Counter, Histogram
+from schedora.application.ports.totals import Series
+
+SPANS = ("work", "SUCCESS")
+LABELS = (("job_type", "work"), ("status", "SUCCESS"))
+
+
+def test_counts_are_told_once() -> None:
+    tally = Tally()
+    tally.count(Counter.JOBS_CREATED, "work")
+    tally.count(Counter.JOBS_CREATED, "work", 2)
+    tally.count(Counter.JOBS_CREATED, "fax")
+    tally.count(Counter.JOBS_FENCED)
+
+    assert tally.drain() == {
+        Series("jobs_created_total", (("job_type", "work"),)): 3,
+        Series("jobs_created_total", (("job_type", "fax"),)): 1,
+        Series("jobs_fenced_total", ()): 1,
+    }
+    assert tally.drain() == {}
+
+
+@pytest.mark.parametrize("counter", Counter)
+def test_each_counter_has_its_label(counter: Counter) -> None:
+    tally = Tally()
+    tally.count(counter, "x")
+
+    [series] = tally.drain()
+
+    assert series.name == counter.value
+    label = COUNTER_LABEL[counter]
+    assert series.labels == (() if label is None else ((label, "x"),))
+
+
+@pytest.mark.parametrize("histogram", Histogram)
+def test_spans_are_told_in_cumulative_buckets(histogram: Histogram) -> None:
+    tally = Tally()
+    labels = SPANS if histogram is Histogram.JOB_DURATION else ("mail",)
+    ends = BUCKETS_SECONDS[histogram]
+    for seconds in (0, ends[0], ends[1], ends[-1] + 1):
+        tally.observe(histogram, labels, timedelta(seconds=seconds))
+
+    told = tally.drain()
+
+    counts = [value for series, value in told.items() if series.name.endswith("_bucket")]
+    assert counts == [2, *[3] * (len(ends) - 1), 4]
+    assert [value for series, value in told.items() if series.name.endswith("_count")] == [4]
+    [total] = [value for series, value in told.items() if series.name.endswith("_sum")]
+    assert total == pytest.approx(ends[0] + ends[1] + ends[-1] + 1)
+    assert list(ends) == sorted(ends)
+
+
+def test_the_labels_of_a_histogram() -> None:
+    tally = Tally()
+    tally.observe(Histogram.JOB_DURATION, SPANS, timedelta(seconds=1))
+
+    told = tally.drain()
+
+    assert Series("job_duration_seconds_sum", LABELS) in told
+    assert Series("job_duration_seconds_bucket", (*LABELS, ("le", "+Inf"))) in told
+    assert Series("job_duration_seconds_bucket", (*LABELS, ("le", "0.001"))) in told
+
+
+def test_what_was_given_back_is_told_again_with_what_came_meanwhile() -> None:
+    tally = Tally()
+    tally.count(Counter.JOBS_DEAD, "work")
+    tally.observe(Histogram.JOB_DURATION, SPANS, timedelta(seconds=1))
+    drained = tally.drain()
+    tally.count(Counter.JOBS_DEAD, "work")
+
+    tally.give_back(drained)
+    told = tally.drain()
+
+    assert told[Series("jobs_dead_total", (("job_type", "work"),))] == 2
+    assert told[Series("job_duration_seconds_count", LABELS)] == 1
+    assert tally.drain() == {}
+
+
+def test_threads_lose_nothing() -> None:
+    tally = Tally()
+    told: list[float] = []
+
+    def count() -> None:
+        for _ in range(2_000):
+            tally.count(Counter.JOBS_FENCED)
+            tally.observe(Histogram.JOB_DURATION, SPANS, timedelta(0))
+
+    def drain() -> None:
+        for _ in range(200):
+            told.extend(tally.drain().values())
+            tally.give_back({})
+
+    threads = [threading.Thread(target=work) for work in (count, count, count, drain)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rest = tally.drain()
+
+    # Every span of zero stands in every bucket and in the count.
+    per_span = len(BUCKETS_SECONDS[Histogram.JOB_DURATION]) + 2
+    assert sum(told) + sum(rest.values()) == 6_000 + 6_000 * per_span

@@ -1,0 +1,152 @@
+"""When an app opens its systems, and when it closes them."""
+
+import asyncio
+import threading
+
+import pytest
+
+from schedora import Schedora, StoreUnavailable
+from schedora.entrypoints.container.settings import WrongSettings
+from tests.unit.entrypoints.sdk.doors import Doors
+
+
+def test_making_an_app_opens_nothing_and_reads_no_settings(
+    doors: Doors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORKER_HEARTBEAT_TIMEOUT", "nonsense")
+    app = Schedora(connect=doors.connect)
+    assert doors.opened == 0
+    with pytest.raises(WrongSettings, match="WORKER_HEARTBEAT_TIMEOUT"):
+        app.submit_sync("echo")
+    app.close_sync()
+
+
+def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://environment/db")
+    app = Schedora(database_url="postgresql://given/db", redis_url="redis://given", data_dir=str(tmp_path))
+    assert app.settings.database_url == "postgresql://given/db"
+    assert app.settings.redis_url == "redis://given"
+    assert str(app.settings.schedora_data_dir) == str(tmp_path)
+    assert Schedora().settings.database_url == "postgresql://environment/db"
+
+
+async def test_the_first_use_opens_and_close_closes(app: Schedora, doors: Doors) -> None:
+    await app.submit("echo")
+    await app.submit("echo")
+    assert (doors.opened, doors.closed) == (1, 0)
+    await app.close()
+    assert (doors.opened, doors.closed) == (1, 1)
+    await app.submit("echo")
+    assert doors.opened == 2
+
+
+async def test_many_first_uses_at_once_open_once(app: Schedora, doors: Doors) -> None:
+    await asyncio.gather(*(app.submit("echo") for _ in range(10)))
+    assert doors.opened == 1
+
+
+async def test_async_with_opens_at_its_beginning_and_closes_at_its_end(app: Schedora, doors: Doors) -> None:
+    async with app as opened:
+        assert opened is app
+        assert (doors.opened, doors.closed) == (1, 0)
+        await app.submit("echo")
+    assert (doors.opened, doors.closed) == (1, 1)
+
+
+def test_with_does_the_same_without_an_event_loop(app: Schedora, doors: Doors) -> None:
+    with app as opened:
+        assert opened is app
+        assert (doors.opened, doors.closed) == (1, 0)
+        app.submit_sync("echo")
+    assert (doors.opened, doors.closed) == (1, 1)
+    assert not any(thread.name == "schedora-background" for thread in threading.enumerate())
+
+
+def test_each_event_loop_has_a_system_and_its_end_closes_it(app: Schedora, doors: Doors) -> None:
+    async def submit() -> None:
+        await app.submit("echo")
+
+    asyncio.run(submit())
+    assert (doors.opened, doors.closed) == (1, 1)
+    asyncio.run(submit())
+    assert (doors.opened, doors.closed) == (2, 2)
+
+
+async def test_an_opening_that_fails_is_tried_again_by_the_next_use(app: Schedora, doors: Doors) -> None:
+    doors.failures = 1
+    with pytest.raises(StoreUnavailable):
+        await app.submit("echo")
+    await app.submit("echo")
+    assert doors.opened == 1
+
+
+async def test_a_first_use_that_is_given_up_leaves_the_opening_to_others(app: Schedora, doors: Doors) -> None:
+    impatient = asyncio.create_task(app.submit("echo"))
+    patient = asyncio.create_task(app.submit("echo"))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert (await patient).created
+    assert impatient.cancelled()
+    assert doors.opened == 1
+
+
+async def test_synchronous_uses_beside_an_event_loop_have_a_system_of_their_own(
+    app: Schedora, doors: Doors
+) -> None:
+    job = await app.submit("echo")
+    assert (await asyncio.to_thread(app.get_job_sync, job)).job_id == job.job_id
+    assert app.get_job_sync(job).job_id == job.job_id
+    assert doors.opened == 2
+    await app.close()
+    assert doors.closed == 2
+
+
+async def test_a_system_that_was_adopted_is_used_and_not_closed(app: Schedora, doors: Doors) -> None:
+    other = Doors()
+    app.adopt(other.system)
+    job = await app.submit("echo")
+    assert await other.system.jobs.get(job.job_id) is not None
+    await app.close()
+    assert (doors.opened, doors.closed) == (0, 0)
+
+
+def test_the_synchronous_forms_refuse_to_wait_for_themselves(app: Schedora, doors: Doors) -> None:
+    """As a coroutine on the app's own background loop would."""
+
+    async def ask_synchronously(_system: object) -> None:
+        app.submit_sync("echo")
+
+    with pytest.raises(RuntimeError, match="asynchronous"):
+        app.systems.use_sync(ask_synchronously)
+
+
+def test_waiting_synchronously_can_be_interrupted(app: Schedora, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, given_up = threading.Event(), threading.Event()
+
+    async def for_ever(_system: object) -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+
+    class Interrupting:
+        """Stands for the future: Ctrl-C comes while its result is waited for."""
+
+        def __init__(self, future: "asyncio.Future[None]") -> None:
+            self._future = future
+
+        def result(self) -> None:
+            begun.wait()
+            raise KeyboardInterrupt
+
+        def cancel(self) -> None:
+            self._future.cancel()
+
+    submit = asyncio.run_coroutine_threadsafe
+    app.open_sync()
+    monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", lambda c, loop: Interrupting(submit(c, loop)))  # type: ignore[arg-type] # a future all the same
+    with pytest.raises(KeyboardInterrupt):
+        app.systems.use_sync(for_ever)
+    monkeypatch.undo()
+    assert given_up.wait(5)
