@@ -5,10 +5,12 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
+import structlog
 from attrs import frozen
+from structlog.typing import EventDict, WrappedLogger
 from typer.testing import CliRunner
 
 from schedora import Schedora
@@ -58,8 +60,24 @@ def refused(answer: Answer, status: int, *said: str) -> None:
         assert words in line
 
 
-@pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
+def unsaid(_: WrappedLogger, __: str, ___: EventDict) -> NoReturn:
+    """Drops what is logged."""
+    raise structlog.DropEvent
+
+
+@pytest.fixture(scope="package")
+def silent_logs() -> Iterator[None]:
+    """The server shares this process's streams: what it logs must not stand in a command's output."""
+    before = structlog.get_config() if structlog.is_configured() else None
+    structlog.configure(processors=[unsaid])
+    yield
+    structlog.reset_defaults()
+    if before is not None:
+        structlog.configure(**before)
+
+
+@pytest.fixture(scope="package")
+def server_url(silent_logs: None) -> Iterator[str]:
     listening = listen("127.0.0.1", 0)
     ready, stop = threading.Event(), threading.Event()
     urls: list[str] = []

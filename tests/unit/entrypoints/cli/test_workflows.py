@@ -152,17 +152,21 @@ def test_list(run: Run) -> None:
     assert "jobs" not in listed["data"][0]
 
 
-def test_cancel_and_retry(run: Run) -> None:
+def test_cancel(run: Run) -> None:
     workflow_id = submitted(run, *WAITS)
     assert run("workflows", "cancel", workflow_id).out == f"{workflow_id}  CANCELED: 2 jobs canceled\n"
     refused(run("workflows", "cancel", workflow_id), 1, workflow_id, "CANCELED")
+    assert run("workflows", "cancel", submitted(run, *WAITS), "--json").document["status"] == "CANCELED"
+
+
+def test_retry(run: Run) -> None:
+    waiting_id = submitted(run, *WAITS)
+    refused(run("workflows", "retry", waiting_id), 1, waiting_id, "PENDING")
     failed_id = submitted(run, *FAILS)
-    refused(run("workflows", "retry", failed_id), 1, failed_id)
     run("workflows", "watch", failed_id)
     assert run("workflows", "retry", failed_id, "--json").document["status"] in {"PENDING", "RUNNING"}
     assert run("workflows", "watch", failed_id, "--json").document["status"] == "FAILED"
-    assert "jobs run again" in run("workflows", "retry", failed_id).out
-    assert run("workflows", "cancel", submitted(run, *WAITS), "--json").document["status"] == "CANCELED"
+    assert run("workflows", "retry", failed_id).out == f"{failed_id}  RUNNING: 2 jobs run again\n"
 
 
 @pytest.mark.parametrize("verb", ["show", "watch", "cancel", "retry"])
