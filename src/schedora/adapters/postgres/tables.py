@@ -47,17 +47,6 @@ metadata = MetaData(
     }
 )
 
-# Rows come and go all the time: without room in the pages, and without a vacuum that looks after them long
-# before a fifth of them is dead, dead entries are what a claim walks over.
-_CHURNING = {
-    "fillfactor": "70",
-    "autovacuum_vacuum_scale_factor": "0.01",
-    "autovacuum_vacuum_threshold": "1000",
-    "autovacuum_vacuum_cost_delay": "0",
-    "autovacuum_analyze_scale_factor": "0.1",
-    "autovacuum_analyze_threshold": "1000",
-}
-
 
 def _instant(name: str, *, nullable: bool = True) -> Column[object]:
     return Column(name, TIMESTAMP(timezone=True), nullable=nullable)
@@ -122,12 +111,9 @@ jobs = Table(
     Index("jobs_workflow_idx", "workflow_id", "job_id", postgresql_where=text("workflow_id is not null")),
     Index("jobs_dead_idx", "job_id", postgresql_where=text("dead_at is not null")),
     Index("jobs_blocked_idx", "job_id", postgresql_where=text("waits_for > 0")),
-    postgresql_with={
-        "fillfactor": "60",  # a job's end is written beside its beginning, not at the end of the table
-        "autovacuum_vacuum_scale_factor": "0.05",
-        "autovacuum_vacuum_insert_scale_factor": "0.1",
-        "autovacuum_analyze_scale_factor": "0.05",
-    },
+    # Jobs that lie side by side end in one transaction: every row of a page needs room for a second version, and
+    # an ended job is wider than a new one.
+    postgresql_with={"fillfactor": "45"},
 )
 
 job_ready = Table(
@@ -144,7 +130,6 @@ job_ready = Table(
     # A lane is one tenant, queue, priority and type. Within a lane jobs stand in the order of claims, so that a
     # claim reads what it takes and nothing else: not what is not due, not what is of another type.
     Index("job_ready_lane_idx", "tenant_id", "queue", "priority", "type", "scheduled_at", "job_id"),
-    postgresql_with=_CHURNING,
 )
 
 job_leases = Table(
@@ -163,7 +148,7 @@ job_leases = Table(
     PrimaryKeyConstraint("job_id"),
     Index("job_leases_owner_idx", "owner"),
     Index("job_leases_workflow_idx", "workflow_id", postgresql_where=text("workflow_id is not null")),
-    postgresql_with=_CHURNING,
+    postgresql_with={"fillfactor": "70"},  # a start is written beside its claim
 )
 
 job_dependencies = Table(

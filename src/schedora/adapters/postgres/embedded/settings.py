@@ -69,6 +69,8 @@ def _settings(listen: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
             "256MB" if _memory_bytes() >= 4 * _GIB else "128MB",
             "Room for the hot tables and indexes. The machine is not ours alone.",
         ),
+        ("autovacuum_naptime", "5s", "At thousands of jobs a second, the small tables can't wait a minute."),
+        ("jit", "off", "Compiling a statement takes longer than any of ours runs."),
         ("random_page_cost", "1.1", "Solid-state disks, or data that is in memory: a seek costs nothing."),
         ("max_wal_size", "2GB", "A burst of jobs should not force a checkpoint."),
         ("checkpoint_timeout", "15min", "Fewer full images of pages; recovery still takes seconds."),

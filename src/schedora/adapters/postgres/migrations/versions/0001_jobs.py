@@ -38,14 +38,7 @@ def upgrade() -> None:
         sa.Column("started_at", postgresql.TIMESTAMP(timezone=True)),
         sa.Column("progress", postgresql.JSON()),
         sa.PrimaryKeyConstraint("job_id", name="job_leases_pkey"),
-        postgresql_with={
-            "fillfactor": "70",
-            "autovacuum_vacuum_scale_factor": "0.01",
-            "autovacuum_vacuum_threshold": "1000",
-            "autovacuum_vacuum_cost_delay": "0",
-            "autovacuum_analyze_scale_factor": "0.1",
-            "autovacuum_analyze_threshold": "1000",
-        },
+        postgresql_with={"fillfactor": "70"},
     )
     op.create_index("job_leases_owner_idx", "job_leases", ["owner"])
     op.create_index(
@@ -64,14 +57,6 @@ def upgrade() -> None:
         sa.Column("scheduled_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("status", sa.Text, server_default=sa.text("'PENDING'"), nullable=False),
         sa.PrimaryKeyConstraint("job_id", name="job_ready_pkey"),
-        postgresql_with={
-            "fillfactor": "70",
-            "autovacuum_vacuum_scale_factor": "0.01",
-            "autovacuum_vacuum_threshold": "1000",
-            "autovacuum_vacuum_cost_delay": "0",
-            "autovacuum_analyze_scale_factor": "0.1",
-            "autovacuum_analyze_threshold": "1000",
-        },
     )
     op.create_index(
         "job_ready_lane_idx",
@@ -125,12 +110,7 @@ def upgrade() -> None:
         sa.CheckConstraint("waits_for >= 0", name="jobs_waits_for_check"),
         sa.PrimaryKeyConstraint("job_id", name="jobs_pkey"),
         sa.UniqueConstraint("tenant_id", "idempotency_key", name="jobs_tenant_id_idempotency_key_key"),
-        postgresql_with={
-            "fillfactor": "60",
-            "autovacuum_vacuum_scale_factor": "0.05",
-            "autovacuum_vacuum_insert_scale_factor": "0.1",
-            "autovacuum_analyze_scale_factor": "0.05",
-        },
+        postgresql_with={"fillfactor": "45"},
     )
     op.create_index("jobs_blocked_idx", "jobs", ["job_id"], postgresql_where=sa.text("waits_for > 0"))
     op.create_index("jobs_dead_idx", "jobs", ["job_id"], postgresql_where=sa.text("dead_at is not null"))
