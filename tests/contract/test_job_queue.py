@@ -162,18 +162,18 @@ async def test_first_claims_are_started_and_the_others_buffered(stores: Stores) 
     assert [job.attempt for job in records] == [1, 1, 0]
 
 
-async def test_suspect_job_is_started_with_its_claim(stores: Stores) -> None:
+async def test_suspect_job_is_never_started_with_its_claim(stores: Stores) -> None:
     await stores.submit(a_request(), a_request())
     worker = await stores.worker()
     first, second = await stores.claim(worker, start_count=0)
     assert await stores.complete(first, HandedBack(reason="draining"))
     assert await stores.complete(second, WorkerLost(message="silence"))
-    claims = {claim.job_id: claim for claim in await stores.claim(worker, start_count=0)}
+    claims = {claim.job_id: claim for claim in await stores.claim(worker, start_count=2)}
     assert not claims[first.job_id].suspect
-    assert claims[first.job_id].started_at is None
+    assert claims[first.job_id].started_at is not None
     assert claims[second.job_id].suspect
-    assert claims[second.job_id].started_at is not None
-    assert (await stores.job(second.job_id)).status is JobState.RUNNING
+    assert claims[second.job_id].started_at is None
+    assert (await stores.job(second.job_id)).status is JobState.SCHEDULED
 
 
 async def test_claim_tells_all_that_its_holder_needs(stores: Stores) -> None:

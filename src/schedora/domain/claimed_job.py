@@ -50,6 +50,7 @@ class ClaimedJob:
     claimed_at: datetime
     started_at: datetime | None
     suspect: bool = False
+    """A worker died while holding it: its start must be on record before it runs."""
 
     @property
     def current_attempt(self) -> int:

@@ -86,7 +86,9 @@ def settle(
                 message = f"{message}; {deaths} workers died while running it"
             error = end.error(POISON if poison else WORKER_LOST, message)
             retry_at = None if poison else _retry_at(job, ended_at, unit_random)
-            return attrs.evolve(end.failure(error, retry_at), worker_deaths=deaths)
+            return attrs.evolve(
+                end.failure(error, retry_at), worker_deaths=deaths, suspect=retry_at is not None
+            )
         case TimedOut(timeout=timeout):
             message = f"timed out after {timeout.total_seconds():g} s"
             return end.failure(end.error(TIMEOUT, message), _retry_at(job, ended_at, unit_random))
@@ -207,7 +209,12 @@ class _End:
             attempt=job.attempt + attempts_used,
             retry_count=job.retry_count,
             worker_deaths=job.worker_deaths,
+            suspect=self._state not in ENDED and self._stays_suspect(),
             started_at=self._started_at,
             ended_at=self._ended_at,
             moves=tuple(self._moves),
         )
+
+    def _stays_suspect(self) -> bool:
+        """An attempt that has not killed its worker acquits, of a death that may have come before a start."""
+        return self._job.worker_deaths > 0 or (self._job.suspect and self._started_at is None)

@@ -41,7 +41,7 @@ class Job:
     lease_token: LeaseToken = LeaseToken(0)
     worker_deaths: int = 0
     suspect: bool = False
-    """A worker died holding it before its start was on record: its next start is recorded with the claim."""
+    """A worker died while holding it, running or about to: its next start is on record before it runs."""
     created_at: datetime
     claimed_at: datetime | None = None
     started_at: datetime | None = None

@@ -87,6 +87,12 @@ def test_attempt_that_did_not_start_can_only_be_given_back(outcome: Outcome) -> 
     assert completion.suspect is isinstance(outcome, WorkerLost)
 
 
+def test_suspect_that_did_not_start_stays_suspect_and_one_that_ran_does_not() -> None:
+    waited, ran = a_claimed_job(suspect=True, started_at=None), a_claimed_job(suspect=True)
+    assert settled(waited, HandedBack(reason="no room")).suspect
+    assert not settled(ran, HandedBack(reason="draining")).suspect
+
+
 @given(claims, outcomes)
 def test_every_completion_is_a_legal_walk(claimed: ClaimedJob, outcome: Outcome) -> None:
     completion = settled(claimed, outcome)
@@ -117,7 +123,8 @@ def test_attempts_and_retries_are_counted(claimed: ClaimedJob, outcome: Outcome)
     assert completion.attempt == claimed.attempt + used
     assert completion.retry_count == claimed.retry_count + (completion.status is S.RETRYING)
     assert completion.worker_deaths == claimed.worker_deaths + isinstance(outcome, WorkerLost)
-    assert not completion.suspect
+    stays = not completion.ends_job
+    assert completion.suspect is (stays and completion.worker_deaths > 0)
     failed = used and not isinstance(outcome, Succeeded)
     assert (completion.error is not None) is failed
     if completion.error is not None:

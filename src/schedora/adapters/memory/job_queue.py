@@ -48,7 +48,7 @@ class MemoryJobQueue:
         for position, waiting in enumerate(chosen):
             lease_id = LeaseId(self._store.randomness.random_id())
             job = claimed(waiting, lease_id=lease_id, owner=wish.owner, worker_id=wish.worker_id, now=now)
-            if position < wish.start_count or job.suspect:
+            if position < wish.start_count and not job.suspect:
                 job = started(job, now)
             tables.jobs[job.job_id] = job
             claims.append(as_held(job))

@@ -6,9 +6,10 @@ Nothing here talks to the store. Outcomes are handed on as they come; the worker
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
+import attrs
 import structlog
 
 from schedora.application.handlers import Executor, Handlers
@@ -16,6 +17,7 @@ from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import Execute, failed, stopped
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.store_time import StoreTime
+from schedora.application.pipeline.suspects import Suspects
 from schedora.application.ports.clock import Clock
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JsonText, LeaseId
@@ -37,6 +39,7 @@ class Slots:
         self,
         *,
         count: int,
+        worker_deaths_max: int,
         handlers: Handlers,
         execute: Execute,
         clock: Clock,
@@ -47,6 +50,7 @@ class Slots:
     ) -> None:
         self.count = count
         self._buffer: deque[tuple[timedelta, ClaimedJob]] = deque()
+        self._suspects = Suspects(worker_deaths_max=worker_deaths_max)
         self.runs: dict[LeaseId, Run] = {}
         self._untold: dict[LeaseId, Run] = {}
         self.durations: list[timedelta] = []
@@ -62,20 +66,27 @@ class Slots:
 
     @property
     def free(self) -> int:
-        return max(0, self.count - len(self.runs))
+        return max(0, self.count - len(self.runs) - self._suspects.called)
 
     @property
     def buffered(self) -> int:
         """How many jobs wait for a slot."""
-        return len(self._buffer)
+        return len(self._buffer) + len(self._suspects) - self._suspects.called
 
     @property
     def next_deadline(self) -> timedelta | None:
         """When ``enforce_deadlines`` has something to do next, on the monotonic clock."""
-        if self._buffer:
-            stale_at = self._buffer[0][0] + BUFFER_AGE_MAX
-            return stale_at if self._next_deadline is None else min(stale_at, self._next_deadline)
-        return self._next_deadline
+        deadlines = [self._next_deadline] if self._next_deadline is not None else []
+        if (waiting_since := self._waiting_since) is not None:
+            deadlines.append(waiting_since + BUFFER_AGE_MAX)
+        return min(deadlines, default=None)
+
+    @property
+    def _waiting_since(self) -> timedelta | None:
+        suspects_since = self._suspects.oldest
+        if not self._buffer:
+            return suspects_since
+        return self._buffer[0][0] if suspects_since is None else min(self._buffer[0][0], suspects_since)
 
     @property
     def untold(self) -> list[Run]:
@@ -93,24 +104,43 @@ class Slots:
             self._untold.pop(run.job.lease_id, None)
 
     def take(self, jobs: Collection[ClaimedJob]) -> None:
-        """Starts what has a slot, in the order given, and buffers the rest."""
+        """Starts what has a slot, in the order given, and buffers the rest; suspects wait to be called."""
         now = self._clock.monotonic()
-        self._buffer.extend((now, job) for job in jobs)
+        for job in jobs:
+            if job.suspect and job.started_at is None:
+                self._suspects.add(job, now)
+            else:
+                self._buffer.append((now, job))
         self.fill()
 
     def fill(self) -> None:
-        while self._buffer and len(self.runs) < self.count:
+        while self._buffer and self.free > 0:
             self._start(self._buffer.popleft()[1])
+
+    def call_suspects(self) -> list[ClaimedJob]:
+        """Those whose start is to be recorded now: a slot is kept for each until ``start_suspect``."""
+        if not self._suspects:
+            return []
+        return self._suspects.call(self.free, [run.job for run in self.runs.values()])
+
+    def start_suspect(self, lease_id: LeaseId, started_at: datetime) -> None:
+        """Its start is on record. Nothing happens when it is not at hand any more."""
+        if (job := self._suspects.take(lease_id)) is not None:
+            self._start(attrs.evolve(job, started_at=started_at))
 
     def hand_back_buffer(self, reason: str) -> None:
         """Gives up what waits for a slot."""
-        while self._buffer:
-            self._on_outcome(self._buffer.popleft()[1], None, HandedBack(reason=reason))
+        waiting = [*(job for _, job in self._buffer), *self._suspects.take_all()]
+        self._buffer.clear()
+        for job in waiting:
+            self._on_outcome(job, None, HandedBack(reason=reason))
 
     def lose(self, leases: Collection[LeaseId]) -> None:
         """Stops the runs under leases that are gone, and forgets buffered jobs; no outcome counts any more."""
         lost = set(leases)
         self._buffer = deque(entry for entry in self._buffer if entry[1].lease_id not in lost)
+        for lease_id in lost & self._suspects.leases:
+            self._suspects.take(lease_id)
         for lease_id in lost & self.runs.keys():
             run = self.runs[lease_id]
             if not run.settled and run.written is None:
@@ -126,7 +156,7 @@ class Slots:
     def held(self) -> set[LeaseId]:
         """The leases whose jobs are at hand and not settled."""
         running = {lease_id for lease_id, run in self.runs.items() if not run.settled}
-        return running | {job.lease_id for _, job in self._buffer}
+        return running | {job.lease_id for _, job in self._buffer} | self._suspects.leases
 
     @property
     def unsettled(self) -> int:
@@ -138,11 +168,7 @@ class Slots:
         now = self._clock.monotonic()
         if deadline is None or now < deadline:
             return
-        if self._buffer and now >= self._buffer[0][0] + BUFFER_AGE_MAX:
-            # Jobs take longer than was thought when these were claimed.
-            self.durations += [now - run.began for run in self.runs.values()]
-        while self._buffer and now >= self._buffer[0][0] + BUFFER_AGE_MAX:
-            self._on_outcome(self._buffer.popleft()[1], None, HandedBack(reason=NO_ROOM))
+        self._hand_back_late(now - BUFFER_AGE_MAX)
         for run in list(self.runs.values()):
             if run.settled:
                 continue
@@ -153,6 +179,17 @@ class Slots:
                 self._settle(run, stopped(run))
         pending = [run.give_up_at or run.deadline for run in self.runs.values() if not run.settled]
         self._next_deadline = min(pending, default=None)
+
+    def _hand_back_late(self, moment: timedelta) -> None:
+        """Gives up what has had no slot since ``moment``: another worker may have room."""
+        late = self._suspects.take_waiting_since(moment)
+        if self._buffer and self._buffer[0][0] <= moment:
+            # Jobs take longer than was thought when these were claimed.
+            self.durations += [self._clock.monotonic() - run.began for run in self.runs.values()]
+        while self._buffer and self._buffer[0][0] <= moment:
+            late.append(self._buffer.popleft()[1])
+        for job in late:
+            self._on_outcome(job, None, HandedBack(reason=NO_ROOM))
 
     def reported(self, run: Run, progress: JsonText) -> None:
         """Notes how far a run is."""

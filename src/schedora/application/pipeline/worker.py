@@ -113,6 +113,7 @@ class Worker:
         self._outbox = Outbox(metrics=metrics, randomness=randomness, worker_deaths_max=worker_deaths_max)
         self.slots = Slots(
             count=identity.max_concurrent_jobs,
+            worker_deaths_max=worker_deaths_max,
             handlers=handlers,
             execute=execute,
             clock=clock,
@@ -195,7 +196,8 @@ class Worker:
 
     async def _exchange(self) -> bool:
         completions = self._outbox.standalone() if self._flush_due() else []
-        starts = self._starts() if completions or self._starts_due() else []
+        suspects = self.slots.call_suspects()
+        starts = self._starts(suspects) if completions or suspects or self._starts_due() else []
         claim = self._claim()
         if not completions and not starts and claim is None:
             return False
@@ -307,22 +309,30 @@ class Worker:
         if waiting:
             self._wakeup.ring(queues={completion.queue for completion in waiting})
 
-    def _starts(self) -> list[Start]:
+    def _starts(self, suspects: Collection[ClaimedJob]) -> list[Start]:
+        """Of jobs that run, and of suspects that may as soon as this is on record."""
+        now = self._store_time.now()
         return [
-            Start(
-                job_id=run.job.job_id,
-                lease_id=run.job.lease_id,
-                started_at=run.started_at,
-                progress=run.progress,
-            )
-            for run in self.slots.untold
+            *(
+                Start(
+                    job_id=run.job.job_id,
+                    lease_id=run.job.lease_id,
+                    started_at=run.started_at,
+                    progress=run.progress,
+                )
+                for run in self.slots.untold
+            ),
+            *(Start(job_id=job.job_id, lease_id=job.lease_id, started_at=now) for job in suspects),
         ]
 
     def _started(self, starts: Sequence[Start], answer: Exchanged) -> None:
         for start in starts:
-            run = self.slots.runs.get(start.lease_id)
-            if run is not None and start.lease_id in answer.accepted:
+            if start.lease_id not in answer.accepted:
+                continue
+            if (run := self.slots.runs.get(start.lease_id)) is not None:
                 self.slots.told(run, start.progress)
+            else:
+                self.slots.start_suspect(start.lease_id, start.started_at)
         if starts:
             self._report_at = self._clock.monotonic() + self._limits.report
         lost = {start.lease_id for start in starts} - answer.accepted

@@ -15,8 +15,9 @@ from schedora.domain.ids import IncarnationId, JobId, JsonText, LeaseId, WorkerI
 class ClaimRequest:
     """What a worker wants. Empty ``queues``: every queue.
 
-    The first ``start_count`` of the jobs claimed, and every suspect one, are recorded as started with the
-    claim; the others wait in the worker's buffer as SCHEDULED.
+    Of the first ``start_count`` of the jobs claimed, those that are not suspect are recorded as started with
+    the claim. The others wait with the worker as SCHEDULED; a suspect one starts only once its ``Start`` was
+    accepted.
     """
 
     owner: IncarnationId

@@ -77,7 +77,7 @@ claimed as materialized (
         j.worker_deaths, j.retry_kind, j.max_retries, j.retry_base_us, j.retry_max_us, j.timeout_us,
         j.workflow_id, j.key, j.depends_on, j.traceparent, j.created_at, j.scheduled_at, j.suspect,
         now() as claimed_at,
-        case when j.suspect or row_number() over running_order <= :start_count::int then now() end as started_at
+        case when not j.suspect and row_number() over running_order <= :start_count::int then now() end as started_at
     from jobs j
     where j.job_id = any(array(select t.job_id from taken t))
     window running_order as (order by j.priority desc, j.scheduled_at, j.job_id)
