@@ -78,6 +78,7 @@ class Cluster:
         self.environment = environment
         self.directory = directory
         self.programs: list[Program] = []
+        self.apis: list[Api] = []
 
     def start(self, *arguments: str, **environment: str) -> Program:
         name = f"{len(self.programs)}-{arguments[0]}"
@@ -92,10 +93,18 @@ class Cluster:
             env={**self.environment, **environment}, cwd=self.directory,
         )  # fmt: skip
 
+    def api(self, program: Program) -> "Api":
+        """A client of the API that this program serves."""
+        made = Api(program.url())
+        self.apis.append(made)
+        return made
+
     def worker(self, name: str, *arguments: str) -> Program:
         return self.start("worker", "--app", "tests.e2e.handlers:app", "--worker-id", name, *arguments)
 
     def close(self) -> None:
+        for api in self.apis:
+            api.http.close()
         for program in self.programs:
             if program.process.poll() is None:
                 program.send(signal.SIGCONT)
@@ -182,8 +191,6 @@ class Api:
 
 
 @pytest.fixture
-def api(cluster: Cluster) -> Iterator[Api]:
+def api(cluster: Cluster) -> Api:
     """The API of the cluster."""
-    made = Api(cluster.start("api", "--port", "0").url())
-    yield made
-    made.http.close()
+    return cluster.api(cluster.start("api", "--port", "0"))

@@ -69,3 +69,21 @@ async def charge_once(ctx: JobContext, order: int) -> str:
     finally:
         await connection.close()
     return "ignored: the result is the one of complete_in"
+
+
+@app.job("submits")
+async def submits() -> str:
+    """Submits another job."""
+    return str((await app.submit("echo", {"from": "submits"})).job_id)
+
+
+@app.job("submits_in_thread")
+def submits_in_thread() -> str:
+    """The same without an event loop."""
+    return str(app.submit_sync("echo", {"from": "submits_in_thread"}).job_id)
+
+
+@app.job("submits_in_process", executor="process")
+def submits_in_process() -> str:
+    """The same from a process of its own."""
+    return str(app.submit_sync("echo", {"from": "submits_in_process"}).job_id)

@@ -3,11 +3,11 @@
 import signal
 import socket
 
-from tests.e2e.conftest import Api, Cluster
+from tests.e2e.conftest import Cluster
 
 
 def test_everything_works_with_nothing_configured(embedded: Cluster) -> None:
-    api = Api(embedded.start("up", "--port", "0").url())
+    api = embedded.api(embedded.start("up", "--port", "0"))
     job = api.ended(api.submit("echo", {"hello": "world"}))
     assert (job["status"], job["result"], job["attempt"]) == ("SUCCESS", {"hello": "world"}, 1)
     health = api.http.get("/health").json()["data"]
@@ -17,14 +17,14 @@ def test_everything_works_with_nothing_configured(embedded: Cluster) -> None:
 
 def test_a_killed_process_goes_on_where_it_was(embedded: Cluster) -> None:
     first = embedded.start("up", "--port", "0")
-    api = Api(first.url())
+    api = embedded.api(first)
     done = api.ended(api.submit("echo", {"n": 1}))
     running = api.submit("sleep", {"seconds": 2})
     delayed = api.submit("echo", {"n": 2}, scheduled_at="2100-01-01T00:00:00Z")
     first.send(signal.SIGKILL)
     first.ended()
 
-    api = Api(embedded.start("up", "--port", "0").url())
+    api = embedded.api(embedded.start("up", "--port", "0"))
 
     assert api.job(done["job_id"]) == done
     assert api.job(delayed)["status"] == "PENDING"
@@ -32,7 +32,7 @@ def test_a_killed_process_goes_on_where_it_was(embedded: Cluster) -> None:
 
 
 def test_memory_needs_no_database(embedded: Cluster) -> None:
-    api = Api(embedded.start("up", "--port", "0", "--memory").url())
+    api = embedded.api(embedded.start("up", "--port", "0", "--memory"))
     assert api.ended(api.submit("echo", {}))["status"] == "SUCCESS"
     assert not (embedded.directory / "data").exists()
 
