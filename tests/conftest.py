@@ -10,11 +10,16 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from schedora.adapters.postgres.embedded import start_embedded
 
 # Set by the process that started the run, and inherited by its xdist workers: the run's data directory.
 RUN_DIRECTORY = "SCHEDORA_TEST_RUN_DIRECTORY"
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 _made = pytest.StashKey[Path]()
 

@@ -52,8 +52,8 @@ def revived(
 
     Finished jobs keep their results; a dependant that an operator canceled, or that still depends on another
     job that can't succeed, stays as it is. ``jobs`` and ``graph`` are those of the whole workflow.
-    Raises ``UpstreamNotRevived`` when a root depends on a job that can't succeed and is no root itself, and
-    ``IllegalMove`` for a root that is neither DEAD nor CANCELED.
+    Raises ``UpstreamNotRevived`` when a root depends on a job that can't succeed and does not come back with
+    it, and ``IllegalMove`` for a root that is neither DEAD nor CANCELED.
     """
     wanted = set(roots)
     changed: dict[JobId, Job] = {}
