@@ -15,11 +15,16 @@ _OPTIONS = orjson.OPT_UTC_Z
 
 def answer(document: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(
-        orjson.dumps(document, default=_plain, option=_OPTIONS),
+        encoded(document),
         status_code=status,
         headers=None if headers is None else dict(headers),
         media_type="application/json",
     )
+
+
+def encoded(document: object) -> bytes:
+    """``document`` as JSON; instants are in UTC, written with Z."""
+    return orjson.dumps(document, default=_plain, option=_OPTIONS)
 
 
 def _plain(value: object) -> str:

@@ -4,13 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NotRequired, Self
 
-import orjson
 from attrs import evolve, field, frozen
 from fastapi import Response
 from pydantic import JsonValue
 from typing_extensions import TypedDict
 
 from schedora.domain.errors import brief
+from schedora.entrypoints.api.answers import encoded
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -69,7 +69,7 @@ class Problem:
             **self.members,
         }
         return Response(
-            orjson.dumps(document, option=orjson.OPT_UTC_Z),
+            encoded(document),
             status_code=self.status,
             headers=dict(self.headers),
             media_type=MEDIA_TYPE,
