@@ -13,7 +13,6 @@ import structlog
 
 from schedora.adapters.postgres.schema import migrate
 from schedora.adapters.telemetry.logs import configure_logs
-from schedora.application.handlers import Handlers
 from schedora.entrypoints.api.service import ApiService, PortInUse, listen
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import LogFormat, Settings, load_settings
@@ -35,14 +34,14 @@ MakeServices = Callable[[System], Sequence[Service]]
 
 def run_up(*, app: Schedora, host: str, port: int, data_dir: Path | None, memory: bool) -> int:
     """API, worker and reaper in one process. Answers the exit status, as all of these do."""
-    settings = _prepared(data_dir)
+    settings = _prepared(data_dir, app)
     with listen(host, port) as listening:
 
         def services(system: System) -> Sequence[Service]:
             return (
                 MetricsFlush(system),
                 ReaperService(system),
-                _worker(system, settings, app.handlers),
+                _worker(system, settings, app),
                 ApiService(system, listening, on_ready=_say_where),
             )
 
@@ -68,7 +67,7 @@ def run_worker(
     worker_id: str | None,
     data_dir: Path | None,
 ) -> int:
-    settings = _prepared(data_dir)
+    settings = _prepared(data_dir, app)
     if processes > 1:
         # The embedded server, if that is the one, must outlast each single worker process.
         with ExitStack() as stack:
@@ -86,9 +85,7 @@ def run_worker(
         settings,
         lambda system: (
             MetricsFlush(system),
-            _worker(
-                system, settings, app.handlers, queues=queues, concurrency=concurrency, worker_id=worker_id
-            ),
+            _worker(system, settings, app, queues=queues, concurrency=concurrency, worker_id=worker_id),
         ),
     )
 
@@ -106,8 +103,13 @@ def run_migrate(*, data_dir: Path | None) -> int:
     return 0
 
 
-def _prepared(data_dir: Path | None) -> Settings:
-    settings = load_settings(schedora_data_dir=data_dir)
+def _prepared(data_dir: Path | None, app: Schedora | None = None) -> Settings:
+    """The settings in force: what is typed wins over what the app says, and that over the environment."""
+    if data_dir is not None:
+        # For the handlers in children, which submit jobs to where this process works.
+        os.environ["SCHEDORA_DATA_DIR"] = str(data_dir.absolute())
+    said = {} if app is None else app.overrides
+    settings = load_settings(**said | ({} if data_dir is None else {"schedora_data_dir": data_dir}))
     configure_logs(level=settings.log_level, json_lines=settings.log_format is LogFormat.JSON)
     return settings
 
@@ -115,15 +117,16 @@ def _prepared(data_dir: Path | None) -> Settings:
 def _worker(
     system: System,
     settings: Settings,
-    handlers: Handlers,
+    app: Schedora,
     *,
     queues: tuple[str, ...] = (),
     concurrency: int | None = None,
     worker_id: str | None = None,
 ) -> WorkerService:
+    app.adopt(system)
     return WorkerService(
         system,
-        handlers,
+        app.handlers,
         queues=queues,
         concurrency=concurrency or settings.worker_max_concurrent_jobs,
         worker_id=worker_id or settings.worker_id or default_worker_id(),

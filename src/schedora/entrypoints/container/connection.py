@@ -34,4 +34,14 @@ async def connect(settings: Settings) -> AsyncIterator[System]:
                 await system.endings.close()
                 await system.close()
         finally:
-            await asyncio.to_thread(stack.close)
+            await _close_aside(stack)
+
+
+async def _close_aside(stack: ExitStack) -> None:
+    try:
+        closing = asyncio.get_running_loop().run_in_executor(None, stack.close)
+    except RuntimeError:
+        # The interpreter is ending and lends no more threads; then nobody else waits for this loop either.
+        stack.close()
+    else:
+        await closing

@@ -64,11 +64,12 @@ class Schedora:
         connect: Connect | None = None,
     ) -> None:
         """``data_dir`` is where the embedded PostgreSQL keeps its data where no database is named."""
-        self._overrides = {
+        self.overrides: dict[str, Any] = {
             "database_url": database_url,
             "redis_url": redis_url,
             "schedora_data_dir": data_dir,
         }
+        """The settings that were given here, by name; None where the environment decides."""
         self._connect = connect or _connect
         self.functions: dict[str, JobFunction[..., Any, ..., Any]] = {}
         """All that is registered, by type."""
@@ -85,7 +86,7 @@ class Schedora:
         """Raises ``WrongSettings``."""
         from schedora.entrypoints.container.settings import load_settings  # noqa: PLC0415 - read by the first use
 
-        return load_settings(**self._overrides)
+        return load_settings(**self.overrides)
 
     @property
     def handlers(self) -> Handlers:
@@ -263,8 +264,8 @@ class Schedora:
         await self.systems.sleep(span)
 
     def adopt(self, system: "System") -> None:
-        """Lets the calls made on this event loop use ``system``, which its owner has opened and will close:
-        for a worker, whose handlers submit jobs.
+        """Lets the calls made on this event loop, and those without one, use ``system``, which its owner has
+        opened and will close: for a worker, whose handlers submit jobs.
         """
         self._own_systems.adopt(system)
 

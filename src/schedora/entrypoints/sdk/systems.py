@@ -95,6 +95,9 @@ class OwnSystems:
         return await use(await self._current())
 
     def use_sync(self, use: Use[T], *, here: bool = False) -> T:
+        home = self._home()
+        if home is not None:
+            return _at_home(use, *home, here=here)
         if not here:
             return self._background.run(self.use(use))
         system = self._background.run(self._current())
@@ -105,7 +108,9 @@ class OwnSystems:
         await asyncio.sleep(span.total_seconds())
 
     def adopt(self, system: "System") -> None:
-        """Uses ``system`` on this event loop, and leaves it to its owner to close it."""
+        """Uses ``system`` on this event loop, and for the synchronous forms on every thread; leaves it to its
+        owner to close it.
+        """
         self._forget_closed_loops()
         self._adopted[asyncio.get_running_loop()] = system
 
@@ -145,7 +150,33 @@ class OwnSystems:
         # Shielded: others may be waiting for the same opening.
         return await asyncio.shield(keeper.system)
 
+    def _home(self) -> "tuple[asyncio.AbstractEventLoop, System] | None":
+        """The loop that runs with a system adopted, and that system."""
+        for loop, system in list(self._adopted.items()):
+            if loop.is_running():
+                return loop, system
+        return None
+
     def _forget_closed_loops(self) -> None:
         for loop in [loop for loop in (*self._keepers, *self._adopted) if loop.is_closed()]:
             self._keepers.pop(loop, None)
             self._adopted.pop(loop, None)
+
+
+def _at_home(use: Use[T], loop: asyncio.AbstractEventLoop, system: "System", *, here: bool) -> T:
+    """Does it on the loop of the adopted system, while this thread waits. Raises ``RuntimeError`` on that loop's
+    own thread, which would wait for itself.
+    """
+    if here:
+        result: T = run_without_waiting(use(system))
+        return result
+    if _runs_here(loop):
+        raise RuntimeError("this would block the event loop that it waits for: use the asynchronous form")
+    return asyncio.run_coroutine_threadsafe(use(system), loop).result()
+
+
+def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

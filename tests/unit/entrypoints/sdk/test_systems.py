@@ -110,6 +110,39 @@ async def test_a_system_that_was_adopted_is_used_and_not_closed(app: Schedora, d
     assert (doors.opened, doors.closed) == (0, 0)
 
 
+async def test_threads_of_the_owner_of_an_adopted_system_use_it_too(app: Schedora, doors: Doors) -> None:
+    other = Doors()
+    app.adopt(other.system)
+    job = await asyncio.to_thread(app.submit_sync, "echo")
+    assert await other.system.jobs.get(job.job_id) is not None
+    assert doors.opened == 0
+
+
+async def test_a_callers_transaction_carries_jobs_into_an_adopted_system(app: Schedora, doors: Doors) -> None:
+    other = Doors()
+    app.adopt(other.system)
+    async with other.system.units.begin() as connection:
+        job = app.submit_sync("echo", connection=connection)
+    assert await other.system.jobs.get(job.job_id) is not None
+    assert doors.opened == 0
+
+
+async def test_the_loop_of_an_adopted_system_is_never_blocked(app: Schedora, doors: Doors) -> None:
+    app.adopt(Doors().system)
+    with pytest.raises(RuntimeError, match="asynchronous form"):
+        app.submit_sync("echo")
+    assert doors.opened == 0
+
+
+def test_what_was_adopted_by_a_loop_that_has_ended_is_left_alone(app: Schedora, doors: Doors) -> None:
+    async def adopt() -> None:
+        app.adopt(Doors().system)
+
+    asyncio.run(adopt())
+    app.submit_sync("echo")
+    assert doors.opened == 1
+
+
 def test_the_synchronous_forms_refuse_to_wait_for_themselves(app: Schedora, doors: Doors) -> None:
     """As a coroutine on the app's own background loop would."""
 
