@@ -26,8 +26,9 @@ class TickingClock(VirtualClock):
 
 
 def memory_stores(store: MemoryStore) -> Stores:
+    units = MemoryUnitOfWorkFactory(store)
     return Stores(
-        units=MemoryUnitOfWorkFactory(store),
+        units=units,
         job_queue=MemoryJobQueue(store),
         job_reader=MemoryJobReader(store),
         workflow_reader=MemoryWorkflowReader(store),
@@ -36,6 +37,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         wakeup=MemoryWakeup(store),
         totals=MemoryTotals(store),
         health=MemoryHealth(store),
+        callers_transaction=units.begin,
     )
 
 

@@ -1,5 +1,8 @@
 """The PostgreSQL adapters as one ``Stores``."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
@@ -14,6 +17,15 @@ from tests.contract.stores import Stores
 
 
 def postgres_stores(database: Database) -> Stores:
+    @asynccontextmanager
+    async def callers_transaction() -> AsyncIterator[object]:
+        connection = await database.connect()
+        try:
+            async with connection.transaction():
+                yield connection
+        finally:
+            await connection.close()
+
     return Stores(
         units=PostgresUnitOfWorkFactory(database),
         job_queue=PostgresJobQueue(database),
@@ -24,4 +36,5 @@ def postgres_stores(database: Database) -> Stores:
         wakeup=PostgresWakeup(database),
         totals=PostgresTotals(database),
         health=PostgresHealth(database),
+        callers_transaction=callers_transaction,
     )

@@ -1,7 +1,7 @@
 """One adapter of each port over one store, and the few verbs that tests speak in."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 
@@ -45,6 +45,8 @@ class Stores:
     wakeup: Wakeup
     totals: Totals
     health: Health
+    callers_transaction: Callable[[], AbstractAsyncContextManager[object]]
+    """Opens a connection of a caller's own, to join, with a transaction that commits on a clean exit."""
 
     async def now(self) -> datetime:
         async with self.units.begin() as unit:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from attrs import define, field
 
 from schedora.application.ports.wakeup import Hint
@@ -76,3 +77,33 @@ async def test_subscription_finds_out_that_hints_arrive(stores: Stores) -> None:
         while not subscription.healthy:
             stores.wakeup.ring(queues=["a"])
             await asyncio.sleep(0.01)
+
+
+async def test_hint_of_a_callers_transaction_leaves_with_its_commit(stores: Stores) -> None:
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear):
+        async with stores.callers_transaction() as connection:
+            async with stores.units.join(connection) as joined:
+                await joined.ring(queues=["a"])
+                await joined.ring(queues=[])
+            # What was rung later would come later.
+            stores.wakeup.ring(queues=["between"])
+            await ear.until(lambda heard: "between" in heard.queues)
+            assert "a" not in ear.heard.queues
+        await ear.until(lambda heard: "a" in heard.queues)
+
+
+async def test_hint_of_a_callers_transaction_is_gone_with_it(stores: Stores) -> None:
+    ear = Ear()
+
+    async def ring_in_vain() -> None:
+        async with stores.callers_transaction() as connection, stores.units.join(connection) as joined:
+            await joined.ring(queues=["a"])
+            raise LookupError("the caller's own")
+
+    async with stores.wakeup.subscribe(ear):
+        with pytest.raises(LookupError, match="the caller's own"):
+            await ring_in_vain()
+        stores.wakeup.ring(queues=["after"])
+        await ear.until(lambda heard: "after" in heard.queues)
+    assert "a" not in ear.heard.queues

@@ -1,6 +1,6 @@
 """One transaction over the stores."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -8,6 +8,7 @@ from schedora.adapters.memory.faults import BEGIN, Faults
 from schedora.adapters.memory.jobs import MemoryJobStore
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.tables import Tables
+from schedora.adapters.memory.wakeup import MemoryWakeup
 from schedora.adapters.memory.workflows import MemoryWorkflowStore
 from schedora.application.errors import StoreUnavailable
 
@@ -19,16 +20,21 @@ class MemoryUnitOfWork:
         self.jobs = MemoryJobStore(store, tables)
         self.workflows = MemoryWorkflowStore(store, tables)
         self.open = True
+        self.rung: set[str] = set()
         self._now = store.clock.now()
 
     async def now(self) -> datetime:
         return self._now
+
+    async def ring(self, *, queues: Collection[str]) -> None:
+        self.rung.update(queues)
 
 
 class MemoryUnitOfWorkFactory:
     def __init__(self, store: MemoryStore) -> None:
         self.faults: Faults = store.faults
         self._store = store
+        self._wakeup = MemoryWakeup(store)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[MemoryUnitOfWork]:
@@ -39,6 +45,7 @@ class MemoryUnitOfWorkFactory:
                 yield unit
             finally:
                 unit.open = False
+        self._wakeup.ring(queues=unit.rung)
 
     @asynccontextmanager
     async def join(self, connection: object) -> AsyncIterator[MemoryUnitOfWork]:

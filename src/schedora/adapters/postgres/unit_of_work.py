@@ -1,16 +1,17 @@
 """One transaction over the stores."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 from schedora.adapters.postgres.caller import session_on
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.jobs import PostgresJobStore, chunks
+from schedora.adapters.postgres.jobs import PostgresJobStore
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import Statement
+from schedora.adapters.postgres.wakeup import CHANNEL, NOTIFY, encoded
 from schedora.adapters.postgres.workflows import PostgresWorkflowStore
-from schedora.application.ports.jobs import NewJob, Submission
+from schedora.application.ports.wakeup import Hint
 
 # Not now(): that is when the transaction began, and a caller's may have begun long ago.
 _NOW = Statement("select statement_timestamp() as at", ())
@@ -30,6 +31,13 @@ class PostgresUnitOfWork:
         return self._now
 
 
+class PostgresJoinedUnitOfWork(PostgresUnitOfWork):
+    async def ring(self, *, queues: Collection[str]) -> None:
+        if queues:  # what is notified in a transaction is delivered at its commit
+            hint = Hint(queues=frozenset(queues))
+            await self._session.fetch(NOTIFY, channel=CHANNEL, payload=encoded(hint))
+
+
 class PostgresUnitOfWorkFactory:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -40,12 +48,5 @@ class PostgresUnitOfWorkFactory:
             yield PostgresUnitOfWork(session)
 
     @asynccontextmanager
-    async def join(self, connection: object) -> AsyncIterator[PostgresUnitOfWork]:
-        yield PostgresUnitOfWork(session_on(connection))
-
-    async def add(self, new_jobs: Sequence[NewJob]) -> list[Submission]:
-        if sum(1 for _ in chunks(new_jobs)) <= 1:
-            # One statement stores them all: it is a transaction already, and one round trip.
-            return await PostgresJobStore(self._database).add(new_jobs)
-        async with self.begin() as unit:
-            return await unit.jobs.add(new_jobs)
+    async def join(self, connection: object) -> AsyncIterator[PostgresJoinedUnitOfWork]:
+        yield PostgresJoinedUnitOfWork(session_on(connection))

@@ -1,7 +1,7 @@
 """Hints over LISTEN and NOTIFY.
 
-A hint is one NOTIFY, sent through the pool in a transaction of its own: within the transactions of others it would
-make their commits wait for each other. A subscription has a connection of its own. Whether hints arrive it finds
+A hint is one NOTIFY, sent through the pool in a transaction of its own: within the transactions of others it makes
+their commits wait for each other, which only callers' own transactions are asked to bear. A subscription has a connection of its own. Whether hints arrive it finds
 out by sending itself one: behind a pooler in transaction mode they don't.
 """
 
@@ -24,7 +24,7 @@ from schedora.domain.ids import IncarnationId
 
 CHANNEL = "schedora"
 
-_NOTIFY = Statement("select pg_notify($1, $2)", ("channel", "payload"))
+NOTIFY = Statement("select pg_notify($1, $2)", ("channel", "payload"))
 _PAYLOAD_BYTES_MAX = 7_900  # PostgreSQL takes less than 8,000
 _MERGE_SECONDS = 0.003
 _FIRST_ATTEMPT_SECONDS = 2.0
@@ -89,7 +89,7 @@ class PostgresWakeup:
 
     async def _notify(self, payload: str) -> None:
         try:
-            await self._database.fetch(_NOTIFY, channel=CHANNEL, payload=payload)
+            await self._database.fetch(NOTIFY, channel=CHANNEL, payload=payload)
         except StoreUnavailable as error:
             _logger.debug("a hint was lost: %s", error)
 
@@ -171,7 +171,7 @@ class _Probe:
 
     async def arrives(self) -> bool:
         self._arrived.clear()
-        await self._database.fetch(_NOTIFY, channel=self.channel, payload="")
+        await self._database.fetch(NOTIFY, channel=self.channel, payload="")
         with suppress(TimeoutError):
             await asyncio.wait_for(self._arrived.wait(), _PROBE_TIMEOUT_SECONDS)
         return self._arrived.is_set()

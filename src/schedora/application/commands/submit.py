@@ -42,12 +42,15 @@ class SubmitJobs:
             raise Invalid(message, [FieldError(field="jobs", message=message)])
         if not requests:
             return []
-        scope = self.units.begin() if connection is None else self.units.join(connection)
-        async with scope as unit:
-            upstream = await self._upstream(unit, requests)
-            submissions = await unit.jobs.add(self.new_jobs(requests, upstream))
-            submissions = await self._into_workflows(unit, submissions, upstream)
-        self._tell(submissions)
+        if connection is None:
+            async with self.units.begin() as unit:
+                submissions = await self._submit(unit, requests)
+            self.wakeup.ring(queues=queues_to_ring(_created(submissions)))
+        else:
+            async with self.units.join(connection) as joined:
+                submissions = await self._submit(joined, requests)
+                await joined.ring(queues=queues_to_ring(_created(submissions)))
+        count_created(_created(submissions), metrics=self.metrics)
         return submissions
 
     def new_jobs(self, requests: Sequence[JobRequest], upstream: dict[JobId, Job]) -> list[NewJob]:
@@ -61,6 +64,11 @@ class SubmitJobs:
             )
             for request in requests
         ]
+
+    async def _submit(self, unit: UnitOfWork, requests: Sequence[JobRequest]) -> list[Submission]:
+        upstream = await self._upstream(unit, requests)
+        submissions = await unit.jobs.add(self.new_jobs(requests, upstream))
+        return await self._into_workflows(unit, submissions, upstream)
 
     async def _upstream(self, unit: UnitOfWork, requests: Sequence[JobRequest]) -> dict[JobId, Job]:
         """The jobs depended on, by id, with their workflows locked and every reference checked."""
@@ -120,16 +128,17 @@ class SubmitJobs:
         await propagate(unit, endings, now=now)
         return [attrs.evolve(s, job=doomed.get(s.job.job_id, s.job)) for s in submissions]
 
-    def _tell(self, submissions: Sequence[Submission]) -> None:
-        created = [submission.job for submission in submissions if submission.created]
-        announce(created, metrics=self.metrics, wakeup=self.wakeup)
 
-
-def announce(created: Sequence[Job], *, metrics: Metrics, wakeup: Wakeup) -> None:
-    """Counts new jobs and wakes those who may run them."""
+def count_created(created: Sequence[Job], *, metrics: Metrics) -> None:
     for job in created:
         metrics.count(Counter.JOBS_CREATED, job.request.type)
         metrics.count(Counter.QUEUE_ENQUEUED, job.request.queue)
-    queues = {job.request.queue for job in created if job.claimable}
-    if queues:
-        wakeup.ring(queues=queues)
+
+
+def queues_to_ring(created: Sequence[Job]) -> set[str]:
+    """The queues that new jobs can be claimed from."""
+    return {job.request.queue for job in created if job.claimable}
+
+
+def _created(submissions: Sequence[Submission]) -> list[Job]:
+    return [submission.job for submission in submissions if submission.created]

@@ -6,12 +6,12 @@ from attrs import evolve, field, frozen
 
 from schedora.application.commands.cancel import CANCELED_BY_REQUEST
 from schedora.application.commands.requeue import revive
-from schedora.application.commands.submit import announce
+from schedora.application.commands.submit import count_created, queues_to_ring
 from schedora.application.errors import Conflict, FieldError, Invalid, NotFound
 from schedora.application.ports.jobs import NewJob
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
-from schedora.application.ports.unit_of_work import UnitOfWorkFactory
+from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workflow_reader import WorkflowReader
 from schedora.application.ports.workflows import CountChange
@@ -85,30 +85,16 @@ class CreateWorkflow:
         job_ids = {key: JobId(self.randomness.ordered_id()) for key in depends_on}
         trace = request.trace or TraceContext.new(self.randomness.bits(192))
         new_jobs = [self._new_job(step, workflow_id, job_ids, trace) for step in request.steps]
-        scope = self.units.begin() if connection is None else self.units.join(connection)
-        async with scope as unit:
-            workflow = await unit.workflows.add(
-                workflow_id=workflow_id,
-                name=request.name,
-                description=request.description,
-                config=request.config,
-                tenant_id=DEFAULT_TENANT,
-            )
-            submissions = await unit.jobs.add(new_jobs) if new_jobs else []
-            for submission, new_job in zip(submissions, new_jobs, strict=True):
-                if not submission.created:
-                    raise Conflict(
-                        f"the idempotency key {new_job.request.idempotency_key!r} of step"
-                        f" {new_job.request.key!r} is taken by job {submission.job.job_id}"
-                    )
-            if new_jobs:
-                await unit.workflows.count(
-                    [CountChange(workflow_id=workflow_id, total=len(new_jobs))], at=workflow.created_at
-                )
-        jobs = tuple(submission.job for submission in submissions)
-        announce(jobs, metrics=self.metrics, wakeup=self.wakeup)
-        counts = evolve(workflow.counts, total=len(jobs))
-        return WorkflowCreated(workflow=evolve(workflow, counts=counts), jobs=jobs)
+        if connection is None:
+            async with self.units.begin() as unit:
+                created = await _store(unit, workflow_id, request, new_jobs)
+            self.wakeup.ring(queues=queues_to_ring(created.jobs))
+        else:
+            async with self.units.join(connection) as joined:
+                created = await _store(joined, workflow_id, request, new_jobs)
+                await joined.ring(queues=queues_to_ring(created.jobs))
+        count_created(created.jobs, metrics=self.metrics)
+        return created
 
     def _new_job(
         self, step: Step, workflow_id: WorkflowId, job_ids: Mapping[str, JobId], trace: TraceContext
@@ -176,6 +162,32 @@ class RetryWorkflow:
             changed = await revive(unit, workflow_id, roots, now=await unit.now())
         self.wakeup.ring(queues={job.request.queue for job in changed if job.claimable})
         return await _read(self.reader, workflow_id)
+
+
+async def _store(
+    unit: UnitOfWork, workflow_id: WorkflowId, request: WorkflowRequest, new_jobs: Sequence[NewJob]
+) -> WorkflowCreated:
+    workflow = await unit.workflows.add(
+        workflow_id=workflow_id,
+        name=request.name,
+        description=request.description,
+        config=request.config,
+        tenant_id=DEFAULT_TENANT,
+    )
+    submissions = await unit.jobs.add(new_jobs) if new_jobs else []
+    for submission, new_job in zip(submissions, new_jobs, strict=True):
+        if not submission.created:
+            raise Conflict(
+                f"the idempotency key {new_job.request.idempotency_key!r} of step"
+                f" {new_job.request.key!r} is taken by job {submission.job.job_id}"
+            )
+    if new_jobs:
+        await unit.workflows.count(
+            [CountChange(workflow_id=workflow_id, total=len(new_jobs))], at=workflow.created_at
+        )
+    jobs = tuple(submission.job for submission in submissions)
+    counts = evolve(workflow.counts, total=len(jobs))
+    return WorkflowCreated(workflow=evolve(workflow, counts=counts), jobs=jobs)
 
 
 async def _read(reader: WorkflowReader, workflow_id: WorkflowId) -> Workflow:

@@ -28,12 +28,14 @@ class CompleteJobs:
         return accepted
 
     async def within(self, connection: object, completion: Completion) -> set[str]:
-        """Completes inside the caller's transaction. Answers the queues to ring once that has committed.
+        """Completes inside the caller's transaction. Answers the queues that get claimable jobs with its commit,
+        which tells of them.
 
         Raises ``LeaseLost``.
         """
         async with self.units.join(connection) as unit:
             accepted, queues = await complete(unit, [completion])
+            await unit.ring(queues=queues)
         if completion.lease_id not in accepted:
             raise LeaseLost(f"job {completion.job_id} is no longer held by this run")
         return queues

@@ -400,8 +400,7 @@ class Worker:
     def _committed(self, run: Run) -> None:
         if run.written is not None:
             count_completion(self._metrics, run.written)
-        if run.released:
-            self._wakeup.ring(queues=run.released)
+        if run.released:  # others were told by the commit
             self._lookout.hint()
 
     async def _check(self) -> None:

@@ -1,5 +1,6 @@
 """One transaction over the stores: all of it happens, or none."""
 
+from collections.abc import Collection
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
@@ -20,6 +21,14 @@ class UnitOfWork(Protocol):
         ...
 
 
+class JoinedUnitOfWork(UnitOfWork, Protocol):
+    """A unit inside of a caller's transaction, which goes on when the unit ends."""
+
+    async def ring(self, *, queues: Collection[str]) -> None:
+        """Sends a hint that these queues got claimable jobs: it leaves with the caller's commit, or never."""
+        ...
+
+
 class UnitOfWorkFactory(Protocol):
     def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Commits on a clean exit, rolls back on an exception and passes it on.
@@ -29,7 +38,7 @@ class UnitOfWorkFactory(Protocol):
         """
         ...
 
-    def join(self, connection: object) -> AbstractAsyncContextManager[UnitOfWork]:
+    def join(self, connection: object) -> AbstractAsyncContextManager[JoinedUnitOfWork]:
         """Works inside the transaction that the caller has open on ``connection``: never commits and never
         rolls back, so what is done here happens if and only if that transaction commits.
 

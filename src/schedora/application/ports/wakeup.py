@@ -1,6 +1,8 @@
 """Hints. They make things fast; polling is what correctness rests on.
 
 A hint is sent after the commit of what it tells of, never in its transaction, and may be lost, doubled or late.
+Only what is done inside of a caller's transaction is told in it (``JoinedUnitOfWork``), for nobody else knows when
+that commits.
 """
 
 from collections.abc import Callable, Collection
