@@ -56,21 +56,6 @@ def burns(ctx: JobContext, directory: str) -> int:
     return rounds
 
 
-@app.job("charge_once")
-async def charge_once(ctx: JobContext, order: int) -> str:
-    """Writes its effect and its completion in one transaction."""
-    import asyncpg  # noqa: PLC0415
-
-    connection = await asyncpg.connect(os.environ["DATABASE_URL"])
-    try:
-        async with connection.transaction():
-            await connection.execute("insert into charges (order_id) values ($1)", order)
-            await ctx.complete_in(connection, {"order": order})
-    finally:
-        await connection.close()
-    return "ignored: the result is the one of complete_in"
-
-
 @app.job("submits")
 async def submits() -> str:
     """Submits another job."""

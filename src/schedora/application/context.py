@@ -79,7 +79,7 @@ class JobContext:
         return self._cancelled.is_set()
 
     @property
-    def log(self) -> Any:
+    def logger(self) -> Any:
         """A structlog logger that carries the identity of job, workflow, worker and trace."""
         if self._log is None:
             job = self.job

@@ -1,6 +1,7 @@
 """A child process of a worker: runs one handler at a time, told so on its standard input.
 
-Started by ``adapters/system/processes.py`` as ``python -m schedora.entrypoints.child``.
+Started by ``adapters/system/processes.py`` as ``python -m schedora.entrypoints.child``. What its handlers
+submit goes to the database that ``DATABASE_URL`` names; with ``--memory`` there is none, and they are told so.
 """
 
 import asyncio
@@ -11,22 +12,33 @@ import queue
 import sys
 import threading
 import traceback
-from collections.abc import Coroutine
 from typing import IO, Any
 
-from schedora.adapters.system.child_protocol import Ended, Progress, decode_call, encode_said
+from schedora.adapters.system.child_protocol import Ended, Progress, Said, Written, decode_call, encode_said
 from schedora.application.context import JobContext
 from schedora.application.encoding import decode_json
 from schedora.application.handlers import Handler
+from schedora.application.pipeline.complete import complete_within
 from schedora.application.pipeline.execute import outcome_of
 from schedora.application.ports.processes import ProcessCall
+from schedora.domain.completion import settle
 from schedora.domain.ids import JsonText
-from schedora.domain.outcome import Failed, Outcome
+from schedora.domain.outcome import Failed, Outcome, Succeeded
+from schedora.entrypoints.sdk.definition import JobFunction
+from schedora.entrypoints.sdk.systems import NoSystem
 
 RESULT_BYTES_MAX = 512 * 1024 * 1024
 """A guard for this process alone: the worker holds results against the limit that is set."""
 
 HANDLER_NOT_FOUND = "handler_not_found"
+
+MEMORY = "--memory"
+"""The worker keeps its jobs in its own memory."""
+
+OUT_OF_REACH = NoSystem(
+    "a handler in a process of its own can't reach a worker that keeps its jobs in memory: run the handler in"
+    " a thread or on the event loop, or the worker on PostgreSQL"
+)
 
 
 def main() -> None:
@@ -50,21 +62,23 @@ def _listen(calls: "queue.SimpleQueue[bytes]") -> None:
 
 def _run(call: ProcessCall, answers: IO[bytes]) -> Outcome:
     try:
-        handler = find_handler(call.target)
+        function = find_function(call.target)
     except Exception as error:  # noqa: BLE001 - importing runs the user's code
         message = f"{call.target} can't be imported in a child process: {error!r}"
         return Failed(
             kind=HANDLER_NOT_FOUND, message=message, traceback=traceback.format_exc(), retryable=False
         )
+    if MEMORY in sys.argv:
+        function.submitter.systems = OUT_OF_REACH
     upstream = {key: None if text is None else decode_json(text) for key, text in call.upstream.items()}
     context = JobContext(
         call.job,
-        link=_Link(answers),
+        link=_Link(call, answers),
         upstream=upstream,
         cancelled=threading.Event(),
         result_bytes_max=RESULT_BYTES_MAX,
     )
-    return asyncio.run(outcome_of(_call(handler, call, context), result_bytes_max=RESULT_BYTES_MAX))
+    return asyncio.run(outcome_of(_call(function.handler, call, context), result_bytes_max=RESULT_BYTES_MAX))
 
 
 async def _call(handler: Handler, call: ProcessCall, context: JobContext) -> Any:
@@ -72,8 +86,8 @@ async def _call(handler: Handler, call: ProcessCall, context: JobContext) -> Any
     return await result if inspect.isawaitable(result) else result
 
 
-def find_handler(target: str) -> Handler:
-    """The handler registered by what ``target`` (``module:qualified.name``) names.
+def find_function(target: str) -> JobFunction[..., Any, ..., Any]:
+    """The job function that ``target`` (``module:qualified.name``) names.
 
     Raises ``ImportError``, ``AttributeError``, and ``TypeError`` when it names something else.
     """
@@ -81,23 +95,38 @@ def find_handler(target: str) -> Handler:
     found: Any = importlib.import_module(module_name)
     for part in qualified_name.split("."):
         found = getattr(found, part)
-    handler = getattr(found, "handler", None)
-    if not isinstance(handler, Handler):
+    if not isinstance(found, JobFunction):
         raise TypeError(f"{target} is not a registered handler")
-    return handler
+    return found
 
 
 class _Link:
-    def __init__(self, answers: IO[bytes]) -> None:
+    def __init__(self, call: ProcessCall, answers: IO[bytes]) -> None:
+        self._call = call
         self._answers = answers
 
     def report(self, progress: JsonText) -> None:
-        self._answers.write(encode_said(Progress(document=progress)))
+        self._say(Progress(document=progress))
 
-    def complete_in(self, connection: object, result: JsonText) -> Coroutine[Any, Any, None]:
-        raise NotImplementedError(
-            "complete_in works in handlers on the event loop and in threads, not in processes of their own"
+    async def complete_in(self, connection: object, result: JsonText) -> None:
+        # Imported where it is needed: most handlers never do, and each child starts the sooner.
+        from schedora.adapters.postgres.caller import session_on  # noqa: PLC0415
+        from schedora.adapters.postgres.unit_of_work import PostgresJoinedUnitOfWork  # noqa: PLC0415
+
+        unit = PostgresJoinedUnitOfWork(session_on(connection))
+        completion = settle(
+            self._call.job,
+            Succeeded(result=result),
+            started_at=self._call.started_at,
+            ended_at=max(await unit.now(), self._call.started_at),
+            unit_random=0.0,  # places retries
+            worker_deaths_max=1,
         )
+        released = await complete_within(unit, completion)
+        self._say(Written(completion=completion, released=frozenset(released)))
+
+    def _say(self, said: Said) -> None:
+        self._answers.write(encode_said(said))
 
 
 if __name__ == "__main__":

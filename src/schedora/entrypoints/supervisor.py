@@ -1,7 +1,6 @@
 """Several worker processes under one command: started together, replaced when they die, drained together."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -12,6 +11,7 @@ import structlog
 from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.system.randomness import SystemRandomness
 from schedora.application.backoff import Backoff
+from schedora.entrypoints.signals import stop_signals
 
 log = structlog.get_logger("schedora.supervisor")
 
@@ -67,25 +67,38 @@ def worker_command(
 
 async def _supervise(commands: Sequence[Sequence[str]], stop_seconds: float) -> int:
     stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    statuses = await asyncio.gather(*(_keep_alive(command, stopping, stop_seconds) for command in commands))
+    children: set[asyncio.subprocess.Process] = set()
+
+    def kill_all() -> None:
+        for child in children:
+            child.kill()
+
+    with stop_signals(stopping, at_once=kill_all):
+        statuses = await asyncio.gather(
+            *(_keep_alive(command, children, stopping, stop_seconds) for command in commands)
+        )
     return max(statuses)
 
 
-async def _keep_alive(command: Sequence[str], stopping: asyncio.Event, stop_seconds: float) -> int:
+async def _keep_alive(
+    command: Sequence[str],
+    children: set[asyncio.subprocess.Process],
+    stopping: asyncio.Event,
+    stop_seconds: float,
+) -> int:
     clock = SystemClock()
     backoff = Backoff(SystemRandomness(clock).unit, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
     while True:
         started = clock.monotonic()
         # A session of its own: Ctrl-C in the terminal reaches this process, which passes it on once.
         child = await asyncio.create_subprocess_exec(*command, start_new_session=True)
+        children.add(child)
         ended, asked = asyncio.create_task(child.wait()), asyncio.create_task(stopping.wait())
         await asyncio.wait([ended, asked], return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
         if stopping.is_set():
             return await _stop(child, ended, stop_seconds)
+        children.discard(child)
         log.error("worker process ended; starting another", pid=child.pid, status=child.returncode)
         if clock.monotonic() - started > LIVED_WELL:
             backoff.reset()

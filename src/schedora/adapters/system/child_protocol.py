@@ -9,6 +9,7 @@ from cattrs.preconf.orjson import OrjsonConverter, make_converter
 from cattrs.strategies import configure_tagged_union
 
 from schedora.application.ports.processes import ProcessCall
+from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Outcome
 from schedora.domain.retry import MICROSECOND
@@ -28,7 +29,15 @@ class Ended:
     outcome: Outcome
 
 
-Said = Progress | Ended
+@frozen(kw_only=True)
+class Written:
+    """The handler has completed the job inside its own transaction."""
+
+    completion: Completion
+    released: frozenset[str]
+
+
+Said = Progress | Written | Ended
 
 
 def encode_call(call: ProcessCall) -> bytes:

@@ -9,14 +9,13 @@ import os
 import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import structlog
 
-from schedora.adapters.system.child_protocol import Ended, Progress, decode_said, encode_call
-from schedora.application.ports.processes import ProcessCall
-from schedora.domain.ids import JsonText
+from schedora.adapters.system.child_protocol import Ended, Progress, Written, decode_said, encode_call
+from schedora.application.ports.processes import ProcessCall, ProcessLink
 from schedora.domain.outcome import Failed, Outcome
 
 log = structlog.get_logger("schedora.processes")
@@ -28,18 +27,22 @@ PROCESS_DIED = "process_died"
 class ChildProcesses:
     """At most as many children as calls at once; up to ``idle_max`` wait for the next call."""
 
-    def __init__(self, command: Sequence[str], *, idle_max: int) -> None:
+    def __init__(
+        self, command: Sequence[str], *, idle_max: int, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """``environment`` is what the children's has beside this process's own."""
         self._command = tuple(command)
+        self._environment = {**os.environ, **(environment or {})}
         self._idle_max = idle_max
         self._idle: deque[Process] = deque()
         self._busy: set[Process] = set()
 
-    async def run(self, call: ProcessCall, *, report: Callable[[JsonText], None]) -> Outcome:
+    async def run(self, call: ProcessCall, *, link: ProcessLink) -> Outcome:
         child = await self._child()
         self._busy.add(child)
         finished = False
         try:
-            outcome = await _converse(child, call, report)
+            outcome = await _converse(child, call, link)
             finished = child.returncode is None and not isinstance(outcome, _Died)
             if isinstance(outcome, _Died):
                 return Failed(kind=PROCESS_DIED, message=await _how_it_died(child))
@@ -64,7 +67,12 @@ class ChildProcesses:
                 return child
         # A session of its own: Ctrl-C in the terminal is for the worker, which tells its children.
         return await asyncio.create_subprocess_exec(
-            *self._command, stdin=PIPE, stdout=PIPE, limit=LINE_BYTES_MAX, start_new_session=True
+            *self._command,
+            stdin=PIPE,
+            stdout=PIPE,
+            limit=LINE_BYTES_MAX,
+            start_new_session=True,
+            env=self._environment,
         )
 
 
@@ -72,7 +80,7 @@ class _Died:
     """The child went away without an outcome."""
 
 
-async def _converse(child: Process, call: ProcessCall, report: Callable[[JsonText], None]) -> Outcome | _Died:
+async def _converse(child: Process, call: ProcessCall, link: ProcessLink) -> Outcome | _Died:
     if child.stdin is None or child.stdout is None:
         raise RuntimeError("a child was started without pipes")
     try:
@@ -83,7 +91,9 @@ async def _converse(child: Process, call: ProcessCall, report: Callable[[JsonTex
     while line := await child.stdout.readline():
         match decode_said(line):
             case Progress(document=document):
-                report(document)
+                link.report(document)
+            case Written(completion=completion, released=released):
+                link.written(completion, released)
             case Ended(outcome=outcome):
                 return outcome
     return _Died()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from schedora.application.errors import LeaseLost
-from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
+from schedora.application.ports.unit_of_work import JoinedUnitOfWork, UnitOfWork, UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.propagation import Ending, propagate
 from schedora.domain.completion import Completion
@@ -34,11 +34,16 @@ class CompleteJobs:
         Raises ``LeaseLost``.
         """
         async with self.units.join(connection) as unit:
-            accepted, queues = await complete(unit, [completion])
-            await unit.ring(queues=queues)
-        if completion.lease_id not in accepted:
-            raise LeaseLost(f"job {completion.job_id} is no longer held by this run")
-        return queues
+            return await complete_within(unit, completion)
+
+
+async def complete_within(unit: JoinedUnitOfWork, completion: Completion) -> set[str]:
+    """As ``CompleteJobs.within``, in a unit that has joined the caller's transaction already."""
+    accepted, queues = await complete(unit, [completion])
+    if completion.lease_id not in accepted:
+        raise LeaseLost(f"job {completion.job_id} is no longer held by this run")
+    await unit.ring(queues=queues)
+    return queues
 
 
 async def complete(unit: UnitOfWork, completions: Sequence[Completion]) -> tuple[set[LeaseId], set[str]]:

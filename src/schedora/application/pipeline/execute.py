@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import traceback as tracebacks
 from concurrent.futures import Executor as ThreadPool
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 from schedora.application.context import JobContext, RunLink
 from schedora.application.directives import Directive, Discard, Retry, Snooze
@@ -13,7 +13,7 @@ from schedora.application.errors import NotJson, StoreUnavailable
 from schedora.application.handlers import BoundCall, Executor, Handler, InvalidPayload
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.ports.job_reader import JobReader
-from schedora.application.ports.processes import ProcessCall, Processes
+from schedora.application.ports.processes import ProcessCall, Processes, ProcessLink
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut
 
@@ -23,6 +23,10 @@ MESSAGE_LENGTH_MAX = 8_000
 TRACEBACK_LENGTH_MAX = 32_000
 DRAINED = "its worker shuts down"
 UPSTREAM_NOT_READ = "the results of what it depends on could not be read"
+
+
+class WorkerLink(RunLink, ProcessLink, Protocol):
+    """By what the handlers of a worker reach it, wherever they run."""
 
 
 class Execute:
@@ -36,7 +40,7 @@ class Execute:
         self._processes = processes
         self._result_bytes_max = result_bytes_max
 
-    async def __call__(self, run: Run, handler: Handler, link: RunLink) -> Outcome | None:
+    async def __call__(self, run: Run, handler: Handler, link: WorkerLink) -> Outcome | None:
         """The outcome; None when nobody wants it any more, because the lease is gone."""
         try:
             outcome = await self._outcome(run, handler, link)
@@ -45,15 +49,15 @@ class Execute:
         # What is finished while draining is finished. What is over its time failed, however it ended.
         return outcome if run.stop_reason in (None, StopReason.DRAINED) else stopped(run)
 
-    async def _outcome(self, run: Run, handler: Handler, link: RunLink) -> Outcome:
+    async def _outcome(self, run: Run, handler: Handler, link: WorkerLink) -> Outcome:
         job = run.job
         try:
             upstream = await self._reader.upstream_results(job.job_id) if job.depends_on else {}
         except StoreUnavailable:
             return HandedBack(reason=UPSTREAM_NOT_READ)
         if handler.executor is Executor.PROCESS:
-            call = ProcessCall(target=handler.target, job=job, upstream=upstream)
-            outcome = await self._processes.run(call, report=link.report)
+            call = ProcessCall(target=handler.target, job=job, started_at=run.started_at, upstream=upstream)
+            outcome = await self._processes.run(call, link=link)
             if isinstance(outcome, Succeeded) and outcome.result is not None:
                 return checked_size(outcome.result, self._result_bytes_max)
             return outcome

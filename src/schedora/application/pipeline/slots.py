@@ -6,6 +6,7 @@ Nothing here talks to the store. Outcomes are handed on as they come; the worker
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -20,6 +21,7 @@ from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.pipeline.suspects import Suspects
 from schedora.application.ports.clock import Clock
 from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText, LeaseId
 from schedora.domain.outcome import HandedBack, Outcome, TimedOut
 
@@ -260,6 +262,10 @@ class Link:
 
     def report(self, progress: JsonText) -> None:
         self._loop.call_soon_threadsafe(self._reported, self._run, progress)
+
+    def written(self, completion: Completion, released: AbstractSet[str]) -> None:
+        self._run.written = completion
+        self._run.released = released
 
     async def complete_in(self, connection: object, result: JsonText) -> None:
         await self._complete_in(self._run, connection, result)

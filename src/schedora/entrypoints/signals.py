@@ -1,0 +1,44 @@
+"""SIGINT and SIGTERM: the first asks a process to stop, the second not to wait for anything."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+log = structlog.get_logger("schedora.process")
+
+EXIT_AT_ONCE = 130
+
+SAME_WISH_SECONDS = 0.1
+"""Shells, `timeout` and supervisors signal a process and its group: what comes this close together is one wish."""
+
+
+@contextmanager
+def stop_signals(asked: asyncio.Event, *, at_once: Callable[[], None] | None = None) -> Iterator[None]:
+    """While open, the first signal sets ``asked``; a second calls ``at_once`` and ends the process with 130."""
+    loop = asyncio.get_running_loop()
+    first_heard_at: float | None = None
+
+    def heard() -> None:
+        nonlocal first_heard_at
+        now = loop.time()
+        if first_heard_at is None:
+            first_heard_at = now
+            asked.set()
+        elif now - first_heard_at >= SAME_WISH_SECONDS:
+            log.warning("second signal: exiting at once")
+            if at_once is not None:
+                at_once()
+            os._exit(EXIT_AT_ONCE)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, heard)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
