@@ -20,6 +20,7 @@ from schedora.entrypoints.database import database_of
 from schedora.entrypoints.metrics_flush import MetricsFlush
 from schedora.entrypoints.reaper import ReaperService
 from schedora.entrypoints.sdk.app import Schedora
+from schedora.entrypoints.sdk.systems import SharedSystem
 from schedora.entrypoints.service import Service, serve
 from schedora.entrypoints.supervisor import supervise
 from schedora.entrypoints.system import System
@@ -45,7 +46,7 @@ def run_up(*, app: Schedora, host: str, port: int, data_dir: Path | None, memory
                 ApiService(system, listening, on_ready=_say_where),
             )
 
-        return _run(settings, services, memory=memory)
+        return _run(settings, services, app=app, memory=memory)
 
 
 def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
@@ -87,6 +88,7 @@ def run_worker(
             MetricsFlush(system),
             _worker(system, settings, app, queues=queues, concurrency=concurrency, worker_id=worker_id),
         ),
+        app=app,
     )
 
 
@@ -105,11 +107,8 @@ def run_migrate(*, data_dir: Path | None) -> int:
 
 def _prepared(data_dir: Path | None, app: Schedora | None = None) -> Settings:
     """The settings in force: what is typed wins over what the app says, and that over the environment."""
-    if data_dir is not None:
-        # For the handlers in children, which submit jobs to where this process works.
-        os.environ["SCHEDORA_DATA_DIR"] = str(data_dir.absolute())
-    said = {} if app is None else app.overrides
-    settings = load_settings(**said | ({} if data_dir is None else {"schedora_data_dir": data_dir}))
+    settings_with = load_settings if app is None else app.settings_with
+    settings = settings_with(schedora_data_dir=data_dir)
     configure_logs(level=settings.log_level, json_lines=settings.log_format is LogFormat.JSON)
     return settings
 
@@ -123,7 +122,6 @@ def _worker(
     concurrency: int | None = None,
     worker_id: str | None = None,
 ) -> WorkerService:
-    app.adopt(system)
     return WorkerService(
         system,
         app.handlers,
@@ -133,16 +131,21 @@ def _worker(
     )
 
 
-def _run(settings: Settings, make_services: MakeServices, *, memory: bool = False) -> int:
+def _run(
+    settings: Settings, make_services: MakeServices, *, app: Schedora | None = None, memory: bool = False
+) -> int:
     with ExitStack() as stack:
         url = None if memory else stack.enter_context(database_of(settings))
-        status = run_on_loop(_serve(build_system(settings, database_url=url), make_services))
+        status = run_on_loop(_serve(build_system(settings, database_url=url), make_services, app))
     _leave_threads_behind(status)
     return status
 
 
-async def _serve(system: System, make_services: MakeServices) -> int:
+async def _serve(system: System, make_services: MakeServices, app: Schedora | None) -> int:
     await system.open()
+    if app is not None:
+        # For good: a handler's thread that outlives the system must not open another one.
+        app.systems = SharedSystem(system)
     try:
         return await serve(make_services(system))
     finally:

@@ -21,6 +21,7 @@ from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.domain.ids import IncarnationId, WorkerId
 from schedora.domain.worker import WorkerIdentity, WorkerState
+from schedora.entrypoints.child import MEMORY
 from schedora.entrypoints.system import System
 
 log = structlog.get_logger("schedora.worker")
@@ -113,7 +114,7 @@ class WorkerService:
         threads = ThreadPoolExecutor(
             self._identity.max_concurrent_jobs, thread_name_prefix="schedora-handler"
         )
-        processes = ChildProcesses(CHILD_COMMAND, idle_max=self._identity.max_concurrent_jobs)
+        processes = _children(self._system.settings.database_url, idle_max=self._identity.max_concurrent_jobs)
         pulse = HeartbeatThread(self._system, self._heard)
         pulse.start()
         try:
@@ -160,6 +161,13 @@ class WorkerService:
             worker_deaths_max=system.settings.max_worker_deaths,
             limits=WorkerLimits(shutdown_timeout=timedelta(seconds=system.settings.worker_shutdown_timeout)),
         )
+
+
+def _children(database_url: str | None, *, idle_max: int) -> ChildProcesses:
+    """Children that submit to the database of this worker, or to none where that is in memory."""
+    if database_url is None:
+        return ChildProcesses((*CHILD_COMMAND, MEMORY), idle_max=idle_max)
+    return ChildProcesses(CHILD_COMMAND, idle_max=idle_max, environment={"DATABASE_URL": database_url})
 
 
 def default_worker_id() -> str:

@@ -137,7 +137,11 @@ def build_system(
     clock: Clock | None = None,
     randomness: Randomness | None = None,
 ) -> System:
-    """A system on PostgreSQL, or in memory where ``database_url`` is None. Does no I/O yet."""
+    """A system on PostgreSQL, or in memory where ``database_url`` is None. Does no I/O yet.
+
+    Its settings name the database that it is on, whatever those given say.
+    """
+    settings = settings.model_copy(update={"database_url": database_url})
     clock = clock or SystemClock()
     randomness = randomness or SystemRandomness(clock)
     storage = (

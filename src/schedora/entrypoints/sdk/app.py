@@ -1,8 +1,8 @@
 """``Schedora``: what Python programs register handlers with, and submit jobs through."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -64,18 +64,16 @@ class Schedora:
         connect: Connect | None = None,
     ) -> None:
         """``data_dir`` is where the embedded PostgreSQL keeps its data where no database is named."""
-        self.overrides: dict[str, Any] = {
+        self._overrides = {
             "database_url": database_url,
             "redis_url": redis_url,
             "schedora_data_dir": data_dir,
         }
-        """The settings that were given here, by name; None where the environment decides."""
         self._connect = connect or _connect
         self.functions: dict[str, JobFunction[..., Any, ..., Any]] = {}
         """All that is registered, by type."""
         self._builtin: frozenset[str] = frozenset()
-        self._own_systems = OwnSystems(lambda: self._connect(self.settings))
-        self.systems: Systems = self._own_systems
+        self.systems: Systems = OwnSystems(lambda: self._connect(self.settings))
         """Where the calls of this app go."""
         for name, function in builtin.functions(self._sleep).items():
             self.job(name)(function)
@@ -84,9 +82,16 @@ class Schedora:
     @cached_property
     def settings(self) -> "Settings":
         """Raises ``WrongSettings``."""
+        return self.settings_with()
+
+    def settings_with(self, **given: Any) -> "Settings":
+        """The settings of this app, and what is given here wins where it is not None. Raises
+        ``WrongSettings``.
+        """
         from schedora.entrypoints.container.settings import load_settings  # noqa: PLC0415 - read by the first use
 
-        return load_settings(**self.overrides)
+        said = {name: value for name, value in given.items() if value is not None}
+        return load_settings(**{**self._overrides, **said})
 
     @property
     def handlers(self) -> Handlers:
@@ -182,7 +187,9 @@ class Schedora:
         """
         jobs = list(jobs)
         connection = shared_connection(jobs, connection)
-        return await self.systems.use(lambda system: submit_prepared(system, jobs, connection))
+        return await self.systems.use(
+            lambda system: submit_prepared(system, jobs, connection), here=connection is not None
+        )
 
     def submit_many_sync(
         self, jobs: Sequence[PreparedJob[R]], *, connection: object = None
@@ -263,11 +270,14 @@ class Schedora:
     async def _sleep(self, span: timedelta) -> None:
         await self.systems.sleep(span)
 
-    def adopt(self, system: "System") -> None:
-        """Lets the calls made on this event loop, and those without one, use ``system``, which its owner has
-        opened and will close: for a worker, whose handlers submit jobs.
-        """
-        self._own_systems.adopt(system)
+    @contextmanager
+    def using(self, systems: Systems) -> Iterator[None]:
+        """Sends the calls of this app there while the context lasts, as a worker does for its handlers."""
+        usual, self.systems = self.systems, systems
+        try:
+            yield
+        finally:
+            self.systems = usual
 
     async def open(self) -> None:
         """Connects now, not at the first use. Raises ``WrongSettings`` and ``StoreUnavailable``."""

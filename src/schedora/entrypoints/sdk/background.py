@@ -27,19 +27,13 @@ class BackgroundLoop:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """The result of ``coroutine``, run on the loop while this thread waits.
 
-        An exception that interrupts the waiting, like Ctrl-C, cancels it. Raises ``RuntimeError`` on the
-        loop's own thread, which would wait for itself.
+        Raises ``RuntimeError`` on the loop's own thread, which would wait for itself.
         """
         loop = self._started()
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("the synchronous forms can't be used by coroutines: use the asynchronous ones")
-        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+        return result_from(coroutine, loop)
 
     def stop(self) -> None:
         with self._guard:
@@ -57,6 +51,23 @@ class BackgroundLoop:
                 # Not a method: it would keep the owner alive.
                 self._end = weakref.finalize(self, _stop, loop, thread)
             return self._loop
+
+
+def result_from(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    """The result of ``coroutine``, run on the ``loop`` of another thread while this one waits.
+
+    An exception that interrupts the waiting, like Ctrl-C, cancels it.
+    """
+    try:
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+    except RuntimeError:  # the loop has ended
+        coroutine.close()
+        raise
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
 
 
 def _turn(loop: asyncio.AbstractEventLoop) -> None:

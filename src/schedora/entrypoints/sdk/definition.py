@@ -10,6 +10,7 @@ from schedora.application.handlers import Handler
 from schedora.domain.job_request import JobRequest
 from schedora.entrypoints.sdk.options import JobOptions, request_for
 from schedora.entrypoints.sdk.signature import Signature
+from schedora.entrypoints.sdk.systems import Systems
 from schedora.entrypoints.sdk.views import JobView
 
 P = ParamSpec("P")
@@ -32,6 +33,8 @@ class PreparedJob(Generic[R_co]):
 class Submitter(Protocol):
     """What a job function asks of its app."""
 
+    systems: Systems
+
     async def submit(self, job: PreparedJob[R], /) -> JobView[R]: ...
 
     def submit_sync(self, job: PreparedJob[R], /) -> JobView[R]: ...
@@ -43,7 +46,8 @@ class JobDefinition(Generic[P, R]):
     def __init__(
         self, *, submitter: Submitter, signature: Signature, template: JobRequest, options: JobOptions
     ) -> None:
-        self._submitter = submitter
+        self.submitter = submitter
+        """The app that it was registered with."""
         self._signature = signature
         self._template = template
         self._options = options
@@ -66,17 +70,17 @@ class JobDefinition(Generic[P, R]):
         ``NotJson``, ``TooLarge``, ``Invalid``, ``WorkflowClosed`` and ``StoreUnavailable``; then nothing is
         stored.
         """
-        return await self._submitter.submit(self.prepare(*args, **kwargs))
+        return await self.submitter.submit(self.prepare(*args, **kwargs))
 
     def submit_sync(self, /, *args: P.args, **kwargs: P.kwargs) -> JobView[R]:
         """``submit`` for programs without an event loop."""
-        return self._submitter.submit_sync(self.prepare(*args, **kwargs))
+        return self.submitter.submit_sync(self.prepare(*args, **kwargs))
 
     def with_options(self, /, **options: Unpack[JobOptions]) -> "JobDefinition[P, R]":
         """The same with other options; those not named stay as they are. Raises ``InvalidField``."""
         merged = JobOptions(**{**self._options, **options})
         return JobDefinition(
-            submitter=self._submitter,
+            submitter=self.submitter,
             signature=self._signature,
             template=request_for(self.type, merged),
             options=merged,

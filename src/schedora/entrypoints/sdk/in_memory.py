@@ -17,7 +17,7 @@ from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.job_reader import JobFilter, JobReader
-from schedora.application.ports.processes import ProcessCall
+from schedora.application.ports.processes import ProcessCall, ProcessLink
 from schedora.application.ports.unit_of_work import UnitOfWork
 from schedora.application.queries.endings import Endings
 from schedora.domain.ids import IncarnationId, JobId, JsonText, WorkerId
@@ -28,7 +28,7 @@ from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.sdk.app import Schedora
 from schedora.entrypoints.sdk.driven_clock import NEVER, DrivenClock, acting
 from schedora.entrypoints.sdk.registration import natural_executor
-from schedora.entrypoints.sdk.systems import Use
+from schedora.entrypoints.sdk.systems import SharedSystem, Use
 from schedora.entrypoints.sdk.views import JobView, job_view
 from schedora.entrypoints.system import System
 
@@ -63,15 +63,14 @@ async def in_memory(
         slots = concurrency or app.settings.worker_max_concurrent_jobs
         worker = _worker(app, system, queue, threads, slots)
         scheduler = MemoryScheduler(system, clock, endings, worker)
-        usual, app.systems = app.systems, MemorySystems(system)
-        try:
-            scheduler.begin()
-            await scheduler.run_until_idle()
-            yield scheduler
-        finally:
-            app.systems = usual
-            await scheduler.end()
-            threads.shutdown(wait=False, cancel_futures=True)
+        with app.using(MemorySystems(system)):
+            try:
+                scheduler.begin()
+                await scheduler.run_until_idle()
+                yield scheduler
+            finally:
+                await scheduler.end()
+                threads.shutdown(wait=False, cancel_futures=True)
 
 
 class MemoryScheduler:
@@ -193,40 +192,12 @@ class DrivenEndings(Endings):
         return bool(woken)
 
 
-class MemorySystems:
-    """Sends the calls of an app to one system, from whatever thread they come."""
+class MemorySystems(SharedSystem):
+    """Sends the calls of an app to the system in memory, which a test may ask synchronously, too."""
 
-    def __init__(self, system: System) -> None:
-        self._system = system
-        self._loop = asyncio.get_running_loop()
-
-    async def use(self, use: Use[T]) -> T:
-        if asyncio.get_running_loop() is self._loop:
-            return await use(self._system)
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(use(self._system), self._loop))
-
-    def use_sync(self, use: Use[T], *, here: bool = False) -> T:
-        if here:
-            result: T = run_without_waiting(use(self._system))
-            return result
-        if self._is_here():
-            return _at_once(use(self._system))
-        return asyncio.run_coroutine_threadsafe(use(self._system), self._loop).result()
-
-    async def sleep(self, span: timedelta) -> None:
-        await self._system.clock.sleep(span)
-
-    async def close(self) -> None:
-        """It lasts as long as the context that made it."""
-
-    def close_sync(self) -> None:
-        """As ``close``."""
-
-    def _is_here(self) -> bool:
-        try:
-            return asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            return False
+    def use_on_its_own_loop(self, use: Use[T]) -> T:
+        # A handler may not: in a real worker it could not either.
+        return super().use_on_its_own_loop(use) if acting.get() is not None else _at_once(use(self._system))
 
 
 def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -249,7 +220,7 @@ class _NoPulse:
 
 
 class _NoProcesses:
-    async def run(self, call: ProcessCall, *, report: Callable[[JsonText], None]) -> Outcome:
+    async def run(self, call: ProcessCall, *, link: ProcessLink) -> Outcome:
         raise NotImplementedError("in memory, handlers for processes run in threads")
 
     async def close(self) -> None: ...

@@ -1,7 +1,8 @@
 """The system that an app works with: opened by its first use, one for each event loop that uses it.
 
 Connections belong to an event loop. A program has one loop, as a rule, or none; then the app brings its own,
-in a thread. Where a program has several, each gets a system of its own.
+in a thread. Where a program has several, each gets a system of its own. In a worker, and in tests, there is a
+system already, and every call goes to that one.
 """
 
 import asyncio
@@ -9,10 +10,10 @@ import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from schedora.application.context import run_without_waiting
-from schedora.entrypoints.sdk.background import BackgroundLoop
+from schedora.entrypoints.sdk.background import BackgroundLoop, result_from
 
 if TYPE_CHECKING:
     from schedora.entrypoints.system import System
@@ -26,13 +27,14 @@ Use = Callable[["System"], Coroutine[Any, Any, T]]
 class Systems(Protocol):
     """Where the calls of an app go."""
 
-    async def use(self, use: Use[T]) -> T:
-        """Does it on this event loop."""
+    async def use(self, use: Use[T], *, here: bool = False) -> T:
+        """Does it. ``here``: on this event loop, as it must be with a connection that belongs to it."""
         ...
 
     def use_sync(self, use: Use[T], *, here: bool = False) -> T:
         """Does it while this thread waits. ``here``: on this thread, without ever waiting for an event loop,
-        as it must be with a synchronous connection. Raises ``TypeError`` where that is not possible.
+        as it must be with a synchronous connection. Raises ``TypeError`` where that is not possible, and
+        ``RuntimeError`` where this thread would wait for itself.
         """
         ...
 
@@ -88,16 +90,13 @@ class OwnSystems:
         self._connect = connect
         self._guard = threading.Lock()
         self._keepers: dict[asyncio.AbstractEventLoop, _Keeper] = {}
-        self._adopted: dict[asyncio.AbstractEventLoop, System] = {}
         self._background = BackgroundLoop()
 
-    async def use(self, use: Use[T]) -> T:
+    async def use(self, use: Use[T], *, here: bool = False) -> T:
+        del here  # it is always done on this event loop
         return await use(await self._current())
 
     def use_sync(self, use: Use[T], *, here: bool = False) -> T:
-        home = self._home()
-        if home is not None:
-            return _at_home(use, *home, here=here)
         if not here:
             return self._background.run(self.use(use))
         system = self._background.run(self._current())
@@ -107,19 +106,11 @@ class OwnSystems:
     async def sleep(self, span: timedelta) -> None:
         await asyncio.sleep(span.total_seconds())
 
-    def adopt(self, system: "System") -> None:
-        """Uses ``system`` on this event loop, and for the synchronous forms on every thread; leaves it to its
-        owner to close it.
-        """
-        self._forget_closed_loops()
-        self._adopted[asyncio.get_running_loop()] = system
-
     async def close(self) -> None:
         """Closes the system of this event loop, and that of the background with its thread."""
         loop = asyncio.get_running_loop()
         with self._guard:
             keeper = self._keepers.pop(loop, None)
-            self._adopted.pop(loop, None)
         if keeper is not None:
             await keeper.close()
         if self._background.running:
@@ -140,8 +131,6 @@ class OwnSystems:
     async def _current(self) -> "System":
         """The system of this event loop. Raises what opening it raises; the next use tries again."""
         loop = asyncio.get_running_loop()
-        if (adopted := self._adopted.get(loop)) is not None:
-            return adopted
         with self._guard:
             keeper = self._keepers.get(loop)
             if keeper is None or keeper.failed:
@@ -150,33 +139,77 @@ class OwnSystems:
         # Shielded: others may be waiting for the same opening.
         return await asyncio.shield(keeper.system)
 
-    def _home(self) -> "tuple[asyncio.AbstractEventLoop, System] | None":
-        """The loop that runs with a system adopted, and that system."""
-        for loop, system in list(self._adopted.items()):
-            if loop.is_running():
-                return loop, system
-        return None
-
     def _forget_closed_loops(self) -> None:
-        for loop in [loop for loop in (*self._keepers, *self._adopted) if loop.is_closed()]:
-            self._keepers.pop(loop, None)
-            self._adopted.pop(loop, None)
+        for loop in [loop for loop in self._keepers if loop.is_closed()]:
+            del self._keepers[loop]
 
 
-def _at_home(use: Use[T], loop: asyncio.AbstractEventLoop, system: "System", *, here: bool) -> T:
-    """Does it on the loop of the adopted system, while this thread waits. Raises ``RuntimeError`` on that loop's
-    own thread, which would wait for itself.
+class SharedSystem:
+    """One system, on the event loop on which this is made, for calls from whatever thread and loop they come.
+
+    Whoever opened it closes it, too.
     """
-    if here:
-        result: T = run_without_waiting(use(system))
-        return result
-    if _runs_here(loop):
+
+    def __init__(self, system: "System") -> None:
+        self._system = system
+        self._loop = asyncio.get_running_loop()
+
+    async def use(self, use: Use[T], *, here: bool = False) -> T:
+        if here or asyncio.get_running_loop() is self._loop:
+            return await use(self._system)
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(use(self._system), self._loop))
+
+    def use_sync(self, use: Use[T], *, here: bool = False) -> T:
+        if here:
+            result: T = run_without_waiting(use(self._system))
+            return result
+        if self._is_here():
+            return self.use_on_its_own_loop(use)
+        return result_from(use(self._system), self._loop)
+
+    def use_on_its_own_loop(self, use: Use[T]) -> T:
+        """What the synchronous forms do where they would stop the loop that they wait for."""
+        del use
         raise RuntimeError("this would block the event loop that it waits for: use the asynchronous form")
-    return asyncio.run_coroutine_threadsafe(use(system), loop).result()
+
+    async def sleep(self, span: timedelta) -> None:
+        await self._system.clock.sleep(span)
+
+    async def close(self) -> None:
+        """It lasts as long as its owner wants."""
+
+    def close_sync(self) -> None:
+        """As ``close``."""
+
+    def _is_here(self) -> bool:
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
 
 
-def _runs_here(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
+class NoSystem:
+    """Where there is none to reach: every call raises ``RuntimeError`` and says why."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    async def use(self, use: Use[T], *, here: bool = False) -> T:
+        del use, here
+        self._refuse()
+
+    def use_sync(self, use: Use[T], *, here: bool = False) -> T:
+        del use, here
+        self._refuse()
+
+    async def sleep(self, span: timedelta) -> None:
+        await asyncio.sleep(span.total_seconds())
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    def close_sync(self) -> None:
+        """As ``close``."""
+
+    def _refuse(self) -> NoReturn:
+        raise RuntimeError(self._reason)

@@ -89,7 +89,10 @@ class Workflow:
         taken, ``TooLarge``, ``Invalid`` and ``StoreUnavailable``.
         """
         connection = shared_connection(self._jobs, connection)
-        return self._run(await self._host.systems.use(lambda system: self._create(system, connection)))
+        created = await self._host.systems.use(
+            lambda system: self._create(system, connection), here=connection is not None
+        )
+        return self._run(created)
 
     def submit_sync(self, *, connection: object = None) -> "WorkflowRun":
         """``submit`` for programs without an event loop."""

@@ -2,11 +2,16 @@
 
 import asyncio
 import threading
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
-from schedora import Schedora, StoreUnavailable
+from schedora import JobState, NotFound, Schedora, StoreUnavailable
 from schedora.entrypoints.container.settings import WrongSettings
+from schedora.entrypoints.sdk.systems import NoSystem, SharedSystem
+from schedora.entrypoints.system import System
 from tests.unit.entrypoints.sdk.doors import Doors
 
 
@@ -101,46 +106,96 @@ async def test_synchronous_uses_beside_an_event_loop_have_a_system_of_their_own(
     assert doors.closed == 2
 
 
-async def test_a_system_that_was_adopted_is_used_and_not_closed(app: Schedora, doors: Doors) -> None:
-    other = Doors()
-    app.adopt(other.system)
-    job = await app.submit("echo")
-    assert await other.system.jobs.get(job.job_id) is not None
-    await app.close()
+@pytest.fixture
+async def shared(app: Schedora) -> AsyncIterator[System]:
+    """The system that runs the app's handlers, as in a worker."""
+    system = Doors().system
+    with app.using(SharedSystem(system)):
+        yield system
+
+
+async def test_a_system_that_is_shared_is_used_and_not_closed(
+    app: Schedora, shared: System, doors: Doors
+) -> None:
+    async with app:
+        job = await app.submit("echo")
+    app.close_sync()
+    assert await shared.jobs.get(job.job_id) is not None
     assert (doors.opened, doors.closed) == (0, 0)
 
 
-async def test_threads_of_the_owner_of_an_adopted_system_use_it_too(app: Schedora, doors: Doors) -> None:
-    other = Doors()
-    app.adopt(other.system)
+async def test_a_system_is_shared_only_while_it_lasts(app: Schedora, doors: Doors) -> None:
+    with app.using(SharedSystem(Doors().system)):
+        await app.submit("echo")
+    await app.submit("echo")
+    assert doors.opened == 1
+
+
+async def test_a_shared_system_is_used_from_every_thread(app: Schedora, shared: System, doors: Doors) -> None:
     job = await asyncio.to_thread(app.submit_sync, "echo")
-    assert await other.system.jobs.get(job.job_id) is not None
+    other = await asyncio.to_thread(asyncio.run, app.submit("echo"))
+    flow = app.workflow("w")
+    flow.add(app.prepare("echo"))
+    run = await asyncio.to_thread(flow.submit_sync)
+    assert await shared.jobs.get(job.job_id) is not None
+    assert await shared.jobs.get(other.job_id) is not None
+    assert await shared.workflows.get(run.workflow_id) is not None
     assert doors.opened == 0
 
 
-async def test_a_callers_transaction_carries_jobs_into_an_adopted_system(app: Schedora, doors: Doors) -> None:
-    other = Doors()
-    app.adopt(other.system)
-    async with other.system.units.begin() as connection:
-        job = app.submit_sync("echo", connection=connection)
-    assert await other.system.jobs.get(job.job_id) is not None
+async def test_errors_come_back_from_a_shared_system(app: Schedora, shared: System) -> None:
+    with pytest.raises(NotFound):
+        await asyncio.to_thread(app.get_job_sync, uuid4())
+    with pytest.raises(NotFound):
+        await asyncio.to_thread(asyncio.run, app.get_job(uuid4()))
+
+
+async def test_waiting_in_a_thread_leaves_the_loop_of_a_shared_system_free(
+    app: Schedora, shared: System
+) -> None:
+    job = await app.submit("echo")
+    waiting = asyncio.create_task(asyncio.to_thread(app.wait_sync, job, 30))
+    await asyncio.sleep(0)
+    await shared.cancel_job(job.job_id)
+    assert (await waiting).status is JobState.CANCELED
+
+
+async def test_a_callers_transaction_carries_jobs_into_a_shared_system(
+    app: Schedora, shared: System, doors: Doors
+) -> None:
+    async with shared.units.begin() as connection:
+        sync = app.submit_sync("echo", connection=connection)
+        asynchronous = await app.submit("echo", connection=connection)
+        assert await shared.jobs.get(sync.job_id) is None
+    for job in (sync, asynchronous):
+        assert await shared.jobs.get(job.job_id) is not None
     assert doors.opened == 0
 
 
-async def test_the_loop_of_an_adopted_system_is_never_blocked(app: Schedora, doors: Doors) -> None:
-    app.adopt(Doors().system)
-    with pytest.raises(RuntimeError, match="asynchronous form"):
+async def test_the_loop_of_a_shared_system_is_never_blocked(app: Schedora, shared: System) -> None:
+    with pytest.raises(RuntimeError, match="use the asynchronous form"):
+        app.submit_sync("echo")
+
+
+def test_a_shared_system_whose_loop_has_ended_is_told_of(app: Schedora, doors: Doors) -> None:
+    async def share() -> SharedSystem:
+        return SharedSystem(Doors().system)
+
+    with app.using(asyncio.run(share())), pytest.raises(RuntimeError, match="closed"):
         app.submit_sync("echo")
     assert doors.opened == 0
 
 
-def test_what_was_adopted_by_a_loop_that_has_ended_is_left_alone(app: Schedora, doors: Doors) -> None:
-    async def adopt() -> None:
-        app.adopt(Doors().system)
-
-    asyncio.run(adopt())
-    app.submit_sync("echo")
-    assert doors.opened == 1
+async def test_where_there_is_no_system_every_call_says_why(app: Schedora, doors: Doors) -> None:
+    with app.using(NoSystem("not from here")):
+        with pytest.raises(RuntimeError, match="not from here"):
+            await app.submit("echo")
+        with pytest.raises(RuntimeError, match="not from here"):
+            app.submit_sync("echo")
+        await app.systems.sleep(timedelta(0))
+        app.close_sync()
+        await app.close()
+    assert doors.opened == 0
 
 
 def test_the_synchronous_forms_refuse_to_wait_for_themselves(app: Schedora, doors: Doors) -> None:
