@@ -15,6 +15,7 @@ import traceback
 from typing import IO, Any
 
 from schedora.adapters.system.child_protocol import Ended, Progress, Said, Written, decode_call, encode_said
+from schedora.adapters.telemetry.logs import configure_logs
 from schedora.application.context import JobContext
 from schedora.application.encoding import decode_json
 from schedora.application.handlers import Handler
@@ -24,6 +25,7 @@ from schedora.application.ports.processes import ProcessCall
 from schedora.domain.completion import settle
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, Outcome, Succeeded
+from schedora.entrypoints.container.settings import LogFormat
 from schedora.entrypoints.sdk.definition import JobFunction
 from schedora.entrypoints.sdk.systems import NoSystem
 
@@ -42,15 +44,16 @@ OUT_OF_REACH = NoSystem(
 
 
 def main() -> None:
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    answers = Answers(os.fdopen(os.dup(1), "wb"))
     # What a handler prints must not end up among the answers.
     os.dup2(2, 1)
     sys.stdout = sys.stderr
+    configure_logs(level=os.environ["LOG_LEVEL"], json_lines=os.environ["LOG_FORMAT"] == LogFormat.JSON)
     calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(calls,), daemon=True, name="schedora-calls").start()
     while True:
         call = decode_call(calls.get())
-        answers.write(encode_said(Ended(outcome=_run(call, answers))))
+        answers.say(Ended(outcome=_run(call, answers)))
 
 
 def _listen(calls: "queue.SimpleQueue[bytes]") -> None:
@@ -60,7 +63,21 @@ def _listen(calls: "queue.SimpleQueue[bytes]") -> None:
     os._exit(1)
 
 
-def _run(call: ProcessCall, answers: IO[bytes]) -> Outcome:
+class Answers:
+    """The way to the worker. Whole lines, whichever threads they come from."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def say(self, said: Said) -> None:
+        line = encode_said(said)
+        with self._lock:
+            self._stream.write(line)
+            self._stream.flush()
+
+
+def _run(call: ProcessCall, answers: Answers) -> Outcome:
     try:
         function = find_function(call.target)
     except Exception as error:  # noqa: BLE001 - importing runs the user's code
@@ -101,12 +118,12 @@ def find_function(target: str) -> JobFunction[..., Any, ..., Any]:
 
 
 class _Link:
-    def __init__(self, call: ProcessCall, answers: IO[bytes]) -> None:
+    def __init__(self, call: ProcessCall, answers: Answers) -> None:
         self._call = call
         self._answers = answers
 
     def report(self, progress: JsonText) -> None:
-        self._say(Progress(document=progress))
+        self._answers.say(Progress(document=progress))
 
     async def complete_in(self, connection: object, result: JsonText) -> None:
         # Imported where it is needed: most handlers never do, and each child starts the sooner.
@@ -123,10 +140,7 @@ class _Link:
             worker_deaths_max=1,
         )
         released = await complete_within(unit, completion)
-        self._say(Written(completion=completion, released=frozenset(released)))
-
-    def _say(self, said: Said) -> None:
-        self._answers.write(encode_said(said))
+        self._answers.say(Written(completion=completion, released=frozenset(released)))
 
 
 if __name__ == "__main__":

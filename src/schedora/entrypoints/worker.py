@@ -22,6 +22,7 @@ from schedora.application.ports.job_queue import JobQueue
 from schedora.domain.ids import IncarnationId, WorkerId
 from schedora.domain.worker import WorkerIdentity, WorkerState
 from schedora.entrypoints.child import MEMORY
+from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 
 log = structlog.get_logger("schedora.worker")
@@ -114,7 +115,7 @@ class WorkerService:
         threads = ThreadPoolExecutor(
             self._identity.max_concurrent_jobs, thread_name_prefix="schedora-handler"
         )
-        processes = _children(self._system.settings.database_url, idle_max=self._identity.max_concurrent_jobs)
+        processes = _children(self._system.settings, idle_max=self._identity.max_concurrent_jobs)
         pulse = HeartbeatThread(self._system, self._heard)
         pulse.start()
         try:
@@ -163,11 +164,13 @@ class WorkerService:
         )
 
 
-def _children(database_url: str | None, *, idle_max: int) -> ChildProcesses:
-    """Children that submit to the database of this worker, or to none where that is in memory."""
-    if database_url is None:
-        return ChildProcesses((*CHILD_COMMAND, MEMORY), idle_max=idle_max)
-    return ChildProcesses(CHILD_COMMAND, idle_max=idle_max, environment={"DATABASE_URL": database_url})
+def _children(settings: Settings, *, idle_max: int) -> ChildProcesses:
+    """Children that log as this worker does, and submit to its database, or to none where that is in memory."""
+    environment = {"LOG_LEVEL": settings.log_level.value, "LOG_FORMAT": settings.log_format.value}
+    if settings.database_url is None:
+        return ChildProcesses((*CHILD_COMMAND, MEMORY), idle_max=idle_max, environment=environment)
+    environment["DATABASE_URL"] = settings.database_url
+    return ChildProcesses(CHILD_COMMAND, idle_max=idle_max, environment=environment)
 
 
 def default_worker_id() -> str:
