@@ -2,6 +2,7 @@
 
 from attrs import define, field, frozen
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 
@@ -29,9 +30,19 @@ class Checks:
         """Whether every expectation held."""
         return all(check.holds for check in self.noted)
 
+    @property
+    def failed(self) -> int:
+        """How many expectations did not hold."""
+        return sum(not check.holds for check in self.noted)
+
     def print_to(self, console: Console) -> None:
-        """Print a line for each expectation."""
+        """Print a line for each expectation; what was found goes below it where the line would be too long."""
         for check in self.noted:
             line = Text().append(*((" ✔ ", "green") if check.holds else (" ✖ ", "bold red")))
             line.append(check.claim, "" if check.holds else "bold red")
-            console.print(line.append(f"  {check.found}", "dim"), soft_wrap=True)
+            found = Text(check.found, "dim")
+            if line.cell_len + 2 + found.cell_len <= console.width:
+                console.print(line.append("  ").append_text(found))
+            else:
+                console.print(line)
+                console.print(Padding(found, (0, 0, 0, 5)))

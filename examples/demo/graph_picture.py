@@ -66,7 +66,8 @@ def legend() -> Text:
     for status, (sign, style) in LOOKS.items():
         if status != "FAILED":  # passed through on the way to RETRYING or DEAD
             line.append(f"{sign} {status.lower()}  ", style)
-    return line.append("attempt·worker", "dim")
+    line.rstrip()
+    return line
 
 
 def _label(step: Step, *, with_keys: bool) -> Text:

@@ -1,11 +1,13 @@
 """The first act: nine orders come in, one of them for the second time; six can be delivered."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import asyncpg
 import httpx
 from examples.demo.checks import Checks
 from examples.demo.graph_picture import draw_graph, legend
+from examples.demo.places import shown_path
 from examples.demo.stage import Stage
 from examples.demo.steps import Run, changes
 from examples.demo.system import System
@@ -21,7 +23,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from schedora import AsyncSchedoraClient
+from schedora import AsyncSchedoraClient, JobView
 
 DECLINED, SUBMITTED_TWICE = "A-1004", "A-1003"
 RIVALS = ("A-1002", "A-1005")
@@ -40,33 +42,29 @@ async def open_shop(settings: ShopSettings) -> None:
         await connection.close()
 
 
-async def submit_orders(
-    api: httpx.AsyncClient, *, run_name: str, console: Console, checks: Checks
-) -> dict[str, str]:
+async def submit_orders(api: httpx.AsyncClient, *, console: Console, checks: Checks) -> dict[str, str]:
     """Post every order as a workflow; return their titles by workflow id.
 
     The second copy of the same order must be refused with 409.
     """
     titles: dict[str, str] = {}
-    refused: list[str] = []
+    refused: dict[str, str] = {}
     for form in load_orders():
-        name = f"order {form['order_id']} of {run_name}"
-        response = await api.post("/api/v1/workflows", json=order_graph(form, name=name))
+        order_id = form["order_id"]
+        response = await api.post("/api/v1/workflows", json=order_graph(form, name=f"order {order_id}"))
         if response.status_code == httpx.codes.CONFLICT:
-            problem = response.json()
-            refused.append(form["order_id"])
-            console.print(
-                f"   {form['order_id']} came in twice: [bold yellow]409[/] {problem['title']}"
-                f" [dim]{problem['detail']}[/]",
-                highlight=False,
-            )
+            refused[order_id] = response.json()["detail"]
+            line = Text(f"   {order_id} came in twice: ")
+            line.append("409", "bold yellow").append(f"  {refused[order_id]}", "dim")
+            console.print(line, soft_wrap=True)
             continue
         response.raise_for_status()
-        titles[response.json()["data"]["workflow_id"]] = form["order_id"]
+        titles[response.json()["data"]["workflow_id"]] = order_id
     checks.expect(
         "the order that came in twice was refused the second time",
-        holds=refused == [SUBMITTED_TWICE],
-        found=f"409 for {', '.join(refused) or 'none'}",
+        holds=list(refused) == [SUBMITTED_TWICE],
+        found="; ".join(f"409 for {order_id}: {detail}" for order_id, detail in refused.items())
+        or "it was not",
     )
     return titles
 
@@ -106,36 +104,49 @@ async def judge_orders(
 ) -> None:
     """Show the dead letter queue and hold the shop's books against what the workflows say."""
     delivered = sorted(order for order, run in runs.items() if run.succeeded)
-    charge = runs[DECLINED].step("charge")
     dead = await _dead_letters(runs, client=client, console=console)
-    winners = [order for order in RIVALS if runs[order].succeeded]
     checks.expect("six orders were delivered", holds=len(delivered) == 6, found=", ".join(delivered))
+    _judge_declined(runs[DECLINED], dead.get(DECLINED), checks)
+    winners = [order for order in RIVALS if runs[order].succeeded]
+    losers = [f"{order}: {dead[order].error_message}" for order in RIVALS if order in dead]
     checks.expect(
-        "the declined card was tried three times, then given up",
-        holds=(charge.status, charge.attempt) == ("DEAD", 3) and dead.get(DECLINED) == "CardDeclinedError",
-        found=f"{charge.status} after {charge.attempt} attempts, in the dead letter queue as {dead.get(DECLINED)}",
-    )
-    checks.expect(
-        "what waited for the declined charge was canceled",
-        holds={runs[DECLINED].step(key).status for key in ("fraud", "gateway", "invoice", "confirm")}
-        == {"CANCELED"},
-        found="upstream_failed",
-    )
-    checks.expect(
-        "two wanted the last sextant, one got it", holds=len(winners) == 1, found=", ".join(winners)
+        "two wanted the last sextant, one got it",
+        holds=(len(winners), len(losers)) == (1, 1),
+        found=f"{', '.join(winners) or 'nobody'} got it; {', '.join(losers)}",
     )
     await _judge_shelf(settings, checks)
     invoices = sorted(path.name for path in settings.invoices.glob("*.html"))
     checks.expect(
         "there is an invoice for each delivered order and no other",
         holds=invoices == [f"INV-{order}.html" for order in delivered],
-        found=f"{len(invoices)} pages",
+        found=f"{len(invoices)} pages in {shown_path(settings.invoices)}",
     )
     mails = [path.name.split(".")[0] for path in mailbox.mails()]
     checks.expect(
         "a mail was received for each delivered order and no other",
         holds=mails == delivered,
-        found=f"{len(mails)} mails over SMTP",
+        found=f"{len(mails)} over SMTP, kept in {shown_path(mailbox.directory)}",
+    )
+
+
+def _judge_declined(run: Run, letter: JobView[Any] | None, checks: Checks) -> None:
+    charge = run.step("charge")
+    checks.expect(
+        "the declined card was tried three times, then given up",
+        holds=(charge.status, charge.attempt) == ("DEAD", 3),
+        found=f"{run.title}: {charge.status} after {charge.attempt} attempts",
+    )
+    kinds = [error.kind for error in letter.errors] if letter is not None else []
+    checks.expect(
+        "it is in the dead letter queue with every attempt",
+        holds=kinds == ["CardDeclinedError"] * 3,
+        found=f"{len(kinds)} attempts, {', '.join(dict.fromkeys(kinds)) or 'not there'}",
+    )
+    waited = [run.step(key) for key in ("fraud", "gateway", "invoice", "confirm")]
+    checks.expect(
+        "what waited for the declined charge was canceled",
+        holds={(step.status, step.error) for step in waited} == {("CANCELED", "upstream_failed")},
+        found=", ".join(f"{step.key} {step.status}" for step in waited) + f": {waited[0].error}",
     )
 
 
@@ -159,8 +170,8 @@ async def _judge_shelf(settings: ShopSettings, checks: Checks) -> None:
 
 async def _dead_letters(
     runs: dict[str, Run], *, client: AsyncSchedoraClient, console: Console
-) -> dict[str, str]:
-    """Show what of these orders is in the dead letter queue; return the kind of its last error by order."""
+) -> dict[str, JobView[Any]]:
+    """Show what of these orders is in the dead letter queue; return the dead step by order."""
     orders = {run.workflow_id: order for order, run in runs.items()}
     table = Table(
         title="Dead letter queue",
@@ -171,13 +182,10 @@ async def _dead_letters(
     )
     for heading in ("order", "step", "attempts", "last error", "message"):
         table.add_column(heading)
-    kinds: dict[str, str] = {}
-    page = await client.list_dlq(limit=500)
-    for job in page.data:
-        order = orders.get(str(job.workflow_id))
-        if order is None:
-            continue  # of an earlier run on the same data directory
-        kinds[order] = job.errors[-1].kind
-        table.add_row(order, job.key, str(job.attempt), kinds[order], job.error_message)
+    dead: dict[str, JobView[Any]] = {}
+    for job in await client.list_dlq():
+        order = orders[str(job.workflow_id)]
+        dead[order] = job
+        table.add_row(order, job.key, str(job.attempt), job.errors[-1].kind, job.error_message)
     console.print(table)
-    return kinds
+    return dead

@@ -2,13 +2,14 @@
 
 import shutil
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 import psutil
 from attrs import frozen
 
 KEPT_RUNS = 3
-"""How many earlier runs stay on disk; each takes some hundred megabytes."""
+"""How many earlier runs stay on disk; each takes about a hundred megabytes."""
 
 
 @frozen(kw_only=True)
@@ -16,7 +17,11 @@ class Places:
     """The directories and files of one run."""
 
     run: Path
-    data: Path
+
+    @property
+    def data(self) -> Path:
+        """The database."""
+        return self.run / "data"
 
     @property
     def logs(self) -> Path:
@@ -44,29 +49,49 @@ class Places:
         return self.run / "flights-report.html"
 
 
-def places_of_run(began: datetime, *, root: Path, data_dir: Path | None) -> Places:
+def places_of_run(began: datetime, *, root: Path) -> Places:
     """Return the places of a run that begins now, its directories made; the oldest runs make room.
 
-    Without `data_dir` the run gets a data directory of its own.
+    Each run has its own places, also when several begin at once. Raises OSError when nothing can be written.
     """
-    _make_room(root, needed=data_dir)
-    run = root / f"{began:%Y%m%d-%H%M%S}"
-    places = Places(run=run.resolve(), data=(data_dir or run / "data").resolve())
+    _make_room(root)
+    places = Places(run=_new_directory(root, f"{began:%Y%m%d-%H%M%S}"))
     for directory in (places.logs, places.invoices, places.mails, places.months):
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir()
     return places
 
 
-def _make_room(root: Path, *, needed: Path | None) -> None:
+def shown_path(path: Path) -> str:
+    """Return the path as a reader can use it: as short as the current directory allows."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+def _new_directory(root: Path, name: str) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        directory = root / (name if number == 1 else f"{name}-{number}")
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            continue  # another run began in the same second
+        return directory.resolve()
+    raise AssertionError("the numbers do not end")
+
+
+def _make_room(root: Path) -> None:
     runs = sorted(path.resolve() for path in root.glob("2*-*") if path.is_dir())
     for run in runs[:-KEPT_RUNS]:
-        holds_needed = needed is not None and needed.resolve().is_relative_to(run)
-        if not holds_needed and not _database_runs_in(run):
-            shutil.rmtree(run)
+        try:
+            if not _database_runs_in(run):
+                shutil.rmtree(run)
+        except OSError:
+            continue  # another user's, or another demo makes room too: no reason not to begin
 
 
 def _database_runs_in(run: Path) -> bool:
-    pid_file = run / "data" / "postgres" / "postmaster.pid"
-    if not pid_file.exists():
+    try:
+        lines = (run / "data" / "postgres" / "postmaster.pid").read_text(encoding="utf-8").split()
+    except FileNotFoundError:
         return False
-    return psutil.pid_exists(int(pid_file.read_text(encoding="utf-8").split()[0]))
+    return not lines or psutil.pid_exists(int(lines[0]))  # empty: it is just being written

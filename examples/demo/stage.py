@@ -39,10 +39,11 @@ class Stage(Protocol):
 
 
 class LiveStage:
-    """The picture, redrawn in place, and below it the newest changes."""
+    """The picture, redrawn in place, and below it what was told and the newest changes."""
 
     def __init__(self, console: Console) -> None:
         self._began = time.monotonic()
+        self._told: list[Text] = []
         self._recent: deque[Text] = deque(maxlen=RECENT_CHANGES)
         self._live = Live(console=console, auto_refresh=False)
 
@@ -58,11 +59,11 @@ class LiveStage:
     def show(self, picture: RenderableType, news: Iterable[Change]) -> None:
         """Redraw the picture."""
         self._recent.extend(_line(change, time.monotonic() - self._began) for change in news)
-        self._live.update(Group(picture, *self._recent), refresh=True)
+        self._live.update(Group(picture, *self._told, *self._recent), refresh=True)
 
     def tell(self, what: str) -> None:
-        """Add a line to the newest changes; it is drawn with the next picture."""
-        self._recent.append(Text(what, "bold red"))
+        """Add a line that stays; it is drawn with the next picture."""
+        self._told.append(_telling(what, time.monotonic() - self._began))
 
 
 class PlainStage:
@@ -88,12 +89,18 @@ class PlainStage:
 
     def tell(self, what: str) -> None:
         """Print a line."""
-        self._console.print(Text(what, "bold red"), soft_wrap=True)
+        self._console.print(_telling(what, time.monotonic() - self._began), soft_wrap=True)
 
 
 def stage_for(console: Console) -> Stage:
     """Return the stage that suits where the output goes."""
-    return LiveStage(console) if console.is_terminal else PlainStage(console)
+    redraws = console.is_terminal and not console.is_dumb_terminal
+    return LiveStage(console) if redraws else PlainStage(console)
+
+
+def _telling(what: str, after_seconds: float) -> Text:
+    line = Text(f"{after_seconds:6.1f} s  ", "dim", no_wrap=True, overflow="ellipsis")
+    return line.append(what, "not dim bold red")
 
 
 def _line(change: Change, after_seconds: float) -> Text:

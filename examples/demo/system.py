@@ -4,22 +4,26 @@ import asyncio
 import atexit
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import psutil
 from attrs import frozen
 
+ROOT = Path(__file__).parents[2]
+"""Where `examples` can be imported from."""
+
 SCHEDORA = (str(Path(sys.executable).with_name("schedora")),)
 """The command as it was installed beside the interpreter that runs the demo."""
 
+READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 10.0
 ORPHAN_SECONDS_MAX = 15.0
+LOOK_EVERY_SECONDS = 0.05
 
 
 class ProcessEndedError(Exception):
@@ -43,7 +47,7 @@ class System:
     """Starts the processes, kills one when asked, and ends them all when left (`async with`).
 
     Each runs in a process group of its own, so that Ctrl-C in the terminal reaches the demo alone, which
-    then ends them in good order.
+    then ends them in good order. A warden does that if the demo is killed.
     """
 
     def __init__(
@@ -60,32 +64,63 @@ class System:
         self._directory = directory
         self._children: dict[str, Child] = {}
         self._orphans: list[psutil.Process] = []
+        self._warden: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
         atexit.register(self._kill_all)
+        with (self._logs / "warden.log").open("ab") as output:
+            self._warden = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "examples.demo.warden",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                env={**self._environment, "PYTHONPATH": str(ROOT)},
+                start_new_session=True,
+            )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stop()
+        if self._warden is not None and self._warden.stdin is not None:
+            self._warden.stdin.close()
+            await self._warden.wait()
         atexit.unregister(self._kill_all)
 
     async def start(self, name: str, *arguments: str) -> None:
         """Start the command with the arguments; what it prints goes to a log under its name."""
-        log = self._logs / f"{name}.log"
-        with log.open("ab") as output:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=self._environment,
-                cwd=self._directory,
-                start_new_session=True,
-            )
-        self._children[name] = Child(name=name, process=process, log=log)
+        with self._log(name).open("ab") as output:
+            await self._start(name, (*self._command, *arguments), stdout=output, stderr=output)
+
+    async def says(self, name: str, beginning: str) -> str:
+        """Wait for a line in the process's log with that beginning; return the rest of it.
+
+        Raises TimeoutError when it does not come, and ProcessEndedError when a process ends meanwhile.
+        """
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while time.monotonic() < deadline:
+            self.check()
+            for line in self._log(name).read_text(encoding="utf-8").splitlines(keepends=True):
+                if line.startswith(beginning) and line.endswith("\n"):
+                    return line.removeprefix(beginning).strip()
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
+        raise TimeoutError(f"{name} did not say {beginning!r} within {READY_SECONDS_MAX:.0f} seconds")
+
+    async def output_of(self, name: str, *command: str) -> bytes:
+        """Run a program to its end and return what it prints; what it complains about goes to a log.
+
+        Raises ProcessEndedError when it fails.
+        """
+        with self._log(name).open("ab") as errors:
+            child = await self._start(name, command, stdout=asyncio.subprocess.PIPE, stderr=errors)
+        printed, _ = await child.process.communicate()
+        del self._children[name]
+        if returncode := child.process.returncode:
+            raise ProcessEndedError(name, returncode, child.log)
+        return printed
 
     def pid(self, name: str) -> int:
         """Return the process id of a process that was started."""
@@ -110,8 +145,28 @@ class System:
         while any(_lives(orphan) for orphan in self._orphans):
             if time.monotonic() > deadline:
                 return False
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(LOOK_EVERY_SECONDS)
         return True
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"{name}.log"
+
+    async def _start(
+        self, name: str, command: Sequence[str], *, stdout: int | IO[bytes], stderr: IO[bytes]
+    ) -> Child:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            env=self._environment,
+            cwd=self._directory,
+            start_new_session=True,
+        )
+        child = self._children[name] = Child(name=name, process=process, log=self._log(name))
+        if self._warden is not None and self._warden.stdin is not None:
+            self._warden.stdin.write(f"{process.pid}\n".encode())
+        return child
 
     async def _stop(self) -> None:
         for child in self._running():
@@ -140,11 +195,3 @@ def _lives(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def free_port() -> int:
-    """Return a port on the loopback interface that nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

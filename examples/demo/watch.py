@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from examples.demo.steps import Run, Step
 from examples.demo.system import System
 
-from schedora import AsyncSchedoraClient, WorkflowView
+from schedora import AsyncSchedoraClient, Unavailable, WorkflowView
 
 LOOK_EVERY_SECONDS = 0.1
 
@@ -22,7 +22,11 @@ async def watch(
     """
     deadline = time.monotonic() + seconds_max
     while time.monotonic() < deadline:
-        runs = [read_run(await client.get_workflow(key), title) for key, title in titles.items()]
+        try:
+            runs = [read_run(await client.get_workflow(key), title) for key, title in titles.items()]
+        except Unavailable:
+            system.check()  # it is the better explanation
+            raise
         yield runs
         if all(run.ended for run in runs):
             return

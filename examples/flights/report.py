@@ -211,7 +211,9 @@ def _footer(figures: Figures) -> str:
 
 
 def _section(heading: str, lead: str, body: str) -> str:
-    return f"<section><h2>{escape(heading)}</h2><p>{escape(lead)}</p>{body}</section>"
+    return (
+        f'<section><h2>{escape(heading)}</h2><p>{escape(lead)}</p><div class="chart">{body}</div></section>'
+    )
 
 
 def _value(label: str, tally: Tally) -> Value:
