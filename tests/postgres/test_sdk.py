@@ -251,6 +251,18 @@ def test_each_event_loop_gets_connections_of_its_own(migrated_url: str) -> None:
     assert len({job.job_id for job in jobs}) == 3
 
 
+def test_what_was_counted_is_kept_though_nobody_closes(migrated_url: str) -> None:
+    app = Schedora(database_url=migrated_url)
+
+    async def submit() -> None:
+        await app.submit("echo")
+
+    asyncio.run(submit())
+    with psycopg.connect(migrated_url) as connection:
+        counted = connection.execute("SELECT value FROM metric_totals WHERE name = 'jobs_created_total'").fetchall()
+    assert counted == [(1.0,)]
+
+
 def test_a_database_that_is_away_is_told_of(unused_tcp_port: int) -> None:
     app = Schedora(database_url=f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/nothing")
     with pytest.raises(StoreUnavailable):

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 
+from schedora.application.errors import StoreUnavailable
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.database import database_of
@@ -29,8 +30,11 @@ async def connect(settings: Settings) -> AsyncIterator[System]:
                 yield system
             finally:
                 flush.stop()
-                # An event loop that ends cancels it: what follows is to be done all the same.
+                # An event loop that ends cancels both: what follows is to be done all the same.
                 await asyncio.wait([flushing])
+                if flushing.cancelled():
+                    with suppress(StoreUnavailable):
+                        await system.flush_metrics()
                 await system.endings.close()
                 await system.close()
         finally:

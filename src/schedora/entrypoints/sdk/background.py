@@ -1,6 +1,7 @@
 """An event loop in a thread: how programs without one use what is asynchronous."""
 
 import asyncio
+import atexit
 import threading
 import weakref
 from collections.abc import Coroutine
@@ -33,11 +34,15 @@ class BackgroundLoop:
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("the synchronous forms can't be used by coroutines: use the asynchronous ones")
-        return result_from(coroutine, loop)
+        try:
+            return result_from(coroutine, loop)
+        finally:
+            self._end_before_what_was_opened()
 
     def stop(self) -> None:
         with self._guard:
             if self._end is not None:
+                atexit.unregister(self._end)
                 self._end()
             self._loop = self._thread = self._end = None
 
@@ -50,7 +55,17 @@ class BackgroundLoop:
                 self._loop, self._thread = loop, thread
                 # Not a method: it would keep the owner alive.
                 self._end = weakref.finalize(self, _stop, loop, thread)
+                self._end.atexit = False
             return self._loop
+
+    def _end_before_what_was_opened(self) -> None:
+        """At the end of the program the last registered goes first: the connections before the server that was
+        started for them.
+        """
+        with self._guard:
+            if self._end is not None:
+                atexit.unregister(self._end)
+                atexit.register(self._end)
 
 
 def result_from(coroutine: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
