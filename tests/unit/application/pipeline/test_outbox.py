@@ -1,0 +1,109 @@
+"""Completions on their way to the store."""
+
+from itertools import pairwise
+
+import pytest
+
+from schedora.adapters.memory.virtual_clock import VirtualClock
+from schedora.adapters.system.randomness import SeededRandomness
+from schedora.application.pipeline.outbox import BATCH_MAX, STORAGE_REFUSED, Outbox
+from schedora.application.ports.metrics import Counter
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.completion import Completion
+from schedora.domain.ids import JsonText
+from schedora.domain.job_state import JobState
+from schedora.domain.outcome import Failed, Outcome, Succeeded
+from tests.builders import NOON, SECOND, a_claimed_job, a_workflow_id
+from tests.unit.application.bench import RecordedMetrics
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.metrics = RecordedMetrics()
+        self.outbox = Outbox(
+            metrics=self.metrics, randomness=SeededRandomness(1, VirtualClock()), worker_deaths_max=3
+        )
+
+    def put(self, outcome: Outcome | None = None, *, job: ClaimedJob | None = None) -> Completion:
+        job = job or a_claimed_job()
+        completion = self.outbox.settle(
+            job,
+            outcome or Succeeded(result=JsonText("1")),
+            started_at=job.started_at,
+            ended_at=NOON + 3 * SECOND,
+        )
+        self.outbox.put(job, completion)
+        return completion
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def test_jobs_of_workflows_are_kept_apart(desk: Desk) -> None:
+    alone = desk.put()
+    together = desk.put(job=a_claimed_job(workflow_id=a_workflow_id()))
+    assert desk.outbox.standalone() == [alone]
+    assert desk.outbox.in_workflows() == [together]
+    assert len(desk.outbox) == 2
+    assert desk.outbox.leases() == {alone.lease_id, together.lease_id}
+
+
+def test_completions_are_kept_until_the_store_has_answered(desk: Desk) -> None:
+    completion = desk.put()
+    assert desk.outbox.standalone() == desk.outbox.standalone() == [completion]
+    desk.outbox.delivered([completion], {completion.lease_id})
+    assert desk.outbox.standalone() == []
+    assert (len(desk.outbox), desk.outbox.leases()) == (0, set())
+
+
+def test_batch_is_bounded_and_in_the_order_of_job_ids(desk: Desk) -> None:
+    jobs = [a_claimed_job() for _ in range(BATCH_MAX + 1)]
+    for job in reversed(jobs):
+        desk.put(job=job)
+    batch = desk.outbox.standalone()
+    assert len(batch) == BATCH_MAX
+    assert all(before.job_id < after.job_id for before, after in pairwise(batch))
+    desk.outbox.delivered(batch, {completion.lease_id for completion in batch})
+    assert [completion.job_id for completion in desk.outbox.standalone()] == [jobs[0].job_id]
+
+
+def test_accepted_completions_are_counted_and_fenced_ones_are_counted_as_such(desk: Desk) -> None:
+    taken, late = desk.put(), desk.put()
+    desk.outbox.delivered([taken, late], {taken.lease_id})
+    assert desk.metrics.counted == {(Counter.JOBS_SUCCEEDED, "work"): 1, (Counter.JOBS_FENCED, ""): 1}
+    assert len(desk.outbox) == 0
+
+
+@pytest.mark.parametrize("in_workflow", [False, True])
+def test_completion_that_the_store_can_not_keep_becomes_a_failure(desk: Desk, in_workflow: bool) -> None:
+    completion = desk.put(job=a_claimed_job(workflow_id=a_workflow_id() if in_workflow else None))
+    desk.outbox.refused(completion, RuntimeError("a secret of the store"))
+    [failure] = desk.outbox.in_workflows() if in_workflow else desk.outbox.standalone()
+    assert (failure.lease_id, failure.status, failure.result) == (completion.lease_id, JobState.DEAD, None)
+    assert (failure.started_at, failure.ended_at) == (completion.started_at, completion.ended_at)
+    assert failure.error is not None
+    assert (failure.error.kind, failure.error.message) == (STORAGE_REFUSED, "RuntimeError")
+
+
+def test_failure_that_is_refused_as_well_is_beyond_help(desk: Desk) -> None:
+    completion = desk.put()
+    desk.outbox.refused(completion, RuntimeError("first"))
+    [failure] = desk.outbox.standalone()
+    with pytest.raises(RuntimeError, match="second"):
+        desk.outbox.refused(failure, RuntimeError("second"))
+
+
+def test_failure_of_the_handler_that_is_refused_is_replaced(desk: Desk) -> None:
+    completion = desk.put(Failed(kind="Oops", message="odd"))
+    desk.outbox.refused(completion, RuntimeError("no"))
+    [failure] = desk.outbox.standalone()
+    assert failure.error is not None
+    assert failure.error.kind == STORAGE_REFUSED
+
+
+def test_refused_stranger_is_an_error(desk: Desk) -> None:
+    stranger = Desk().put()
+    with pytest.raises(RuntimeError, match="no"):
+        desk.outbox.refused(stranger, RuntimeError("no"))

@@ -1,0 +1,52 @@
+"""The store's clock, read on this machine."""
+
+from datetime import datetime, timedelta
+
+from schedora.adapters.memory.virtual_clock import VirtualClock
+from schedora.application.pipeline.store_time import StoreTime
+from tests.builders import HOUR, SECOND
+
+
+class WrongClock(VirtualClock):
+    """Its date is off; the spans that it measures are right."""
+
+    off_by = 5 * HOUR
+
+    def now(self) -> datetime:
+        return super().now() + self.off_by
+
+
+def test_until_the_store_was_heard_this_machine_is_believed() -> None:
+    clock = VirtualClock()
+    time = StoreTime(clock)
+    clock.advance(HOUR)
+    assert time.now() == clock.now()
+
+
+def test_store_is_believed_and_spans_are_measured_here() -> None:
+    clock = WrongClock()
+    time = StoreTime(clock)
+    at = clock.now() - WrongClock.off_by
+    time.learn(at)
+    assert time.now() == at
+    clock.advance(90 * SECOND)
+    assert time.now() == at + 90 * SECOND
+
+
+def test_clock_of_this_machine_may_jump() -> None:
+    clock = WrongClock()
+    time = StoreTime(clock)
+    before = time.now()
+    clock.off_by = -HOUR
+    assert time.now() == before
+    clock.advance(SECOND)
+    assert time.now() == before + SECOND
+
+
+def test_newest_word_of_the_store_counts() -> None:
+    clock = VirtualClock()
+    time = StoreTime(clock)
+    at = clock.now()
+    for span in (HOUR, -HOUR, timedelta(0)):
+        time.learn(at + span)
+        assert time.now() == at + span
