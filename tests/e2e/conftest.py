@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -139,9 +140,11 @@ def cluster(database_url: str, tmp_path: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def embedded(tmp_path: Path) -> Iterator[Cluster]:
     """With no database given: on the embedded server of a directory of its own."""
-    made = Cluster(bare_environment(SCHEDORA_DATA_DIR=str(tmp_path / "data")), tmp_path)
-    yield made
-    made.close()
+    # Not below pytest's own, which each run of pytest closes to the server's account.
+    with TemporaryDirectory(prefix="schedora-tests-") as data_dir:
+        made = Cluster(bare_environment(SCHEDORA_DATA_DIR=data_dir), tmp_path)
+        yield made
+        made.close()
 
 
 class Api:
