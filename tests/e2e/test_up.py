@@ -2,6 +2,7 @@
 
 import signal
 import socket
+from pathlib import Path
 
 from tests.e2e.conftest import Cluster
 
@@ -34,7 +35,7 @@ def test_a_killed_process_goes_on_where_it_was(embedded: Cluster) -> None:
 def test_memory_needs_no_database(embedded: Cluster) -> None:
     api = embedded.api(embedded.start("up", "--port", "0", "--memory"))
     assert api.ended(api.submit("echo", {}))["status"] == "SUCCESS"
-    assert not (embedded.directory / "data").exists()
+    assert not list(Path(embedded.environment["SCHEDORA_DATA_DIR"]).iterdir())
 
 
 def test_port_in_use_is_one_line(embedded: Cluster) -> None:
