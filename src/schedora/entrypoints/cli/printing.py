@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 WIDE_ENOUGH = 24
-"""Characters that a column has to have before it may be cut."""
+"""Characters that a column has to have before it may be cut, where others can go instead."""
+
+NARROW_ENOUGH = 9
+"""Characters that a column keeps in any case: a status stays one that can be read."""
 
 COLUMN_GAP = 3
 
@@ -70,7 +73,10 @@ def print_table(
     where nobody watches, nothing is cut that a program may look for.
     """
     if sys.stdout.isatty():
-        console().print(table(columns, rows, spare=spare))
+        made = table(columns, rows, spare=spare)
+        out = console()
+        out.width = max(out.width, (made.columns[0].min_width or 0) + 1)  # what is left of it, the terminal wraps
+        out.print(made)
         return
     texts = [list(columns), *([one_line(cell(value).plain) for value in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
@@ -102,9 +108,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, spare: Se
     kept = _fitting(widths, spare, console().width)
     made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in kept:
-        made.add_column(
-            name, no_wrap=True, overflow="ellipsis", min_width=widths[name] if name == columns[0] else None
-        )
+        narrowest = widths[name] if name == columns[0] else min(widths[name], NARROW_ENOUGH)
+        made.add_column(name, no_wrap=True, overflow="ellipsis", min_width=narrowest)
     for row in texts:
         made.add_row(*(text for name, text in zip(columns, row, strict=True) if name in kept))
     return made

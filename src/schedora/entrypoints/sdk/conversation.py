@@ -100,7 +100,7 @@ def _understood(call: Call[T], response: httpx.Response) -> T:
     if response.is_success:
         try:
             return call.decode(response.content)
-        except (NotJson, LookupError, TypeError, ValueError) as error:
+        except (NotJson, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ServerError(f"the answer to {call.method} {call.path} can't be read: {error!r}") from error
     problem = _problem(response)
     if call.accept is not None and (accepted := call.accept(problem)) is not None:

@@ -30,7 +30,9 @@ def data(kind: type[T]) -> Decode[T]:
 
 
 def structured(document: Any, kind: type[T]) -> T:
-    """Raises what a document of another shape brings about: ``KeyError``, ``TypeError``, ``ValueError``."""
+    """Raises what a document of another shape brings about: ``KeyError``, ``TypeError``, ``ValueError``,
+    ``AttributeError``.
+    """
     return _converter.structure(document, kind)
 
 

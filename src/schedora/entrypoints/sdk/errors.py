@@ -89,7 +89,7 @@ _BY_STATUS: Mapping[int, type[SchedoraError]] = {
 
 
 def error_of(problem: Problem, retry_after: timedelta | None) -> SchedoraError:
-    message = problem.detail or problem.title or f"the server answered {problem.status}"
+    message = problem.detail or f"the server answered {problem.status} {problem.title}".rstrip()
     if problem.status == 503:
         return Unavailable(message, problem, retry_after=retry_after)
     if kind := _BY_STATUS.get(problem.status):
