@@ -159,7 +159,7 @@ class Database:
         try:
             yield connection
         except StoreUnavailable as error:
-            if isinstance(error.__cause__, TimeoutError):
+            if isinstance(error.__cause__, TimeoutError | asyncpg.InternalClientError):
                 connection.terminate()  # it may answer some day, and then to the wrong question
             raise
         finally:

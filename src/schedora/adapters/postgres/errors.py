@@ -26,6 +26,8 @@ _BY_SQLSTATE: tuple[tuple[str, type[ApplicationError], str], ...] = (
     ("25006", StoreUnavailable, "{where} takes no writes"),
     ("3F000", SchemaMismatch, f"{{where}} has no tables; {MIGRATE}"),
     ("42P01", SchemaMismatch, f"a table is missing at {{where}}; {MIGRATE}"),
+    ("42P07", SchemaMismatch, "{where} has a table of another program where one of Schedora's should be"),
+    ("42501", StoreUnavailable, "{where} does not allow it to this user"),
     ("42703", SchemaMismatch, f"a column is missing at {{where}}; {MIGRATE}"),
     ("53", StoreUnavailable, "{where} is out of resources"),
     ("55P03", StoreUnavailable, "{where} has a lock that was not to be had in time"),
@@ -78,6 +80,8 @@ def translation(error: BaseException, where: str) -> ApplicationError | None:
         part in str(original) for part in _CLOSED_CONNECTION
     ):
         return StoreUnavailable(f"the connection to {where} is closed")
+    if isinstance(original, asyncpg.InternalClientError):  # the server's last words came in between
+        return StoreUnavailable(_one_line(f"the connection to {where} is out of step", original))
     if type(original).__name__ == "OperationalError":  # of psycopg and psycopg2, without a state: the network
         return StoreUnavailable(_one_line(f"{where} can't be reached", original))
     return None
