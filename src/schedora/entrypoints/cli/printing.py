@@ -1,7 +1,7 @@
 """What reaches the terminal: tables for people, one JSON document for programs."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,11 @@ WIDE_ENOUGH = 24
 NARROW_ENOUGH = 9
 """Characters that a column keeps in any case: a status stays one that can be read."""
 
+ID_LENGTH = 36
+"""Characters that the first column keeps: people copy from there."""
+
 COLUMN_GAP = 3
+EDGES = 2
 
 STYLES = {
     "PENDING": "yellow",
@@ -75,7 +79,9 @@ def print_table(
     if sys.stdout.isatty():
         made = table(columns, rows, spare=spare)
         out = console()
-        out.width = max(out.width, (made.columns[0].min_width or 0) + 1)  # what is left of it, the terminal wraps
+        out.width = max(
+            out.width, (made.columns[0].width or 0) + EDGES
+        )  # what has no room, the terminal wraps
         out.print(made)
         return
     texts = [list(columns), *([one_line(cell(value).plain) for value in row] for row in rows)]
@@ -95,7 +101,7 @@ def print_details(pairs: Iterable[tuple[str, object]]) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, spare: Sequence[str] = ()) -> "Table":
-    """For a terminal. The first column is never cut: people copy from there."""
+    """For a terminal: no wider than that, unless the first column alone is."""
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415 - dear, as above
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -105,25 +111,46 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, spare: Se
         name: max(text.cell_len for text in column)
         for name, column in zip(columns, zip(map(Text, columns), *texts, strict=True), strict=True)
     }
-    kept = _fitting(widths, spare, console().width)
+    width_max = console().width
+    kept = _shrunk(_fitting(widths, spare, width_max), width_max)
     made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in kept:
-        narrowest = widths[name] if name == columns[0] else min(widths[name], NARROW_ENOUGH)
-        made.add_column(name, no_wrap=True, overflow="ellipsis", min_width=narrowest)
+    for name, width in kept.items():
+        made.add_column(name, no_wrap=True, overflow="ellipsis", width=width)
     for row in texts:
         made.add_row(*(text for name, text in zip(columns, row, strict=True) if name in kept))
     return made
 
 
-def _fitting(widths: Mapping[str, int], spare: Sequence[str], width_max: int) -> list[str]:
-    """The columns that stay: without as many of the ``spare`` ones as it takes to have room for the others."""
+def _fitting(widths: Mapping[str, int], spare: Sequence[str], width_max: int) -> dict[str, int]:
+    """The columns that stay: without as many of the ``spare`` ones as it takes to have room for the others, and
+    without the last ones where there is none for those either.
+    """
     first, *others = widths
-    needed = {first: widths[first], **{name: min(widths[name], WIDE_ENOUGH) for name in others}}
-    for name in spare:
-        if sum(needed.values()) + COLUMN_GAP * len(needed) <= width_max:
+    kept = dict(widths)
+    for least, dropped in ((WIDE_ENOUGH, spare), (NARROW_ENOUGH, others[::-1])):
+        for name in dropped:
+            floors = {other: ID_LENGTH if other == first else least for other in kept}
+            if _needed([min(width, floors[other]) for other, width in kept.items()]) <= width_max:
+                break
+            kept.pop(name, None)
+    return kept
+
+
+def _shrunk(widths: Mapping[str, int], width_max: int) -> dict[str, int]:
+    """As wide as fits: the widest columns give way first."""
+    first = next(iter(widths))
+    floors = {name: ID_LENGTH if name == first else NARROW_ENOUGH for name in widths}
+    shrunk = {name: min(width, max(width_max, floors[name])) for name, width in widths.items()}
+    while _needed(shrunk.values()) > width_max:
+        pliant = [name for name, width in shrunk.items() if width > floors[name]]
+        if not pliant:
             break
-        del needed[name]
-    return list(needed)
+        shrunk[max(pliant, key=shrunk.__getitem__)] -= 1
+    return shrunk
+
+
+def _needed(widths: Collection[int]) -> int:
+    return sum(widths) + COLUMN_GAP * len(widths)
 
 
 def cell(value: object) -> "Text":

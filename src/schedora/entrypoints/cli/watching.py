@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -117,7 +118,7 @@ def _live(out: Console, *, silent: bool) -> Iterator[Show]:
         yield lambda _: None
         return
     with Live(console=out, transient=True) as live:
-        yield live.update
+        yield partial(live.update, refresh=True)
 
 
 def _newer(events: Sequence[JobEvent], last: JobEvent | None) -> Sequence[JobEvent]:

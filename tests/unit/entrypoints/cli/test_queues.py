@@ -4,7 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.unit.entrypoints.cli.conftest import Run, refused
+from tests.unit.entrypoints.cli.conftest import Run, invoke, refused
+from tests.unit.entrypoints.cli.odd_server import an_odd_server
 from tests.unit.entrypoints.cli.terminal import on_terminal
 
 Submit = Callable[..., str]
@@ -116,3 +117,15 @@ def test_any_other_name_stays_itself(run: Run, name: str) -> None:
 
 def test_what_the_server_refuses(run: Run) -> None:
     refused(run("queues", "pause", "q" * 201), 1, "200")
+
+
+def test_an_empty_system_has_nothing_to_note() -> None:
+    empty = {
+        "pending_jobs": 0, "running_jobs": 0, "dlq_jobs": 0, "by_status": {}, "oldest_ready_seconds": None,
+        "unhandled_types": [], "queues": {},
+    }  # fmt: skip
+    with an_odd_server() as server:
+        server.says(200, empty)
+        answer = invoke("queues", "stats", "--url", server.url)
+    assert answer.err == ""
+    assert [line.split()[0] for line in answer.out.splitlines()] == ["QUEUE", "(all)"]
