@@ -33,11 +33,15 @@ OnStatus = Callable[[IncarnationId, WorkerState | None], None]
 
 
 class HeartbeatThread:
-    """The heartbeat, for a worker's loop to talk to. Daemon: it never keeps a process alive."""
+    """The heartbeat, for a worker's loop to talk to. Daemon: it never keeps a process alive.
 
-    def __init__(self, system: System, on_status: OnStatus) -> None:
+    ``on_death`` is called should it end by a defect: without signs of life a worker must not go on.
+    """
+
+    def __init__(self, system: System, on_status: OnStatus, on_death: Callable[[], None]) -> None:
         self._system = system
         self._on_status = on_status
+        self._on_death = on_death
         self._main_loop = asyncio.get_running_loop()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heartbeat: Heartbeat | None = None
@@ -66,8 +70,9 @@ class HeartbeatThread:
         try:
             asyncio.run(self._beat())
         except Exception:
-            # Without signs of life the worker will be declared lost, and that is then the truth.
-            log.exception("the heartbeat ended")
+            log.exception("the heartbeat ended: the worker stops")
+            if not self._main_loop.is_closed():
+                self._main_loop.call_soon_threadsafe(self._on_death)
         finally:
             self._ready.set()
 
@@ -116,7 +121,7 @@ class WorkerService:
             self._identity.max_concurrent_jobs, thread_name_prefix="schedora-handler"
         )
         processes = _children(self._system.settings, idle_max=self._identity.max_concurrent_jobs)
-        pulse = HeartbeatThread(self._system, self._heard)
+        pulse = HeartbeatThread(self._system, self._heard, on_death=self.stop)
         pulse.start()
         try:
             async with self._system.queue_of_its_own() as queue:

@@ -1,0 +1,67 @@
+"""The worker as a service, in memory: its heartbeat's thread, and how it stops."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from attrs import evolve
+from structlog.testing import capture_logs
+
+from schedora import Schedora
+from schedora.application.ports.workers import Workers
+from schedora.domain.worker import WorkerState
+from schedora.entrypoints.container.root import build_system
+from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.system import System
+from schedora.entrypoints.worker import WorkerService, default_worker_id
+
+
+@pytest.fixture
+async def system() -> AsyncIterator[System]:
+    settings = Settings(_env_file=None, worker_heartbeat_interval=0.01)  # type: ignore[call-arg] # how pydantic takes it
+    made = build_system(settings, database_url=None)
+    await made.open()
+    yield made
+    await made.close()
+
+
+def service(system: System) -> WorkerService:
+    return WorkerService(system, Schedora().handlers, queues=(), concurrency=2, worker_id="w")
+
+
+async def the_state_of(system: System) -> WorkerState:
+    async with asyncio.timeout(30):
+        while not (found := await system.workers.registered()):
+            await asyncio.sleep(0.01)
+    return found[0].status
+
+
+async def test_stopped_it_drains_and_says_good_bye(system: System) -> None:
+    worker = service(system)
+    running = asyncio.create_task(worker.run())
+    assert await the_state_of(system) is WorkerState.ACTIVE
+    worker.stop()
+    await running
+    assert await the_state_of(system) is WorkerState.STOPPED
+
+
+async def test_stopped_before_it_runs_it_takes_nothing(system: System) -> None:
+    worker = service(system)
+    worker.stop()
+    await worker.run()
+
+
+async def test_a_heartbeat_that_ends_by_a_defect_stops_the_worker(system: System) -> None:
+    @asynccontextmanager
+    async def broken() -> AsyncIterator[Workers]:
+        raise ZeroDivisionError
+        yield system.workers
+
+    with capture_logs() as logs:
+        await service(evolve(system, workers_of_its_own=broken)).run()
+    assert "the heartbeat ended: the worker stops" in [entry["event"] for entry in logs]
+
+
+def test_a_worker_is_called_by_host_and_pid_unless_it_is_named() -> None:
+    assert default_worker_id().rpartition("-")[2].isdigit()
