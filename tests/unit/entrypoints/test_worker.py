@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from attrs import evolve
@@ -53,13 +53,15 @@ async def test_stopped_before_it_runs_it_takes_nothing(system: System) -> None:
 
 
 async def test_a_heartbeat_that_ends_by_a_defect_stops_the_worker(system: System) -> None:
-    @asynccontextmanager
-    async def broken() -> AsyncIterator[Workers]:
-        raise ZeroDivisionError
-        yield system.workers
+    class Broken(AbstractAsyncContextManager[Workers]):
+        async def __aenter__(self) -> Workers:
+            raise ZeroDivisionError
+
+        async def __aexit__(self, *_: object) -> None:
+            return None
 
     with capture_logs() as logs:
-        await service(evolve(system, workers_of_its_own=broken)).run()
+        await service(evolve(system, workers_of_its_own=Broken)).run()
     assert "the heartbeat ended: the worker stops" in [entry["event"] for entry in logs]
 
 
