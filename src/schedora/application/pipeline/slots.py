@@ -72,8 +72,11 @@ class Slots:
 
     @property
     def buffered(self) -> int:
-        """How many jobs wait for a slot."""
-        return len(self._buffer) + len(self._suspects) - self._suspects.called
+        """How many jobs wait for a slot. Suspects that wait for one another leave the free slots to others,
+        unless there are so many that no more should be taken.
+        """
+        waiting = len(self._suspects) - self._suspects.called
+        return len(self._buffer) + (waiting if not self.free or waiting >= self.count else 0)
 
     @property
     def next_deadline(self) -> timedelta | None:

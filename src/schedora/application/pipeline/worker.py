@@ -169,7 +169,7 @@ class Worker:
         self.changed.set()
 
     async def step(self) -> bool:
-        """One turn: enforces deadlines, exchanges what is due. Whether anything was exchanged."""
+        """One turn: enforces deadlines, exchanges what is due. Whether anything moved: there may be more to do."""
         self.slots.enforce_deadlines()
         self._stop_at_drain_deadline()
         if self._clock.monotonic() < self._retry_at:
@@ -188,11 +188,12 @@ class Worker:
     async def _turn(self) -> bool:
         if self._incarnation is None or self._status not in (WorkerState.ACTIVE, WorkerState.DRAINING):
             await self._join()
-        if self._in_doubt:
+        verified = bool(self._in_doubt)
+        if verified:
             await self._verify_committed()
         await self._check()
-        moved = await self._deliver_in_workflows()
-        return await self._exchange() or moved
+        delivered = await self._deliver_in_workflows()
+        return await self._exchange() or delivered or verified
 
     async def _exchange(self) -> bool:
         completions = self._outbox.standalone() if self._flush_due() else []

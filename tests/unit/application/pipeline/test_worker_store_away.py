@@ -1,0 +1,319 @@
+"""The worker while the store fails, refuses, or answers into the void: nothing is lost, nothing happens twice."""
+
+import itertools
+from collections.abc import Sequence
+
+import pytest
+from attrs import frozen
+
+from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
+from schedora.adapters.memory.job_queue import MemoryJobQueue
+from schedora.application.context import JobContext
+from schedora.application.pipeline.complete import CompleteJobs
+from schedora.application.pipeline.execute import UPSTREAM_NOT_READ
+from schedora.application.pipeline.outbox import STORAGE_REFUSED
+from schedora.application.ports.job_queue import Delivery, Exchanged
+from schedora.application.ports.metrics import Counter
+from schedora.domain.completion import Completion
+from schedora.domain.ids import JobId, LeaseId
+from schedora.domain.job_state import JobState
+from schedora.domain.worker import WorkerState
+from tests.builders import HOUR, SECOND, a_request
+from tests.unit.application.pipeline.engine import Engine, Held
+
+S = JobState
+LONG_ENOUGH = 10 * SECOND
+"""For the longest pause between two tries."""
+
+
+class Counted:
+    """A handler that counts its runs by job."""
+
+    def __init__(self) -> None:
+        self.runs: dict[JobId, int] = {}
+
+    async def __call__(self, context: JobContext) -> str:
+        self.runs[context.job_id] = self.runs.get(context.job_id, 0) + 1
+        return "done"
+
+
+async def test_worker_that_finds_no_store_waits_for_it(engine: Engine) -> None:
+    engine.handle(Counted())
+    engine.bench.faults.away = True
+    async with engine.running():
+        await engine.advance(60 * SECOND)
+        assert engine.pulse.incarnations == []
+        engine.bench.faults.away = False
+        await engine.advance(LONG_ENOUGH)
+        assert len(engine.pulse.incarnations) == 1
+
+
+async def test_pauses_between_tries_grow(engine: Engine) -> None:
+    engine.handle(Counted())
+    engine.bench.faults.away = True
+    tries: list[float] = []
+    passed = engine.bench.faults.pass_by
+
+    def noting(point: str) -> None:
+        tries.append(engine.bench.clock.monotonic().total_seconds())
+        passed(point)
+
+    engine.bench.faults.pass_by = noting  # type: ignore[method-assign]  # watches, and does as before
+    async with engine.running():
+        await engine.advance(60 * SECOND)
+    pauses = [after - before for before, after in itertools.pairwise(tries)]
+    assert pauses[0] <= 0.1
+    assert 2.5 <= pauses[-1] <= 5
+    assert len(tries) < 30
+
+
+async def test_result_is_kept_until_the_store_is_back(engine: Engine) -> None:
+    held = Held()
+    engine.handle(held)
+    job = await engine.bench.stores.submit_one()
+    async with engine.running():
+        engine.bench.faults.away = True
+        held.let_go()
+        await engine.advance(HOUR)
+        engine.bench.faults.away = False
+        assert (await engine.bench.stores.job(job.job_id)).status is S.RUNNING
+        await engine.advance(LONG_ENOUGH)
+        done = await engine.bench.stores.job(job.job_id)
+    assert (done.status, done.result) == (S.SUCCESS, '"let go"')
+    assert len(held.contexts) == 1
+    assert done.started_at is not None
+    assert done.completed_at == done.started_at, "when it ended, not when the store learned of it"
+
+
+@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, "job_queue.exchange"])
+async def test_completion_whose_answer_is_lost_counts_once(engine: Engine, point: str) -> None:
+    held = Held()
+    engine.handle(held)
+    job = await engine.bench.stores.submit_one()
+    async with engine.running():
+        engine.bench.faults.fail(point)
+        held.let_go()
+        await engine.advance(LONG_ENOUGH)
+        done = await engine.bench.stores.job(job.job_id)
+    assert (done.status, done.attempt) == (S.SUCCESS, 1)
+    assert len(held.contexts) == 1
+    counted = engine.bench.metrics.counted
+    known_lost = point == AFTER_COMMIT  # its lease is gone when it is handed in again
+    assert counted[Counter.JOBS_FENCED, ""] == (1 if known_lost else 0)
+    assert counted[Counter.JOBS_SUCCEEDED, "work"] == (0 if known_lost else 1)
+
+
+@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT])
+@pytest.mark.parametrize("in_workflow", [False, True])
+async def test_jobs_claimed_with_an_answer_that_was_lost_are_found_again(
+    engine: Engine, point: str, in_workflow: bool
+) -> None:
+    handler = Counted()
+    engine.handle(handler)
+    engine.slots = 3
+    async with engine.running():
+        if in_workflow:
+            jobs = list((await engine.bench.flow(a="", b="", c="")).values())
+        else:
+            jobs = [submission.job for submission in await engine.bench.submit([a_request()] * 3)]
+        engine.bench.faults.fail(point)
+        await engine.settle()
+        assert handler.runs == {}
+        await engine.advance(LONG_ENOUGH)
+        assert handler.runs == {job.job_id: 1 for job in jobs}
+        for job in jobs:
+            done = await engine.bench.stores.job(job.job_id)
+            assert (done.status, done.lease_token, done.attempt) == (S.SUCCESS, 1, 1)
+
+
+async def test_jobs_found_again_while_draining_are_handed_back(engine: Engine) -> None:
+    handler = Counted()
+    engine.handle(handler)
+    async with engine.running() as worker:
+        [submission] = await engine.bench.submit([a_request()])
+        engine.bench.faults.fail(AFTER_COMMIT)
+        await engine.settle()
+        worker.heard(engine.pulse.incarnations[0], WorkerState.DRAINING)
+        await engine.advance(LONG_ENOUGH)
+        job = await engine.bench.stores.job(submission.job.job_id)
+    assert (job.status, job.attempt) == (S.PENDING, 0)
+    assert handler.runs == {}
+
+
+@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT])
+async def test_registration_whose_answer_is_lost_is_made_again(engine: Engine, point: str) -> None:
+    handler = Counted()
+    engine.handle(handler)
+    job = await engine.bench.stores.submit_one()
+    engine.bench.faults.fail(point)
+    async with engine.running():
+        await engine.advance(LONG_ENOUGH)
+        assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
+        assert len(engine.pulse.incarnations) == 1
+        assert len(await engine.incarnations()) == (2 if point == AFTER_COMMIT else 1)
+
+
+async def test_good_bye_that_is_not_heard_is_left_to_the_reaper(engine: Engine) -> None:
+    async with engine.running() as worker:
+        engine.bench.faults.fail("workers.set_status")
+        worker.drain()
+        await engine.settle()
+        assert engine.task is not None
+        await engine.task
+    [seen] = await engine.incarnations()
+    assert seen.status is WorkerState.ACTIVE
+
+
+async def test_worker_that_never_registered_has_nobody_to_say_good_bye_for(engine: Engine) -> None:
+    engine.bench.faults.away = True
+    async with engine.running() as worker:
+        worker.drain()
+        await engine.settle()
+        assert engine.task is not None
+        await engine.task
+    engine.bench.faults.away = False
+    assert await engine.incarnations() == []
+
+
+async def test_results_of_what_it_depends_on_that_can_not_be_read_send_the_job_back(engine: Engine) -> None:
+    handler = Counted()
+    engine.handle(handler)
+    engine.bench.faults.fail("job_reader.upstream_results")
+    async with engine.running():
+        flow = await engine.bench.flow(a="", b="a")
+        await engine.settle()
+        job = await engine.bench.stores.job(flow["b"].job_id)
+    assert (job.status, job.attempt, job.lease_token) == (S.SUCCESS, 1, 2)
+    assert UPSTREAM_NOT_READ in [event.reason for event in job.history]
+
+
+class Refusal(Exception):
+    """What a store says that can't keep a value."""
+
+
+def refuse(completions: Sequence[Completion], *, also_failures: bool = False) -> None:
+    """Raises for a batch with a result that the store can't keep."""
+    for completion in completions:
+        refused_result = completion.result is not None and "bad" in completion.result
+        refused_failure = also_failures and completion.error is not None
+        if refused_result or refused_failure:
+            raise Refusal("a secret of the store")
+
+
+class FussyQueue(MemoryJobQueue):
+    also_failures = False
+
+    async def exchange(self, delivery: Delivery) -> Exchanged:
+        refuse(delivery.completions, also_failures=self.also_failures)
+        return await super().exchange(delivery)
+
+
+@frozen(kw_only=True)
+class FussyComplete(CompleteJobs):
+    async def __call__(self, completions: Sequence[Completion]) -> set[LeaseId]:
+        refuse(completions)
+        return await super().__call__(completions)
+
+
+class Batch:
+    """Handlers that end together, with a result that may be bad."""
+
+    def __init__(self, engine: Engine, *bad: str) -> None:
+        self.held = Held()
+        self._bad = bad
+        engine.slots = 3
+        engine.handle(self)
+
+    async def __call__(self, context: JobContext) -> str:
+        await self.held(context)
+        return "bad" if context.job.queue in self._bad else "good"
+
+
+async def test_one_completion_that_the_store_refuses_does_not_harm_its_neighbours(engine: Engine) -> None:
+    engine.queue = FussyQueue(engine.bench.store)
+    batch = Batch(engine, "b")
+    jobs = await engine.bench.stores.submit(*(a_request(queue=queue) for queue in "abc"))
+    async with engine.running():
+        batch.held.let_go()
+        await engine.settle()
+        after = [await engine.bench.stores.job(job.job_id) for job in jobs]
+        [more] = await engine.bench.submit([a_request(queue="a")])
+        await engine.settle()
+        assert (await engine.bench.stores.job(more.job.job_id)).status is S.SUCCESS, "the worker goes on"
+    assert [job.status for job in after] == [S.SUCCESS, S.DEAD, S.SUCCESS]
+    [error] = after[1].errors
+    assert (error.kind, error.message) == (STORAGE_REFUSED, "Refusal")
+    assert engine.bench.metrics.counted[Counter.JOBS_SUCCEEDED, "work"] == 3
+
+
+async def test_refused_completion_of_a_workflow_cancels_what_waits_for_it(engine: Engine) -> None:
+    engine.complete = FussyComplete(units=engine.bench.stores.units, wakeup=engine.bench.stores.wakeup)
+    batch = Batch(engine, "queue-b")
+    flow = await engine.bench.flow(a="", b="", c="a", d="b")
+    async with engine.running():
+        batch.held.let_go()
+        await engine.settle()
+    assert await engine.bench.states(flow) == {
+        "a": S.SUCCESS,
+        "b": S.DEAD,
+        "c": S.SUCCESS,
+        "d": S.CANCELED,
+    }
+
+
+@pytest.mark.parametrize("in_workflow", [False, True])
+async def test_store_that_goes_away_between_single_deliveries_gets_the_rest_later(
+    engine: Engine, in_workflow: bool
+) -> None:
+    engine.queue = FussyQueue(engine.bench.store)
+    engine.complete = FussyComplete(units=engine.bench.stores.units, wakeup=engine.bench.stores.wakeup)
+    batch = Batch(engine, "queue-c")
+    if in_workflow:
+        jobs = list((await engine.bench.flow(a="", b="", c="")).values())
+    else:
+        jobs = await engine.bench.stores.submit(*(a_request(queue=f"queue-{letter}") for letter in "abc"))
+    async with engine.running():
+        engine.bench.faults.fail(BEFORE_COMMIT, nth=2)
+        batch.held.let_go()
+        await engine.advance(LONG_ENOUGH)
+        after = [(await engine.bench.stores.job(job.job_id)).status for job in jobs]
+    assert after == [S.SUCCESS, S.SUCCESS, S.DEAD]
+
+
+async def test_store_that_refuses_even_the_failure_ends_the_worker_loudly(engine: Engine) -> None:
+    queue = FussyQueue(engine.bench.store)
+    queue.also_failures = True
+    engine.queue = queue
+    batch = Batch(engine, "b")
+    job = await engine.bench.stores.submit_one(a_request(queue="b"))
+    async with engine.running():
+        batch.held.let_go()
+        await engine.settle()
+        assert engine.task is not None
+        with pytest.raises(Refusal):
+            await engine.task
+    assert (await engine.bench.stores.job(job.job_id)).status is S.RUNNING, "it is left to the reaper"
+
+
+async def test_defect_of_the_store_without_completions_ends_the_worker_and_its_handlers(
+    engine: Engine,
+) -> None:
+    class Broken(MemoryJobQueue):
+        broken = False
+
+        async def exchange(self, delivery: Delivery) -> Exchanged:
+            if self.broken:
+                raise Refusal("a defect")
+            return await super().exchange(delivery)
+
+    engine.queue = queue = Broken(engine.bench.store)
+    held = Held()
+    engine.handle(held)
+    job = await engine.bench.stores.submit_one()
+    async with engine.running():
+        queue.broken = True
+        await engine.advance(LONG_ENOUGH)
+        assert engine.task is not None
+        with pytest.raises(Refusal):
+            await engine.task
+        assert held.stopped == [job.job_id]
