@@ -45,4 +45,4 @@ class Checks:
                 console.print(line.append("  ").append_text(found))
             else:
                 console.print(line)
-                console.print(Padding(found, (0, 0, 0, 5)))
+                console.print(Padding(found, (0, 0, 0, 5), expand=False))
