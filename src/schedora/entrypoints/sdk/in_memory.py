@@ -259,7 +259,7 @@ def _worker(
         metrics=system.metrics,
         worker_deaths_max=system.settings.max_worker_deaths,
         # Hints arrive for certain: nothing has to be looked for at intervals.
-        limits=WorkerLimits(poll=NEVER, lease_check=NEVER),
+        limits=WorkerLimits(poll=NEVER, lease_check=NEVER, lease_check_idle=NEVER),
     )
 
 
