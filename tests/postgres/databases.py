@@ -19,6 +19,13 @@ def migrated_template(server_url: str) -> Iterator[str]:
 
 
 @contextmanager
+def empty_database(server_url: str) -> Iterator[str]:
+    """The URL of one without tables, dropped in the end."""
+    with _created(server_url, "template0") as name:
+        yield on(server_url, name)
+
+
+@contextmanager
 def copy_of(server_url: str, template: str) -> Iterator[str]:
     """The URL of a copy, dropped in the end."""
     with _created(server_url, template) as name:

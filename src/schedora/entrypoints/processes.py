@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from schedora.adapters.postgres.schema import migrate
+from schedora.adapters.postgres.schema import migrate, verify
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.entrypoints.api.service import ApiService, PortInUse, listen
 from schedora.entrypoints.container.root import build_system
@@ -46,7 +46,7 @@ def run_up(*, app: Schedora, host: str, port: int, data_dir: Path | None, memory
                 ApiService(system, listening, on_ready=_say_where),
             )
 
-        return _run(settings, services, app=app, memory=memory)
+        return _run(settings, services, app=app, memory=memory, creating=True)
 
 
 def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
@@ -72,7 +72,7 @@ def run_worker(
     if processes > 1:
         # The embedded server, if that is the one, must outlast each single worker process.
         with ExitStack() as stack:
-            stack.enter_context(database_of(settings))
+            verify(stack.enter_context(database_of(settings)))  # not over and over in each of them
             return supervise(
                 target=target,
                 queues=queues,
@@ -132,10 +132,15 @@ def _worker(
 
 
 def _run(
-    settings: Settings, make_services: MakeServices, *, app: Schedora | None = None, memory: bool = False
+    settings: Settings,
+    make_services: MakeServices,
+    *,
+    app: Schedora | None = None,
+    memory: bool = False,
+    creating: bool = False,
 ) -> int:
     with ExitStack() as stack:
-        url = None if memory else stack.enter_context(database_of(settings))
+        url = None if memory else stack.enter_context(database_of(settings, creating=creating))
         status = run_on_loop(_serve(build_system(settings, database_url=url), make_services, app))
     _leave_threads_behind(status)
     return status

@@ -6,7 +6,9 @@ its hands off.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
 import asyncpg
 from alembic import command
@@ -20,6 +22,7 @@ from schedora.adapters.postgres.errors import MIGRATE, connecting_to, translated
 from schedora.adapters.postgres.location import Location
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import Statement
+from schedora.adapters.postgres.tables import VERSION_TABLE
 from schedora.application.errors import SchemaMismatch
 
 REVISIONS = ("0001",)
@@ -28,9 +31,12 @@ REVISIONS = ("0001",)
 _MIGRATING = 0x5C4ED0_4A
 """The advisory lock that is held while the schema changes."""
 
+_ALEMBIC = Lock()
+"""Alembic knows one migration at a time in a process."""
+
 _CONNECT_TIMEOUT_SECONDS = 10.0
-_STORED = Statement("select to_regclass('alembic_version') is not null as versioned", ())
-_REVISION = Statement("select version_num from alembic_version", ())
+_STORED = Statement(f"select to_regclass('{VERSION_TABLE}') is not null as versioned", ())
+_REVISION = Statement(f"select version_num from {VERSION_TABLE}", ())  # noqa: S608 - a constant
 
 _logger = logging.getLogger(__name__)
 
@@ -41,11 +47,27 @@ def migrate(url: str) -> None:
     All in one transaction, and any number of processes may do it at once. Must not be called on an event loop.
     Raises ``StoreUnavailable``; ``SchemaMismatch`` when the schema is newer; ``ValueError`` for a URL that is none.
     """
-    asyncio.run(_migrate(Location.parse(url)))
+    asyncio.run(on_connection(Location.parse(url), _upgrade))
+
+
+def create(url: str) -> None:
+    """Gives a database without tables of Schedora the newest schema; one that has it stays as it is.
+
+    For the rest as ``migrate``, and raises ``SchemaMismatch`` when the schema is older, too: who brings a database
+    with jobs to another schema should mean it.
+    """
+    asyncio.run(on_connection(Location.parse(url), _create))
+
+
+def verify(url: str) -> None:
+    """Raises ``SchemaMismatch`` with one line unless the schema is the one that this version knows;
+    ``StoreUnavailable``. Must not be called on an event loop.
+    """
+    asyncio.run(on_connection(Location.parse(url), _verify))
 
 
 async def check_schema(session: Session) -> None:
-    """Raises ``SchemaMismatch`` with one line unless the schema is the one that this version knows."""
+    """As ``verify``, on an event loop."""
     (stored,) = await session.fetch(_STORED)
     revisions = await session.fetch(_REVISION) if stored["versioned"] else ()
     _check(revisions[0]["version_num"] if revisions else None)
@@ -59,7 +81,9 @@ def configuration(connection: Connection | None = None) -> Config:
     return config
 
 
-async def _migrate(location: Location) -> None:
+async def on_connection(location: Location, action: Callable[[Connection], None]) -> None:
+    """Does it in one transaction."""
+
     async def connect() -> "asyncpg.Connection[asyncpg.Record]":
         timeout = location.connect_timeout
         seconds = timeout.total_seconds() if timeout else _CONNECT_TIMEOUT_SECONDS
@@ -72,21 +96,47 @@ async def _migrate(location: Location) -> None:
     try:
         with translated(location.description):
             async with connection.begin():
-                await connection.run_sync(_upgrade)
+                await connection.run_sync(action)
     finally:
         await connection.close()
         await engine.dispose()
 
 
+def _verify(connection: Connection) -> None:
+    _check(_revision(connection))
+
+
+def _create(connection: Connection) -> None:
+    _wait_for_others(connection)
+    current = _revision(connection)
+    if current is None:
+        _upgrade_from(None, connection)
+    else:
+        _check(current)
+
+
 def _upgrade(connection: Connection) -> None:
-    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current == REVISIONS[-1]:
-        return
+    _wait_for_others(connection)
+    current = _revision(connection)
     if current is not None and current not in REVISIONS:
         _check(current)
+    if current != REVISIONS[-1]:
+        _upgrade_from(current, connection)
+
+
+def _wait_for_others(connection: Connection) -> None:
+    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
+
+
+def _revision(connection: Connection) -> str | None:
+    opts = {"version_table": VERSION_TABLE}
+    return MigrationContext.configure(connection, opts=opts).get_current_revision()
+
+
+def _upgrade_from(current: str | None, connection: Connection) -> None:
     _logger.info("the schema goes from %s to %s", current or "nothing", REVISIONS[-1])
-    command.upgrade(configuration(connection), REVISIONS[-1])
+    with _ALEMBIC:
+        command.upgrade(configuration(connection), REVISIONS[-1])
 
 
 def _check(revision: str | None) -> None:

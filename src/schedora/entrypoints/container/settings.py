@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import schedora
+from schedora.adapters.postgres.location import Location
 from schedora.domain.errors import brief
 
 
@@ -29,14 +30,14 @@ class WrongSettings(Exception):
 
 
 def _database_url(value: str | None) -> str | None:
-    if value is not None and not value.startswith(("postgresql://", "postgres://", "postgresql+asyncpg://")):
-        raise ValueError("must be a URL like postgresql://user:password@host:5432/database")
+    if value is not None:
+        Location.parse(value)
     return value
 
 
 def _redis_url(value: str | None) -> str | None:
     if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must be a URL like redis://host:6379/0")
+        raise ValueError("must be a URL like redis://host:6379/0, not the value given")
     return value
 
 
@@ -99,5 +100,5 @@ def _line(problem: Any) -> str:
     if not problem["loc"]:
         return str(message)
     name = str(problem["loc"][0])
-    value = "the value given" if name in SECRETS else brief(problem["input"])
-    return f"{name.upper()}: {message[0].lower()}{message[1:]}, not {value}"
+    rule = f"{name.upper()}: {message[0].lower()}{message[1:]}"
+    return rule if name in SECRETS else f"{rule}, not {brief(problem['input'])}"

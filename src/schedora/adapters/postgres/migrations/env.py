@@ -5,27 +5,25 @@ import os
 
 from alembic import context
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from schedora.adapters.postgres.tables import metadata
+from schedora.adapters.postgres.location import Location
+from schedora.adapters.postgres.schema import on_connection
+from schedora.adapters.postgres.tables import VERSION_TABLE, metadata
 
 
 def run_on(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=metadata, compare_server_default=True)
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        version_table=VERSION_TABLE,
+        compare_server_default=True,
+    )
     with context.begin_transaction():
         context.run_migrations()
-
-
-async def connect_and_run() -> None:
-    url = os.environ["DATABASE_URL"]
-    engine = create_async_engine(url.replace(url.partition("://")[0], "postgresql+asyncpg", 1))
-    async with engine.begin() as connection:
-        await connection.run_sync(run_on)
-    await engine.dispose()
 
 
 given = context.config.attributes.get("connection")
 if given is not None:
     run_on(given)
 else:
-    asyncio.run(connect_and_run())
+    asyncio.run(on_connection(Location.parse(os.environ["DATABASE_URL"]), run_on))

@@ -101,13 +101,15 @@ def upgrade() -> None:
         sa.Column("history", postgresql.JSONB()),
         sa.Column("result", postgresql.JSON()),
         sa.Column("traceparent", sa.Text, nullable=False),
-        sa.CheckConstraint("(status = 'DEAD') = (dead_at is not null)", name="jobs_dead_at_check"),
-        sa.CheckConstraint("retry_kind in ('fixed', 'exponential', 'jitter')", name="jobs_retry_kind_check"),
+        sa.CheckConstraint("(status = 'DEAD') = (dead_at is not null)", name=op.f("jobs_dead_at_check")),
         sa.CheckConstraint(
-            "status in ('PENDING', 'SUCCESS', 'RETRYING', 'DEAD', 'CANCELED')", name="jobs_status_check"
+            "retry_kind in ('fixed', 'exponential', 'jitter')", name=op.f("jobs_retry_kind_check")
         ),
-        sa.CheckConstraint("priority between 0 and 10", name="jobs_priority_check"),
-        sa.CheckConstraint("waits_for >= 0", name="jobs_waits_for_check"),
+        sa.CheckConstraint(
+            "status in ('PENDING', 'SUCCESS', 'RETRYING', 'DEAD', 'CANCELED')", name=op.f("jobs_status_check")
+        ),
+        sa.CheckConstraint("priority between 0 and 10", name=op.f("jobs_priority_check")),
+        sa.CheckConstraint("waits_for >= 0", name=op.f("jobs_waits_for_check")),
         sa.PrimaryKeyConstraint("job_id", name="jobs_pkey"),
         sa.UniqueConstraint("tenant_id", "idempotency_key", name="jobs_tenant_id_idempotency_key_key"),
         postgresql_with={"fillfactor": "45"},
@@ -153,7 +155,7 @@ def upgrade() -> None:
         sa.Column("cpu_percent", sa.Double()),
         sa.Column("memory_percent", sa.Double()),
         sa.CheckConstraint(
-            "status in ('ACTIVE', 'DRAINING', 'STALE', 'STOPPED')", name="workers_status_check"
+            "status in ('ACTIVE', 'DRAINING', 'STALE', 'STOPPED')", name=op.f("workers_status_check")
         ),
         sa.PrimaryKeyConstraint("incarnation", name="workers_pkey"),
         postgresql_with={"fillfactor": "50"},
@@ -175,7 +177,7 @@ def upgrade() -> None:
         sa.Column("canceled_jobs", sa.Integer, server_default=sa.text("0"), nullable=False),
         sa.CheckConstraint(
             "least(total_jobs, succeeded_jobs, failed_jobs, canceled_jobs) >= 0",
-            name="workflows_counts_check",
+            name=op.f("workflows_counts_check"),
         ),
         sa.PrimaryKeyConstraint("workflow_id", name="workflows_pkey"),
         sa.UniqueConstraint("tenant_id", "name", name="workflows_tenant_id_name_key"),
