@@ -7,7 +7,7 @@ A fenced block says with its info string what is to be done with it::
     ```output                       what the block before must have printed
     ```console                      lines after `$ ` are run by one shell, the lines below are what they print
     ```json, yaml, env              read as what they are; with a title also written to that file
-    ```sql                          run on the page's database, and rolled back
+    ```sql                          run on the page's database
     ```mermaid                      a state diagram, each line read
     ```text                         neither run nor read: only where ``unrun.py`` says why
 

@@ -138,7 +138,6 @@ class Session:
     def sql(self, block: Block) -> None:
         with psycopg.connect(self._here(DATABASE)) as connection:
             connection.execute(block.text.encode())
-            connection.rollback()
 
     def mermaid(self, block: Block) -> None:
         first, *lines = block.text.splitlines()
