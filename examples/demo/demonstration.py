@@ -11,9 +11,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TextIO
 
 import httpx
 from examples.demo.checks import Checks
@@ -182,9 +183,12 @@ def _use_own_settings(places: Places) -> None:
 
 def _console() -> Console:
     """Colours and live views on a terminal only; a character that the terminal lacks becomes its escape."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    return Console(force_terminal=sys.stdout.isatty(), highlight=False, emoji=False)
+    stream: TextIO | None = sys.stdout
+    if stream is None:  # closed by the caller, who wants to hear nothing
+        return Console(quiet=True)
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+    return Console(force_terminal=stream.isatty(), highlight=False, emoji=False)
 
 
 async def _run(console: Console) -> int:
@@ -194,7 +198,7 @@ async def _run(console: Console) -> int:
         console.print(Text("The demo cannot write here: ", "bold red").append(str(error), "default"))
         return 1
     _use_own_settings(places)
-    task = asyncio.ensure_future(demonstrate(places, console))
+    task = asyncio.ensure_future(_until_nobody_reads(demonstrate(places, console)))
     signals = _cancel_on_signal(task)
     try:
         return 0 if await task else 1
@@ -204,6 +208,13 @@ async def _run(console: Console) -> int:
     except Exception as error:  # noqa: BLE001 whatever went wrong, the reader needs the logs' place
         _print_failure(error, places, console)
         return 1
+
+
+async def _until_nobody_reads(demonstration: Coroutine[Any, Any, bool]) -> bool:
+    try:
+        return await demonstration
+    except SystemExit:  # so rich says that the reader of the pipe has gone
+        return False
 
 
 def _cancel_on_signal(task: "asyncio.Future[bool]") -> list[int]:
