@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from schedora.domain.errors import brief
 from schedora.entrypoints.cli.exits import Failed, Misused
+from schedora.entrypoints.sdk.base_url import server_address
 
 if TYPE_CHECKING:
     from schedora.entrypoints.sdk.client import SchedoraClient
@@ -48,11 +48,7 @@ def reached(url: str) -> Iterator["SchedoraClient"]:
 
 def checked_url(url: str) -> str:
     """Where that is, without the secrets that a URL may carry. Raises ``Misused``."""
-    try:
-        parts = urlsplit(url)
-        served = parts.scheme in {"http", "https"} and parts.hostname is not None and parts.port != 0
-    except ValueError:  # brackets that don't match, a port that is no number
-        parts, served = urlsplit(""), False
-    if not served or not url.isprintable() or " " in url:
+    parts = server_address(url)
+    if parts is None:
         raise Misused(f"--url, or SCHEDORA_URL, must be a URL like {DEFAULT_URL}, not {brief(url)}")
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"

@@ -10,12 +10,12 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 import httpx
 
 from schedora.entrypoints.sdk import endpoints
+from schedora.entrypoints.sdk.base_url import api_url
 from schedora.entrypoints.sdk.conversation import Conversation, Done, Pause, Send
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-API = "/api/v1"
 TIMEOUT_SECONDS = 30.0
 
 
@@ -94,6 +94,7 @@ class SchedoraClient(_Methods):
         headers: Mapping[str, str] | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        """Raises ``InvalidField`` for what is no URL of a server."""
         self._http = httpx.Client(
             base_url=api_url(base_url), timeout=timeout, headers=headers, transport=transport
         )
@@ -141,6 +142,7 @@ class AsyncSchedoraClient(_Methods):
         headers: Mapping[str, str] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        """Raises ``InvalidField`` for what is no URL of a server."""
         self._http = httpx.AsyncClient(
             base_url=api_url(base_url), timeout=timeout, headers=headers, transport=transport
         )
@@ -175,8 +177,3 @@ class AsyncSchedoraClient(_Methods):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def api_url(base_url: str) -> str:
-    """Where the API is, given the server's URL with or without the API's own part."""
-    return base_url.rstrip("/").removesuffix(API) + API

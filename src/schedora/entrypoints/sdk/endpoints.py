@@ -276,6 +276,7 @@ def drain_worker(worker_id: str) -> Conversation[WorkerView]:
 
 
 def queue_stats() -> Conversation[QueueStats]:
+    """How full the queues are, each and all together."""
     return ask(Call(method="GET", path="/queue/stats", decode=whole(QueueStats), repeatable=True))
 
 
@@ -286,6 +287,7 @@ def pause_queue(queue: str) -> Conversation[QueueView]:
 
 
 def resume_queue(queue: str) -> Conversation[QueueView]:
+    """Its jobs run again."""
     path = f"/queues/{in_path(queue)}/resume"
     return ask(Call(method="POST", path=path, decode=data(QueueView), repeatable=True))
 

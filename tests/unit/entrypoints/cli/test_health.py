@@ -1,7 +1,7 @@
 import re
 
 from tests.unit.entrypoints.cli.conftest import Run, invoke
-from tests.unit.entrypoints.cli.odd_server import an_odd_server
+from tests.unit.entrypoints.sdk.odd_server import an_odd_server
 
 
 def test_a_healthy_system(run: Run) -> None:

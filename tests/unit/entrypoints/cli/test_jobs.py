@@ -4,7 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.unit.entrypoints.cli.conftest import WORKER_ID, Run, refused
+from tests.unit.entrypoints.cli.conftest import Run, refused
+from tests.unit.entrypoints.sdk.serving import WORKER_ID
 
 Submit = Callable[..., str]
 NOBODY = "0198f000-0000-7000-8000-000000000000"

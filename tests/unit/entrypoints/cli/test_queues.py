@@ -5,8 +5,8 @@ from uuid import uuid4
 import pytest
 
 from tests.unit.entrypoints.cli.conftest import Run, invoke, refused
-from tests.unit.entrypoints.cli.odd_server import an_odd_server
 from tests.unit.entrypoints.cli.terminal import on_terminal
+from tests.unit.entrypoints.sdk.odd_server import an_odd_server
 
 Submit = Callable[..., str]
 

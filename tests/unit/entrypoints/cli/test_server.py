@@ -7,7 +7,7 @@ import pytest
 from schedora.entrypoints.cli.server import checked_url
 from schedora.entrypoints.sdk import conversation
 from tests.unit.entrypoints.cli.conftest import Run, invoke, refused
-from tests.unit.entrypoints.cli.odd_server import OddServer, an_odd_server
+from tests.unit.entrypoints.sdk.odd_server import OddServer, an_odd_server
 
 NOWHERE = "http://127.0.0.1:1"
 NOBODY = "0198f000-0000-7000-8000-000000000000"

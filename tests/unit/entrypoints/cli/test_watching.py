@@ -14,9 +14,10 @@ from schedora.domain.job_state import JobState
 from schedora.entrypoints.cli import watching
 from schedora.entrypoints.cli.watching import _newer, watch_job
 from schedora.entrypoints.sdk import conversation
-from tests.unit.entrypoints.cli.conftest import WORKER_ID, Run, invoke, refused
-from tests.unit.entrypoints.cli.odd_server import OddServer, an_odd_server
+from tests.unit.entrypoints.cli.conftest import Run, invoke, refused
 from tests.unit.entrypoints.cli.terminal import on_terminal
+from tests.unit.entrypoints.sdk.odd_server import OddServer, an_odd_server
+from tests.unit.entrypoints.sdk.serving import WORKER_ID
 
 Submit = Callable[..., str]
 JOB_ID = "0198f000-0000-7000-8000-000000000000"

@@ -3,7 +3,8 @@ from uuid import uuid4
 import pytest
 
 from schedora import SchedoraClient
-from tests.unit.entrypoints.cli.conftest import WORKER_ID, Run, refused
+from tests.unit.entrypoints.cli.conftest import Run, refused
+from tests.unit.entrypoints.sdk.serving import WORKER_ID
 
 
 @pytest.fixture

@@ -437,8 +437,12 @@ async def test_a_handler_completes_its_job_with_its_own_writes(app: Schedora) ->
 
 @pytest.mark.parametrize(
     ("payload", "reason"),
-    [({}, "name: is required"), ({"name": 3}, "name: input should be a valid string"), ({"name": "a", "x": 1}, "x: unexpected field")],
-)  # fmt: skip
+    [
+        ({}, "name: is required"),
+        ({"name": 3}, "name: input should be a valid string"),
+        ({"name": "a", "x": 1}, "x: unexpected field"),
+    ],
+)
 async def test_a_payload_that_does_not_fit_is_dead_at_once(
     app: Schedora, payload: dict[str, Any], reason: str
 ) -> None:
