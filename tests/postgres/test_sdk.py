@@ -259,7 +259,9 @@ def test_what_was_counted_is_kept_though_nobody_closes(migrated_url: str) -> Non
 
     asyncio.run(submit())
     with psycopg.connect(migrated_url) as connection:
-        counted = connection.execute("SELECT value FROM metric_totals WHERE name = 'jobs_created_total'").fetchall()
+        counted = connection.execute(
+            "SELECT value FROM metric_totals WHERE name = 'jobs_created_total'"
+        ).fetchall()
     assert counted == [(1.0,)]
 
 

@@ -25,6 +25,7 @@ _PLANNER = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "jit": "off",
+    "max_parallel_workers_per_gather": "0",
 }
 
 _RELEASE_TIMEOUT_SECONDS = 2.0

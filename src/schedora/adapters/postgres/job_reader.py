@@ -16,10 +16,13 @@ from sqlalchemy import (
     Integer,
     Text,
     Uuid,
+    and_,
     bindparam,
-    case,
     cast,
+    false,
     func,
+    literal_column,
+    or_,
     select,
     union_all,
 )
@@ -31,7 +34,7 @@ from schedora.adapters.postgres.tables import job_leases, job_ready, jobs
 from schedora.application.ports.job_reader import JobFilter, JobPage
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.job import Job
-from schedora.domain.job_state import HELD, WAITING, JobState
+from schedora.domain.job_state import ENDED, HELD, WAITING, JobState
 
 _GET = compiled(rows.selected_jobs().where(jobs.c.job_id == bindparam("job_id")))
 _GOING_ON = compiled(
@@ -45,11 +48,6 @@ _UPSTREAM_RESULTS = compiled(
     select(_upstream.c.job_id, _upstream.c.key, cast(_upstream.c.result, Text).label("result"))
     .join(jobs, _upstream.c.job_id == func.any(jobs.c.depends_on))
     .where(jobs.c.job_id == bindparam("job_id"))
-)
-_STATUS = case(
-    (job_leases.c.job_id.is_(None), jobs.c.status),
-    (job_leases.c.started_at.is_(None), JobState.SCHEDULED.value),
-    else_=JobState.RUNNING.value,
 )
 
 
@@ -90,7 +88,7 @@ def _asked(job_filter: JobFilter) -> dict[str, Any]:
 def _page(states: frozenset[JobState], names: frozenset[str]) -> Statement:
     """The statement for a page of these states, filtered by the parameters of these names."""
     after = bindparam("after", type_=Uuid) if "after" in names else None
-    place = _places(states, after)
+    place = _places(states)
     statement = rows.selected_jobs()
     key: ColumnElement[Any] = jobs.c.job_id
     if place is not None:
@@ -99,19 +97,31 @@ def _page(states: frozenset[JobState], names: frozenset[str]) -> Statement:
     if after is not None:
         statement = statement.where(key < after)
     if states:
-        statement = statement.where(among(_STATUS, states))
+        statement = statement.where(_in_states(states))
     for name in sorted(names - {"after"}):
         statement = statement.where(_condition(name))
     return compiled(statement.order_by(key.desc()).limit(bindparam("limit", type_=Integer)))
 
 
-def _places(states: frozenset[JobState], after: ColumnElement[Any] | None) -> FromClause | None:
+def _in_states(states: frozenset[JobState]) -> ColumnElement[bool]:
+    """As the planner can estimate it: else it sorts all that wait, to show a few."""
+    parts: list[ColumnElement[bool]] = []
+    if states & ENDED:
+        parts.append(among(jobs.c.status, states & ENDED))
+    if states & WAITING:
+        parts.append(and_(job_leases.c.job_id.is_(None), among(jobs.c.status, states & WAITING)))
+    if JobState.SCHEDULED in states:
+        parts.append(and_(job_leases.c.job_id.is_not(None), job_leases.c.started_at.is_(None)))
+    if JobState.RUNNING in states:
+        parts.append(job_leases.c.started_at.is_not(None))
+    return or_(false(), *parts)
+
+
+def _places(states: frozenset[JobState]) -> FromClause | None:
     """The ids of the jobs that may be in these states; None where these may be most of all jobs."""
     if not states or not states <= WAITING | HELD | {JobState.DEAD}:
         return None
     parts = [select(ids).where(*conditions) for ids, conditions in _small_sets(states)]
-    if after is not None:
-        parts = [part.where(part.selected_columns.job_id < after) for part in parts]
     return union_all(*parts).subquery("place")
 
 
@@ -121,7 +131,8 @@ def _small_sets(
     if states & WAITING:
         yield job_ready.c.job_id, []
         blocked = jobs.alias("blocked")
-        yield blocked.c.job_id, [blocked.c.waits_for > 0]
+        # Written out: as a parameter it would not be known to mean the index of exactly these.
+        yield blocked.c.job_id, [blocked.c.waits_for > literal_column("0")]
     if states & HELD:
         yield job_leases.alias("held").c.job_id, []
     if JobState.DEAD in states:
@@ -132,7 +143,11 @@ def _small_sets(
 def _condition(name: str) -> ColumnElement[bool]:
     match name:
         case "worker_id":
-            return func.coalesce(job_leases.c.worker_id, jobs.c.worker_id) == bindparam(name, type_=Text)
+            worker_id = bindparam(name, type_=Text)
+            held = job_leases.alias("held_by")
+            # Looked up once, not for each job: a worker holds few.
+            holds = func.array(select(held.c.job_id).where(held.c.worker_id == worker_id).scalar_subquery())
+            return or_(jobs.c.worker_id == worker_id, jobs.c.job_id == func.any(holds))
         case "error_kind":
             kind: ColumnElement[str] = jobs.c.errors[-1]["kind"].astext
             return kind == bindparam(name, type_=Text)

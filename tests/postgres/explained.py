@@ -1,0 +1,111 @@
+"""Plans as PostgreSQL carries them out, for the statements that adapters send."""
+
+import re
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+from attrs import define, field, frozen
+
+from schedora.adapters.postgres import engine
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.session import Row
+from schedora.adapters.postgres.statements import Statement, load
+
+_OPTIONS = " ".join(f"-c {name}={value}" for name, value in engine._PLANNER.items())
+
+
+@frozen(kw_only=True)
+class Scan:
+    """One way into one table."""
+
+    table: str
+    index: str | None
+    rows: int
+    """What it read, whether it was of use or not."""
+
+
+@frozen(kw_only=True)
+class Plan:
+    statement: Statement
+    root: dict[str, Any]
+
+    @property
+    def nodes(self) -> Iterator[dict[str, Any]]:
+        waiting = [self.root]
+        while waiting:
+            node = waiting.pop()
+            waiting += node.get("Plans", [])
+            yield node
+
+    @property
+    def scans(self) -> list[Scan]:
+        return [
+            Scan(table=node["Relation Name"], index=node.get("Index Name"), rows=_rows_read(node))
+            for node in self.nodes
+            if node["Node Type"].endswith("Scan")
+            and "Relation Name" in node
+            and node["Node Type"] != "Tid Scan"
+        ]
+
+    def indexes(self, *tables: str) -> set[str | None]:
+        """What it finds rows of these tables by; None for going through all of them."""
+        return {scan.index for scan in self.scans if scan.table in tables}
+
+    def rows(self, *tables: str) -> int:
+        """How many rows of these tables it read."""
+        return sum(scan.rows for scan in self.scans if scan.table in tables)
+
+    @property
+    def pages(self) -> int:
+        """How many pages of tables and indexes it looked at."""
+        return int(self.root["Shared Hit Blocks"] + self.root["Shared Read Blocks"])
+
+    @property
+    def sorts(self) -> bool:
+        return any("Sort" in node["Node Type"] for node in self.nodes)
+
+
+def _rows_read(node: dict[str, Any]) -> int:
+    removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    return round((node["Actual Rows"] + removed) * node["Actual Loops"])
+
+
+@define
+class Explaining:
+    """A session, and as good as a database for readers: explains each statement, then has it carried out."""
+
+    url: str
+    database: Database
+    plans: list[Plan] = field(factory=list)
+
+    async def fetch(self, statement: Statement, /, **values: Any) -> Sequence[Row]:
+        self.plans.append(explained(self.url, statement, values))
+        return await self.database.fetch(statement, **values)
+
+    @property
+    def plan(self) -> Plan:
+        """Of the one statement there was."""
+        (plan,) = self.plans
+        return plan
+
+
+def explained(url: str, statement: Statement, values: dict[str, Any]) -> Plan:
+    """What happens when it is run, which is then taken back. Planned as on the engine's connections."""
+    with psycopg.connect(url, options=_OPTIONS, cursor_factory=psycopg.ClientCursor) as connection:
+        connection.execute(f"prepare it as {statement.text}".encode())
+        arguments = statement.arguments(**values)
+        call = f"execute it ({', '.join(['%s'] * len(arguments))})" if arguments else "execute it"
+        explain = f"explain (analyze, buffers, timing off, format json) {call}"
+        (told,) = connection.execute(explain.encode(), arguments or None).fetchone() or ()
+        connection.rollback()
+    return Plan(statement=statement, root=told[0]["Plan"])
+
+
+def named_indexes(name: str) -> set[str]:
+    """Those that the head of ``sql/<name>.sql`` names."""
+    load(name)
+    text = files("schedora.adapters.postgres").joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("--"))
+    return set(re.findall(r"\b\w+_(?:idx|pkey|key)\b", head))

@@ -1,0 +1,393 @@
+"""How statements find their rows among many: by the indexes that they name, and reading no more than they need."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.job_queue import PostgresJobQueue
+from schedora.adapters.postgres.job_reader import PostgresJobReader
+from schedora.adapters.postgres.jobs import PostgresJobStore
+from schedora.adapters.postgres.queues import PostgresQueues
+from schedora.adapters.postgres.statements import load
+from schedora.adapters.postgres.workers import PostgresWorkers
+from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
+from schedora.adapters.postgres.workflows import PostgresWorkflowStore
+from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
+from schedora.application.ports.job_reader import JobFilter
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.ids import IncarnationId, JobId, WorkerId, WorkflowId
+from schedora.domain.job_state import JobState
+from schedora.domain.outcome import Failed, Outcome, Succeeded
+from tests.builders import a_new_job, a_request, settled
+from tests.postgres.databases import copy_of
+from tests.postgres.explained import Explaining, named_indexes
+
+FINISHED, DELAYED, OTHERS, READY, DEAD, BLOCKED, HELD = 20_000, 20_000, 2_000, 2_000, 300, 300, 2_000
+CROWDED = ("jobs", "job_ready", "job_leases", "job_dependencies")
+
+CROWD = """
+create function id(n int) returns uuid language sql immutable as
+    $$ select ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid $$;
+
+insert into queues (name) values ('default'), ('mail'), ('paused');
+insert into workers (
+    incarnation, worker_id, hostname, pid, version, max_concurrent_jobs, queues, types, status, registered_at,
+    last_heartbeat
+)
+select id(n), 'w' || n, 'host', 1, '1', 10, '{}', '{work}', 'ACTIVE', now(), now() from generate_series(1, 100) n;
+insert into workflows (workflow_id, name, description, config, created_at, total_jobs)
+select id(n), 'flow ' || n, '', '{}', now(), 10 from generate_series(1, 1000) n;
+
+create temp table crowd as
+select n, kind, id(n) as job_id
+from generate_series(1, %(all)s) n
+cross join lateral (
+    select case
+        when n <= 20000 then 'finished'
+        when n <= 40000 then 'delayed'
+        when n <= 42000 then 'other'
+        when n <= 44000 then 'ready'
+        when n <= 44300 then 'dead'
+        when n <= 44600 then 'blocked'
+        else 'held'
+    end as kind
+) k;
+
+insert into jobs (
+    job_id, type, queue, payload, idempotency_key, fingerprint, priority, scheduled_at, retry_kind, max_retries,
+    retry_base_us, retry_max_us, timeout_us, workflow_id, depends_on, waits_for, status, created_at, completed_at,
+    dead_at, traceparent, errors
+)
+select
+    job_id, case kind when 'other' then 'other' else 'work' end, 'default', '{}', 'key ' || n, '',
+    case when kind in ('delayed', 'other') then 10 else 5 end,
+    now() + case kind when 'delayed' then interval '100 years' else interval '-1 hour' end,
+    'fixed', 3, 0, 0, 60000000,
+    case when kind in ('blocked', 'held') then id(1 + n %% 500) end,
+    case kind when 'blocked' then array[id(n + 300)] end,
+    case kind when 'blocked' then 1 else 0 end,
+    case kind when 'finished' then 'SUCCESS' when 'dead' then 'DEAD' else 'PENDING' end,
+    now() - interval '1 hour' + n * interval '1 ms',
+    case when kind in ('finished', 'dead') then now() end,
+    case kind when 'dead' then now() end,
+    '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    case kind when 'dead' then '[{"attempt": 1, "at": "2030-01-01T00:00:00+00:00", "worker_id": "w1",
+        "kind": "Oops", "message": "", "traceback": null}]'::jsonb end
+from crowd;
+insert into job_ready (job_id, queue, priority, type, scheduled_at)
+select j.job_id, j.queue, j.priority, j.type, j.scheduled_at
+from crowd c join jobs j using (job_id)
+where c.kind in ('delayed', 'other', 'ready');
+insert into job_leases (job_id, lease_id, token, owner, worker_id, workflow_id, claimed_at, started_at)
+select job_id, job_id, 1, id(1 + n %% 100), 'w' || 1 + n %% 100, id(1 + n %% 500), now(), now()
+from crowd where kind = 'held';
+insert into job_dependencies (upstream_id, job_id)
+select id(n + 300), job_id from crowd where kind = 'blocked';
+analyze;
+"""
+
+
+def numbered(n: int) -> UUID:
+    return UUID(f"00000000-0000-7000-8000-{n:012d}")
+
+
+OWNER = IncarnationId(numbered(7))
+FIRST_HELD = FINISHED + DELAYED + OTHERS + READY + DEAD + BLOCKED + 1
+AGES_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def crowded_name(postgres_server_url: str, migrated_name: str) -> Iterator[str]:
+    with copy_of(postgres_server_url, migrated_name) as url:
+        with psycopg.connect(url, cursor_factory=psycopg.ClientCursor) as connection:
+            connection.execute(CROWD.encode(), {"all": FIRST_HELD - 1 + HELD})
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("vacuum analyze")
+        yield urlsplit(url).path.strip("/")
+
+
+@pytest.fixture
+def crowded_url(postgres_server_url: str, crowded_name: str) -> Iterator[str]:
+    with copy_of(postgres_server_url, crowded_name) as url:
+        yield url
+
+
+@pytest.fixture
+async def crowded(crowded_url: str) -> AsyncIterator[Explaining]:
+    async with Database(crowded_url) as database:
+        yield Explaining(crowded_url, database)
+
+
+def reads(session: Explaining) -> Any:
+    """A session in place of a database, for adapters that need no more of it."""
+    return cast("Any", session)
+
+
+def wish(**fields: Any) -> ClaimRequest:
+    return ClaimRequest(
+        **{
+            "owner": OWNER, "worker_id": WorkerId("w7"), "queues": (), "types": ("work",), "limit": 10,
+            "start_count": 10, **fields,
+        }
+    )  # fmt: skip
+
+
+async def held_jobs(session: Explaining, owner: IncarnationId = OWNER) -> list[ClaimedJob]:
+    return await PostgresJobQueue(reads(session)).claims(owner)
+
+
+def starts_of(claims: list[ClaimedJob]) -> list[Start]:
+    return [
+        Start(job_id=claim.job_id, lease_id=claim.lease_id, started_at=claim.claimed_at) for claim in claims
+    ]
+
+
+async def test_a_claim_reads_what_it_takes(crowded: Explaining) -> None:
+    claimed = (await PostgresJobQueue(reads(crowded)).exchange(Delivery(claim=wish()))).claimed
+    assert {job.priority for job in claimed} == {5}, "delayed ones and those of other types stand before it"
+    plan = crowded.plan
+    assert plan.indexes("job_ready") == named_indexes("claim")
+    assert plan.indexes("jobs") == {"jobs_pkey"}
+    # Where they stand, and once more to lock them.
+    assert (plan.rows("job_ready"), plan.rows("jobs")) == (2 * 10, 10)
+    assert plan.pages < 250  # it looks into eleven priorities of three queues
+
+
+async def test_a_claim_that_finds_little_walks_over_nothing_either(crowded: Explaining) -> None:
+    answer = await PostgresJobQueue(reads(crowded)).exchange(Delivery(claim=wish(queues=("mail",))))
+    assert (answer.claimed, answer.next_due_at) == ((), None)
+    plan = crowded.plan
+    assert plan.indexes("job_ready") == named_indexes("claim")
+    assert plan.rows("job_ready") == 0
+    assert plan.pages < 100
+
+
+async def test_a_claim_finds_when_the_next_is_due_without_going_through_those(crowded: Explaining) -> None:
+    with psycopg.connect(crowded.url) as connection:
+        connection.execute("delete from job_ready where priority = 5")
+        connection.commit()
+        connection.autocommit = True
+        connection.execute("vacuum job_ready")
+    answer = await PostgresJobQueue(reads(crowded)).exchange(Delivery(claim=wish()))
+    assert answer.claimed == ()
+    assert answer.next_due_at is not None
+    assert answer.next_due_at > answer.at + timedelta(days=1_000)
+    assert crowded.plan.rows("job_ready") == 1
+    assert crowded.plan.pages < 250
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [Succeeded(), Failed(kind="Oops", message="", retryable=False)],
+    ids=lambda one: type(one).__name__,
+)
+async def test_completions_find_their_rows_by_key(crowded: Explaining, outcome: Outcome) -> None:
+    claims = await held_jobs(crowded)
+    crowded.plans.clear()
+    completions = [settled(claim, outcome, ended_at=claim.claimed_at) for claim in claims]
+    answer = await PostgresJobQueue(reads(crowded)).exchange(Delivery(completions=completions))
+    assert len(answer.accepted) == len(claims) == HELD // 100
+    plan = crowded.plan
+    assert plan.indexes("jobs", "job_leases") == named_indexes("complete")
+    assert plan.rows("jobs", "job_leases") == 2 * len(claims)
+
+
+async def test_starts_find_their_rows_by_key(crowded: Explaining) -> None:
+    claims = await held_jobs(crowded)
+    crowded.plans.clear()
+    await PostgresJobQueue(reads(crowded)).exchange(Delivery(starts=starts_of(claims)))
+    assert crowded.plan.indexes(*CROWDED) == named_indexes("start")
+    assert crowded.plan.rows(*CROWDED) == len(claims)
+
+
+async def test_an_exchange_does_what_its_parts_do(crowded: Explaining) -> None:
+    claims = await held_jobs(crowded)
+    crowded.plans.clear()
+    delivery = Delivery(
+        completions=[settled(claim, Succeeded(), ended_at=claim.claimed_at) for claim in claims[:5]],
+        starts=starts_of(claims[5:8]),
+        claim=wish(),
+    )
+    answer = await PostgresJobQueue(reads(crowded)).exchange(delivery)
+    assert (len(answer.accepted), len(answer.claimed)) == (8, 10)
+    plan = crowded.plan
+    parts = named_indexes("complete") | named_indexes("start") | named_indexes("claim")
+    assert plan.indexes("job_ready", "job_leases", "jobs") == parts
+    assert plan.rows("job_ready") == 2 * 10
+    assert plan.rows("job_leases") == 5 + 3
+    assert plan.rows("jobs") == 5 + 10
+
+
+async def test_what_one_holds_is_found_by_holder(crowded: Explaining) -> None:
+    queue = PostgresJobQueue(reads(crowded))
+    for name, find in (("held", queue.held), ("claims", queue.claims)):
+        assert len(await find(OWNER)) == HELD // 100
+        plan = crowded.plans.pop()
+        assert plan.indexes(*CROWDED) == named_indexes(name)
+        assert plan.rows("job_leases") == HELD // 100
+
+
+async def test_a_release_costs_what_it_releases(crowded: Explaining) -> None:
+    upstream = [JobId(numbered(FIRST_HELD + n)) for n in range(5)]
+    assert await PostgresJobStore(crowded).release(upstream) == {"default"}
+    plan = crowded.plan
+    assert plan.indexes(*CROWDED) == named_indexes("release")
+    assert plan.rows(*CROWDED) == 5 + 5
+
+
+async def test_what_depends_on_a_job_is_found_by_edge(crowded: Explaining) -> None:
+    await PostgresJobStore(crowded).downstream([JobId(numbered(FIRST_HELD))])
+    assert crowded.plans[0].indexes(*CROWDED) == named_indexes("downstream")
+    assert crowded.plans[0].rows(*CROWDED) == 1
+    for plan in crowded.plans[1:]:
+        assert plan.indexes(*CROWDED) <= {"job_ready_pkey", "job_leases_pkey", "jobs_pkey"}
+        assert plan.rows(*CROWDED) <= 2
+
+
+async def test_locking_saving_and_deleting_go_by_key(crowded: Explaining) -> None:
+    store = PostgresJobStore(crowded)
+    jobs = await store.lock([JobId(numbered(n)) for n in (FIRST_HELD, FINISHED + 1, FINISHED + DELAYED + 1)])
+    await store.save(jobs)
+    await store.delete([JobId(numbered(n)) for n in (1, 2)])
+    for plan in crowded.plans:
+        assert None not in plan.indexes(*CROWDED)
+        assert plan.rows(*CROWDED) <= 2 * len(jobs)
+
+
+async def test_submissions_look_for_their_keys_alone(crowded: Explaining) -> None:
+    new = [a_new_job(a_request(idempotency_key=key)) for key in ("key 1", "key 2", "another")]
+    assert [one.created for one in await PostgresJobStore(crowded).add(new)] == [False, False, True]
+    submit, look_up = crowded.plans
+    assert submit.rows(*CROWDED) == 0
+    assert look_up.indexes("jobs") == named_indexes("submit")
+    assert look_up.rows("jobs") == 2
+
+
+BY_STATE = {
+    JobState.PENDING: {"job_ready_pkey", "jobs_blocked_idx"},
+    JobState.RETRYING: {"job_ready_pkey", "jobs_blocked_idx"},
+    JobState.SCHEDULED: {"job_leases_pkey"},
+    JobState.RUNNING: {"job_leases_pkey"},
+    JobState.DEAD: {"jobs_dead_idx"},
+}
+
+
+@pytest.mark.parametrize("after", [None, JobId(numbered(FIRST_HELD + HELD - 100))], ids=["first", "next"])
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        (JobFilter(), "jobs_pkey"),
+        (JobFilter(queue="default"), "jobs_pkey"),
+        (JobFilter(created_after=AGES_AGO), "jobs_pkey"),
+        (JobFilter(states=frozenset(JobState)), "jobs_pkey"),
+        (JobFilter(workflow_id=WorkflowId(numbered(3))), "jobs_workflow_idx"),
+        (JobFilter(workflow_id=WorkflowId(numbered(3)), states=frozenset({JobState.SUCCESS})), "jobs_workflow_idx"),
+    ],
+    ids=["all", "queue", "created_after", "states", "workflow", "workflow and state"],
+)  # fmt: skip
+async def test_a_page_follows_a_key_and_ends_when_it_is_full(
+    crowded: Explaining, asked: JobFilter, index: str, after: JobId | None
+) -> None:
+    page = await PostgresJobReader(reads(crowded)).page(asked, limit=10, after=after)
+    plan = crowded.plan
+    assert plan.indexes("jobs") == {index}
+    assert plan.rows("jobs") <= 11
+    assert len(page.jobs) == (10 if index == "jobs_pkey" else plan.rows("jobs") if not asked.states else 0)
+    assert plan.pages < 80
+    assert not plan.sorts
+
+
+@pytest.mark.parametrize("state", BY_STATE)
+@pytest.mark.parametrize("paging", ["first", "next"])
+async def test_a_page_of_a_state_that_few_are_in_finds_those(
+    crowded: Explaining, state: JobState, paging: str
+) -> None:
+    after = None
+    if paging == "next":
+        after = {
+            JobState.DEAD: JobId(numbered(FINISHED + DELAYED + OTHERS + READY + 100)),
+            JobState.SCHEDULED: JobId(numbered(FIRST_HELD + HELD // 2)),
+            JobState.RUNNING: JobId(numbered(FIRST_HELD + HELD // 2)),
+        }.get(state, JobId(numbered(FINISHED + DELAYED // 2)))
+    asked = JobFilter(states=frozenset({state}))
+    page = await PostgresJobReader(reads(crowded)).page(asked, limit=10, after=after)
+    plan = crowded.plan
+    assert plan.indexes("jobs", "job_ready", "job_leases") == BY_STATE[state] | {
+        "jobs_pkey",
+        "job_leases_pkey",
+    }
+    if state in {JobState.PENDING, JobState.RUNNING, JobState.DEAD}:
+        assert len(page.jobs) == 10
+        # The blocked ones are sorted in among the others.
+        assert plan.rows("jobs", "job_ready") <= BLOCKED + 40
+        assert plan.pages < 150
+    else:
+        assert page.jobs == ()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        JobFilter(type="unheard of"),
+        JobFilter(queue="mail"),
+        JobFilter(worker_id=WorkerId("nobody")),
+        JobFilter(created_before=AGES_AGO),
+        JobFilter(states=frozenset({JobState.CANCELED})),
+    ],
+    ids=["type", "queue", "worker", "created_before", "ended"],
+)
+async def test_what_hardly_any_job_fits_is_looked_for_once_along_the_key(
+    crowded: Explaining, asked: JobFilter
+) -> None:
+    """The record has no index for these, which every submission would pay for: it takes one walk, and no more."""
+    page = await PostgresJobReader(reads(crowded)).page(asked, limit=10, after=None)
+    assert page.jobs == ()
+    plan = crowded.plan
+    assert plan.indexes("jobs") == {"jobs_pkey"}
+    assert plan.rows("jobs") == FIRST_HELD - 1 + HELD
+    assert plan.rows("job_leases") <= HELD
+    assert not plan.sorts
+
+
+async def test_totals_do_not_read_what_has_ended(crowded: Explaining) -> None:
+    await PostgresQueues(reads(crowded)).stats()
+    plan = crowded.plans[0]
+    assert plan.statement == load("stats")
+    assert plan.indexes("job_ready") == named_indexes("stats")
+    assert plan.indexes("jobs") == {"jobs_blocked_idx", "jobs_pkey"}
+    assert plan.rows("jobs") == BLOCKED + HELD
+    assert plan.rows("job_ready") == DELAYED + OTHERS + READY
+
+
+async def test_lost_jobs_are_looked_for_among_those_that_run(crowded: Explaining) -> None:
+    assert await PostgresWorkers(reads(crowded)).lost_jobs(10) == []
+    plan = crowded.plan
+    assert plan.indexes("job_leases") == named_indexes("lost_jobs")
+    assert (plan.rows("job_leases"), plan.rows("jobs")) == (HELD, 0)
+
+
+async def test_workflows_are_read_by_key(crowded: Explaining) -> None:
+    reader = PostgresWorkflowReader(reads(crowded))
+    workflow_id = WorkflowId(numbered(3))
+    await reader.get(workflow_id)
+    await reader.jobs(workflow_id)
+    await PostgresWorkflowStore(crowded).lock([workflow_id])
+    await PostgresWorkflowStore(crowded).lock_jobs(workflow_id)
+    for plan in crowded.plans:
+        assert None not in plan.indexes("workflows", *CROWDED)
+        assert plan.pages < 60
+
+
+async def test_a_page_of_workflows_follows_the_key(crowded: Explaining) -> None:
+    await PostgresWorkflowReader(reads(crowded)).page(status=None, name=None, limit=10, after=None)
+    plan = crowded.plan
+    assert plan.indexes("workflows") == {"workflows_pkey"}
+    assert plan.rows("workflows") <= 200
+    assert plan.indexes("jobs") == {"jobs_workflow_idx"}
+    assert not plan.sorts
