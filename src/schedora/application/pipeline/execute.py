@@ -79,7 +79,7 @@ class Execute:
             return await bound(context)
         loop = asyncio.get_running_loop()
         scope = contextvars.copy_context()
-        return await loop.run_in_executor(self._threads, scope.run, _no_stop_iteration, bound, context)
+        return await loop.run_in_executor(self._threads, scope.run, _as_futures_can_carry, bound, context)
 
 
 async def outcome_of(call: Any, *, result_bytes_max: int, run: Run | None = None) -> Outcome:
@@ -149,8 +149,9 @@ def storable(text: str, length_max: int = MESSAGE_LENGTH_MAX) -> str:
     text = text.encode("utf-8", "backslashreplace").decode().replace("\x00", "\\x00")
     if len(text) <= length_max:
         return text
-    half = length_max // 2 - 10
-    return f"{text[:half]}\n… ({len(text)} characters) …\n{text[-half:]}"
+    omission = f"\n… ({len(text)} characters) …\n"
+    half = (length_max - len(omission)) // 2
+    return f"{text[:half]}{omission}{text[-half:]}"
 
 
 def _message(error: BaseException) -> str:
@@ -172,9 +173,9 @@ def _traceback(error: BaseException) -> str:
     return "".join(["Traceback (most recent call last):\n", *lines])
 
 
-def _no_stop_iteration(bound: BoundCall, context: JobContext) -> Any:
-    """Futures can't carry StopIteration; every other exception passes through them as it is."""
+def _as_futures_can_carry(bound: BoundCall, context: JobContext) -> Any:
+    """Futures can't carry StopIteration, and GeneratorExit closes what awaits them; all else passes through."""
     try:
         return bound(context)
-    except StopIteration as error:
-        raise RuntimeError("the handler raised StopIteration") from error
+    except (StopIteration, GeneratorExit) as error:
+        raise RuntimeError(f"the handler raised {type(error).__name__}") from error

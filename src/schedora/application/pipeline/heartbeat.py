@@ -63,6 +63,7 @@ class Heartbeat:
     async def run(self) -> None:
         reachable = True
         while not self._stopped:
+            self._asked.clear()
             pause = self._interval
             if self._incarnation is not None:
                 try:
@@ -76,7 +77,6 @@ class Heartbeat:
                     reachable = False
                     pause = min(self._interval, RETRY_AFTER)
             await self._clock.wait(self._asked, pause)
-            self._asked.clear()
 
     async def _beat(self, incarnation: IncarnationId) -> None:
         vitals = self._vitals()

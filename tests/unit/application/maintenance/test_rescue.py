@@ -1,0 +1,149 @@
+"""Give the jobs of lost workers back."""
+
+import attrs
+import pytest
+
+from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
+from schedora.adapters.memory.job_queue import MemoryJobQueue
+from schedora.application.errors import StoreUnavailable
+from schedora.application.maintenance import rescue as module
+from schedora.application.ports.job_queue import Delivery, Exchanged, Start
+from schedora.application.ports.metrics import Counter
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.job_state import JobState
+from schedora.domain.outcome import Succeeded
+from schedora.domain.retry import RetryPolicy
+from schedora.domain.worker import LIVE, WorkerState
+from tests.builders import HOUR, SECOND, a_request
+from tests.unit.application.bench import Bench
+
+S = JobState
+
+
+async def lost(
+    bench: Bench, *, starts: int = 100, status: WorkerState = WorkerState.STALE
+) -> list[ClaimedJob]:
+    """The claims of a worker that is lost, in the order of job ids."""
+    worker = await bench.stores.worker()
+    claims = await bench.stores.claim(worker, limit=100, start_count=starts)
+    await bench.stores.workers.set_status([worker.incarnation], status)
+    bench.hints.clear()
+    return sorted(claims, key=lambda claim: claim.job_id)
+
+
+@pytest.mark.parametrize("status", WorkerState)
+async def test_jobs_of_the_living_are_left_alone(bench: Bench, status: WorkerState) -> None:
+    job = await bench.stores.submit_one()
+    await lost(bench, status=status)
+    assert await bench.rescue() == (0 if status in LIVE else 1)
+    expected = S.RUNNING if status in LIVE else S.RETRYING
+    assert (await bench.stores.job(job.job_id)).status is expected
+
+
+async def test_what_ran_has_failed_and_what_had_not_started_waits_again(bench: Bench) -> None:
+    ran, waited = await bench.stores.submit(a_request(), a_request())
+    await lost(bench, starts=1)
+    bench.clock.advance(HOUR)
+    assert await bench.rescue() == 2
+    failed = await bench.stores.job(ran.job_id)
+    assert (failed.status, failed.attempt, failed.worker_deaths) == (S.RETRYING, 1, 1)
+    assert (failed.errors[-1].kind, failed.errors[-1].message) == ("worker_lost", "worker w1 fell silent")
+    assert failed.errors[-1].at == bench.clock.now()
+    back = await bench.stores.job(waited.job_id)
+    assert (back.status, back.attempt, back.worker_deaths, back.suspect) == (S.PENDING, 0, 0, True)
+    assert [hint.queues for hint in bench.hints] == [{"default"}]
+    assert bench.metrics.counted[Counter.JOBS_FAILED, "work"] == 1
+
+
+async def test_job_that_has_killed_three_workers_is_poison_whatever_its_retries(bench: Bench) -> None:
+    retry = RetryPolicy(max_retries=100, base=0 * SECOND)
+    job = await bench.stores.submit_one(a_request(retry=retry))
+    for _ in range(3):
+        worker = await bench.stores.worker()
+        [claim] = await bench.stores.claim(worker)
+        start = Start(job_id=claim.job_id, lease_id=claim.lease_id, started_at=claim.claimed_at)
+        await bench.stores.exchange(starts=[start])
+        await bench.stores.workers.set_status([worker.incarnation], WorkerState.STALE)
+        assert await bench.rescue() == 1
+    dead = await bench.stores.job(job.job_id)
+    assert (dead.status, dead.worker_deaths, dead.retry_count) == (S.DEAD, 3, 2)
+    assert [error.kind for error in dead.errors] == ["worker_lost", "worker_lost", "poison"]
+
+
+async def test_dead_jobs_wake_nobody(bench: Bench) -> None:
+    job = await bench.stores.submit_one(a_request(retry=RetryPolicy(max_retries=0)))
+    await lost(bench)
+    await bench.rescue()
+    assert (await bench.stores.job(job.job_id)).status is S.DEAD
+    assert not any(hint.queues for hint in bench.hints)
+    assert bench.metrics.counted[Counter.JOBS_DEAD, "work"] == 1
+
+
+async def test_loss_in_a_workflow_cancels_what_waits_where_no_retry_is_left(bench: Bench) -> None:
+    workflow_id = await bench.stores.workflow()
+    last = RetryPolicy(max_retries=0)
+    [first] = await bench.submit([a_request(workflow_id=workflow_id, retry=last)])
+    [then] = await bench.submit([a_request(workflow_id=workflow_id, depends_on=(first.job.job_id,))])
+    await bench.stores.submit_one()
+    await lost(bench)
+    assert await bench.rescue() == 2
+    assert (await bench.stores.job(first.job.job_id)).status is S.DEAD
+    assert (await bench.stores.job(then.job.job_id)).status is S.CANCELED
+
+
+async def test_rescue_goes_on_batch_after_batch(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BATCH_MAX", 2)
+    await bench.stores.submit(*(a_request() for _ in range(5)))
+    await lost(bench)
+    assert await bench.rescue() == 5
+    assert await bench.rescue() == 0
+
+
+async def test_late_end_is_fenced_after_the_rescue(bench: Bench) -> None:
+    job = await bench.stores.submit_one()
+    [claim] = await lost(bench)
+    await bench.rescue()
+    assert not await bench.stores.complete(claim, Succeeded())
+    assert (await bench.stores.job(job.job_id)).status is S.RETRYING
+
+
+async def test_slower_reaper_changes_and_counts_nothing(bench: Bench) -> None:
+    """Another one rescues between the look and the delivery."""
+    job = await bench.stores.submit_one()
+    await lost(bench)
+    faster = bench.rescue
+
+    class Overtaken(MemoryJobQueue):
+        async def exchange(self, delivery: Delivery) -> Exchanged:
+            await faster()
+            return await super().exchange(delivery)
+
+    slower = attrs.evolve(faster, queue=Overtaken(bench.store))
+    assert await slower() == 0
+    record = await bench.stores.job(job.job_id)
+    assert (record.attempt, len(record.errors)) == (1, 1)
+    assert bench.metrics.counted[Counter.JOBS_FAILED, "work"] == 1
+
+
+@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT])
+async def test_failing_store_leaves_the_rest_to_the_next_round(bench: Bench, point: str) -> None:
+    job = await bench.stores.submit_one()
+    await lost(bench)
+    bench.faults.fail(point, nth=2)  # the first asks for the time
+    with pytest.raises(StoreUnavailable):
+        await bench.rescue()
+    assert await bench.rescue() == (1 if point == BEFORE_COMMIT else 0)
+    record = await bench.stores.job(job.job_id)
+    assert (record.status, record.worker_deaths) == (S.RETRYING, 1)
+
+
+async def test_clock_that_was_set_back_puts_no_end_before_the_start(bench: Bench) -> None:
+    job = await bench.stores.submit_one()
+    worker = await bench.stores.worker()
+    [claim] = await bench.stores.claim(worker, start_count=0)
+    start = Start(job_id=claim.job_id, lease_id=claim.lease_id, started_at=claim.claimed_at + HOUR)
+    await bench.stores.exchange(starts=[start])
+    await bench.stores.workers.set_status([worker.incarnation], WorkerState.STALE)
+    await bench.rescue()
+    record = await bench.stores.job(job.job_id)
+    assert record.errors[-1].at == claim.claimed_at + HOUR
