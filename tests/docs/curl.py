@@ -1,7 +1,8 @@
-"""A stand-in for curl where there is none: `-s`, `-i`, `-X METHOD`, `-H HEADER`, `-d BODY`, `--json BODY`."""
+"""A stand-in for curl where there is none: `-s`, `-X METHOD`, `-H HEADER`, `-d BODY` or `-d @FILE`."""
 
 import argparse
 import sys
+from pathlib import Path
 
 import httpx
 
@@ -9,25 +10,17 @@ import httpx
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("-s", action="store_true")
-    parser.add_argument("-i", action="store_true")
     parser.add_argument("-X", dest="method")
     parser.add_argument("-H", dest="headers", action="append", default=[])
     parser.add_argument("-d", dest="body")
-    parser.add_argument("--json", dest="document")
     parser.add_argument("url")
     asked = parser.parse_args()
     headers = dict(header.split(": ", 1) for header in asked.headers)
     body = asked.body
-    if asked.document is not None:
-        body = asked.document
-        headers |= {"Content-Type": "application/json", "Accept": "application/json"}
+    if body is not None and body.startswith("@"):
+        body = Path(body[1:]).read_text(encoding="utf-8")
     method = asked.method or ("GET" if body is None else "POST")
     answer = httpx.request(method, asked.url, headers=headers, content=body, timeout=90)
-    if asked.i:
-        print(f"HTTP/1.1 {answer.status_code} {answer.reason_phrase}")
-        for name, value in answer.headers.items():
-            print(f"{name}: {value}")
-        print(flush=True)
     sys.stdout.buffer.write(answer.content)
 
 

@@ -70,6 +70,8 @@ class Started:
     def ended(self) -> int:
         try:
             return self._process.wait(PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.command} does not stop:\n{self.said[-4000:]}") from None
         finally:
             self._process.kill()
             self._process.wait()
@@ -205,18 +207,27 @@ _KINDS: Mapping[str, Callable[[Session, Block], None]] = {
 def commands(block: Block) -> list[tuple[str, str]]:
     """Each command of a console block with what it should print."""
     found: list[tuple[str, str]] = []
-    unfinished = False
     for line in block.text.splitlines():
         command, expected = found[-1] if found else ("", "")
-        if unfinished:
+        if found and not expected and _goes_on(command):
             found[-1] = (f"{command}\n{line}", "")
         elif line.startswith("$ "):
             found.append((line[2:], ""))
         else:
             assert found, f"{block.place}: the first line must be a command, after '$ '"
             found[-1] = (command, f"{expected}{line}\n")
-        unfinished = line.endswith("\\") and found[-1][1] == ""
     return found
+
+
+def _goes_on(command: str) -> bool:
+    """Whether the next line belongs to it: behind a backslash, or within quotes."""
+    if command.endswith("\\"):
+        return True
+    try:
+        shlex.split(command)
+    except ValueError:
+        return True
+    return False
 
 
 def bare_environment(directory: Path, inherited: Mapping[str, str]) -> dict[str, str]:

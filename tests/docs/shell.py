@@ -26,9 +26,11 @@ class Shell:
         """What the command printed, on either channel, and its status."""
         assert self._process.stdin is not None
         mark = f"end-{secrets.token_hex(8)}"
-        self._process.stdin.write(f"{command}\nprintf '\\n{mark} %s\\n' $?\n".encode())
+        # The shell's own input is not for what it runs.
+        asked = f"{{ {command}\n}} < /dev/null\nprintf '\\n{mark} %s\\n' $?\n"
+        self._process.stdin.write(asked.encode())
         self._process.stdin.flush()
-        text = self._read_to(f"\n{mark} ")
+        text = self._read_to(f"\n{mark} ", command)
         printed, _, status = text.rpartition(f"\n{mark} ")
         return printed, int(status)
 
@@ -44,7 +46,7 @@ class Shell:
             self._process.wait()
             self._process.stdout.close()
 
-    def _read_to(self, mark: str) -> str:
+    def _read_to(self, mark: str, command: str) -> str:
         assert self._process.stdout is not None
         deadline = time.monotonic() + PATIENCE_SECONDS
         text = ""
@@ -52,9 +54,11 @@ class Shell:
             selector.register(self._process.stdout, selectors.EVENT_READ)
             while mark not in text or not text.endswith("\n"):
                 if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise AssertionError(f"no end within {PATIENCE_SECONDS:g} s; printed so far:\n{text}")
+                    raise AssertionError(
+                        f"`{command}` has not ended in {PATIENCE_SECONDS:g} s; printed:\n{text}"
+                    )
                 more = os.read(self._process.stdout.fileno(), 65_536)
                 if not more:
-                    raise AssertionError(f"the shell has ended; printed:\n{text}")
+                    raise AssertionError(f"`{command}` ended the shell; printed:\n{text}")
                 text += more.decode()
         return text

@@ -91,8 +91,9 @@ def test_a_command_that_fails_or_prints_something_else_fails(tmp_path: Path) -> 
     session.close()
 
 
-def test_commands_go_on_behind_a_backslash_and_print_the_rest() -> None:
+def test_commands_go_on_behind_a_backslash_and_in_quotes_and_print_the_rest() -> None:
     assert commands(a_block("$ a \\\n  b\nc\nd\n$ e\n")) == [("a \\\n  b", "c\nd\n"), ("e", "")]
+    assert commands(a_block("$ a 'b\nc'\nd\n")) == [("a 'b\nc'", "d\n")]
 
 
 @pytest.mark.parametrize(
