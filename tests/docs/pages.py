@@ -91,12 +91,12 @@ def anchors(path: Path) -> set[str]:
     return made
 
 
-def table(path: Path, first_column: str) -> list[dict[str, str]]:
-    """The rows of the table that begins with a column of this name; code spans without their marks."""
-    for header, rows in _tables(path):
-        if header[0] == first_column:
-            return [dict(zip(header, row, strict=True)) for row in rows]
-    raise LookupError(f"{name_of(path)} has no table that begins with {first_column!r}")
+def table(path: Path, first_column: str, *, nth: int = 0) -> list[dict[str, str]]:
+    """The rows of the ``nth`` table that begins with a column of this name; code spans without their marks."""
+    found = [(header, rows) for header, rows in _tables(path) if header[0] == first_column]
+    assert len(found) > nth, f"{name_of(path)} has no table {nth} that begins with {first_column!r}"
+    header, rows = found[nth]
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def _tables(path: Path) -> Iterator[tuple[list[str], list[list[str]]]]:
