@@ -1,34 +1,13 @@
 """Hints. What is awaited here comes by itself; how long it may take is no promise."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
-from attrs import define, field
 
 from schedora.application.ports.wakeup import Hint
 from tests.builders import an_incarnation
+from tests.contract.ear import PATIENCE_SECONDS, Ear
 from tests.contract.stores import Stores
-
-PATIENCE_SECONDS = 10
-
-
-@define
-class Ear:
-    """Hears hints, all together."""
-
-    heard: Hint = field(factory=Hint)
-    _changed: asyncio.Event = field(factory=asyncio.Event)
-
-    def __call__(self, hint: Hint) -> None:
-        self.heard = Hint(queues=self.heard.queues | hint.queues, owners=self.heard.owners | hint.owners)
-        self._changed.set()
-
-    async def until(self, satisfied: Callable[[Hint], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not satisfied(self.heard):
-                await self._changed.wait()
-                self._changed.clear()
 
 
 async def test_hint_reaches_every_subscriber(stores: Stores) -> None:

@@ -60,7 +60,9 @@ class Plan:
     @property
     def pages(self) -> int:
         """How many pages of tables and indexes it looked at."""
-        return int(self.root["Shared Hit Blocks"] + self.root["Shared Read Blocks"])
+        hit: int = self.root["Shared Hit Blocks"]
+        read: int = self.root["Shared Read Blocks"]
+        return hit + read
 
     @property
     def sorts(self) -> bool:
@@ -68,8 +70,9 @@ class Plan:
 
 
 def _rows_read(node: dict[str, Any]) -> int:
-    removed = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
-    return round((node["Actual Rows"] + removed) * node["Actual Loops"])
+    removed: int = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    rows: float = (node["Actual Rows"] + removed) * node["Actual Loops"]
+    return round(rows)
 
 
 @define
@@ -98,9 +101,9 @@ def explained(url: str, statement: Statement, values: dict[str, Any]) -> Plan:
         arguments = statement.arguments(**values)
         call = f"execute it ({', '.join(['%s'] * len(arguments))})" if arguments else "execute it"
         explain = f"explain (analyze, buffers, timing off, format json) {call}"
-        (told,) = connection.execute(explain.encode(), arguments or None).fetchone() or ()
+        told = connection.execute(explain.encode(), arguments or None).fetchall()
         connection.rollback()
-    return Plan(statement=statement, root=told[0]["Plan"])
+    return Plan(statement=statement, root=told[0][0][0]["Plan"])
 
 
 def named_indexes(name: str) -> set[str]:

@@ -2,23 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import (
-    AbstractAsyncContextManager,
-    AbstractContextManager,
-    asynccontextmanager,
-    contextmanager,
-)
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
-import asyncpg
 import psycopg
-import psycopg2
 import pytest
-import sqlalchemy
-from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
 
 from schedora import JobState, JobView, NotFound, Schedora, StoreUnavailable
+from tests.postgres.connections import ASYNC, SYNC
 
 
 class Abandoned(Exception):
@@ -35,92 +26,6 @@ async def app(migrated_url: str) -> AsyncIterator[Schedora]:
 def sync_app(migrated_url: str) -> Iterator[Schedora]:
     with Schedora(database_url=migrated_url) as app:
         yield app
-
-
-@asynccontextmanager
-async def asyncpg_connection(url: str) -> AsyncIterator[object]:
-    connection = await asyncpg.connect(url)
-    try:
-        async with connection.transaction():
-            yield connection
-    finally:
-        await connection.close()
-
-
-@asynccontextmanager
-async def pooled_asyncpg(url: str) -> AsyncIterator[object]:
-    async with (
-        asyncpg.create_pool(url, min_size=1, max_size=1) as pool,
-        pool.acquire() as connection,
-        connection.transaction(),
-    ):
-        yield connection
-
-
-@asynccontextmanager
-async def psycopg_async(url: str) -> AsyncIterator[object]:
-    async with await psycopg.AsyncConnection.connect(url) as connection:
-        yield connection
-
-
-@asynccontextmanager
-async def sqlalchemy_async(url: str) -> AsyncIterator[object]:
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+asyncpg://"))
-    try:
-        async with engine.begin() as connection:
-            yield connection
-    finally:
-        await engine.dispose()
-
-
-@asynccontextmanager
-async def sqlalchemy_async_session(url: str) -> AsyncIterator[object]:
-    engine = create_async_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    try:
-        async with AsyncSession(engine) as session, session.begin():
-            yield session
-    finally:
-        await engine.dispose()
-
-
-@contextmanager
-def psycopg_sync(url: str) -> Iterator[object]:
-    with psycopg.connect(url) as connection:
-        yield connection
-
-
-@contextmanager
-def psycopg2_sync(url: str) -> Iterator[object]:
-    connection = psycopg2.connect(url)
-    try:
-        with connection:
-            yield connection
-    finally:
-        connection.close()
-
-
-@contextmanager
-def sqlalchemy_sync(url: str) -> Iterator[object]:
-    engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
-    try:
-        with engine.begin() as connection:
-            yield connection
-    finally:
-        engine.dispose()
-
-
-@contextmanager
-def sqlalchemy_sync_session(url: str) -> Iterator[object]:
-    engine = sqlalchemy.create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
-    try:
-        with Session(engine) as session, session.begin():
-            yield session
-    finally:
-        engine.dispose()
-
-
-ASYNC = [asyncpg_connection, pooled_asyncpg, psycopg_async, sqlalchemy_async, sqlalchemy_async_session]
-SYNC = [psycopg_sync, psycopg2_sync, sqlalchemy_sync, sqlalchemy_sync_session]
 
 
 @pytest.mark.parametrize("transaction", ASYNC)

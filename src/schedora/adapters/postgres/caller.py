@@ -29,7 +29,8 @@ def session_on(connection: Any) -> Session:
     for kind in type(connection).__mro__:
         make = _KINDS.get((kind.__module__.partition(".")[0], kind.__name__))
         if make is not None:
-            return make(connection)
+            with translated(_WHERE):
+                return make(connection)
     raise TypeError(
         f"a {type(connection).__module__}.{type(connection).__qualname__} can't carry jobs: give a connection of "
         "asyncpg, psycopg or psycopg2, or a connection or session of SQLAlchemy on one of these"
@@ -89,6 +90,11 @@ def _check_libpq(connection: Any) -> None:
         raise _no_transaction("leave autocommit off, or use `with connection.transaction(): ...`")
 
 
+def _check_sqlalchemy(connection: Any) -> None:
+    if connection is not None and connection.connection.dbapi_connection.autocommit:
+        raise _no_transaction("leave the isolation level AUTOCOMMIT off")
+
+
 def _no_transaction(remedy: str) -> ValueError:
     return ValueError(f"no transaction is open on the given connection, so nothing could be undone: {remedy}")
 
@@ -140,6 +146,7 @@ class _SqlalchemyAsync:
             connection = self._connection
             if not hasattr(connection, "exec_driver_sql"):  # a session, which gives its connection
                 connection = await connection.connection()
+            _check_sqlalchemy(connection.sync_connection)
             result = await connection.exec_driver_sql(*_driver_call(_driver(connection), statement, values))
             return _rows(list(result.keys()), result.all())
 
@@ -153,6 +160,7 @@ class _Sqlalchemy:
             connection = self._connection
             if not hasattr(connection, "exec_driver_sql"):  # a session, which gives its connection
                 connection = connection.connection()
+            _check_sqlalchemy(connection)
             result = connection.exec_driver_sql(*_driver_call(_driver(connection), statement, values))
             return _rows(list(result.keys()), result.all())
 
@@ -214,6 +222,8 @@ def _rows(columns: list[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, A
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
     if isinstance(value, datetime):
         return value.astimezone(UTC)  # drivers show an instant in the session's time zone
     return bytes(value) if isinstance(value, memoryview) else value

@@ -156,7 +156,15 @@ class Database:
             raise StoreUnavailable(f"{self.description} is not open")
         pool, patience = self._pool, patience or self._command_timeout
         with connecting_to(self.description):
-            connection = await pool.acquire(timeout=patience.total_seconds())
+            try:
+                connection = await pool.acquire(timeout=patience.total_seconds())
+            except TimeoutError:
+                if pool.get_size() - pool.get_idle_size() < self._connections_max:
+                    raise
+                raise StoreUnavailable(
+                    f"all {self._connections_max} connections to {self.description} were in use for"
+                    f" {patience.total_seconds():g} seconds"
+                ) from None
         try:
             yield connection
         except StoreUnavailable as error:

@@ -1,0 +1,316 @@
+"""Hints over LISTEN and NOTIFY: with callers' commits, and when connections come and go."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from attrs import define, field
+from psycopg.sql import SQL, Identifier
+
+from schedora import Schedora
+from schedora.adapters.postgres import wakeup as wakeup_module
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.wakeup import PostgresWakeup, decoded, encoded
+from schedora.application.errors import LeaseLost
+from schedora.application.pipeline.complete import CompleteJobs
+from schedora.application.ports.wakeup import Hint, Subscription
+from schedora.application.ports.workflows import CountChange
+from schedora.domain.outcome import Succeeded
+from tests.builders import a_request, an_incarnation
+from tests.contract.ear import PATIENCE_SECONDS, Ear
+from tests.contract.postgres import postgres_stores
+from tests.contract.stores import Stores
+from tests.postgres.connections import ASYNC, SYNC
+
+ANYTHING = Hint()
+
+
+class Abandoned(Exception):
+    """What makes a caller's transaction roll back."""
+
+
+@define
+class Hints:
+    """One after the other."""
+
+    _heard: asyncio.Queue[Hint] = field(factory=asyncio.Queue)
+
+    def __call__(self, hint: Hint) -> None:
+        self._heard.put_nowait(hint)
+
+    async def next(self) -> Hint:
+        return await asyncio.wait_for(self._heard.get(), PATIENCE_SECONDS)
+
+
+@pytest.fixture
+def stores(database: Database) -> Stores:
+    return postgres_stores(database)
+
+
+@pytest.fixture
+async def app(migrated_url: str) -> AsyncIterator[Schedora]:
+    async with Schedora(database_url=migrated_url) as app:
+        yield app
+
+
+@pytest.fixture
+def wakeup(database: Database) -> PostgresWakeup:
+    """Loses no time with what it does when nothing works."""
+    return PostgresWakeup(database, unit_random=lambda: 0.0)
+
+
+async def until(subscription: Subscription, *, healthy: bool) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while subscription.healthy != healthy:
+            await asyncio.sleep(0.005)  # nothing else tells
+
+
+@pytest.fixture
+def outage(migrated_url: str, postgres_server_url: str) -> Iterator[Callable[[bool], None]]:
+    """Takes the database away, with all connections to it, and gives it back."""
+    name = urlsplit(migrated_url).path.strip("/")
+    with psycopg.connect(postgres_server_url, autocommit=True) as connection:
+
+        def switch(away: bool) -> None:
+            allow = SQL("alter database {} with allow_connections {}")
+            connection.execute(allow.format(Identifier(name), SQL("false" if away else "true")))
+            if away:
+                connection.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name]
+                )
+
+        yield switch
+        switch(False)
+
+
+def kill_listener(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        killed = connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and query like 'LISTEN%'"
+        ).fetchall()
+    assert killed == [(True,)]
+
+
+async def hears_nothing_of(ear: Ear, stores: Stores, queue: str) -> None:
+    """What is rung now arrives after all that was rung before."""
+    stores.wakeup.ring(queues=["now"])
+    await ear.until(lambda heard: "now" in heard.queues)
+    assert queue not in ear.heard.queues
+
+
+@pytest.mark.parametrize("transaction", ASYNC)
+async def test_a_submission_is_told_with_its_callers_commit(
+    app: Schedora,
+    stores: Stores,
+    migrated_url: str,
+    transaction: Callable[[str], AbstractAsyncContextManager[object]],
+) -> None:
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear):
+        async with transaction(migrated_url) as connection:
+            await app.submit("echo", queue="mail", connection=connection)
+            await hears_nothing_of(ear, stores, "mail")
+        await ear.until(lambda heard: "mail" in heard.queues)
+
+
+@pytest.mark.parametrize("transaction", SYNC)
+async def test_a_synchronous_submission_is_told_with_its_callers_commit(
+    app: Schedora,
+    stores: Stores,
+    migrated_url: str,
+    transaction: Callable[[str], AbstractContextManager[object]],
+) -> None:
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear):
+        with transaction(migrated_url) as connection:
+            app.submit_sync("echo", queue="mail", connection=connection)
+            await hears_nothing_of(ear, stores, "mail")
+        await ear.until(lambda heard: "mail" in heard.queues)
+
+
+@pytest.mark.parametrize("transaction", ASYNC)
+async def test_a_submission_rolled_back_is_told_to_nobody(
+    app: Schedora,
+    stores: Stores,
+    migrated_url: str,
+    transaction: Callable[[str], AbstractAsyncContextManager[object]],
+) -> None:
+    async def submit_in_vain() -> None:
+        async with transaction(migrated_url) as connection:
+            await app.submit("echo", queue="mail", connection=connection)
+            raise Abandoned
+
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear):
+        with pytest.raises(Abandoned):
+            await submit_in_vain()
+        await hears_nothing_of(ear, stores, "mail")
+
+
+async def test_a_workflow_is_told_with_its_callers_commit_by_its_first_steps(
+    app: Schedora, stores: Stores, migrated_url: str
+) -> None:
+    flow = app.workflow("order-42")
+    first = flow.add(app.prepare("echo", queue="first"), key="first")
+    flow.add(app.prepare("echo", queue="second"), key="second", after=[first])
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear):
+        with psycopg.connect(migrated_url) as connection:
+            flow.submit_sync(connection=connection)
+            await hears_nothing_of(ear, stores, "first")
+        await ear.until(lambda heard: "first" in heard.queues)
+        await hears_nothing_of(ear, stores, "second")
+
+
+@pytest.mark.parametrize("commits", [True, False])
+async def test_what_a_handlers_transaction_releases_is_told_with_its_commit(
+    stores: Stores, commits: bool
+) -> None:
+    workflow_id = await stores.workflow()
+    cause = await stores.submit_one(a_request(workflow_id=workflow_id))
+    await stores.submit_one(
+        a_request(workflow_id=workflow_id, queue="effects", depends_on=(cause.job_id,)), waits_for=1
+    )
+    async with stores.units.begin() as unit:
+        await unit.workflows.count([CountChange(workflow_id=workflow_id, total=2)], at=await unit.now())
+    [claimed] = await stores.claim(await stores.worker())
+    complete = CompleteJobs(units=stores.units, wakeup=stores.wakeup)
+    completion = await stores.settle(claimed, Succeeded())
+
+    async def handle() -> None:
+        async with stores.callers_transaction() as connection:
+            assert await complete.within(connection, completion) == {"effects"}
+            await hears_nothing_of(ear, stores, "effects")
+            if not commits:
+                raise Abandoned
+
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear):
+        if commits:
+            await handle()
+            await ear.until(lambda heard: "effects" in heard.queues)
+        else:
+            with pytest.raises(Abandoned):
+                await handle()
+            await hears_nothing_of(ear, stores, "effects")
+    if commits:
+        async with stores.callers_transaction() as connection:
+            with pytest.raises(LeaseLost):
+                await complete.within(connection, completion)
+
+
+async def test_a_listener_that_was_killed_listens_again_and_says_that_it_may_have_missed_something(
+    wakeup: PostgresWakeup, stores: Stores, migrated_url: str
+) -> None:
+    hints = Hints()
+    async with wakeup.subscribe(hints) as subscription:
+        await until(subscription, healthy=True)
+        kill_listener(migrated_url)
+        assert await hints.next() == ANYTHING
+        stores.wakeup.ring(queues=["a"])
+        assert await hints.next() == Hint(queues=frozenset({"a"}))
+        await until(subscription, healthy=True)
+
+
+async def test_a_subscription_is_not_healthy_while_it_cannot_listen(
+    wakeup: PostgresWakeup,
+    stores: Stores,
+    outage: Callable[[bool], None],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hints = Hints()
+    async with wakeup.subscribe(hints) as subscription:
+        await until(subscription, healthy=True)
+        outage(True)
+        await until(subscription, healthy=False)
+        stores.wakeup.ring(queues=["lost"])
+        outage(False)
+        assert await hints.next() == ANYTHING
+        await until(subscription, healthy=True)
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1, "once for each outage"
+    assert "hints are off" in warnings[0].getMessage()
+
+
+async def test_a_subscription_begins_though_the_database_is_away(
+    wakeup: PostgresWakeup, outage: Callable[[bool], None]
+) -> None:
+    outage(True)
+    hints = Hints()
+    async with wakeup.subscribe(hints) as subscription:
+        assert not subscription.healthy
+        outage(False)
+        assert await hints.next() == ANYTHING, "of what was before it listened it knows nothing"
+        await until(subscription, healthy=True)
+
+
+async def test_a_subscription_that_hears_nothing_of_itself_is_not_healthy(
+    wakeup: PostgresWakeup, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As behind a pooler in transaction mode."""
+    monkeypatch.setattr(wakeup_module, "_PROBE_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr(wakeup_module._Probe, "receive", lambda *_: None)
+    hints = Hints()
+    async with wakeup.subscribe(hints) as subscription:
+        assert await hints.next() == ANYTHING  # it tries again
+        assert not subscription.healthy
+    assert "does not arrive" in caplog.text
+
+
+async def test_a_subscription_asks_now_and_then_whether_hints_still_arrive(
+    wakeup: PostgresWakeup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wakeup_module, "_PROBE_INTERVAL_SECONDS", 0.01)
+    asked = asyncio.Event()
+    count = 0
+    arrives = wakeup_module._Probe.arrives
+
+    async def counted(probe: wakeup_module._Probe) -> bool:
+        nonlocal count
+        count += 1
+        if count == 3:
+            asked.set()
+        return await arrives(probe)
+
+    monkeypatch.setattr(wakeup_module._Probe, "arrives", counted)
+    async with wakeup.subscribe(Hints()) as subscription:
+        await asyncio.wait_for(asked.wait(), PATIENCE_SECONDS)
+        await until(subscription, healthy=True)
+
+
+async def test_what_was_rung_before_the_end_is_still_sent(stores: Stores, migrated_url: str) -> None:
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear):
+        async with Database(migrated_url) as closing:
+            PostgresWakeup(closing).ring(queues=["last"])
+        await ear.until(lambda heard: "last" in heard.queues)
+
+
+async def test_a_hint_that_nobody_can_be_told_is_lost_without_a_word(
+    migrated_url: str, outage: Callable[[bool], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    PostgresWakeup(Database(migrated_url)).ring(queues=["a"])  # nothing is open yet
+    async with Database(migrated_url, command_timeout=timedelta(seconds=1)) as database:
+        outage(True)
+        PostgresWakeup(database).ring(queues=["a"])
+    lost = [record for record in caplog.records if "a hint was lost" in record.getMessage()]
+    assert [record.levelno for record in lost] == [logging.DEBUG]
+
+
+def test_what_is_too_much_for_one_hint_may_mean_anything() -> None:
+    few = Hint(queues=frozenset({"a"}), owners=frozenset({an_incarnation()}))
+    assert decoded(encoded(few)) == few
+    many = Hint(queues=frozenset(f"queue {n}" for n in range(1_000)))
+    assert decoded(encoded(many)) == ANYTHING
+
+
+@pytest.mark.parametrize("said", ["", "hello", "[]", "1", '{"owners": ["x"]}', '{"queues": 1}', "\x00"])
+def test_whatever_others_say_on_the_channel_may_mean_anything(said: str) -> None:
+    assert decoded(said) == ANYTHING
