@@ -17,6 +17,8 @@ from schedora.domain.errors import brief
 from schedora.domain.ids import JsonText
 
 DEPTH_MAX = 200
+INTEGER_BITS_MAX = 1_023
+"""Common parsers, orjson among them, read no number that a double can't hold at least roughly."""
 
 _STRICT = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _LONG_NUMBER = re.compile(r"[0-9]{19}")
@@ -63,8 +65,8 @@ def _decode_slowly(text: str | bytes) -> Any:
     """For valid documents with integers beyond 64 bits, which orjson makes floats of."""
     try:
         return json.loads(text)
-    except ValueError as error:
-        raise NotJson(f"not valid JSON: {brief(error)}") from None
+    except RecursionError:
+        raise NotJson("not valid JSON: nested too deep") from None
 
 
 class _NoForm(Exception):
@@ -91,8 +93,13 @@ def _check(value: object, depth: int) -> None:
         raise _NoForm(f"nested deeper than {DEPTH_MAX} levels", with_path=False)
     if isinstance(value, str):
         _check_text(value)
-    elif value is None or isinstance(value, int):
+    elif value is None:
         return
+    elif isinstance(value, int):
+        if value.bit_length() > INTEGER_BITS_MAX:
+            raise _NoForm(
+                f"is an integer of {value.bit_length()} bits, and at most {INTEGER_BITS_MAX} are read"
+            )
     elif isinstance(value, float):
         if not math.isfinite(value):
             raise _NoForm(f"is {value}, which JSON can't express")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedora.application.encoding import DEPTH_MAX, decode_json, encode_json
+from schedora.application.encoding import DEPTH_MAX, INTEGER_BITS_MAX, decode_json, encode_json
 from schedora.application.errors import NotJson
 
 texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
@@ -157,9 +157,25 @@ def test_a_reason_stays_short_however_long_the_path() -> None:
     assert len(refused.value.reason) < 300
 
 
-def test_an_integer_of_thousands_of_digits_is_refused() -> None:
-    with pytest.raises(NotJson, match="no JSON form: ValueError"):
-        encode_json([10**5_000])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_written_can_be_read_however_large_the_integer(sign: int) -> None:
+    largest = sign * (2**INTEGER_BITS_MAX - 1)
+    assert decode_json(encode_json([largest])) == [largest]
+    for larger in (largest + sign, sign * 10**400, sign * 10**5_000):
+        with pytest.raises(NotJson, match=r"^\$\[0\] is an integer of \d+ bits"):
+            encode_json([larger])
+
+
+@pytest.mark.parametrize("depth", [500, 1_000, 1_020])
+def test_deep_document_with_a_long_number_is_read_or_refused(depth: int) -> None:
+    try:
+        value = decode_json("[" * depth + "12345678901234567890" + "]" * depth)
+    except NotJson:
+        assert depth > 900
+    else:
+        for _ in range(depth):
+            [value] = value
+        assert value == 12345678901234567890
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ async def outcome_of(call: Any, *, result_bytes_max: int, run: Run | None = None
             delay=snooze.delay, reason=None if snooze.reason is None else storable(_message(snooze))
         )
     except asyncio.CancelledError as error:
-        if run is None or run.stop_reason is not None:
+        if run is not None and run.stop_reason is not None:
             raise
         return failed(error)  # raised by the handler itself: nobody asked it to stop
     except BaseException as error:

@@ -51,6 +51,8 @@ class Children:
     def __init__(self) -> None:
         self.calls: list[ProcessCall] = []
         self.killed = 0
+        self.dies_with: Exception | None = None
+        """What goes wrong when one is killed."""
         self.links: list[ProcessLink] = []
         self.outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
 
@@ -61,6 +63,8 @@ class Children:
             return await asyncio.shield(self.outcome)
         except asyncio.CancelledError:
             self.killed += 1
+            if self.dies_with is not None:
+                raise self.dies_with from None
             raise
 
     async def close(self) -> None: ...

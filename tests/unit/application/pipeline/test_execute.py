@@ -418,18 +418,15 @@ async def test_child_without_a_result_has_none(desk: Desk) -> None:
     assert await desk.run(on_loop(lambda: 1), Executor.PROCESS) == Succeeded()
 
 
-async def test_cancellation_without_a_run_passes_through() -> None:
-    async def canceled() -> None:
-        raise asyncio.CancelledError
+async def test_without_a_run_there_is_nobody_to_stop_it(desk: Desk) -> None:
+    async def does(what: Callable[[], object]) -> object:
+        return what()
 
-    with pytest.raises(asyncio.CancelledError):
-        await outcome_of(canceled(), result_bytes_max=10)
-
-
-async def test_outcome_can_be_had_without_a_run() -> None:
-    assert await outcome_of(on_loop(lambda: 1)(None), result_bytes_max=10) == Succeeded(result=JsonText("1"))  # type: ignore[arg-type]  # it asks for no context
-    outcome = await outcome_of(on_loop(raising(LookupError("m")))(None), result_bytes_max=10)  # type: ignore[arg-type]  # as above
-    assert isinstance(outcome, Failed)
+    assert await outcome_of(does(lambda: 1), result_bytes_max=10) == Succeeded(result=JsonText("1"))
+    for error in (LookupError, SystemExit, asyncio.CancelledError):
+        outcome = await outcome_of(does(raising(error("m"))), result_bytes_max=10)
+        assert isinstance(outcome, Failed)
+        assert outcome.kind == error.__name__
 
 
 def test_exception_that_was_never_raised_has_a_traceback_without_steps() -> None:

@@ -265,6 +265,49 @@ async def test_lease_that_is_gone_stops_the_handler_though_no_hint_tells(engine:
         assert held.stopped == [job.job_id]
 
 
+async def test_start_that_the_store_does_not_take_stops_the_handler(engine: Engine) -> None:
+    async def short(_context: JobContext) -> None: ...
+
+    held = Held()
+    engine.handle(short)
+    engine.handle(held, job_type="long")
+    engine.slots = 1
+    await engine.bench.stores.submit(*(a_request() for _ in range(9)))
+    lasting = await engine.bench.stores.submit(*(a_request(type="long", priority=0) for _ in range(2)))
+    async with engine.running() as worker:
+        [first, second] = lasting
+        assert (await engine.bench.stores.job(second.job_id)).status is S.SCHEDULED, "it is in the buffer"
+        await engine.bench.cancel(first.job_id)
+        engine.bench.faults.fail("job_queue.exchange")  # so that nobody knows of the second one's start
+        await engine.settle()
+        assert [context.job_id for context in held.contexts] == [first.job_id, second.job_id]
+        canceled = await engine.bench.stores.cancel(second.job_id)
+        await engine.advance(10 * SECOND)
+        assert held.stopped == [first.job_id, second.job_id]
+        assert worker.slots.free == 1
+        assert await engine.bench.stores.job(second.job_id) == canceled
+
+
+async def test_run_that_fails_outside_of_its_handler_is_a_failure(engine: Engine) -> None:
+    engine.handle(answer, executor=Executor.PROCESS)
+    engine.children.outcome.set_exception(OSError("no more processes"))
+    job = await engine.bench.stores.submit_one()
+    async with engine.running() as worker:
+        failed = await engine.bench.stores.job(job.job_id)
+        assert worker.slots.free == engine.slots
+    assert (failed.status, failed.errors[-1].kind) == (S.RETRYING, "OSError")
+
+
+async def test_child_that_can_not_be_ended_cleanly_has_timed_out_all_the_same(engine: Engine) -> None:
+    engine.handle(answer, executor=Executor.PROCESS)
+    engine.children.dies_with = OSError("no such process")
+    job = await engine.bench.stores.submit_one(a_request(timeout=SECOND))
+    async with engine.running():
+        await engine.advance(SECOND)
+        late = await engine.bench.stores.job(job.job_id)
+    assert (late.status, late.errors[-1].kind) == (S.RETRYING, "timeout")
+
+
 async def test_late_completion_changes_nothing_and_is_counted(engine: Engine) -> None:
     held = Held()
     engine.handle(held)

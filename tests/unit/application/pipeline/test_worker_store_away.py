@@ -141,6 +141,21 @@ async def test_jobs_found_again_while_draining_are_handed_back(engine: Engine) -
 
 
 @pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT])
+async def test_completion_in_a_workflow_whose_answer_is_lost_counts_once(engine: Engine, point: str) -> None:
+    held = Held()
+    engine.handle(held)
+    async with engine.running():
+        flow = await engine.bench.flow(a="", b="a")
+        await engine.settle()
+        engine.bench.faults.fail(point)
+        held.let_go()
+        await engine.advance(LONG_ENOUGH)
+        assert await engine.bench.states(flow) == {"a": S.SUCCESS, "b": S.SUCCESS}
+        assert (await engine.bench.workflow_of(flow)).counts.succeeded == 2
+    assert [context.job.key for context in held.contexts] == ["a", "b"]
+
+
+@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT])
 async def test_registration_whose_answer_is_lost_is_made_again(engine: Engine, point: str) -> None:
     handler = Counted()
     engine.handle(handler)
