@@ -84,7 +84,7 @@ class Session:
         self._directory = directory
         self._database = database
         self._database_url: str | None = None
-        self._port = _free_port()
+        self._port = free_port()
         self._started: list[Started] = []
         self._printed: str | None = None
         self._shell = Shell(directory, {**environment, "SCHEDORA_URL": f"http://127.0.0.1:{self._port}"})
@@ -258,7 +258,7 @@ def _compare(block: Block, what: str, expected: str, printed: str) -> None:
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
