@@ -270,7 +270,6 @@ async def test_payload_that_the_handler_can_not_take_is_dead_at_once(desk: Desk)
         (b"bytes", "is a bytes"),
         ("x" * RESULT_BYTES_MAX, f"has {RESULT_BYTES_MAX + 2} bytes encoded"),
     ],
-    ids=str,
 )
 async def test_result_that_can_not_be_kept_is_dead_at_once(
     desk: Desk, executor: Executor, result: object, said: str

@@ -64,7 +64,7 @@ def test_a_taken_name_is_a_conflict(run: Run) -> None:
         (a_workflow(a_step("a", "echo", "x")), "'x', which is not in this workflow"),
         (a_workflow(a_step("a"), a_step("a")), "the key 'a' is used by more than one job"),
         (a_workflow(a_step("a", priority="5")), "jobs[0].priority"),
-        (a_workflow(nonsense=1), "nonsense"),
+        pytest.param(a_workflow(nonsense=1), "nonsense", id="unknown field"),
         ('{"jobs": []}', "name"),
         ('{"name": "x", "jobs": 3}', "jobs"),
     ],
