@@ -6,7 +6,6 @@ from uuid import UUID
 
 import attrs
 
-from schedora.domain.events import JobEvent
 from schedora.entrypoints.sdk.views import JobView, WorkflowView
 
 OF_A_SUBMISSION = frozenset({"created", "same_request"})
@@ -16,14 +15,6 @@ OF_A_SUBMISSION = frozenset({"created", "same_request"})
 def document(value: object) -> Any:
     """``value`` one step nearer to JSON: for ``json.dumps``, which asks again for what is inside."""
     match value:
-        case JobEvent():
-            told = _fields(value)
-            return {
-                "at": told.pop("at"),
-                "from": told.pop("from_state"),
-                "to": told.pop("to_state"),
-                **told,
-            }
         case WorkflowView():
             told = _fields(value)
             jobs, edges = told.pop("jobs"), told.pop("edges")

@@ -305,3 +305,16 @@ async def test_the_connection_of_an_option_is_where_the_job_is_stored(app: Sched
         with pytest.raises(NotFound):
             await app.get_job(job)
     assert {(await app.get_job(j)).status for j in (job, other)} == {JobState.PENDING}
+
+
+def test_an_asynchronous_connection_is_refused_by_the_synchronous_forms(app: Schedora) -> None:
+    class Connection:
+        async def execute(self) -> None:
+            raise AssertionError("it is not to be touched")
+
+    with pytest.raises(TypeError, match=r"Connection is asynchronous: use the asynchronous form"):
+        app.submit_sync("echo", connection=Connection())
+    flow = app.workflow("w")
+    flow.add(app.prepare("echo"))
+    with pytest.raises(TypeError, match="asynchronous"):
+        flow.submit_sync(connection=Connection())

@@ -537,3 +537,21 @@ async def test_priorities_decide_who_runs_first(app: Schedora) -> None:
         await app.submit_many([ranked.with_options(priority=rank).prepare(rank) for rank in (0, 9, 5)])
         await sched.advance(seconds=1)
     assert ran == [9, 5, 0]
+
+
+async def test_an_engine_that_has_ended_is_told_of(app: Schedora, sched: MemoryScheduler) -> None:
+    job = await app.submit("echo")
+    sched._worker.drain()
+    with pytest.raises(RuntimeError, match="the worker in memory has ended"):
+        await app.wait(job)
+
+
+async def test_a_long_wait_for_nothing_does_not_move_the_time(app: Schedora, sched: MemoryScheduler) -> None:
+    start = sched.now
+    job = await app.submit("a type that nobody handles")
+    with pytest.raises(TimeoutError):
+        await app.wait(job)
+    assert sched.now == start
+    with pytest.raises(TimeoutError):
+        await app.wait(job, timeout=60)
+    assert sched.now == start + timedelta(seconds=60)

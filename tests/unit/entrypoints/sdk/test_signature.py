@@ -282,3 +282,28 @@ def test_annotations_may_name_what_is_local_to_where_the_function_is_registered(
         return value
 
     assert Signature("job", function, {"Local": str}).bind(JsonText('{"value":"a"}'))(CONTEXT) == "a"
+
+
+def test_further_arguments_stand_beside_positional_ones() -> None:
+    def function(first: int, **others: int) -> Any:
+        return first, others
+
+    assert round_trip(function, 1, second=2, third=3) == (1, {"second": 2, "third": 3})
+
+
+def test_types_that_refer_to_what_is_defined_later_are_looked_up_at_the_first_use() -> None:
+    class Order(BaseModel):
+        item: "Item"
+
+    def function(order: Order) -> Any:
+        return order.item.name
+
+    signature = Signature("job", function)
+    with pytest.raises(NameError, match="Item"):
+        signature.bind(JsonText("{}"))
+
+    class Item(BaseModel):
+        name: str
+
+    Order.model_rebuild(_types_namespace={"Item": Item})
+    assert signature.bind(JsonText('{"order":{"item":{"name":"a"}}}'))(CONTEXT) == "a"

@@ -3,13 +3,14 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from schedora import JobState, NotFound, Schedora, StoreUnavailable
-from schedora.entrypoints.container.settings import WrongSettings
+from schedora.entrypoints.container.settings import Settings, WrongSettings
 from schedora.entrypoints.sdk.systems import NoSystem, SharedSystem
 from schedora.entrypoints.system import System
 from tests.unit.entrypoints.sdk.doors import Doors
@@ -93,6 +94,52 @@ async def test_a_first_use_that_is_given_up_leaves_the_opening_to_others(app: Sc
     assert (await patient).created
     assert impatient.cancelled()
     assert doors.opened == 1
+
+
+async def test_an_opening_that_is_cut_off_by_the_end_of_its_loop_is_given_up(doors: Doors) -> None:
+    opening, given_up = asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def connect(_settings: Settings) -> AsyncIterator[System]:
+        opening.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            given_up.set()
+        yield doors.system
+
+    app = Schedora(connect=connect)
+    submitting = asyncio.create_task(app.submit("echo"))
+    await opening.wait()
+    [keeper] = [task for task in asyncio.all_tasks() if task.get_name() == "schedora-system"]
+    keeper.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await submitting
+    assert given_up.is_set()
+
+
+async def test_closing_what_was_never_opened_does_nothing(app: Schedora, doors: Doors) -> None:
+    await app.close()
+    app.close_sync()
+    await asyncio.to_thread(app.submit_sync, "echo")
+    await app.close()
+    await app.close()
+    assert (doors.opened, doors.closed) == (1, 1)
+
+
+def test_what_could_not_be_opened_need_not_be_closed(app: Schedora, doors: Doors) -> None:
+    doors.failures = 1
+    with pytest.raises(StoreUnavailable):
+        app.submit_sync("echo")
+    app.close_sync()
+    assert (doors.opened, doors.closed) == (0, 0)
+
+
+async def test_a_callers_transaction_is_used_on_its_own_thread(app: Schedora, doors: Doors) -> None:
+    async with doors.system.units.begin() as connection:
+        job = app.submit_sync("echo", connection=connection)
+        assert await doors.system.jobs.get(job.job_id) is None
+    assert await doors.system.jobs.get(job.job_id) is not None
 
 
 async def test_synchronous_uses_beside_an_event_loop_have_a_system_of_their_own(
