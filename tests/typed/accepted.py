@@ -1,11 +1,25 @@
 """Uses of the SDK that type checkers must accept, and what they must know of the results."""
 
 from collections.abc import Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, assert_type
 from uuid import UUID
 
-from schedora import JobContext, JobDefinition, JobView, PreparedJob, Schedora, WorkflowRun, WorkflowView
+from schedora import (
+    AsyncSchedoraClient,
+    Discard,
+    JobContext,
+    JobDefinition,
+    JobView,
+    PreparedJob,
+    Retry,
+    Schedora,
+    SchedoraClient,
+    Snooze,
+    WorkflowRun,
+    WorkflowView,
+)
+from schedora.testing import MemoryScheduler, in_memory
 
 app = Schedora()
 
@@ -107,3 +121,47 @@ async def context_managers() -> None:
         assert_type(opened, Schedora)
     with app as opened_sync:
         assert_type(opened_sync, Schedora)
+
+
+def directives() -> list[Exception]:
+    minute = timedelta(minutes=1)
+    return [
+        Retry(),
+        Retry("later", after=60),
+        Retry(after=minute),
+        Discard("why"),
+        Snooze(60),
+        Snooze(minute, "why"),
+    ]
+
+
+async def in_a_test() -> None:
+    async with in_memory(app, seed=1, concurrency=2) as sched:
+        assert_type(sched, MemoryScheduler)
+        await sched.run_until_idle()
+        await sched.advance(hours=3)
+        await sched.advance(timedelta(hours=3))
+        assert_type(sched.jobs("plain", status="DEAD"), list[JobView[Any]])
+
+
+def over_http(client: SchedoraClient, when: datetime) -> None:
+    job = client.submit("plain", {"name": "a"}, idempotency_key="k", priority=9, scheduled_at=when)
+    assert_type(job, JobView[Any])
+    assert_type(client.wait(job, timeout=timedelta(minutes=1)), JobView[Any])
+    rows = client.submit_many([{"type": "plain", "payload": {"name": "a"}, "retry_policy": "fixed"}])
+    assert_type(rows[0].created, bool)
+    flow = client.create_workflow(
+        "w", jobs=[{"key": "a", "type": "plain"}, {"key": "b", "type": "x", "depends_on": ["a"]}]
+    )
+    assert_type(client.get_workflow(flow), WorkflowView)
+    assert_type(client.list_jobs(status=["DEAD"]).data, tuple[JobView[Any], ...])
+    assert_type(client.requeue(queue="mail"), int)
+    assert_type(client.health().status, str)
+
+
+async def over_http_awaited(client: AsyncSchedoraClient) -> None:
+    async with client:
+        job = await client.submit("plain", {"name": "a"})
+        assert_type(job, JobView[Any])
+        assert_type(await client.wait(job), JobView[Any])
+        assert_type((await client.list_workers("ACTIVE")).total, int)

@@ -1,5 +1,6 @@
 """Mistakes that type checkers must find: both report a comment below that suppresses nothing."""
 
+from schedora import AsyncSchedoraClient, Retry, SchedoraClient
 from tests.typed.accepted import anything, app, blocking, plain, with_context, without_context
 
 
@@ -22,3 +23,13 @@ async def mistakes() -> None:
     app.job("other", executor="gpu")  # type: ignore[arg-type] # no such executor
     _ = with_context(to="a")  # type: ignore[call-arg] # a plain call takes the context
     await app.submit_many([with_context])  # type: ignore[arg-type] # not prepared
+
+
+async def mistakes_over_http(client: SchedoraClient, awaited: AsyncSchedoraClient) -> None:
+    client.submit(3)  # type: ignore[arg-type] # not a string
+    client.submit("a", prio=1)  # type: ignore[call-arg] # no such option
+    client.submit("a", priority="high")  # type: ignore[arg-type] # not an integer
+    client.submit_many([{"payload": {}}])  # type: ignore[typeddict-item] # a type is missing
+    client.create_workflow("w", jobs=[{"type": "a"}])  # type: ignore[typeddict-item] # a key is missing
+    _ = (await awaited.submit("a")).job_ids  # type: ignore[attr-defined] # no such field
+    Retry(after="soon")  # type: ignore[arg-type] # not a number of seconds
