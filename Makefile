@@ -5,6 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 APP ?= examples.hello:app
+PORT ?= 8000
 TESTS ?= tests
 JOBS ?= 2
 
@@ -31,8 +32,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 demo: $(VENV)/.demo ## Run two real workflows on a real PostgreSQL, with a worker killed on the way
 	@$(BIN)/python -m examples.demo
 
-up: $(VENV)/.demo ## Run API, worker and reaper in one process (APP=module:app)
-	@$(BIN)/schedora up --app $(APP)
+up: $(VENV)/.demo ## Run API, worker and reaper in one process (APP=module:app PORT=8000)
+	@$(BIN)/schedora up --app $(APP) --port $(PORT)
 
 check: $(VENV)/.dev ## Lint, types, layers
 	@$(BIN)/ruff check .
