@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -169,7 +169,7 @@ class Database:
             yield connection
         except StoreUnavailable as error:
             if isinstance(error.__cause__, TimeoutError | asyncpg.InternalClientError):
-                connection.terminate()  # it may answer some day, and then to the wrong question
+                _discard(connection)  # it may answer some day, and then to the wrong question
             raise
         finally:
             with translated(self.description):
@@ -199,9 +199,12 @@ class Database:
 
 async def _roll_back(connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
     """Never raises: what led here is what the caller should see."""
-    if connection.is_closed():
-        return
     try:
         await connection.execute("rollback", timeout=_RELEASE_TIMEOUT_SECONDS)
     except Exception:  # noqa: BLE001 - whatever it is, a connection in an unknown state must not be used again
+        _discard(connection)
+
+
+def _discard(connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
+    with suppress(asyncpg.InterfaceError):  # it broke, and the pool has taken it back already
         connection.terminate()

@@ -1,0 +1,287 @@
+"""Several at the same rows at the same moment: nobody gets what another has, and each thing happens once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.errors import Entangled
+from schedora.application.commands.cancel import CancelJob
+from schedora.application.errors import ApplicationError, Conflict
+from schedora.application.pipeline.complete import CompleteJobs
+from schedora.application.ports.job_queue import Delivery
+from schedora.application.ports.workflows import CountChange
+from schedora.domain.ids import JobId, WorkflowId
+from schedora.domain.job_state import JobState
+from schedora.domain.outcome import HandedBack, Succeeded
+from tests.builders import a_request
+from tests.contract.postgres import postgres_stores
+from tests.contract.stores import Stores
+
+PATIENCE_SECONDS = 20
+
+
+@pytest.fixture
+async def rivals(migrated_url: str) -> AsyncIterator[list[Stores]]:
+    """The same store from several processes, as good as."""
+    async with AsyncExitStack() as stack:
+        databases = [await stack.enter_async_context(Database(migrated_url, pool_size=4)) for _ in range(4)]
+        yield [postgres_stores(database) for database in databases]
+
+
+@pytest.fixture
+def stores(rivals: list[Stores]) -> Stores:
+    return rivals[0]
+
+
+@asynccontextmanager
+async def someone(url: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    """With a transaction of his own, taken back in the end."""
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        yield connection
+        await connection.rollback()
+
+
+async def somebody_waits(url: str) -> None:
+    """Until a statement waits for another's lock."""
+    query = (
+        "select pid from pg_stat_activity"
+        " where datname = current_database() and wait_event_type = 'Lock' and state = 'active'"
+    )
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        await psycopg.AsyncConnection.connect(url, autocommit=True) as connection,
+    ):
+        while not await (await connection.execute(query)).fetchone():
+            await asyncio.sleep(0.005)
+
+
+async def count(url: str, table: str) -> int:
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        [row] = await (await connection.execute(f"select count(*) from {table}".encode())).fetchall()
+    return int(row[0])
+
+
+async def a_diamond(stores: Stores, name: str = "flow") -> tuple[WorkflowId, JobId]:
+    """A workflow of two jobs and one that waits for both, which is answered."""
+    workflow_id = await stores.workflow(name)
+    causes = await stores.submit(*[a_request(workflow_id=workflow_id) for _ in range(2)])
+    ids = tuple(job.job_id for job in causes)
+    effect = await stores.submit_one(
+        a_request(workflow_id=workflow_id, depends_on=ids, queue="effects"), waits_for=2
+    )
+    async with stores.units.begin() as unit:
+        await unit.workflows.count([CountChange(workflow_id=workflow_id, total=3)], at=await unit.now())
+    return workflow_id, effect.job_id
+
+
+async def test_rivals_claim_disjoint_jobs_until_none_is_left(rivals: list[Stores]) -> None:
+    jobs = await rivals[0].submit(*[a_request(priority=n % 11) for n in range(300)])
+    claimed: list[UUID] = []
+
+    async def drain(stores: Stores) -> None:
+        worker = await stores.worker()
+        while claims := await stores.claim(worker, limit=7):
+            claimed.extend(claim.job_id for claim in claims)
+
+    await asyncio.gather(*(drain(stores) for stores in rivals))
+    # Whoever found a lock in the way may have left too early.
+    await drain(rivals[0])
+    assert sorted(claimed) == sorted(job.job_id for job in jobs)
+
+
+async def test_a_claim_passes_over_what_another_has_locked(stores: Stores, migrated_url: str) -> None:
+    locked, free = await stores.submit(a_request(priority=9), a_request(priority=1))
+    worker = await stores.worker()
+    async with someone(migrated_url) as other:
+        await other.execute("select from job_ready where job_id = %s for update", [locked.job_id])
+        answer = await stores.ask(worker)
+        assert [claim.job_id for claim in answer.claimed] == [free.job_id]
+        assert answer.next_due_at is not None
+        assert answer.next_due_at <= answer.at, "trying again soon is worth it"
+    assert [claim.job_id for claim in await stores.claim(worker)] == [locked.job_id]
+
+
+async def test_two_causes_that_end_at_once_release_their_effect_once(
+    rivals: list[Stores], migrated_url: str
+) -> None:
+    one, other = rivals[:2]
+    workers = [await stores.worker() for stores in (one, other)]
+    for n in range(10):
+        workflow_id, effect_id = await a_diamond(one, f"flow {n}")
+        claims = [
+            (await stores.claim(worker, limit=1))[0]
+            for stores, worker in zip((one, other), workers, strict=True)
+        ]
+        completions = [await one.settle(claim, Succeeded()) for claim in claims]
+        accepted = await asyncio.gather(
+            *(
+                CompleteJobs(units=stores.units, wakeup=stores.wakeup)([completion])
+                for stores, completion in zip((one, other), completions, strict=True)
+            )
+        )
+        assert [len(leases) for leases in accepted] == [1, 1]
+        assert (await one.job(effect_id)).waits_for == 0
+        [effect] = await one.claim(workers[0], queues=("effects",))
+        assert effect.job_id == effect_id
+        assert await count(migrated_url, "job_ready") == 0
+        completion = await one.settle(effect, Succeeded())
+        await CompleteJobs(units=one.units, wakeup=one.wakeup)([completion])
+        workflow = await one.workflow_reader.get(workflow_id)
+        assert workflow is not None
+        assert (workflow.counts.succeeded, workflow.completed_at is not None) == (3, True)
+
+
+async def test_a_cause_that_ends_waits_for_the_other_that_is_ending(
+    rivals: list[Stores], migrated_url: str
+) -> None:
+    one, other = rivals[:2]
+    _, effect_id = await a_diamond(one)
+    claims = await one.claim(await one.worker())
+    first, second = [await one.settle(claim, Succeeded()) for claim in claims]
+    complete = CompleteJobs(units=other.units, wakeup=other.wakeup)
+    async with one.callers_transaction() as connection:
+        await CompleteJobs(units=one.units, wakeup=one.wakeup).within(connection, first)
+        waiting = asyncio.create_task(complete([second]))
+        await somebody_waits(migrated_url)
+        assert not waiting.done()
+        assert (await one.job(effect_id)).waits_for == 2
+    assert await waiting == {second.lease_id}
+    assert (await one.job(effect_id)).waits_for == 0
+
+
+async def test_a_cancel_that_comes_first_fences_the_completion(stores: Stores, migrated_url: str) -> None:
+    job = await stores.submit_one()
+    [claim] = await stores.claim(await stores.worker())
+    completion = await stores.settle(claim, Succeeded())
+    async with stores.units.begin() as unit:
+        [locked] = await unit.jobs.lock([job.job_id])
+        await unit.jobs.save([locked.canceled(now=await unit.now(), reason="unwanted")])
+        completing = asyncio.create_task(stores.exchange(completions=[completion]))
+        await somebody_waits(migrated_url)
+    assert (await completing).accepted == frozenset()
+    assert (await stores.job(job.job_id)).status is JobState.CANCELED
+
+
+async def test_a_cancel_that_comes_second_finds_the_job_ended(stores: Stores, migrated_url: str) -> None:
+    job = await stores.submit_one()
+    [claim] = await stores.claim(await stores.worker())
+    completion = await stores.settle(claim, Succeeded())
+    cancel = CancelJob(units=stores.units, reader=stores.job_reader, wakeup=stores.wakeup)
+    async with stores.units.begin() as unit:
+        assert await unit.jobs.complete([completion]) == {claim.lease_id}
+        canceling = asyncio.create_task(cancel(job.job_id))
+        await somebody_waits(migrated_url)
+    with pytest.raises(Conflict, match="already ended: it is SUCCESS"):
+        await canceling
+
+
+async def test_of_a_cancel_and_a_completion_exactly_one_wins(rivals: list[Stores]) -> None:
+    one, other = rivals[:2]
+    worker = await one.worker()
+    cancel = CancelJob(units=other.units, reader=other.job_reader, wakeup=other.wakeup)
+    for _ in range(30):
+        job = await one.submit_one()
+        [claim] = await one.claim(worker)
+        completion = await one.settle(claim, Succeeded())
+        answer, canceled = await asyncio.gather(
+            one.exchange(completions=[completion]), cancel(job.job_id), return_exceptions=True
+        )
+        assert not isinstance(answer, BaseException)
+        status = (await one.job(job.job_id)).status
+        if answer.accepted:
+            assert isinstance(canceled, Conflict)
+            assert status is JobState.SUCCESS
+        else:
+            assert not isinstance(canceled, BaseException)
+            assert status is JobState.CANCELED
+
+
+async def test_a_job_that_moves_while_it_is_waited_for_is_locked_where_it_then_is(
+    stores: Stores, migrated_url: str
+) -> None:
+    job = await stores.submit_one()
+    worker = await stores.worker()
+    [claim] = await stores.claim(worker)
+
+    async def lock() -> list[JobState]:
+        async with stores.units.begin() as unit:
+            found = await unit.jobs.lock([job.job_id])
+            # Nobody else gets it meanwhile.
+            assert await stores.claim(worker) == []
+            return [one.status for one in found]
+
+    back = await stores.settle(claim, HandedBack(reason="draining"))
+    async with stores.units.begin() as unit:
+        assert await unit.jobs.complete([back]) == {claim.lease_id}
+        locking = asyncio.create_task(lock())
+        await somebody_waits(migrated_url)
+    assert await locking == [JobState.PENDING]
+    assert len(await stores.claim(worker)) == 1
+
+
+async def test_an_exchange_caught_in_a_deadlock_is_run_again(stores: Stores, migrated_url: str) -> None:
+    await stores.submit(a_request(), a_request())
+    claims = sorted(await stores.claim(await stores.worker()), key=lambda claim: claim.job_id)
+    completions = [await stores.settle(claim, Succeeded()) for claim in claims]
+    first, second = [claim.job_id for claim in claims]
+    lock = "select from job_leases where job_id = %s for update"
+    async with someone(migrated_url) as other:
+        await other.execute("set local deadlock_timeout = '1h'")  # so that it is not the one that gives up
+        await other.execute(lock, [second])
+        exchanging = asyncio.create_task(stores.job_queue.exchange(Delivery(completions=completions)))
+        await somebody_waits(migrated_url)
+        await other.execute(lock, [first])
+    assert (await exchanging).accepted == {claim.lease_id for claim in claims}
+
+
+async def test_a_unit_caught_in_a_deadlock_says_that_trying_again_helps(
+    stores: Stores, migrated_url: str
+) -> None:
+    job, other_job = await stores.submit(a_request(), a_request())
+    lock = "select from job_ready where job_id = %s for update"
+
+    async def lock_both() -> None:
+        async with stores.units.begin() as unit:
+            await unit.jobs.lock([job.job_id, other_job.job_id])
+
+    async with someone(migrated_url) as other:
+        await other.execute("set local deadlock_timeout = '1h'")
+        await other.execute(lock, [max(job.job_id, other_job.job_id)])
+        locking = asyncio.create_task(lock_both())
+        await somebody_waits(migrated_url)
+        await other.execute(lock, [min(job.job_id, other_job.job_id)])
+        with pytest.raises(Entangled, match="got in each other's way"):
+            await locking
+
+
+async def test_rivals_with_common_keys_in_another_order_do_not_wait_in_a_circle(rivals: list[Stores]) -> None:
+    for round_ in range(5):
+        requests = [a_request(idempotency_key=f"{round_} {n}") for n in range(50)]
+        answers = await asyncio.gather(
+            *(stores.submit(*(requests if n % 2 else reversed(requests))) for n, stores in enumerate(rivals)),
+            return_exceptions=True,
+        )
+        assert not [answer for answer in answers if isinstance(answer, ApplicationError)]
+        ids = [
+            {job.request.idempotency_key: job.job_id for job in answer}
+            for answer in answers
+            if not isinstance(answer, BaseException)
+        ]
+        assert ids == [ids[0]] * len(rivals), "one job for each key, whoever stored it"
+
+
+async def test_counts_folded_by_rivals_add_up(rivals: list[Stores]) -> None:
+    one = rivals[0]
+    worker = await one.worker()
+    for _ in range(3):
+        await one.submit(*[a_request() for _ in range(50)])
+        for claim in await one.claim(worker, limit=50):
+            await one.complete(claim, Succeeded())
+    answers = await asyncio.gather(*(stores.queues.stats() for stores in rivals for _ in range(3)))
+    assert {answer.by_queue["default"].by_status[JobState.SUCCESS] for answer in answers} == {150}
+    assert (await one.queues.stats()).by_queue["default"].by_status == {JobState.SUCCESS: 150}

@@ -1,0 +1,334 @@
+"""The pool of connections: what it makes of a server that goes, stalls, restarts, or is busy."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psycopg
+import pytest
+
+from schedora.adapters.postgres import engine
+from schedora.adapters.postgres.embedded import EmbeddedServer, start_embedded
+from schedora.adapters.postgres.embedded.pidfile import find_postmaster
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.health import PostgresHealth
+from schedora.adapters.postgres.statements import Statement
+from schedora.application.errors import StoreUnavailable
+from schedora.domain.outcome import Succeeded
+from tests.builders import a_new_job
+from tests.contract.postgres import postgres_stores
+from tests.postgres.test_embedded import is_gone
+
+PATIENCE_SECONDS = 20
+ME = Statement("select pg_backend_pid() as pid", ())
+ONE = Statement("select 1 as one", ())
+SLEEP = Statement("select pg_sleep(60)", ())
+SETTING = Statement("select current_setting($1) as value", ("name",))
+MAKE = Statement("create table written (n int)", ())
+WRITE = Statement("insert into written values (1) returning n", ())
+READ = Statement("select n from written", ())
+
+
+async def pid_of(database: Database) -> int:
+    [row] = await database.fetch(ME)
+    pid: int = row["pid"]
+    return pid
+
+
+async def server_runs(url: str, what: str) -> int:
+    """The process of the server that runs such a statement, as soon as one does."""
+    query = (
+        "select pid from pg_stat_activity"
+        " where datname = current_database() and state = 'active' and query like %s and pid <> pg_backend_pid()"
+    )
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        await psycopg.AsyncConnection.connect(url, autocommit=True) as connection,
+    ):
+        while not (found := await (await connection.execute(query, [what])).fetchone()):
+            await asyncio.sleep(0.01)
+    return int(found[0])
+
+
+def terminate(url: str, pid: int) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("select pg_terminate_backend(%s, 5000)", [pid])
+
+
+async def recovered(database: Database) -> None:
+    """Until the pool has found out that its connections are gone."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                await database.fetch(ONE)
+            except StoreUnavailable:
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+
+def small(url: str, **options: Any) -> Database:
+    return Database(url, **{"pool_size": 1, "max_overflow": 0, **options})
+
+
+async def test_nothing_works_before_it_is_open_or_once_it_is_closed(migrated_url: str) -> None:
+    database = Database(migrated_url)
+    with pytest.raises(RuntimeError, match="is not open"):
+        _ = database.loop
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="is not open"):
+            await database.fetch(ONE)
+        await database.open()
+        await database.open()  # which is open already
+        assert len(await database.fetch(ONE)) == 1
+        assert database.loop is asyncio.get_running_loop()
+        await database.close()
+    await database.close()
+
+
+async def test_a_connection_that_breaks_in_mid_statement_is_told_and_replaced(migrated_url: str) -> None:
+    async with small(migrated_url) as database:
+        waiting = asyncio.create_task(database.fetch(SLEEP))
+        terminate(migrated_url, await server_runs(migrated_url, "%pg_sleep%"))
+        with pytest.raises(StoreUnavailable, match=r"broke|is starting or stopping"):
+            await waiting
+        assert len(await database.fetch(ONE)) == 1
+
+
+async def test_a_transaction_whose_connection_breaks_leaves_nothing(migrated_url: str) -> None:
+    async def write_and_break() -> None:
+        async with database.transaction() as session:
+            await session.fetch(WRITE)
+            [row] = await session.fetch(ME)
+            terminate(migrated_url, row["pid"])
+            await session.fetch(WRITE)
+
+    async with small(migrated_url) as database:
+        await database.fetch(MAKE)
+        with pytest.raises(StoreUnavailable):
+            await write_and_break()
+        await recovered(database)
+        assert await database.fetch(READ) == []
+
+
+async def test_a_transaction_that_cannot_commit_says_so(migrated_url: str) -> None:
+    async def break_at_last() -> None:
+        async with database.transaction() as session:
+            await session.fetch(WRITE)
+            [row] = await session.fetch(ME)
+            terminate(migrated_url, row["pid"])
+
+    async with small(migrated_url) as database:
+        await database.fetch(MAKE)
+        with pytest.raises(StoreUnavailable):
+            await break_at_last()
+        await recovered(database)
+        assert await database.fetch(READ) == []
+
+
+async def test_connections_that_broke_while_idle_are_replaced(migrated_url: str) -> None:
+    async with Database(migrated_url) as database:
+        pids = set(await asyncio.gather(*(pid_of(database) for _ in range(5))))
+        for pid in pids:
+            terminate(migrated_url, pid)
+        await recovered(database)
+        assert await pid_of(database) not in pids
+
+
+async def test_a_statement_that_takes_too_long_is_given_up_by_the_server(migrated_url: str) -> None:
+    async with small(migrated_url, command_timeout=timedelta(seconds=0.1)) as database:
+        pid = await pid_of(database)
+        with pytest.raises(StoreUnavailable, match="canceled a statement that took too long"):
+            await database.fetch(SLEEP)
+        assert await pid_of(database) == pid, "the connection is as good as before"
+
+
+async def test_a_server_that_does_not_answer_is_given_up_with_its_connection(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_GRACE", timedelta(0))
+    # Behind a pooler nothing tells the server to give up by itself.
+    async with small(migrated_url, command_timeout=timedelta(seconds=1), pooled=True) as database:
+        pid = await pid_of(database)
+        with pytest.raises(StoreUnavailable, match="did not answer in time"):
+            await database.fetch(SLEEP)
+        assert await pid_of(database) != pid
+
+
+async def test_a_canceled_statement_leaves_the_pool_as_it_was(migrated_url: str) -> None:
+    async with small(migrated_url) as database:
+        waiting = asyncio.create_task(database.fetch(SLEEP))
+        await server_runs(migrated_url, "%pg_sleep%")
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert len(await database.fetch(ONE)) == 1
+
+
+async def test_a_canceled_transaction_is_rolled_back(migrated_url: str) -> None:
+    async def write_and_wait() -> None:
+        async with database.transaction() as session:
+            await session.fetch(WRITE)
+            await session.fetch(SLEEP)
+
+    async with small(migrated_url) as database:
+        await database.fetch(MAKE)
+        waiting = asyncio.create_task(write_and_wait())
+        await server_runs(migrated_url, "%pg_sleep%")
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert await database.fetch(READ) == []
+
+
+async def test_a_connection_whose_state_is_in_doubt_is_not_used_again(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def no_answer(_connection: object, query: str, **_: object) -> None:
+        await asyncio.sleep(0)
+        raise TimeoutError(query)
+
+    async def fail() -> None:
+        async with database.transaction() as session:
+            await session.fetch(WRITE)
+            patch.setattr(engine._Connection, "execute", no_answer)
+            raise LookupError("the caller's own")
+
+    async with small(migrated_url) as database:
+        await database.fetch(MAKE)
+        pid = await pid_of(database)
+        with monkeypatch.context() as patch, pytest.raises(LookupError, match="the caller's own"):
+            await fail()
+        assert await pid_of(database) != pid
+        assert await database.fetch(READ) == []
+
+
+async def test_all_connections_in_use_is_told_as_such(migrated_url: str) -> None:
+    async with Database(migrated_url, pool_size=1, max_overflow=1) as database:
+        async with database.transaction(), database.transaction():
+            with pytest.raises(StoreUnavailable, match=r"all 2 connections to .* in use for 0\.05 seconds"):
+                await database.ping(timedelta(seconds=0.05))
+        assert len(await database.fetch(ONE)) == 1
+
+
+async def test_waiting_for_a_connection_ends_when_one_is_free(migrated_url: str) -> None:
+    async with small(migrated_url) as database:
+        async with database.transaction():
+            waiting = asyncio.create_task(database.fetch(ONE))
+            await asyncio.sleep(0)
+        assert len(await waiting) == 1
+
+
+async def test_a_server_that_has_no_connection_left_is_told_as_such(
+    migrated_url: str, postgres_server_url: str
+) -> None:
+    name = migrated_url.partition("?")[0].rpartition("/")[2]
+    with psycopg.connect(postgres_server_url, autocommit=True) as connection:
+        connection.execute("create role few login password 'few' connection limit 0")
+        connection.execute(f"grant connect on database {name} to few".encode())
+        scheme, _, rest = migrated_url.partition("://")
+        authority, slash, place = rest.partition("/")
+        _, _, hosts = authority.rpartition("@")
+        async with Database(f"{scheme}://few:few@{hosts}{slash}{place}") as database:
+            with pytest.raises(StoreUnavailable, match="is out of resources: too many connections"):
+                await database.fetch(ONE)
+        connection.execute(f"revoke connect on database {name} from few".encode())
+        connection.execute("drop role few")
+
+
+async def test_closing_waits_for_what_is_under_way_but_not_for_ever(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_CLOSE_TIMEOUT_SECONDS", 0.05)
+    database = small(migrated_url)
+    await database.open()
+    waiting = asyncio.create_task(database.fetch(SLEEP))
+    await server_runs(migrated_url, "%pg_sleep%")
+    await database.close()
+    with pytest.raises(StoreUnavailable):
+        await waiting
+
+
+async def test_what_comes_before_the_close_still_has_connections(migrated_url: str) -> None:
+    told: list[int] = []
+    database = small(migrated_url)
+
+    async def last_words() -> None:
+        told.append(await pid_of(database))
+
+    database.before_close(last_words)
+    async with database:
+        pass
+    assert len(told) == 1
+
+
+async def test_health_is_the_servers_answer(migrated_url: str, unused_tcp_port: int) -> None:
+    async with small(migrated_url) as database:
+        await PostgresHealth(database).check()
+    async with small(f"postgresql://u@127.0.0.1:{unused_tcp_port}/d") as database:
+        with pytest.raises(StoreUnavailable, match=r"the database d at 127\.0\.0\.1"):
+            await PostgresHealth(database).check()
+
+
+async def test_connections_pin_their_plans(database: Database) -> None:
+    [generic] = await database.fetch(SETTING, name="plan_cache_mode")
+    [scan] = await database.fetch(SETTING, name="enable_seqscan")
+    assert (generic["value"], scan["value"]) == ("force_generic_plan", "off")
+
+
+@pytest.mark.parametrize("how", ["option", "url"])
+async def test_behind_a_pooler_nothing_is_kept_in_a_session(migrated_url: str, how: str) -> None:
+    url = (
+        migrated_url
+        if how == "option"
+        else f"{migrated_url}{'&' if '?' in migrated_url else '?'}pgbouncer=true"
+    )
+    async with Database(url, pooled=how == "option", pool_size=1, max_overflow=0) as database:
+        stores = postgres_stores(database)
+        await stores.add(a_new_job())
+        [claimed] = await stores.claim(await stores.worker())
+        assert await stores.complete(claimed, Succeeded())
+        prepared = await database.fetch(
+            Statement("select name from pg_prepared_statements where name <> ''", ())
+        )
+        assert prepared == []
+        [generic] = await database.fetch(SETTING, name="plan_cache_mode")
+        assert generic["value"] == "auto"
+
+
+@pytest.fixture
+def own_server() -> Iterator[EmbeddedServer]:
+    """A server of the test's own, to do with as it likes."""
+    with TemporaryDirectory(prefix="schedora-tests-") as directory:
+        server = start_embedded(Path(directory), settings={"fsync": "off"})
+        yield server
+        server.release()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["stopped", "killed"])
+async def test_a_server_that_restarts_is_away_and_back(
+    own_server: EmbeddedServer, how: signal.Signals
+) -> None:
+    postmaster = find_postmaster(own_server._home.cluster)
+    assert postmaster is not None
+    async with Database(own_server.url) as database:
+        await database.fetch(MAKE)
+        await database.fetch(WRITE)
+        waiting = asyncio.create_task(database.fetch(SLEEP))
+        await server_runs(own_server.url, "%pg_sleep%")
+        os.kill(postmaster.pid, how)
+        with pytest.raises(StoreUnavailable):
+            await waiting
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not is_gone(postmaster):
+                await asyncio.sleep(0.01)
+        with pytest.raises(StoreUnavailable, match="the database schedora at"):
+            await database.fetch(ONE)
+        await asyncio.to_thread(own_server.ensure_running)
+        await recovered(database)
+        assert [row["n"] for row in await database.fetch(READ)] == [1]
