@@ -8,7 +8,7 @@ import typer
 
 from schedora.domain.errors import brief
 from schedora.entrypoints.cli.exits import Failed, Misused
-from schedora.entrypoints.sdk.base_url import server_address
+from schedora.entrypoints.sdk.server_url import server_address
 
 if TYPE_CHECKING:
     from schedora.entrypoints.sdk.client import SchedoraClient

@@ -10,8 +10,8 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 import httpx
 
 from schedora.entrypoints.sdk import endpoints
-from schedora.entrypoints.sdk.base_url import api_url
 from schedora.entrypoints.sdk.conversation import Conversation, Done, Pause, Send
+from schedora.entrypoints.sdk.server_url import api_url
 
 P = ParamSpec("P")
 T = TypeVar("T")

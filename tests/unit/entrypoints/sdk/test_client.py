@@ -28,8 +28,8 @@ from schedora.application.errors import NotJson
 from schedora.domain.errors import InvalidField
 from schedora.domain.worker import WorkerState
 from schedora.entrypoints.sdk import conversation
-from schedora.entrypoints.sdk.base_url import api_url
 from schedora.entrypoints.sdk.errors import ServerError
+from schedora.entrypoints.sdk.server_url import api_url
 from tests.unit.entrypoints.sdk.odd_server import OddServer, an_odd_server
 from tests.unit.entrypoints.sdk.serving import WORKER_ID, served
 
