@@ -3,7 +3,7 @@
 import re
 from typing import Self
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 
@@ -34,6 +34,10 @@ class TraceContext:
         """A trace of its own, from 192 random bits."""
         trace, span = random_192_bits >> 64 & (1 << 128) - 1, random_192_bits & (1 << 64) - 1
         return cls(trace_id=f"{trace or 1:032x}", span_id=f"{span or 1:016x}")
+
+    def followed_by(self, span_id: str) -> Self:
+        """The same trace, one span further."""
+        return evolve(self, span_id=span_id)
 
     @property
     def traceparent(self) -> str:

@@ -61,8 +61,8 @@ class WorkerIdentity:
         ):
             if len(values) > NAMES_MAX:
                 raise InvalidField(name, len(values), f"at most {NAMES_MAX} names")
-            for value in values:
-                check_text(name, value, length_max=length_max)
+            for index, value in enumerate(values):
+                check_text(f"{name}[{index}]", value, length_max=length_max)
 
 
 @frozen(kw_only=True)

@@ -24,6 +24,11 @@ def test_well_formed_header_is_read(header: str, sampled: bool) -> None:
     assert TraceContext.parse(header) == TraceContext(trace_id=TRACE_ID, span_id=SPAN_ID, sampled=sampled)
 
 
+def test_a_trace_goes_on_from_span_to_span() -> None:
+    caller = TraceContext(trace_id=TRACE_ID, span_id=SPAN_ID, sampled=False)
+    assert caller.followed_by("1" * 16).traceparent == f"00-{TRACE_ID}-{'1' * 16}-00"
+
+
 @pytest.mark.parametrize(
     "header",
     [

@@ -48,6 +48,22 @@ LABELS: Mapping[str, tuple[str, ...]] = {
 
 
 @frozen(kw_only=True)
+class OwnReading(Collector):
+    """What a process knows without the store: ``totals`` of its own answers over HTTP.
+
+    The other names are left out: a counter that is shown as zero is taken for one that began anew.
+    """
+
+    totals: Mapping[Series, float]
+
+    def text(self) -> bytes:
+        return generate_latest(self)
+
+    def collect(self) -> Iterable[Metric]:
+        return _families(self.totals, [http_metrics.REQUESTS, http_metrics.DURATION])
+
+
+@frozen(kw_only=True)
 class Reading(Collector):
     """All that is known at one moment: ``totals`` are counters and histograms, the rest is as it stands."""
 
@@ -59,16 +75,7 @@ class Reading(Collector):
         return generate_latest(self)
 
     def collect(self) -> Iterable[Metric]:
-        by_name: dict[str, list[tuple[dict[str, str], float]]] = {}
-        for series, value in self.totals.items():
-            by_name.setdefault(series.name, []).append((dict(series.labels), value))
-        for name, text in COUNTER_HELP.items():
-            yield _counter(name, text, by_name.get(name, []))
-        for name, text in HISTOGRAM_HELP.items():
-            yield _histogram(name, text, by_name)
-        yield from self._gauges()
-
-    def _gauges(self) -> Iterable[Metric]:
+        yield from _families(self.totals, [*COUNTER_HELP, *HISTOGRAM_HELP])
         length = GaugeMetricFamily("queue_length", "Jobs that wait.", labels=["queue_name"])
         dead = GaugeMetricFamily("queue_dlq_length", "Jobs that failed for good.", labels=["queue_name"])
         for name, queue in sorted(self.stats.by_queue.items()):
@@ -79,6 +86,17 @@ class Reading(Collector):
         for name, state in (("workers_active", WorkerState.ACTIVE), ("workers_stale", WorkerState.STALE)):
             count = sum(worker.status is state for worker in self.workers)
             yield GaugeMetricFamily(name, f"Workers that are {state}.", value=count)
+
+
+def _families(totals: Mapping[Series, float], names: Iterable[str]) -> Iterable[Metric]:
+    by_name: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for series, value in totals.items():
+        by_name.setdefault(series.name, []).append((dict(series.labels), value))
+    for name in names:
+        if name in COUNTER_HELP:
+            yield _counter(name, COUNTER_HELP[name], by_name.get(name, []))
+        else:
+            yield _histogram(name, HISTOGRAM_HELP[name], by_name)
 
 
 def _counter(name: str, text: str, samples: list[tuple[dict[str, str], float]]) -> Metric:

@@ -6,6 +6,7 @@ from datetime import datetime
 import structlog
 from attrs import frozen
 
+from schedora.application.pipeline.journal import tell_completion
 from schedora.application.pipeline.ledger import count_completion, count_fenced
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
@@ -68,12 +69,14 @@ class Outbox:
         return _batch(self._in_workflows)
 
     def delivered(self, completions: Collection[Completion], accepted: Collection[LeaseId]) -> None:
-        """Forgets what the store has answered, and counts it."""
+        """Forgets what the store has answered, counts it, and tells of it."""
         for completion in completions:
-            self._standalone.pop(completion.lease_id, None)
-            self._in_workflows.pop(completion.lease_id, None)
+            waiting = self._standalone.pop(completion.lease_id, None)
+            waiting = self._in_workflows.pop(completion.lease_id, None) or waiting
             if completion.lease_id in accepted:
                 count_completion(self._metrics, completion)
+                if waiting is not None:
+                    tell_completion(waiting.job, completion)
             else:
                 log.warning("late result dropped: the lease is gone", job_id=str(completion.job_id))
         count_fenced(self._metrics, sum(c.lease_id not in accepted for c in completions))

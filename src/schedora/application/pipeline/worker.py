@@ -27,6 +27,7 @@ from schedora.application.handlers import Handlers
 from schedora.application.pipeline.claim import Appetite
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.execute import DRAINED, Execute
+from schedora.application.pipeline.journal import tell_completion
 from schedora.application.pipeline.ledger import count_claims, count_completion
 from schedora.application.pipeline.lookout import Lookout
 from schedora.application.pipeline.outbox import Outbox
@@ -401,6 +402,7 @@ class Worker:
     def _committed(self, run: Run) -> None:
         if run.written is not None:
             count_completion(self._metrics, run.written)
+            tell_completion(run.job, run.written)
         if run.released:  # others were told by the commit
             self._lookout.hint()
 

@@ -9,7 +9,7 @@ from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.entrypoints.api import errors
 from schedora.entrypoints.api.docs import add_docs
 from schedora.entrypoints.api.edge import Edge
-from schedora.entrypoints.api.inputs import said_once
+from schedora.entrypoints.api.inputs import plain_address
 from schedora.entrypoints.api.openapi import describe
 from schedora.entrypoints.api.routes import dlq, health, jobs, metrics, queues, submit, workers, workflows
 from schedora.entrypoints.system import System
@@ -42,9 +42,9 @@ def create_app(system: System, *, lifespan: Lifespan | None = None) -> FastAPI:
     app.state.system = system
     app.state.http_metrics = HttpMetrics()
     for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(said_once)])
-    errors.install(app, [route for router in ROUTERS for route in router.routes])
-    add_docs(app)
+        app.include_router(router, dependencies=[Depends(plain_address)])
+    documentation = add_docs(app)
+    errors.install(app, [*documentation, *(route for router in ROUTERS for route in router.routes)])
     describe(app)
     app.add_middleware(Edge, randomness=system.randomness, metrics=app.state.http_metrics)
     return app

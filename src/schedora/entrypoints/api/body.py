@@ -1,5 +1,6 @@
 """Request bodies: read within a bound, whatever the headers claim, and checked once."""
 
+import re
 from typing import TypeVar
 
 from fastapi import Request
@@ -8,10 +9,15 @@ from starlette.requests import ClientDisconnect
 
 from schedora.application.errors import TooLarge
 from schedora.entrypoints.api.problems import Problem, Refused, field_problem, invalid, shown
+from schedora.entrypoints.api.repeated_names import repeated_name
 
 M = TypeVar("M", bound=BaseModel)
 
 JSON = "application/json"
+UTF_8 = frozenset({"utf-8", "utf8", "us-ascii"})
+IDENTITY = "identity"
+
+_CHARSET = re.compile(r"\bcharset\s*=\s*\"?([^\s;\"]*)")
 
 SMALL_BYTES = 65_536
 """Room for everything beside a payload."""
@@ -60,9 +66,13 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
 def parsed(model: type[M], body: bytes) -> M:
     """Raises ``Refused`` with every field that is wrong."""
     try:
-        return model.model_validate_json(body)
+        made = model.model_validate_json(body)
     except ValidationError as error:
         raise Refused(_problem_of(error)) from None
+    # The parser keeps the last of two values in silence.
+    if (location := repeated_name(body)) is not None:
+        raise Refused(invalid([field_problem(field_path(location), "is given more than once")]))
+    return made
 
 
 def checked(model: type[M], value: object) -> M:
@@ -87,14 +97,21 @@ def field_path(location: tuple[int | str, ...]) -> str:
 
 
 def _check_media_type(request: Request) -> None:
-    # Browsers send other sites' forms without asking, but never as JSON.
-    given = request.headers.get("content-type")
-    if given is None:
-        return
-    media_type = given.partition(";")[0].strip().lower()
+    # Browsers send other sites' forms without asking, and bodies of no kind, but never JSON.
+    media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    media_type = media_type.strip()
     if media_type != JSON and not (media_type.startswith("application/") and media_type.endswith("+json")):
-        detail = f"The body must be {JSON}, not {shown(media_type)}."
-        raise Refused(Problem(kind="unsupported-media-type", status=415, detail=detail))
+        raise _wrong_kind(f"The body must be {JSON}, not {shown(media_type or 'of no kind')}.")
+    charset = _CHARSET.search(parameters)
+    if charset is not None and charset[1] not in UTF_8:
+        raise _wrong_kind(f"The body must be in UTF-8, not in {shown(charset[1])}.")
+    coding = request.headers.get("content-encoding", IDENTITY).strip().lower()
+    if coding != IDENTITY:
+        raise _wrong_kind(f"The body must be sent as it is, not as {shown(coding)}.")
+
+
+def _wrong_kind(detail: str) -> Refused:
+    return Refused(Problem(kind="unsupported-media-type", status=415, detail=detail))
 
 
 def _problem_of(error: ValidationError) -> Problem:

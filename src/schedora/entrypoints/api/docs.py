@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
 from starlette.responses import HTMLResponse, JSONResponse
+from starlette.routing import BaseRoute
 
 ASSETS = "/docs/assets"
 OPENAPI = "/openapi.json"
@@ -19,8 +20,9 @@ POLICY = (
 )
 
 
-def add_docs(app: FastAPI) -> None:
-    """``/docs``, ``/redoc`` and ``/openapi.json``."""
+def add_docs(app: FastAPI) -> list[BaseRoute]:
+    """``/docs``, ``/redoc`` and ``/openapi.json``: the routes that were added."""
+    others = len(app.routes)
     bundled = files(fastapi_offline) / "static"
     app.mount(ASSETS, StaticFiles(directory=Path(str(bundled))), name="documentation assets")
 
@@ -52,6 +54,8 @@ def add_docs(app: FastAPI) -> None:
             with_google_fonts=False,
         )
         return _guarded(page)
+
+    return app.routes[others:]
 
 
 def _guarded(page: HTMLResponse) -> HTMLResponse:

@@ -50,7 +50,9 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-correlation-id"] = visit.correlation_id
+                headers = MutableHeaders(scope=message)
+                headers["x-correlation-id"] = visit.correlation_id
+                headers["traceparent"] = visit.trace.traceparent
             elif method == "HEAD":
                 message = {**message, "body": b""}
             await send(message)
@@ -75,9 +77,10 @@ class Edge:
     def _visit(self, headers: Headers) -> Visit:
         given = next((headers[name] for name in CORRELATION_HEADERS if name in headers), "")
         traceparent = headers.get("traceparent")
-        trace = TraceContext.parse(traceparent) if traceparent is not None else None
+        trace = TraceContext.new(self._randomness.bits(192))
+        caller = TraceContext.parse(traceparent) if traceparent is not None else None
         return Visit(
-            trace=trace or TraceContext.new(self._randomness.bits(192)),
+            trace=trace if caller is None else caller.followed_by(trace.span_id),
             correlation_id=given if _SANE.fullmatch(given) else self._randomness.random_id().hex,
         )
 

@@ -32,6 +32,7 @@ from schedora.entrypoints.api.problems import (
     field_problem,
     invalid,
     shown,
+    too_large,
 )
 from schedora.entrypoints.api.visit import visit_of
 
@@ -40,6 +41,9 @@ INTERNAL = Problem(
     status=500,
     detail="The server failed to answer; the trace_id finds the reason in its log.",
 )
+
+FILES = frozenset({"GET"})
+"""What the files of the documentation allow: they are no routes."""
 
 HEALTHY_LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
 
@@ -57,11 +61,6 @@ def _invalid_graph(error: InvalidGraph) -> Problem:
     return Problem(kind="invalid-graph", status=422, detail=str(error), errors=errors).with_members(
         path=[shown(key) for key in error.path]
     )
-
-
-def _too_large(error: TooLarge) -> Problem:
-    errors = [field_problem(error.field, str(error))]
-    return Problem(kind="too-large", status=413, detail=str(error), errors=errors)
 
 
 def _bad_parameters(error: RequestValidationError) -> Problem:
@@ -94,7 +93,7 @@ TABLE: Mapping[type[Exception], Callable[[Any], Problem]] = {
     WorkerDeclaredLost: conflict("worker-declared-lost"),
     Conflict: conflict("conflict"),
     Invalid: lambda error: invalid([field_problem(e.field, e.message) for e in error.errors]),
-    TooLarge: _too_large,
+    TooLarge: lambda error: too_large([field_problem(error.field, str(error))]),
     NotJson: lambda error: invalid([field_problem("body", error.reason)]),
     LeaseLost: conflict("conflict"),
     StoreUnavailable: lambda _: unavailable("The store can't be reached now; try again soon."),
@@ -133,7 +132,7 @@ def _with_all_methods(routes: Sequence[BaseRoute], request: Request, problem: Pr
         for route in routes
         if route.matches(request.scope)[0] is not Match.NONE
         for method in getattr(route, "methods", None) or ()
-    }
+    } or FILES
     detail = f"{request.method} is not allowed here; allowed: {', '.join(sorted(allowed))}."
     return Problem(
         kind=problem.kind,

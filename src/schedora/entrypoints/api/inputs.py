@@ -1,7 +1,8 @@
-"""What routes ask for besides bodies: the system, the visit, and query parameters that are said once."""
+"""What routes ask for besides bodies: the system, the visit, and an address that can be read in one way only."""
 
 from collections import Counter
 from typing import Annotated
+from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
@@ -12,6 +13,7 @@ from schedora.entrypoints.api.visit import Visit, visit_of
 from schedora.entrypoints.system import System
 
 REPEATABLE = frozenset({"status"})
+NO_TEXT = "must be percent-encoded UTF-8"
 
 
 async def system_of(request: Request) -> System:
@@ -23,12 +25,35 @@ async def _visit(request: Request) -> Visit:
     return visit_of(request)
 
 
-async def said_once(request: Request) -> None:
-    """Of two values for one parameter one would be passed over in silence. Raises ``Refused``."""
+async def plain_address(request: Request) -> None:
+    """Of two values for one parameter one would be passed over in silence; bytes that are no text would be
+    replaced in silence. Raises ``Refused``.
+    """
+    scope = request.scope
     counts = Counter(name for name, _ in request.query_params.multi_items())
-    repeated = [name for name, count in counts.items() if count > 1 and name not in REPEATABLE]
-    if repeated:
-        raise Refused(invalid([field_problem(name, "is given more than once") for name in repeated]))
+    errors = [
+        field_problem(name, "is given more than once")
+        for name, count in counts.items()
+        if count > 1 and name not in REPEATABLE
+    ]
+    if not _is_text(scope.get("raw_path") or b""):
+        errors.append(field_problem("path", NO_TEXT, scope["path"]))
+    for parameter in scope["query_string"].split(b"&"):
+        if not _is_text(parameter):
+            name, _, value = parameter.partition(b"=")
+            errors.append(
+                field_problem(unquote_to_bytes(name).decode(errors="replace"), NO_TEXT, value.decode())
+            )
+    if errors:
+        raise Refused(invalid(errors))
+
+
+def _is_text(encoded: bytes) -> bool:
+    try:
+        unquote_to_bytes(encoded).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 TheSystem = Annotated[System, Depends(system_of)]

@@ -85,7 +85,17 @@ class Refused(Exception):
 
 
 def invalid(errors: Sequence[FieldProblem]) -> Problem:
-    """422 for fields that break rules; the first few are told in the detail."""
+    """422 for fields that break rules."""
+    return Problem(kind="invalid-request", status=422, detail=_told(errors), errors=errors)
+
+
+def too_large(errors: Sequence[FieldProblem]) -> Problem:
+    """413 for fields of which one at least is over its limit."""
+    return Problem(kind="too-large", status=413, detail=_told(errors), errors=errors)
+
+
+def _told(errors: Sequence[FieldProblem]) -> str:
+    """The first few, for people."""
     told = "; ".join(
         error["message"]
         if error["message"].startswith(error["field"])
@@ -93,7 +103,7 @@ def invalid(errors: Sequence[FieldProblem]) -> Problem:
         for error in errors[:SHOWN_ERRORS]
     )
     more = f"; and {len(errors) - SHOWN_ERRORS} more" if len(errors) > SHOWN_ERRORS else ""
-    return Problem(kind="invalid-request", status=422, detail=told + more, errors=errors)
+    return told + more
 
 
 def field_problem(name: str, message: str, value: object = None) -> FieldProblem:

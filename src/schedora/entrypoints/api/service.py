@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from schedora.entrypoints.api.app import create_app
+from schedora.entrypoints.api.protocol import PROTOCOL
 from schedora.entrypoints.system import System
 
 BACKLOG = 2_048
@@ -44,6 +45,7 @@ class ApiService:
         url = url_of(listening)
         config = uvicorn.Config(
             create_app(system),
+            http=PROTOCOL,
             lifespan="off",
             ws="none",
             log_config=None,

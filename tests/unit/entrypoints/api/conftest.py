@@ -24,6 +24,7 @@ from schedora.entrypoints.system import System
 from tests.builders import an_identity, an_incarnation
 
 Api = httpx.AsyncClient
+JSON = {"content-type": "application/json"}
 DEAD = Failed(kind="Oops", message="it failed", retryable=False)
 RETRYING = Failed(kind="Oops", message="it failed")
 

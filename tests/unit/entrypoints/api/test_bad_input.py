@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.entrypoints.api.conftest import Api, a_submission, problem, submit
+from tests.unit.entrypoints.api.conftest import JSON, Api, a_submission, problem, submit
 
 DEEP = 10_000
-JSON = {"content-type": "application/json"}
 
 BODIES = {
     "empty": b"",
@@ -217,14 +216,18 @@ async def test_a_value_is_not_taken_for_what_it_is_not(api: Api) -> None:
     "header",
     [
         (b"traceparent", b"\xff\xfe"), (b"traceparent", b"00-" + b"a" * 60_000), (b"x-correlation-id", b"\xff" * 1_000),
-        (b"accept", b"image/png"), (b"content-length", b"5"), (b"content-type", b"application/json; charset=\xff"),
+        (b"accept", b"image/png"), (b"content-length", b"5"), (b"content-type", b"application/json; boundary=\xff"),
         (b"cookie", b"\x00"), (b"accept-language", b"\xff"),
     ],
 )  # fmt: skip
 async def test_strange_headers_do_no_harm(api: Api, header: tuple[bytes, bytes]) -> None:
     content = json.dumps(a_submission()).encode()
 
-    answer = await api.post("/jobs", content=content, headers=[header])
+    json_unless_told = [
+        (name.encode(), value.encode()) for name, value in JSON.items() if name.encode() != header[0]
+    ]
+
+    answer = await api.post("/jobs", content=content, headers=[header, *json_unless_told])
 
     assert answer.status_code == 201
 
@@ -234,7 +237,7 @@ async def test_wrong_content_type(api: Api) -> None:
 
     problem(await api.post("/jobs", content=content, headers={"content-type": "text/plain"}), 415)
     problem(await api.post("/jobs", data={"type": "work", "idempotency_key": "k1"}), 415)
-    assert (await api.post("/jobs", content=content)).status_code == 201
+    problem(await api.post("/jobs", content=content), 415)
 
 
 async def test_a_good_job_is_good(api: Api) -> None:

@@ -83,7 +83,7 @@ async def test_a_dependency_that_is_not_there_is_named_with_its_row(api: Api) ->
 async def test_a_payload_over_the_limit_refuses_the_batch(api: Api) -> None:
     bad = [a_submission(), a_submission(payload={"a": "x" * 3_000})]
 
-    problem(await api.post("/jobs/batch", json={"jobs": bad}), 413, "payload")
+    problem(await api.post("/jobs/batch", json={"jobs": bad}), 413, "jobs[1].payload")
     assert (await api.get("/jobs")).json()["data"] == []
 
 

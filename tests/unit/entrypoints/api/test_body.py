@@ -30,8 +30,8 @@ def a_request(*chunks: bytes, disconnects: bool = False, **headers: str) -> Requ
 
 
 async def test_a_body_is_read_whole() -> None:
-    assert await read_body(a_request(b"{", b"", b"}"), 10) == b"{}"
-    assert await read_body(a_request(b"0123456789"), 10) == b"0123456789"
+    assert await read_body(a_request(b"{", b"", b"}", content_type="application/json"), 10) == b"{}"
+    assert await read_body(a_request(b"0123456789", content_type="application/json"), 10) == b"0123456789"
     assert await read_body(a_request(b""), 10) == b""
 
 
@@ -58,20 +58,43 @@ async def test_a_caller_who_leaves_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize(
-    "media_type", ["application/json", "APPLICATION/JSON ; charset=utf-8", "application/merge-patch+json"]
-)
+    "media_type",
+    [
+        "application/json", "APPLICATION/JSON ; charset=utf-8", 'application/json;charset="UTF-8"',
+        "application/json; boundary=x", "application/merge-patch+json", "application/json; charset=US-ASCII",
+    ],
+)  # fmt: skip
 async def test_json_is_taken(media_type: str) -> None:
     assert await read_body(a_request(b"{}", content_type=media_type), 10) == b"{}"
 
 
 @pytest.mark.parametrize(
     "media_type",
-    ["text/plain", "", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json"],
-)
+    [
+        "text/plain", "", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "json",
+        "application/json; charset=utf-16", "application/json; charset=", "text/plain; x=application/json",
+    ],
+)  # fmt: skip
 async def test_what_is_said_to_be_no_json_is_refused(media_type: str) -> None:
     with pytest.raises(Refused) as caught:
         await read_body(a_request(b"{}", content_type=media_type), 10)
     assert caught.value.problem.status == 415
+
+
+async def test_a_body_whose_kind_is_not_told_is_refused() -> None:
+    with pytest.raises(Refused, match="application/json"):
+        await read_body(a_request(b"{}"), 10)
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd, identity", ""])
+async def test_a_compressed_body_is_refused(coding: str) -> None:
+    with pytest.raises(Refused, match="as it is"):
+        await read_body(a_request(b"{}", content_type="application/json", content_encoding=coding), 10)
+
+
+async def test_a_body_may_be_said_to_be_sent_as_it_is() -> None:
+    request = a_request(b"{}", content_type="application/json", content_encoding="Identity")
+    assert await read_body(request, 10) == b"{}"
 
 
 async def test_no_body_is_of_no_kind() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from schedora.domain.outcome import Failed, TimedOut
-from tests.unit.entrypoints.api.conftest import DEAD, Api, Bench, problem, submit
+from tests.unit.entrypoints.api.conftest import DEAD, JSON, Api, Bench, problem, submit
 
 NOWHERE = "0198c0de-0000-7000-8000-000000000000"
 
@@ -69,7 +69,9 @@ async def test_only_dead_ones_are_requeued(api: Api) -> None:
     problem(await api.post("/dlq/x/requeue"), 422, "job_id")
 
 
-@pytest.mark.parametrize("how", [{}, {"json": {}}, {"json": {"queue": None}}, {"content": b" "}])
+@pytest.mark.parametrize(
+    "how", [{}, {"json": {}}, {"json": {"queue": None}}, {"content": b" ", "headers": JSON}]
+)
 async def test_all_are_requeued(api: Api, dead: object, how: dict[str, Any]) -> None:
     answer = await api.post("/dlq/requeue", **how)
 
@@ -99,7 +101,7 @@ async def test_those_that_fit_are_requeued(api: Api, dead: object, how: dict[str
         ({"json": {"queue": ""}}, "queue"),
         ({"json": []}, "body"),
         ({"params": {"queues": "mail"}}, "queues"),
-        ({"content": b"null"}, "body"),
+        ({"content": b"null", "headers": JSON}, "body"),
     ],
 )
 async def test_a_wrong_filter_requeues_nothing(

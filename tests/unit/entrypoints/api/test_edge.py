@@ -35,6 +35,24 @@ async def test_each_request_without_one_gets_its_own(api: Api) -> None:
     assert one.headers["x-correlation-id"] != two.headers["x-correlation-id"]
 
 
+@pytest.mark.parametrize("flags", ["00", "01"])
+async def test_the_callers_trace_goes_on_in_a_span_of_the_request(api: Api, flags: str) -> None:
+    answers = [await api.get("/jobs", headers={"traceparent": TRACEPARENT[:-2] + flags}) for _ in range(2)]
+
+    spans = [answer.headers["traceparent"].split("-") for answer in answers]
+    assert {(version, trace, told) for version, trace, _, told in spans} == {
+        ("00", TRACEPARENT.split("-")[1], flags)
+    }
+    assert len({TRACEPARENT.split("-")[2], *(span for _, _, span, _ in spans)}) == 3
+
+
+async def test_a_request_without_a_trace_begins_one(api: Api) -> None:
+    job = await submit(api)
+    answer = await api.get("/nowhere")
+
+    assert answer.headers["traceparent"].split("-")[1] == answer.json()["trace_id"] != job["trace_id"]
+
+
 @pytest.mark.parametrize(
     "address", ["/jobs", "/queue/stats", "/health", "http://schedora.test/docs", "/jobs/{job}"]
 )

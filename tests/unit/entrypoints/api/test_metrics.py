@@ -8,7 +8,7 @@ from schedora.adapters.memory.faults import Faults
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.entrypoints.system import System
-from tests.unit.entrypoints.api.conftest import DEAD, Api, Bench, problem, submit
+from tests.unit.entrypoints.api.conftest import DEAD, Api, Bench, submit
 
 NAMES = {
     "jobs_created_total", "jobs_succeeded_total", "jobs_failed_total", "jobs_retried_total", "jobs_dead_total",
@@ -103,10 +103,20 @@ async def test_answers_are_counted_by_the_template_of_their_address(api: Api) ->
     assert told['http_request_duration_seconds_count{method="GET",route="/api/v1/jobs/{job_id}"}'] == 2
 
 
-async def test_without_store_nothing_is_invented(api: Api, faults: Faults) -> None:
+async def test_without_the_store_a_process_tells_of_itself_alone(api: Api, faults: Faults) -> None:
     await submit(api)
     faults.away = True
-    problem(await api.get("/metrics"), 503)
+
+    told = await samples(api)
+
+    assert told['http_requests_total{method="POST",route="/api/v1/jobs",status="201"}'] == 1
+    assert all(name.startswith("http_request") for name in told), "what is not known is not told as zero"
+
+
+async def test_what_was_counted_while_the_store_was_away_is_not_lost(api: Api, faults: Faults) -> None:
+    await submit(api)
+    faults.away = True
+    await samples(api)
     faults.away = False
 
     assert (await samples(api))['jobs_created_total{job_type="work"}'] == 1

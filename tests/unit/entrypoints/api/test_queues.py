@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
+from schedora.domain.job_state import JobState
 from tests.unit.entrypoints.api.conftest import DEAD, RETRYING, Api, Bench, problem, submit
 
 
@@ -14,7 +15,7 @@ async def test_the_figures_of_an_empty_system(api: Api) -> None:
         "pending_jobs": 0,
         "running_jobs": 0,
         "dlq_jobs": 0,
-        "by_status": {"PENDING": 0, "SCHEDULED": 0, "RUNNING": 0, "RETRYING": 0, "DEAD": 0},
+        "by_status": dict.fromkeys(JobState, 0),
         "oldest_ready_seconds": None,
         "unhandled_types": [],
         "queues": {},
@@ -36,7 +37,9 @@ async def test_jobs_are_counted_by_queue_and_by_status(api: Api, bench: Bench, c
     stats = (await api.get("/queue/stats")).json()
 
     assert (stats["pending_jobs"], stats["running_jobs"], stats["dlq_jobs"]) == (3, 1, 1)
-    assert stats["by_status"] == {"PENDING": 1, "SCHEDULED": 1, "RUNNING": 1, "RETRYING": 1, "DEAD": 1}
+    assert stats["by_status"] == dict.fromkeys(JobState, 0) | {
+        "PENDING": 1, "SCHEDULED": 1, "RUNNING": 1, "RETRYING": 1, "DEAD": 1,
+    }  # fmt: skip
     assert (stats["oldest_ready_seconds"], stats["unhandled_types"]) == (12.5, ["fax"])
     mail = stats["queues"]["mail"]
     assert (mail["pending_jobs"], mail["running_jobs"], mail["dlq_jobs"]) == (2, 1, 0)

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from schedora.entrypoints.api.schemas.jobs import JobView
-from tests.unit.entrypoints.api.conftest import DEAD, Api, Bench, a_submission, problem, submit
+from tests.unit.entrypoints.api.conftest import DEAD, JSON, Api, Bench, a_submission, problem, submit
 
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -243,4 +243,4 @@ async def test_a_payload_written_at_length_is_measured_in_brief(api: Api) -> Non
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in "x" * 1_900)
     body = f'{{"type":"work","idempotency_key":"k1","payload":{{"a":"{escaped}"}}}}'
 
-    assert (await api.post("/jobs", content=body.encode())).status_code == 201
+    assert (await api.post("/jobs", content=body.encode(), headers=JSON)).status_code == 201

@@ -6,7 +6,7 @@ import pytest
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.entrypoints.system import System
-from tests.unit.entrypoints.api.conftest import Api, problem
+from tests.unit.entrypoints.api.conftest import JSON, Api, problem
 
 REGISTRATION: dict[str, Any] = {
     "worker_id": "w1",
@@ -69,8 +69,8 @@ async def test_registering_again_renews(api: Api, clock: VirtualClock) -> None:
         ({"pid": -1}, "pid"), ({"pid": 2**31}, "pid"), ({"pid": "1"}, "pid"), ({"pid": 1.0}, "pid"), ({"pid": True}, "pid"),
         ({"version": "x" * 101}, "version"), ({"max_concurrent_jobs": 0}, "max_concurrent_jobs"),
         ({"max_concurrent_jobs": 10_001}, "max_concurrent_jobs"), ({"queues": "mail"}, "queues"),
-        ({"queues": [""]}, "queues"), ({"queues": [1]}, "queues[0]"), ({"queues": ["q"] * 1_001}, "queues"),
-        ({"types": ["a\x00"]}, "types"), ({"surprise": 1}, "surprise"),
+        ({"queues": [""]}, "queues[0]"), ({"queues": [1]}, "queues[0]"), ({"queues": ["q"] * 1_001}, "queues"),
+        ({"types": ["work", "a\x00"]}, "types[1]"), ({"surprise": 1}, "surprise"),
     ],
 )  # fmt: skip
 async def test_what_a_registration_refuses(api: Api, fields: dict[str, Any], field: str) -> None:
@@ -113,7 +113,13 @@ async def test_a_heartbeat(api: Api, clock: VirtualClock, how: dict[str, Any]) -
 async def test_what_a_heartbeat_refuses(api: Api, body: bytes, field: str) -> None:
     await register(api)
 
-    problem(await api.post("/workers/w1/heartbeat", content=body), 422, field)
+    problem(await api.post("/workers/w1/heartbeat", content=body, headers=JSON), 422, field)
+
+
+async def test_a_path_of_bytes_that_are_no_text_is_refused(api: Api) -> None:
+    told = problem(await api.post("/workers/w%FF/drain"), 422, "path")
+
+    assert "UTF-8" in told["detail"]
 
 
 async def test_an_unknown_worker(api: Api) -> None:

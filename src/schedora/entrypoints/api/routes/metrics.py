@@ -1,13 +1,17 @@
 """Metrics for Prometheus."""
 
+import structlog
 from fastapi import APIRouter, Request, Response
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
-from schedora.adapters.telemetry.prometheus import CONTENT_TYPE, Reading
+from schedora.adapters.telemetry.prometheus import CONTENT_TYPE, OwnReading, Reading
+from schedora.application.errors import StoreUnavailable
 from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.addresses import PREFIX
 from schedora.entrypoints.api.documented import answers
 from schedora.entrypoints.api.inputs import TheSystem
+
+log = structlog.get_logger("schedora.api")
 
 router = APIRouter(prefix=PREFIX, tags=["health"])
 
@@ -19,14 +23,20 @@ router = APIRouter(prefix=PREFIX, tags=["health"])
     responses=answers(200, None, examples.METRICS, media_type="text/plain"),
 )
 async def metrics(request: Request, system: TheSystem) -> Response:
-    """In the text format of Prometheus: of all processes together, and of this one's answers."""
-    await system.flush_metrics()
+    """In the text format of Prometheus: of all processes together, and of this one's answers. Those alone
+    while the database is away.
+    """
     http: HttpMetrics = request.app.state.http_metrics
-    reading = Reading(
-        totals={**await system.totals.read(), **http.read()},
-        stats=await system.queues.stats(),
-        workers=await system.workers.registered(),
-    )
+    try:
+        await system.flush_metrics()
+        reading = Reading(
+            totals={**await system.totals.read(), **http.read()},
+            stats=await system.queues.stats(),
+            workers=await system.workers.registered(),
+        )
+    except StoreUnavailable as error:
+        log.warning("metrics without the store's", reason=str(error))
+        return Response(OwnReading(totals=http.read()).text(), media_type=CONTENT_TYPE)
     return Response(reading.text(), media_type=CONTENT_TYPE)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
-from schedora.application.errors import FieldError, Invalid
+from schedora.application.errors import FieldError, Invalid, TooLarge
 from schedora.domain.job_request import JobRequest
 from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.addresses import PREFIX, job_address
@@ -21,7 +21,15 @@ from schedora.entrypoints.api.body import (
 )
 from schedora.entrypoints.api.documented import answers, takes
 from schedora.entrypoints.api.inputs import system_of
-from schedora.entrypoints.api.problems import FieldProblem, Problem, Refused, invalid, placed
+from schedora.entrypoints.api.problems import (
+    FieldProblem,
+    Problem,
+    Refused,
+    field_problem,
+    invalid,
+    placed,
+    too_large,
+)
 from schedora.entrypoints.api.schemas.envelopes import Data
 from schedora.entrypoints.api.schemas.job_submission import JobBatch, JobSubmission, LooseBatch
 from schedora.entrypoints.api.schemas.jobs import BatchRowView, JobView, batch_row_view, job_view
@@ -98,6 +106,7 @@ def _requests(body: bytes, system: System, visit: Visit) -> list[JobRequest]:
         raise Invalid(message, [FieldError(field="jobs", message=message)])
     requests: list[JobRequest] = []
     errors: list[FieldProblem] = []
+    oversize: list[FieldProblem] = []
     for index, row in enumerate(rows):
         try:
             submission = row if isinstance(row, JobSubmission) else checked(JobSubmission, row)
@@ -106,6 +115,10 @@ def _requests(body: bytes, system: System, visit: Visit) -> list[JobRequest]:
             )
         except Refused as refused:
             errors += placed(refused.problem.errors, f"jobs[{index}]")
+        except TooLarge as error:
+            oversize += placed([field_problem(error.field, str(error))], f"jobs[{index}]")
+    if oversize:
+        raise Refused(too_large([*oversize, *errors]))
     if errors:
         raise Refused(invalid(errors))
     return requests

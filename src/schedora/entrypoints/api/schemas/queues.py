@@ -14,9 +14,6 @@ from schedora.entrypoints.api.schemas.jobs import LIMIT_DEFAULT, Limit
 PENDING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
 """Not begun, or not begun again: as in a workflow's counts."""
 
-COUNTED = frozenset({*PENDING, JobState.RUNNING, JobState.DEAD})
-"""States that are always told, if only as zero."""
-
 
 class QueueStatsView(TypedDict):
     pending_jobs: int
@@ -109,9 +106,7 @@ def _queue_stats_view(queue: QueueStats) -> QueueStatsView:
         "pending_jobs": sum(by_status[state] for state in PENDING),
         "running_jobs": by_status[JobState.RUNNING],
         "dlq_jobs": by_status[JobState.DEAD],
-        "by_status": {
-            state.value: by_status[state] for state in JobState if state in COUNTED or state in by_status
-        },
+        "by_status": {state.value: by_status[state] for state in JobState},
         "paused": queue.paused,
         "oldest_ready_seconds": None if queue.oldest_ready is None else seconds(queue.oldest_ready),
     }

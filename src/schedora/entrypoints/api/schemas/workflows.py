@@ -7,6 +7,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from schedora.application.commands.workflows import Step, WorkflowCreated, WorkflowRequest
+from schedora.application.errors import TooLarge
 from schedora.application.ports.workflows import WorkflowJobs
 from schedora.domain.errors import InvalidField
 from schedora.domain.job import Job
@@ -14,7 +15,7 @@ from schedora.domain.job_state import JobState
 from schedora.domain.trace import TraceContext
 from schedora.domain.workflow import DESCRIPTION_LENGTH_MAX, NAME_LENGTH_MAX, Workflow, WorkflowState
 from schedora.entrypoints.api.answers import embedded
-from schedora.entrypoints.api.problems import FieldProblem, Refused, field_problem, invalid, placed
+from schedora.entrypoints.api.problems import FieldProblem, Refused, field_problem, invalid, placed, too_large
 from schedora.entrypoints.api.schemas.fields import Body, Cursor, FilterName, ObjectJson, QueryString, Utc
 from schedora.entrypoints.api.schemas.job_submission import StepSubmission, encoded_object
 from schedora.entrypoints.api.schemas.jobs import LIMIT_DEFAULT, JobView, Limit, job_view
@@ -32,12 +33,15 @@ class WorkflowSubmission(Body):
         """The request to the application. Raises ``Refused`` with every rule broken, and ``TooLarge``."""
         errors: list[FieldProblem] = []
         config = encoded_object("config", self.config, payload_max_bytes, errors)
+        oversize: list[FieldProblem] = []
         steps: list[Step] = []
         for index, submission in enumerate(self.jobs or ()):
             try:
                 request = submission.request(trace=trace, payload_max_bytes=payload_max_bytes)
             except Refused as refused:
                 errors += placed(refused.problem.errors, f"jobs[{index}]")
+            except TooLarge as error:
+                oversize += placed([field_problem(error.field, str(error))], f"jobs[{index}]")
             else:
                 steps.append(Step(request=request, after=tuple(submission.depends_on or ())))
         for name, description in ((self.name, ""), ("-", self.description)):
@@ -45,6 +49,8 @@ class WorkflowSubmission(Body):
                 WorkflowRequest(name=name, description=description)
             except InvalidField as error:
                 errors.append(field_problem(error.field, str(error), error.value))
+        if oversize:
+            raise Refused(too_large([*oversize, *errors]))
         if errors:
             raise Refused(invalid(errors))
         return WorkflowRequest(

@@ -1,0 +1,31 @@
+"""HTTP below the application: what is no HTTP never reaches it, and gets a problem all the same."""
+
+import asyncio
+from uuid import uuid4
+
+import structlog
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+from schedora.entrypoints.api.problems import Problem
+
+log = structlog.get_logger("schedora.api")
+
+MALFORMED = Problem(kind="bad-request", status=400, detail="This is no request in HTTP/1.1.")
+
+
+class _AnswersProblems:
+    """Before uvicorn's own protocol, whichever that is."""
+
+    transport: asyncio.Transport
+
+    def send_400_response(self, _: str) -> None:
+        """In place of uvicorn's, which answers plain text."""
+        trace_id = uuid4().hex
+        log.warning("no request in HTTP", trace_id=trace_id)
+        response = MALFORMED.response(trace_id)
+        head = [b"HTTP/1.1 400 Bad Request", *(b": ".join(header) for header in response.raw_headers)]
+        self.transport.write(b"\r\n".join([*head, b"connection: close", b"", response.body]))
+        self.transport.close()
+
+
+PROTOCOL: type[asyncio.Protocol] = type("Protocol", (_AnswersProblems, AutoHTTPProtocol), {})

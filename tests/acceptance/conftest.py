@@ -1,0 +1,36 @@
+"""One server with a worker for all of these tests, on a database of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.acceptance.api import Api
+from tests.acceptance.server import Server, new_database, running
+
+
+@pytest.fixture(scope="session")
+def acceptance_database(postgres_server_url: str) -> Iterator[str]:
+    with new_database(postgres_server_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def server(acceptance_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    directory = tmp_path_factory.mktemp("server")
+    with running(
+        directory,
+        "up",
+        "--app",
+        "tests.acceptance.handlers:app",
+        DATABASE_URL=acceptance_database,
+        WORKER_SHUTDOWN_TIMEOUT="1",
+        LOG_LEVEL="DEBUG",
+    ) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def api(server: Server) -> Iterator[Api]:
+    made = Api(server.url)
+    yield made
+    made.close()

@@ -1,0 +1,82 @@
+"""What the log tells of each attempt that has come to its end."""
+
+import logging
+from datetime import timedelta
+from typing import Any
+
+import attrs
+import pytest
+import structlog
+
+from schedora.application.pipeline.journal import NAME, tell_completion
+from schedora.domain.completion import Completion, settle
+from schedora.domain.ids import JsonText
+from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
+from tests.builders import NOON, SECOND, a_claimed_job, a_workflow_id
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+JOB = a_claimed_job(traceparent=f"00-{TRACE}-b7ad6b7169203331-01")
+
+
+def settled(outcome: Outcome, *, started: bool = True) -> Completion:
+    return settle(
+        JOB,
+        outcome,
+        started_at=NOON if started else None,
+        ended_at=NOON + 1.5 * SECOND,
+        unit_random=0,
+        worker_deaths_max=3,
+    )
+
+
+def told(completion: Completion, **changes: Any) -> list[dict[str, Any]]:
+    with structlog.testing.capture_logs() as lines:
+        tell_completion(attrs.evolve(JOB, **changes), completion)
+    return [dict(line) for line in lines]
+
+
+@pytest.fixture
+def in_detail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(NAME), "isEnabledFor", lambda level: True)
+
+
+@pytest.fixture
+def in_brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(NAME), "isEnabledFor", lambda level: level > logging.DEBUG)
+
+
+def test_a_failure_is_told_with_its_reason_and_the_next_attempt(in_brief: None) -> None:
+    completion = settled(Failed(kind="Oops", message="broken", retry_after=timedelta(seconds=5)))
+    assert told(completion) == [
+        {
+            "event": "attempt failed, another follows", "log_level": "warning", "job_id": str(JOB.job_id),
+            "job_type": JOB.type, "worker_id": JOB.worker_id, "attempt": 1, "trace_id": TRACE, "duration_ms": 1500,
+            "kind": "Oops", "error": "broken", "retry_at": str(completion.scheduled_at),
+        }
+    ]  # fmt: skip
+
+
+def test_the_last_failure_is_an_error(in_brief: None) -> None:
+    [line] = told(settled(Failed(kind="Oops", message="broken", retryable=False)))
+    assert (line["event"], line["log_level"], line["kind"]) == ("job failed for good", "error", "Oops")
+
+
+def test_a_success_is_told_to_who_asks_for_detail(in_detail: None) -> None:
+    [line] = told(settled(Succeeded(result=JsonText("1"))), workflow_id=(flow := a_workflow_id()))
+    assert (line["event"], line["log_level"], line["duration_ms"]) == ("job succeeded", "debug", 1500)
+    assert line["workflow_id"] == str(flow)
+
+
+def test_so_is_what_waits_again_and_has_lasted_for_no_time_if_it_did_not_start(in_detail: None) -> None:
+    [line] = told(settled(HandedBack(reason="its worker shuts down"), started=False), traceparent="none")
+    assert (line["event"], line["reason"], line["trace_id"]) == (
+        "job waits again",
+        "its worker shuts down",
+        None,
+    )
+    assert "duration_ms" not in line
+
+
+@pytest.mark.parametrize("outcome", [Succeeded(result=None), HandedBack(reason="x")])
+def test_nobody_else_hears_of_them(in_brief: None, outcome: Outcome) -> None:
+    assert told(settled(outcome)) == []

@@ -1,0 +1,97 @@
+"""The API on a real socket."""
+
+import asyncio
+import errno
+import json
+import socket
+from collections.abc import AsyncIterator
+from unittest.mock import patch
+
+import pytest
+import structlog
+
+from schedora.entrypoints.api.service import ApiService, PortInUse, listen, url_of
+from schedora.entrypoints.system import System
+
+
+@pytest.fixture
+async def port(system: System) -> AsyncIterator[int]:
+    listening = listen("127.0.0.1", 0)
+    port: int = listening.getsockname()[1]
+    ready = asyncio.Event()
+    service = ApiService(system, listening, on_ready=lambda _: ready.set())
+    running = asyncio.create_task(service.run())
+    await ready.wait()
+    yield port
+    service.stop()
+    await running
+
+
+async def said(port: int, request: bytes) -> tuple[bytes, dict[str, str], bytes]:
+    """First line, headers and body of what the server answers before it closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    first, *lines = head.split(b"\r\n")
+    headers = dict(line.decode().split(": ", 1) for line in lines)
+    return first, headers, body
+
+
+async def test_requests_are_answered(port: int) -> None:
+    request = b"GET /health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    first, headers, body = await said(port, request)
+    assert (first, json.loads(body)) == (b"HTTP/1.1 200 OK", {"data": {"status": "alive"}})
+    assert "server" not in headers
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"\x16\x03\x01\x02\x00\x01\x00\x01", b"BREW / HTTP/1.1\r\n\r\n", b"GET / HTTP/9\r\n\r\n",
+     b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n", b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n"],
+    ids=["TLS", "no method", "no version", "no length", "no end"],
+)  # fmt: skip
+async def test_what_is_no_http_gets_a_problem(port: int, request_: bytes) -> None:
+    with structlog.testing.capture_logs() as lines:
+        first, headers, body = await said(port, request_)
+    assert first == b"HTTP/1.1 400 Bad Request"
+    assert (headers["content-type"], headers["connection"]) == ("application/problem+json", "close")
+    assert int(headers["content-length"]) == len(body)
+    told = json.loads(body)
+    assert (told["status"], told["errors"]) == (400, [])
+    assert [line["trace_id"] for line in lines if line["event"] == "no request in HTTP"] == [told["trace_id"]]
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with listen("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        with pytest.raises(PortInUse, match=rf"127\.0\.0\.1:{port}: another program"):
+            listen("127.0.0.1", port)
+
+
+def test_a_host_that_is_not_here_is_named() -> None:
+    with pytest.raises(PortInUse, match=r"203\.0\.113\.1:0"):
+        listen("203.0.113.1", 0)
+
+
+def test_a_port_that_is_not_allowed_is_named() -> None:
+    refusal = OSError(errno.EACCES, "Permission denied")
+    with patch.object(socket.socket, "bind", side_effect=refusal), pytest.raises(PortInUse) as caught:
+        listen("127.0.0.1", 80)
+    assert str(caught.value) == "can't listen on 127.0.0.1:80: Permission denied"
+
+
+def test_a_host_that_has_no_address_is_named() -> None:
+    with pytest.raises(PortInUse, match=r"no-such-host\.invalid:0"):
+        listen("no-such-host.invalid", 0)
+
+
+@pytest.mark.parametrize(("host", "start"), [("127.0.0.1", "http://127.0.0.1:"), ("::1", "http://[::1]:")])
+def test_where_it_listens(host: str, start: str) -> None:
+    try:
+        listening = listen(host, 0)
+    except PortInUse:  # pragma: no cover - only where the machine has no IPv6
+        pytest.skip(f"this machine has no {host}")
+    with listening:
+        assert url_of(listening).startswith(start)
