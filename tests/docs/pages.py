@@ -15,6 +15,7 @@ In what must have been printed, ``…`` stands for anything, and alone on a line
 ends with status 0 unless a comment behind it says ``# exits 1``.
 """
 
+import importlib
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -55,6 +56,12 @@ class Link:
     @property
     def place(self) -> str:
         return f"{self.page}:{self.line}"
+
+
+def read_yaml(text: str) -> Any:
+    """The document in ``text``. Raises for what is no YAML."""
+    yaml: Any = importlib.import_module("yaml")  # it has no types
+    return yaml.safe_load(text)
 
 
 def name_of(path: Path) -> str:

@@ -20,10 +20,9 @@ from pathlib import Path
 import dotenv
 import psycopg
 import pytest
-import yaml
 
 from tests.docs import unrun
-from tests.docs.pages import ROOT, Block
+from tests.docs.pages import ROOT, Block, read_yaml
 from tests.docs.printed import matches
 from tests.docs.shell import PATIENCE_SECONDS, Shell
 
@@ -71,6 +70,8 @@ class Started:
         try:
             return self._process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGABRT)  # Python tells where it hangs
+            self._process.wait()
             raise AssertionError(f"{self.command} does not stop:\n{self.said[-4000:]}") from None
         finally:
             self._process.kill()
@@ -132,7 +133,7 @@ class Session:
         json.loads(block.text)
 
     def yaml(self, block: Block) -> None:
-        assert yaml.safe_load(block.text) is not None, f"{block.place}: an empty document"
+        assert read_yaml(block.text) is not None, f"{block.place}: an empty document"
 
     def env(self, block: Block) -> None:
         assert None not in dotenv.dotenv_values(stream=io.StringIO(block.text)).values(), block.place
@@ -247,6 +248,7 @@ def bare_environment(directory: Path, inherited: Mapping[str, str]) -> dict[str,
         **kept,
         "HOME": str(directory / "home"),
         "PATH": f"{Path(sys.executable).parent}:{inherited['PATH']}:{tools}",
+        "PYTHONFAULTHANDLER": "1",
         "SCHEDORA_DATA_DIR": str(directory / "data"),
     }
 

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 import typer
-import yaml
 
 from schedora.entrypoints.cli.main import app
 from schedora.entrypoints.container.settings import Settings, load_settings
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, read_yaml
 from tests.docs.session import Started, bare_environment, free_port
 
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+COMPOSE: dict[str, Any] = read_yaml((ROOT / "docker-compose.yml").read_text())
 OURS: dict[str, dict[str, Any]] = {
     name: service for name, service in COMPOSE["services"].items() if "build" in service
 }
@@ -124,6 +123,6 @@ def test_the_image_copies_files_that_there_are() -> None:
 def test_the_image_runs_the_command() -> None:
     (entry,) = re.findall(r"^ENTRYPOINT (.+)$", DOCKERFILE, re.MULTILINE)
     (default,) = re.findall(r"^CMD (.+)$", DOCKERFILE, re.MULTILINE)
-    assert yaml.safe_load(entry) == ["schedora"]
-    assert parsed(yaml.safe_load(default)) == parsed(OURS["api"]["command"])
+    assert read_yaml(entry) == ["schedora"]
+    assert parsed(read_yaml(default)) == parsed(OURS["api"]["command"])
     assert shlex.split(re.findall(r"^FROM (\S+) AS", DOCKERFILE, re.MULTILINE)[0])[0].startswith("python:3.1")

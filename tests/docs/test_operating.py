@@ -75,8 +75,9 @@ async def test_the_metrics_are_told_as_they_are() -> None:
     for counter in Counter:
         system.metrics.count(counter, "a label")
     for histogram in Histogram:
-        labels = LABELS[histogram]
-        system.metrics.observe(histogram, tuple("a label" for _ in labels), system.clock.monotonic())
+        system.metrics.observe(
+            histogram, tuple("a label" for _ in LABELS[histogram]), system.clock.monotonic()
+        )
     transport = httpx.ASGITransport(create_app(system))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         await client.get("/health")

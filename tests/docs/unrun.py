@@ -3,20 +3,19 @@
 from collections.abc import Mapping
 
 COMMANDS: Mapping[str, str] = {
-    "make ": "takes minutes, or is the run that this test is part of; the target is looked up in the Makefile",
+    "make ": "takes minutes, or is the run that this test is part of; the target is looked up",
     "git clone ": "the repository is the one that this test is in",
     "cd schedora": "as git clone",
     "python3 -m venv ": "this environment is the one that it would make",
     ". .venv/bin/activate": "as python3 -m venv",
     "pip install ": "as python3 -m venv; the extras that it names are looked up in pyproject.toml",
+    ".venv/bin/pytest ": "runs tests of the repository; the paths are looked up",
     "docker compose ": "needs Docker; test_containers.py reads the file that it works on",
 }
 """Commands by how they begin."""
 
 TEXTS: Mapping[str, str] = {
     "docs/decisions/0001-storage.md": "a sketch of tables; the real ones are held by the tests of the schema",
-    "docs/architecture.md": "trees of directories; their paths are looked up by test_paths.py",
-    "CONTRIBUTING.md": "as architecture.md",
 }
 """Pages that may have blocks of plain text."""
 
