@@ -45,20 +45,23 @@ OUT_OF_REACH = NoSystem(
 
 def main() -> None:
     answers = Answers(os.fdopen(os.dup(1), "wb"))
-    # What a handler prints must not end up among the answers.
+    # What a handler prints must not end up among the answers, nor may it, or what it starts, read the calls.
     os.dup2(2, 1)
     sys.stdout = sys.stderr
+    told = os.fdopen(os.dup(0), "rb")
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is what is wanted
+        os.dup2(nothing.fileno(), 0)
     configure_logs(level=os.environ["LOG_LEVEL"], json_lines=os.environ["LOG_FORMAT"] == LogFormat.JSON)
     calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(calls,), daemon=True, name="schedora-calls").start()
+    threading.Thread(target=_listen, args=(told, calls), daemon=True, name="schedora-calls").start()
     while True:
         call = decode_call(calls.get())
         answers.say(Ended(outcome=_run(call, answers)))
 
 
-def _listen(calls: "queue.SimpleQueue[bytes]") -> None:
+def _listen(told: IO[bytes], calls: "queue.SimpleQueue[bytes]") -> None:
     """Passes calls on. When the worker is gone, whatever runs here is nobody's any more."""
-    for line in sys.stdin.buffer:
+    for line in told:
         calls.put(line)
     os._exit(1)
 

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,13 @@ def answers(ctx: JobContext, value: Any) -> dict[str, Any]:
     """Tells where it runs and what it got."""
     print("what is printed does not disturb")
     return {"value": value, "pid": os.getpid(), "upstream": dict(ctx.upstream), "attempt": ctx.attempt}
+
+
+@app.job("listens", executor="process")
+def listens() -> list[str]:
+    """Reads what there is to read, by itself and by another program."""
+    other = subprocess.run(("cat",), capture_output=True, check=True, text=True)
+    return [sys.stdin.read(), other.stdout]
 
 
 @app.job("reports", executor="process")

@@ -68,6 +68,11 @@ async def test_arguments_in_and_result_out(children: ChildProcesses) -> None:
     assert answer == {"value": ["ä", None], "upstream": {"before": {"n": 1}, "empty": None}, "attempt": 3}
 
 
+async def test_what_a_handler_starts_hears_none_of_the_calls(children: ChildProcesses) -> None:
+    for _ in range(2):
+        assert result(await run(children, a_call("listens"))) == ["", ""]
+
+
 async def test_a_child_is_kept_for_the_next_call(children: ChildProcesses) -> None:
     pids = [result(await run(children, a_call("answers", {"value": n})))["pid"] for n in range(3)]
     assert len(set(pids)) == 1

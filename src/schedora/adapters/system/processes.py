@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+import psutil
 import structlog
 
 from schedora.adapters.system.child_protocol import Ended, Progress, Written, decode_said, encode_call
@@ -22,6 +23,8 @@ log = structlog.get_logger("schedora.processes")
 
 LINE_BYTES_MAX = 512 * 1024 * 1024
 PROCESS_DIED = "process_died"
+LAST_BREATH_SECONDS = 5
+"""How long one that has hung up may take to end by itself, and so to tell why."""
 
 
 class ChildProcesses:
@@ -63,7 +66,7 @@ class ChildProcesses:
     async def _child(self) -> Process:
         while self._idle:
             child = self._idle.pop()
-            if child.returncode is None:
+            if _lives(child):
                 return child
         # A session of its own: Ctrl-C in the terminal is for the worker, which tells its children.
         return await asyncio.create_subprocess_exec(
@@ -74,6 +77,14 @@ class ChildProcesses:
             start_new_session=True,
             env=self._environment,
         )
+
+
+def _lives(child: Process) -> bool:
+    """By the word of the system: the event loop learns of an end only when it comes round to it."""
+    try:
+        return child.returncode is None and psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class _Died:
@@ -100,7 +111,11 @@ async def _converse(child: Process, call: ProcessCall, link: ProcessLink) -> Out
 
 
 async def _how_it_died(child: Process) -> str:
-    code = await child.wait()
+    try:
+        async with asyncio.timeout(LAST_BREATH_SECONDS):
+            code = await child.wait()
+    except TimeoutError:
+        return "the process that ran the handler closed its line to the worker and was killed"
     if code >= 0:
         return f"the process that ran the handler exited with status {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
