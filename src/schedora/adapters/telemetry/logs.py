@@ -2,13 +2,21 @@
 and other libraries') in the same shape.
 """
 
+import json
 import logging
+import re
 import sys
 from typing import Any, TextIO
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from schedora.domain.errors import brief
+
+FIELD_LENGTH_MAX = 10_000
+
+_PASSWORD = re.compile(r"(://[^\s:/@\"']*:)[^\s/@\"']+@")
 
 
 def configure_logs(*, level: str, json_lines: bool, stream: TextIO | None = None) -> None:
@@ -45,7 +53,7 @@ def configure_logs(*, level: str, json_lines: bool, stream: TextIO | None = None
     )
     handler = logging.StreamHandler(target)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _DiscreetFormatter(
             foreign_pre_chain=shared,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
@@ -61,8 +69,18 @@ def configure_logs(*, level: str, json_lines: bool, stream: TextIO | None = None
         logging.getLogger(name).propagate = True
 
 
+class _DiscreetFormatter(structlog.stdlib.ProcessorFormatter):
+    """Whole lines, whose URLs tell no password, wherever in them they stand."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        return _PASSWORD.sub(r"\1***@", line) if "://" in line else line
+
+
 def _as_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """``message`` is what others call the text of a line."""
+    """``message`` is what others call the text of a line; a field of that name steps aside."""
+    if "message" in event:
+        event["message_"] = event.pop("message")
     return {
         "timestamp": event.pop("timestamp", None),
         "level": event.pop("level", None),
@@ -71,7 +89,20 @@ def _as_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     }
 
 
-def _dumps(value: Any, **_: Any) -> str:
-    return orjson.dumps(value, default=repr, option=orjson.OPT_NON_STR_KEYS).decode(
-        "utf-8", "backslashreplace"
-    )
+def _dumps(event: EventDict, **_: Any) -> str:
+    try:
+        return orjson.dumps(event, default=brief, option=orjson.OPT_NON_STR_KEYS).decode()
+    except (TypeError, ValueError, RecursionError):
+        # Half characters, numbers beyond 64 bits, values inside of themselves: the line is told all the same.
+        return json.dumps({_name(name): _plain(value) for name, value in event.items()})
+
+
+def _name(name: object) -> str:
+    return name if isinstance(name, str) else brief(name)
+
+
+def _plain(value: object) -> object:
+    """As JSON where it is text or none of the things that JSON can't tell, else in words."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    return brief(value, FIELD_LENGTH_MAX)

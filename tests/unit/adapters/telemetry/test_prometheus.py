@@ -3,7 +3,8 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from schedora.adapters.telemetry.prometheus import Reading
+from schedora.adapters.telemetry.http_metrics import HttpMetrics
+from schedora.adapters.telemetry.prometheus import OwnReading, Reading
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.application.ports.queues import QueueStats, Stats
@@ -85,3 +86,21 @@ def test_labels_may_contain_anything() -> None:
     tally.count(Counter.JOBS_CREATED, strange)
 
     assert samples(totals=tally.drain())["jobs_created_total", (strange,)] == 1
+
+
+def test_a_process_alone_tells_only_of_its_answers() -> None:
+    http = HttpMetrics()
+    http.observe("GET", "/jobs", 200, 0.5)
+
+    text = OwnReading(totals=http.read()).text().decode()
+
+    told = {
+        sample.name: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert told["http_requests_total"] == told["http_request_duration_seconds_count"] == 1
+    assert set(told) == {
+        "http_requests_total", "http_request_duration_seconds_bucket",
+        "http_request_duration_seconds_count", "http_request_duration_seconds_sum",
+    }  # fmt: skip
