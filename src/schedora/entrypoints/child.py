@@ -11,8 +11,9 @@ import os
 import queue
 import sys
 import threading
-import traceback
 from typing import IO, Any
+
+from attrs import evolve
 
 from schedora.adapters.system.child_protocol import Ended, Progress, Said, Written, decode_call, encode_said
 from schedora.adapters.telemetry.logs import configure_logs
@@ -20,11 +21,11 @@ from schedora.application.context import JobContext
 from schedora.application.encoding import decode_json
 from schedora.application.handlers import Handler
 from schedora.application.pipeline.complete import complete_within
-from schedora.application.pipeline.execute import outcome_of
+from schedora.application.pipeline.execute import failed, outcome_of, storable
 from schedora.application.ports.processes import ProcessCall
 from schedora.domain.completion import settle
 from schedora.domain.ids import JsonText
-from schedora.domain.outcome import Failed, Outcome, Succeeded
+from schedora.domain.outcome import Outcome, Succeeded
 from schedora.entrypoints.container.settings import LogFormat
 from schedora.entrypoints.sdk.definition import JobFunction
 from schedora.entrypoints.sdk.systems import NoSystem
@@ -84,10 +85,9 @@ def _run(call: ProcessCall, answers: Answers) -> Outcome:
     try:
         function = find_function(call.target)
     except Exception as error:  # noqa: BLE001 - importing runs the user's code
-        message = f"{call.target} can't be imported in a child process: {error!r}"
-        return Failed(
-            kind=HANDLER_NOT_FOUND, message=message, traceback=traceback.format_exc(), retryable=False
-        )
+        why = failed(error)
+        message = f"{call.target} can't be imported in a child process: {why.kind}: {why.message}"
+        return evolve(why, kind=HANDLER_NOT_FOUND, message=storable(message), retryable=False)
     if MEMORY in sys.argv:
         function.submitter.systems = OUT_OF_REACH
     upstream = {key: None if text is None else decode_json(text) for key, text in call.upstream.items()}

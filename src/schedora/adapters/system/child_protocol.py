@@ -68,12 +68,13 @@ def _made() -> OrjsonConverter:
     return converter
 
 
-def _microseconds(span: timedelta) -> int:
-    return span // MICROSECOND
+def _microseconds(span: timedelta) -> str:
+    # As text: the longest spans are beyond the 64 bits that orjson writes.
+    return str(span // MICROSECOND)
 
 
 def _span(microseconds: Any, _: object) -> timedelta:
-    return timedelta(microseconds=microseconds)
+    return timedelta(microseconds=int(microseconds))
 
 
 def _uuid(text: Any, _: object) -> UUID:
