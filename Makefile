@@ -53,7 +53,7 @@ mutate: $(VENV)/.dev ## Mutation tests of the rules and the pipeline
 	@$(BIN)/mutmut run
 
 docs: $(VENV)/.dev ## Run every command and code block of README and docs
-	@$(BIN)/python -m pytest tests/docs -q
+	@$(BIN)/python -m pytest tests/docs -q -n $(JOBS)
 
 clean: ## Remove what the verbs above have made
 	@rm -rf $(VENV) .demo .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache mutants

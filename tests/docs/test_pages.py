@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -38,15 +39,17 @@ def fresh_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
-def test_blocks_do_what_the_page_says(path: Path, tmp_path: Path, fresh_database: Callable[[], str]) -> None:
-    work = tmp_path / "work"
-    work.mkdir()
-    session = Session(work, bare_environment(tmp_path, os.environ), fresh_database)
-    try:
-        for block in blocks(path):
-            session.run(block)
-    finally:
-        session.close()
+def test_blocks_do_what_the_page_says(path: Path, fresh_database: Callable[[], str]) -> None:
+    # Not below pytest's own directory, which each run of pytest closes to the account of the embedded server.
+    with TemporaryDirectory(prefix="schedora-docs-") as name:
+        work = Path(name) / "work"
+        work.mkdir()
+        session = Session(work, bare_environment(Path(name), os.environ), fresh_database)
+        try:
+            for block in blocks(path):
+                session.run(block)
+        finally:
+            session.close()
 
 
 def test_each_reason_not_to_run_a_command_is_needed() -> None:
