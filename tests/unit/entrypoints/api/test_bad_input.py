@@ -232,6 +232,13 @@ async def test_strange_headers_do_no_harm(api: Api, header: tuple[bytes, bytes])
     assert answer.status_code == 201
 
 
+async def test_a_name_that_is_given_twice(api: Api) -> None:
+    body = '{"type":"work","idempotency_key":"k1","payload":{"list":[{"a":1,"a":2}]}}'
+
+    problem(await api.post("/jobs", content=body, headers=JSON), 422, "payload.list[0].a")
+    assert (await api.get("/jobs")).json()["data"] == []
+
+
 async def test_wrong_content_type(api: Api) -> None:
     content = json.dumps(a_submission()).encode()
 

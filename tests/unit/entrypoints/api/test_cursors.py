@@ -25,6 +25,12 @@ def test_what_was_not_made_here_is_refused(text: str) -> None:
         position_of(text)
 
 
+@pytest.mark.parametrize("text", ["!" * 22, "A" * 21 + "=", "-_" * 11 + "=="])
+def test_what_is_as_long_as_a_cursor_is_none_yet(text: str) -> None:
+    with pytest.raises(ValueError, match="next_cursor"):
+        position_of(text)
+
+
 def test_a_position_has_one_cursor_only() -> None:
     cursor = cursor_of(UUID(int=0)) or ""
 

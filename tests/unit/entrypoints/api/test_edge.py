@@ -81,7 +81,7 @@ async def test_each_request_is_one_line_in_the_log(api: Api) -> None:
     }
 
 
-async def served(app: Any, method: str = "POST") -> list[Message]:
+async def served(app: Any, method: str = "POST", kind: str = "http") -> list[Message]:
     """What the edge around ``app`` answers to a request without body."""
     clock = VirtualClock()
     edge = Edge(app, randomness=SeededRandomness(1, clock), metrics=HttpMetrics())
@@ -93,7 +93,7 @@ async def served(app: Any, method: str = "POST") -> list[Message]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await edge({"type": "http", "method": method, "path": "/", "headers": []}, receive, send)
+    await edge({"type": kind, "method": method, "path": "/", "headers": []}, receive, send)
     return sent
 
 
@@ -117,6 +117,13 @@ async def test_a_failure_is_told_to_the_log_with_its_cause() -> None:
     assert [line["event"] for line in lines] == ["request failed", "request"]
     assert lines[0]["exc_info"] is True
     assert lines[0]["trace_id"] == lines[1]["trace_id"]
+
+
+async def test_what_is_no_request_is_passed_on() -> None:
+    async def starts(scope: Scope, _: Receive, send: Send) -> None:
+        await send({"type": f"{scope['type']}.done"})
+
+    assert await served(starts, kind="lifespan") == [{"type": "lifespan.done"}]
 
 
 async def test_a_caller_who_leaves_is_no_failure(app: FastAPI) -> None:

@@ -129,6 +129,15 @@ class TestCreate:
     async def test_a_config_over_the_limit(self, api: Api) -> None:
         problem(await api.post("/workflows", json={"name": "a", "config": {"a": "x" * 3_000}}), 413, "config")
 
+    async def test_steps_over_the_limit_are_named_each(self, api: Api) -> None:
+        long = {"a": "x" * 3_000}
+        steps = [a_step("a"), a_step("b", payload=long), a_step("c", priority=11), a_step("d", payload=long)]
+
+        answer = await api.post("/workflows", json={"name": "a", "jobs": steps})
+
+        problem(answer, 413, "jobs[1].payload", "jobs[3].payload", "jobs[2].priority")
+        assert (await api.get("/workflows")).json()["data"] == []
+
     async def test_more_steps_than_one_call_may_have(self, api: Api) -> None:
         steps = [a_step(str(index)) for index in range(10_001)]
 
