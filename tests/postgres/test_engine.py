@@ -216,6 +216,24 @@ async def test_all_connections_in_use_is_told_as_such(migrated_url: str) -> None
         assert len(await database.fetch(ONE)) == 1
 
 
+async def test_a_server_that_accepts_and_says_nothing_is_told_as_such(unused_tcp_port: int) -> None:
+    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    over = asyncio.Event()
+    url = f"postgresql://u@127.0.0.1:{unused_tcp_port}/d?sslmode=disable"
+    async with (
+        await asyncio.start_server(say_nothing, "127.0.0.1", unused_tcp_port),
+        small(url, connect_timeout=timedelta(seconds=0.05)) as database,
+    ):
+        with pytest.raises(
+            StoreUnavailable, match=r"the database d at 127\.0\.0\.1:\d+ did not answer in time"
+        ):
+            await database.fetch(ONE)
+        over.set()
+
+
 async def test_waiting_for_a_connection_ends_when_one_is_free(migrated_url: str) -> None:
     async with small(migrated_url) as database:
         async with database.transaction():

@@ -76,7 +76,10 @@ class PostgresWakeup:
         self._database.loop.call_later(_MERGE_SECONDS, self._send)
 
     def _send(self) -> None:
-        task = asyncio.create_task(self._notify(encoded(self._taken())))
+        hint = self._taken()
+        if hint == Hint():  # the end came first, and sent it
+            return
+        task = asyncio.create_task(self._notify(encoded(hint)))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 

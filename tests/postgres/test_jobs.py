@@ -1,0 +1,132 @@
+"""What jobs do to the store that hardly ever happens."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+import pytest
+from attrs import define
+
+from schedora.adapters.postgres import jobs as jobs_module
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.errors import Entangled
+from schedora.adapters.postgres.job_queue import PostgresJobQueue
+from schedora.adapters.postgres.jobs import PostgresJobStore, chunks
+from schedora.adapters.postgres.session import Row
+from schedora.adapters.postgres.statements import Statement, load
+from schedora.application.ports.job_queue import Delivery, Start
+from schedora.domain.ids import JsonText
+from schedora.domain.outcome import Succeeded
+from tests.builders import a_new_job, a_request
+from tests.contract.postgres import postgres_stores
+
+
+@define
+class Missing:
+    """A session that does not see what some statements find, so many times: another moved it just then."""
+
+    database: Database
+    statements: tuple[Statement, ...]
+    times: int
+
+    async def fetch(self, statement: Statement, /, **values: Any) -> Sequence[Row]:
+        found = await self.database.fetch(statement, **values)
+        if statement in self.statements and self.times:
+            self.times -= 1
+            return []
+        return found
+
+
+@define
+class Conflicting:
+    """As good as a database on which the first statements get in others' way."""
+
+    database: Database
+    times: int
+
+    async def fetch(self, statement: Statement, /, **values: Any) -> Sequence[Row]:
+        if self.times:
+            self.times -= 1
+            raise Entangled("transactions got in each other's way")
+        return await self.database.fetch(statement, **values)
+
+
+async def test_a_job_that_moved_while_it_was_waited_for_is_looked_for_again(database: Database) -> None:
+    job = await postgres_stores(database).submit_one()
+    session = Missing(database, (jobs_module._LOCK_READY,), times=2)
+    assert await PostgresJobStore(session).lock([job.job_id]) == [job]
+    assert session.times == 0
+
+
+async def test_a_job_that_never_stands_still_is_given_up(database: Database) -> None:
+    job = await postgres_stores(database).submit_one()
+    session = Missing(database, (jobs_module._LOCK_READY,), times=1_000)
+    with pytest.raises(Entangled, match="jobs among 1 move faster than they can be locked"):
+        await PostgresJobStore(session).lock([job.job_id])
+
+
+async def test_a_key_whose_owner_went_just_then_is_tried_again(database: Database) -> None:
+    store = postgres_stores(database)
+    owner = await store.submit_one(a_request(idempotency_key="k"))
+    session = Missing(database, (jobs_module._BY_KEY,), times=1)
+    [submission] = await PostgresJobStore(session).add([a_new_job(a_request(idempotency_key="k"))])
+    assert (submission.created, submission.job.job_id) == (False, owner.job_id)
+
+
+async def test_a_key_whose_owners_come_and_go_is_given_up(database: Database) -> None:
+    await postgres_stores(database).submit_one(a_request(idempotency_key="k"))
+    session = Missing(database, (load("submit"), jobs_module._BY_KEY), times=1_000)
+    with pytest.raises(Entangled, match="come and go"):
+        await PostgresJobStore(session).add([a_new_job(a_request(idempotency_key="k"))])
+
+
+@pytest.mark.parametrize(("times", "succeeds"), [(4, True), (5, False)])
+async def test_an_exchange_is_run_again_a_few_times(database: Database, times: int, succeeds: bool) -> None:
+    stores = postgres_stores(database)
+    await stores.submit_one()
+    [claim] = await stores.claim(await stores.worker())
+    delivery = Delivery(completions=[await stores.settle(claim, Succeeded())])
+    queue = PostgresJobQueue(Conflicting(database, times))  # type: ignore[arg-type] # it needs no more
+    if succeeds:
+        assert (await queue.exchange(delivery)).accepted == {claim.lease_id}
+    else:
+        with pytest.raises(Entangled):
+            await queue.exchange(delivery)
+
+
+async def test_of_reports_on_one_run_the_newest_progress_counts(database: Database) -> None:
+    stores = postgres_stores(database)
+    job = await stores.submit_one()
+    [claim] = await stores.claim(await stores.worker())
+    progress: list[str | None] = ['{"n": 1}', '{"n": 2}', None]
+    starts = [
+        Start(
+            job_id=claim.job_id,
+            lease_id=claim.lease_id,
+            started_at=claim.claimed_at,
+            progress=None if one is None else JsonText(one),
+        )
+        for one in progress
+    ]
+    assert (await stores.exchange(starts=starts)).accepted == {claim.lease_id}
+    lease = (await stores.job(job.job_id)).lease
+    assert lease is not None
+    assert lease.progress == '{"n": 2}'
+
+
+def test_what_one_statement_cannot_carry_goes_in_several() -> None:
+    assert [len(chunk) for chunk in chunks([a_new_job() for _ in range(2_500)])] == [1_000, 1_000, 500]
+    large = a_request(payload=JsonText('{"a": "' + "x" * 3_000_000 + '"}'))
+    assert [len(chunk) for chunk in chunks([a_new_job(large) for _ in range(5)])] == [2, 2, 1]
+    assert list(chunks([])) == []
+
+
+async def test_a_record_that_others_spoilt_is_not_taken_for_a_job(
+    database: Database, migrated_url: str
+) -> None:
+    stores = postgres_stores(database)
+    job = await stores.submit_one()
+    with psycopg.connect(migrated_url) as connection:
+        connection.execute("update jobs set traceparent = 'spoilt'")
+    with pytest.raises(ValueError, match="no valid traceparent: 'spoilt'"):
+        await stores.job_reader.get(job.job_id)
