@@ -44,7 +44,7 @@ def test_a_handlers_words_carry_the_ids_of_its_job(server: Server, api: Api) -> 
 def test_an_attempt_is_logged_with_its_duration(server: Server, api: Api) -> None:
     job = api.ended(api.submit(type="sleep", payload={"seconds": 0.05})["job_id"])
     line = server.logged(message="job succeeded", job_id=job["job_id"])
-    assert line["duration_ms"] >= 50
+    assert line["duration_ms"] > 40
     assert (line["trace_id"], line["worker_id"]) == (job["trace_id"], job["worker_id"])
 
 
