@@ -4,10 +4,9 @@ import threading
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
-import structlog
-
 from schedora.application.encoding import encode_json, size_bytes
 from schedora.application.errors import TooLarge
+from schedora.application.log import Logger
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.errors import InvalidField
 from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkflowId
@@ -86,7 +85,7 @@ class JobContext:
             fields = {"job_id": str(job.job_id), "job_type": job.type, "worker_id": job.worker_id}
             if job.workflow_id is not None:
                 fields["workflow_id"] = str(job.workflow_id)
-            self._log = structlog.get_logger("schedora.handler").bind(
+            self._log = Logger("schedora.handler").bind(
                 **fields, attempt=self.attempt, trace_id=self.trace_id
             )
         return self._log

@@ -9,10 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from schedora.adapters.postgres.schema import migrate, verify
 from schedora.adapters.telemetry.logs import configure_logs
+from schedora.application.log import Logger
 from schedora.entrypoints.api.service import ApiService, PortInUse, listen
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import LogFormat, Settings, load_settings
@@ -28,7 +27,7 @@ from schedora.entrypoints.worker import WorkerService, default_worker_id
 
 __all__ = ["PortInUse", "run_api", "run_migrate", "run_on_loop", "run_reaper", "run_up", "run_worker"]
 
-log = structlog.get_logger("schedora.process")
+log = Logger("schedora.process")
 
 MakeServices = Callable[[System], Sequence[Service]]
 

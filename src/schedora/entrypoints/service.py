@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-import structlog
-
+from schedora.application.log import Logger
 from schedora.entrypoints.signals import stop_signals
 
-log = structlog.get_logger("schedora.process")
+log = Logger("schedora.process")
 
 
 class Service(Protocol):

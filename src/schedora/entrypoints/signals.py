@@ -6,9 +6,9 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import structlog
+from schedora.application.log import Logger
 
-log = structlog.get_logger("schedora.process")
+log = Logger("schedora.process")
 
 EXIT_AT_ONCE = 130
 

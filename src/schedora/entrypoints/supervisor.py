@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-import structlog
-
 from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.system.randomness import SystemRandomness
 from schedora.application.backoff import Backoff
+from schedora.application.log import Logger
 from schedora.entrypoints.signals import stop_signals
 
-log = structlog.get_logger("schedora.supervisor")
+log = Logger("schedora.supervisor")
 
 FIRST_PAUSE = timedelta(seconds=0.5)
 LONGEST_PAUSE = timedelta(seconds=30)

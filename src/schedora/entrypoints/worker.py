@@ -9,12 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-import structlog
-
 import schedora
 from schedora.adapters.system.processes import ChildProcesses
 from schedora.adapters.system.vitals import ProcessVitals
 from schedora.application.handlers import Handlers
+from schedora.application.log import Logger
 from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.heartbeat import Heartbeat
 from schedora.application.pipeline.worker import Worker, WorkerLimits
@@ -25,7 +24,7 @@ from schedora.entrypoints.child import MEMORY
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 
-log = structlog.get_logger("schedora.worker")
+log = Logger("schedora.worker")
 
 CHILD_COMMAND = (sys.executable, "-m", "schedora.entrypoints.child")
 

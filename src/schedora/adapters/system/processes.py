@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import psutil
-import structlog
 
 from schedora.adapters.system.child_protocol import Ended, Progress, Written, decode_said, encode_call
+from schedora.application.log import Logger
 from schedora.application.ports.processes import ProcessCall, ProcessLink
 from schedora.domain.outcome import Failed, Outcome
 
-log = structlog.get_logger("schedora.processes")
+log = Logger("schedora.processes")
 
 LINE_BYTES_MAX = 512 * 1024 * 1024
 PROCESS_DIED = "process_died"

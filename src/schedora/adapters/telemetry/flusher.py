@@ -3,16 +3,15 @@
 import asyncio
 from datetime import timedelta
 
-import structlog
-
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.errors import StoreUnavailable
+from schedora.application.log import Logger
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.totals import Totals
 
 EVERY = timedelta(seconds=1)
 
-log = structlog.get_logger("schedora.metrics")
+log = Logger("schedora.metrics")
 
 
 class Flusher:

@@ -6,16 +6,15 @@ Any number may run: each round is safe beside any other.
 import asyncio
 from datetime import timedelta
 
-import structlog
-
 from schedora.application.backoff import Backoff
 from schedora.application.errors import StoreUnavailable
+from schedora.application.log import Logger
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.workers import Workers
 
-log = structlog.get_logger("schedora.reaper")
+log = Logger("schedora.reaper")
 
 LONGEST_INTERVAL = timedelta(seconds=10)
 ROUNDS_PER_TIMEOUT = 6

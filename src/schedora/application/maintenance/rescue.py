@@ -4,9 +4,9 @@ Any number of processes may do this at once: each outcome is addressed to the le
 store accepts it once.
 """
 
-import structlog
 from attrs import frozen
 
+from schedora.application.log import Logger
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.ledger import count_completion
 from schedora.application.ports.job_queue import Delivery, JobQueue
@@ -21,7 +21,7 @@ from schedora.domain.ids import LeaseId
 from schedora.domain.job_state import WAITING
 from schedora.domain.outcome import WorkerLost
 
-log = structlog.get_logger("schedora.reaper")
+log = Logger("schedora.reaper")
 
 BATCH_MAX = 500
 

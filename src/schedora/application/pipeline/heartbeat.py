@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
-import structlog
 from attrs import frozen
 
 from schedora.application.errors import StoreUnavailable
+from schedora.application.log import Logger
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.workers import Workers
 from schedora.domain.ids import IncarnationId
 from schedora.domain.worker import WorkerState
 
-log = structlog.get_logger("schedora.heartbeat")
+log = Logger("schedora.heartbeat")
 
 RETRY_AFTER = timedelta(seconds=1)
 

@@ -2,8 +2,7 @@
 
 import logging
 
-import structlog
-
+from schedora.application.log import Logger
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.job_state import JobState
@@ -11,7 +10,7 @@ from schedora.domain.trace import TraceContext
 
 NAME = "schedora.worker"
 
-log = structlog.get_logger(NAME)
+log = Logger(NAME)
 _detail = logging.getLogger(NAME)
 
 

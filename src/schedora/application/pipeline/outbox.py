@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from datetime import datetime
 
-import structlog
 from attrs import frozen
 
+from schedora.application.log import Logger
 from schedora.application.pipeline.journal import tell_completion
 from schedora.application.pipeline.ledger import count_completion, count_fenced
 from schedora.application.ports.metrics import Metrics
@@ -15,7 +15,7 @@ from schedora.domain.completion import Completion, settle
 from schedora.domain.ids import LeaseId
 from schedora.domain.outcome import Failed, Outcome
 
-log = structlog.get_logger("schedora.worker")
+log = Logger("schedora.worker")
 
 STORAGE_REFUSED = "storage_refused"
 BATCH_MAX = 500

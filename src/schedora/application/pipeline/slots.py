@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import attrs
-import structlog
 
 from schedora.application.handlers import Executor, Handlers
+from schedora.application.log import Logger
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import Execute, failed, stopped
 from schedora.application.pipeline.run import Run, StopReason
@@ -25,7 +25,7 @@ from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText, LeaseId
 from schedora.domain.outcome import HandedBack, Outcome, TimedOut
 
-log = structlog.get_logger("schedora.worker")
+log = Logger("schedora.worker")
 
 GRACE = timedelta(seconds=5)
 """How long a handler that was asked to stop may clean up before its job goes on without it."""

@@ -18,12 +18,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-import structlog
 from attrs import frozen
 
 from schedora.application.backoff import Backoff
 from schedora.application.errors import LeaseLost, StoreUnavailable
 from schedora.application.handlers import Handlers
+from schedora.application.log import Logger
 from schedora.application.pipeline.claim import Appetite
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.execute import DRAINED, Execute
@@ -47,7 +47,7 @@ from schedora.domain.job_state import WAITING
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
 from schedora.domain.worker import WorkerIdentity, WorkerState
 
-log = structlog.get_logger("schedora.worker")
+log = Logger("schedora.worker")
 
 NOT_COMMITTED = "completion_not_committed"
 

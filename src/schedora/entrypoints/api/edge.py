@@ -5,12 +5,12 @@ what nothing else has answered.
 import re
 import time
 
-import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
+from schedora.application.log import Logger
 from schedora.application.ports.randomness import Randomness
 from schedora.domain.trace import TraceContext
 from schedora.entrypoints.api.errors import INTERNAL
@@ -22,7 +22,7 @@ CLIENT_LEFT = 499
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNROUTED = "none"
 
-log = structlog.get_logger("schedora.api")
+log = Logger("schedora.api")
 
 
 class Edge:

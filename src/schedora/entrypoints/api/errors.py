@@ -22,6 +22,7 @@ from schedora.application.errors import (
     WorkerDeclaredLost,
     WorkflowClosed,
 )
+from schedora.application.log import Logger
 from schedora.domain.dependency import UpstreamNotRevived
 from schedora.domain.errors import DomainError, IllegalMove, InvalidField, InvalidGraph
 from schedora.entrypoints.api.body import field_path, in_words
@@ -35,6 +36,8 @@ from schedora.entrypoints.api.problems import (
     too_large,
 )
 from schedora.entrypoints.api.visit import visit_of
+
+log = Logger("schedora.api")
 
 INTERNAL = Problem(
     kind="internal",
@@ -115,11 +118,14 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
     async def answer_problem(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
+        trace_id = visit_of(request).trace.trace_id
+        if isinstance(error, StoreUnavailable):
+            log.warning("the store is away", error=str(error), trace_id=trace_id)
         if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
             problem = _with_all_methods(routes, request, problem)
         elif problem.status == HTTPStatus.NOT_FOUND and isinstance(error, HTTPException):
             problem = Problem(kind="not-found", status=404, detail="Nothing is found at this address.")
-        return problem.response(visit_of(request).trace.trace_id)
+        return problem.response(trace_id)
 
     for kind in (Refused, DomainError, ApplicationError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, answer_problem)

@@ -3,12 +3,12 @@
 import asyncio
 from uuid import uuid4
 
-import structlog
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from schedora.application.log import Logger
 from schedora.entrypoints.api.problems import Problem
 
-log = structlog.get_logger("schedora.api")
+log = Logger("schedora.api")
 
 MALFORMED = Problem(kind="bad-request", status=400, detail="This is no request in HTTP/1.1.")
 

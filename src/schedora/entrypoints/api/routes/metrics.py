@@ -1,17 +1,17 @@
 """Metrics for Prometheus."""
 
-import structlog
 from fastapi import APIRouter, Request, Response
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.adapters.telemetry.prometheus import CONTENT_TYPE, OwnReading, Reading
 from schedora.application.errors import StoreUnavailable
+from schedora.application.log import Logger
 from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.addresses import PREFIX
 from schedora.entrypoints.api.documented import answers
 from schedora.entrypoints.api.inputs import TheSystem
 
-log = structlog.get_logger("schedora.api")
+log = Logger("schedora.api")
 
 router = APIRouter(prefix=PREFIX, tags=["health"])
 
