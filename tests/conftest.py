@@ -42,7 +42,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_server_url() -> Iterator[str]:
-    """A server that tests may make databases on: TEST_DATABASE_URL, else one embedded server a run."""
+    """A server that tests may make databases on: TEST_DATABASE_URL, else one embedded server a run.
+
+    TEST_DATABASE_URL names a server of PostgreSQL 15 or newer and one of its superusers. Tests make databases and
+    roles there, drop them again, and end connections to them; the database it names is left as it is.
+    """
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given
         return

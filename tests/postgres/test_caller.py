@@ -70,6 +70,7 @@ def units(database: Database) -> PostgresUnitOfWorkFactory:
 
 
 async def check_echo(session: StatementSession) -> None:
+    assert await session.fetch(Statement("savepoint here", ())) == []
     await session.fetch(ELSEWHERE)
     [row] = await session.fetch(ECHO, **VALUES)
     assert {name: row[name] for name in VALUES} == VALUES

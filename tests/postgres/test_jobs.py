@@ -12,7 +12,7 @@ from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.errors import Entangled
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.jobs import PostgresJobStore, chunks
-from schedora.adapters.postgres.session import Row
+from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import Statement, load
 from schedora.application.ports.job_queue import Delivery, Start
 from schedora.domain.ids import JsonText
@@ -25,12 +25,12 @@ from tests.contract.postgres import postgres_stores
 class Missing:
     """A session that does not see what some statements find, so many times: another moved it just then."""
 
-    database: Database
+    session: Session
     statements: tuple[Statement, ...]
     times: int
 
     async def fetch(self, statement: Statement, /, **values: Any) -> Sequence[Row]:
-        found = await self.database.fetch(statement, **values)
+        found = await self.session.fetch(statement, **values)
         if statement in self.statements and self.times:
             self.times -= 1
             return []
@@ -53,16 +53,18 @@ class Conflicting:
 
 async def test_a_job_that_moved_while_it_was_waited_for_is_looked_for_again(database: Database) -> None:
     job = await postgres_stores(database).submit_one()
-    session = Missing(database, (jobs_module._LOCK_READY,), times=2)
-    assert await PostgresJobStore(session).lock([job.job_id]) == [job]
+    async with database.transaction() as transaction:
+        session = Missing(transaction, (jobs_module._LOCK_READY,), times=2)
+        assert await PostgresJobStore(session).lock([job.job_id]) == [job]
     assert session.times == 0
 
 
 async def test_a_job_that_never_stands_still_is_given_up(database: Database) -> None:
     job = await postgres_stores(database).submit_one()
-    session = Missing(database, (jobs_module._LOCK_READY,), times=1_000)
-    with pytest.raises(Entangled, match="jobs among 1 move faster than they can be locked"):
-        await PostgresJobStore(session).lock([job.job_id])
+    async with database.transaction() as transaction:
+        session = Missing(transaction, (jobs_module._LOCK_READY,), times=1_000)
+        with pytest.raises(Entangled, match="jobs among 1 move faster than they can be locked"):
+            await PostgresJobStore(session).lock([job.job_id])
 
 
 async def test_a_key_whose_owner_went_just_then_is_tried_again(database: Database) -> None:

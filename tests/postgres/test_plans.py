@@ -155,7 +155,8 @@ async def test_a_claim_reads_what_it_takes(crowded: Explaining) -> None:
     assert plan.indexes("job_ready") == named_indexes("claim")
     assert plan.indexes("jobs") == {"jobs_pkey"}
     # Where they stand, and once more to lock them.
-    assert (plan.rows("job_ready"), plan.rows("jobs")) == (2 * 10, 10)
+    assert plan.reads(2 * 10, "job_ready")
+    assert plan.reads(10, "jobs")
     assert plan.pages < 250  # it looks into eleven priorities of three queues
 
 
@@ -164,8 +165,8 @@ async def test_a_claim_that_finds_little_walks_over_nothing_either(crowded: Expl
     assert (answer.claimed, answer.next_due_at) == ((), None)
     plan = crowded.plan
     assert plan.indexes("job_ready") == named_indexes("claim")
-    assert plan.rows("job_ready") == 0
-    assert plan.pages < 100
+    assert plan.reads(0, "job_ready")
+    assert plan.pages < 200
 
 
 async def test_a_claim_finds_when_the_next_is_due_without_going_through_those(crowded: Explaining) -> None:
@@ -178,7 +179,7 @@ async def test_a_claim_finds_when_the_next_is_due_without_going_through_those(cr
     assert answer.claimed == ()
     assert answer.next_due_at is not None
     assert answer.next_due_at > answer.at + timedelta(days=1_000)
-    assert crowded.plan.rows("job_ready") == 1
+    assert crowded.plan.reads(1, "job_ready")
     assert crowded.plan.pages < 250
 
 
@@ -195,7 +196,7 @@ async def test_completions_find_their_rows_by_key(crowded: Explaining, outcome: 
     assert len(answer.accepted) == len(claims) == HELD // 100
     plan = crowded.plan
     assert plan.indexes("jobs", "job_leases") == named_indexes("complete")
-    assert plan.rows("jobs", "job_leases") == 2 * len(claims)
+    assert plan.reads(2 * len(claims), "jobs", "job_leases")
 
 
 async def test_starts_find_their_rows_by_key(crowded: Explaining) -> None:
@@ -203,7 +204,7 @@ async def test_starts_find_their_rows_by_key(crowded: Explaining) -> None:
     crowded.plans.clear()
     await PostgresJobQueue(reads(crowded)).exchange(Delivery(starts=starts_of(claims)))
     assert crowded.plan.indexes(*CROWDED) == named_indexes("start")
-    assert crowded.plan.rows(*CROWDED) == len(claims)
+    assert crowded.plan.reads(len(claims), *CROWDED)
 
 
 async def test_an_exchange_does_what_its_parts_do(crowded: Explaining) -> None:
@@ -219,9 +220,9 @@ async def test_an_exchange_does_what_its_parts_do(crowded: Explaining) -> None:
     plan = crowded.plan
     parts = named_indexes("complete") | named_indexes("start") | named_indexes("claim")
     assert plan.indexes("job_ready", "job_leases", "jobs") == parts
-    assert plan.rows("job_ready") == 2 * 10
-    assert plan.rows("job_leases") == 5 + 3
-    assert plan.rows("jobs") == 5 + 10
+    assert plan.reads(2 * 10, "job_ready")
+    assert plan.reads(5 + 3, "job_leases")
+    assert plan.reads(5 + 10, "jobs")
 
 
 async def test_what_one_holds_is_found_by_holder(crowded: Explaining) -> None:
@@ -230,7 +231,7 @@ async def test_what_one_holds_is_found_by_holder(crowded: Explaining) -> None:
         assert len(await find(OWNER)) == HELD // 100
         plan = crowded.plans.pop()
         assert plan.indexes(*CROWDED) == named_indexes(name)
-        assert plan.rows("job_leases") == HELD // 100
+        assert plan.reads(HELD // 100, "job_leases")
 
 
 async def test_a_release_costs_what_it_releases(crowded: Explaining) -> None:
@@ -238,7 +239,7 @@ async def test_a_release_costs_what_it_releases(crowded: Explaining) -> None:
     assert await PostgresJobStore(crowded).release(upstream) == {"default"}
     plan = crowded.plan
     assert plan.indexes(*CROWDED) == named_indexes("release")
-    assert plan.rows(*CROWDED) == 5 + 5
+    assert plan.reads(5 + 5, *CROWDED)
 
 
 async def test_what_depends_on_a_job_is_found_by_edge(crowded: Explaining) -> None:
@@ -350,7 +351,7 @@ async def test_what_hardly_any_job_fits_is_looked_for_once_along_the_key(
     assert page.jobs == ()
     plan = crowded.plan
     assert plan.indexes("jobs") == {"jobs_pkey"}
-    assert plan.rows("jobs") == FIRST_HELD - 1 + HELD
+    assert plan.reads(FIRST_HELD - 1 + HELD, "jobs")
     assert plan.rows("job_leases") <= HELD
     assert not plan.sorts
 
@@ -361,8 +362,8 @@ async def test_totals_do_not_read_what_has_ended(crowded: Explaining) -> None:
     assert plan.statement == load("stats")
     assert plan.indexes("job_ready") == named_indexes("stats")
     assert plan.indexes("jobs") == {"jobs_blocked_idx", "jobs_pkey"}
-    assert plan.rows("jobs") == BLOCKED + HELD
-    assert plan.rows("job_ready") == DELAYED + OTHERS + READY
+    assert plan.reads(BLOCKED + HELD, "jobs")
+    assert plan.reads(DELAYED + OTHERS + READY, "job_ready")
 
 
 async def test_lost_jobs_are_looked_for_among_those_that_run(crowded: Explaining) -> None:
@@ -389,5 +390,6 @@ async def test_a_page_of_workflows_follows_the_key(crowded: Explaining) -> None:
     plan = crowded.plan
     assert plan.indexes("workflows") == {"workflows_pkey"}
     assert plan.rows("workflows") <= 200
-    assert plan.indexes("jobs") == {"jobs_workflow_idx"}
+    # What each of them needs to know of its jobs is asked for each, not found by reading all jobs.
+    assert plan.indexes("jobs", "job_leases") == {"jobs_workflow_idx", "job_leases_workflow_idx"}
     assert not plan.sorts

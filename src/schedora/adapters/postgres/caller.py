@@ -107,7 +107,8 @@ class _PsycopgAsync:
         with translated(_WHERE):
             async with self._connection.cursor(row_factory=_tuples) as cursor:
                 await cursor.execute(_percent(statement.text), _named(statement, values))
-                return _rows([column.name for column in cursor.description], await cursor.fetchall())
+                columns = _columns(cursor)
+                return _rows(columns, await cursor.fetchall()) if columns else []
 
 
 class _Psycopg:
@@ -117,7 +118,8 @@ class _Psycopg:
     async def fetch(self, statement: Statement, /, **values: Any) -> Sequence[Row]:
         with translated(_WHERE), self._connection.cursor(row_factory=_tuples) as cursor:
             cursor.execute(_percent(statement.text), _named(statement, values))
-            return _rows([column.name for column in cursor.description], cursor.fetchall())
+            columns = _columns(cursor)
+            return _rows(columns, cursor.fetchall()) if columns else []
 
 
 class _Psycopg2:
@@ -134,7 +136,8 @@ class _Psycopg2:
             extensions.register_type(uuid, cursor)
             extensions.register_type(uuids, cursor)
             cursor.execute(_percent(statement.text), _adapted(_named(statement, values)))
-            return _rows([column.name for column in cursor.description], cursor.fetchall())
+            columns = _columns(cursor)
+            return _rows(columns, cursor.fetchall()) if columns else []
 
 
 class _SqlalchemyAsync:
@@ -148,7 +151,7 @@ class _SqlalchemyAsync:
                 connection = await connection.connection()
             _check_sqlalchemy(connection.sync_connection)
             result = await connection.exec_driver_sql(*_driver_call(_driver(connection), statement, values))
-            return _rows(list(result.keys()), result.all())
+            return _rows(list(result.keys()), result.all()) if result.returns_rows else []
 
 
 class _Sqlalchemy:
@@ -162,7 +165,7 @@ class _Sqlalchemy:
                 connection = connection.connection()
             _check_sqlalchemy(connection)
             result = connection.exec_driver_sql(*_driver_call(_driver(connection), statement, values))
-            return _rows(list(result.keys()), result.all())
+            return _rows(list(result.keys()), result.all()) if result.returns_rows else []
 
 
 def _driver(connection: Any) -> str:
@@ -215,6 +218,11 @@ def _uuid(value: Any, _cursor: object) -> UUID | None:
 def _tuples(_cursor: Any) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """A psycopg row factory: rows as they come, whatever the connection is set to make of them."""
     return tuple
+
+
+def _columns(cursor: Any) -> list[str]:
+    """None after a statement that answers nothing."""
+    return [column.name for column in cursor.description or ()]
 
 
 def _rows(columns: list[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Select, Text, case, cast, exists, func, select, true
+from sqlalchemy import ColumnElement, Select, Text, case, cast, false, func, literal_column, select, true
 
 from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.tables import job_leases, jobs, workflows
@@ -66,14 +66,20 @@ def selected_workflows() -> Select[Any]:
     # In this order, and no further than needed: only a workflow of which nothing was ever claimed is read whole.
     begun = case(
         (workflows.c.succeeded_jobs + workflows.c.failed_jobs > 0, true()),
-        (exists().where(job_leases.c.workflow_id == workflows.c.workflow_id), true()),
-        else_=exists().where(jobs.c.workflow_id == workflows.c.workflow_id, jobs.c.lease_token > 0),
+        (_any_where(job_leases.c.workflow_id == workflows.c.workflow_id), true()),
+        else_=_any_where(jobs.c.workflow_id == workflows.c.workflow_id, jobs.c.lease_token > 0),
     )
     columns = [
         cast(column, Text).label(column.name) if column.name == "config" else column
         for column in workflows.columns
     ]
     return select(*columns, running.label("running_jobs"), begun.label("begun"))
+
+
+def _any_where(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Asked anew for each row: what an ``exists`` asks for a page may be answered by reading whole tables."""
+    found = select(true()).where(*conditions).limit(literal_column("1")).correlate(workflows)
+    return func.coalesce(found.scalar_subquery(), false())
 
 
 def job(row: Row) -> Job:
