@@ -11,6 +11,7 @@ import pytest
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.errors import Entangled
 from schedora.application.commands.cancel import CancelJob
+from schedora.application.commands.requeue import RequeueJob
 from schedora.application.errors import ApplicationError, Conflict
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.job_queue import Delivery
@@ -178,6 +179,25 @@ async def test_a_cancel_that_comes_second_finds_the_job_ended(stores: Stores, mi
         await somebody_waits(migrated_url)
     with pytest.raises(Conflict, match="already ended: it is SUCCESS"):
         await canceling
+
+
+async def test_of_many_requeues_exactly_one_wins_and_none_is_in_the_way_of_another(
+    rivals: list[Stores],
+) -> None:
+    one = rivals[0]
+    cancel = CancelJob(units=one.units, reader=one.job_reader, wakeup=one.wakeup)
+    requeues = [
+        RequeueJob(units=stores.units, reader=stores.job_reader, wakeup=stores.wakeup) for stores in rivals
+    ]
+    job = await one.submit_one()
+    for _ in range(10):
+        await cancel(job.job_id)
+        answers = await asyncio.gather(
+            *(requeue(job.job_id) for requeue in requeues * 5), return_exceptions=True
+        )
+        refused = [answer for answer in answers if isinstance(answer, BaseException)]
+        assert {type(error) for error in refused} == {Conflict}
+        assert len(refused) == len(answers) - 1
 
 
 async def test_of_a_cancel_and_a_completion_exactly_one_wins(rivals: list[Stores]) -> None:

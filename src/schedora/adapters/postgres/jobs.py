@@ -10,7 +10,7 @@ from sqlalchemy import ARRAY, Text, Uuid, bindparam, func, select
 from schedora.adapters.postgres import arrays, rows
 from schedora.adapters.postgres.errors import Entangled
 from schedora.adapters.postgres.session import Session
-from schedora.adapters.postgres.statements import compiled, load
+from schedora.adapters.postgres.statements import Statement, compiled, load
 from schedora.adapters.postgres.tables import job_leases, job_ready, jobs
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.domain.completion import Completion
@@ -37,6 +37,8 @@ _LOCK_LEASES = compiled(
 _LOCK_JOBS = compiled(
     rows.selected_jobs().where(jobs.c.job_id == _IDS).order_by(jobs.c.job_id).with_for_update(of=jobs)
 )
+_SAVEPOINT = Statement("savepoint unlocked", ())
+_ROLLBACK = Statement("rollback to savepoint unlocked", ())
 _BY_KEY = compiled(
     rows.selected_jobs().where(
         jobs.c.tenant_id == bindparam("tenant_id", type_=jobs.c.tenant_id.type),
@@ -81,6 +83,7 @@ class PostgresJobStore:
 
     async def lock(self, job_ids: Collection[JobId]) -> list[Job]:
         ids = sorted(set(job_ids))
+        await self._session.fetch(_SAVEPOINT)
         for _ in range(_TRIES):
             # The row that says where a job stands is its mutex. Three statements: each one sees what the one
             # before had to wait for.
@@ -89,7 +92,9 @@ class PostgresJobStore:
             locked = [rows.job(row) for row in await self._session.fetch(_LOCK_JOBS, job_id=ids)]
             if all(job.job_id in places for job in locked if job.claimable or job.lease):
                 return locked
-            # One went from its lease back among the claimable while its lease was waited for: once more.
+            # One came to its place while it was waited for elsewhere: once more. Not with its record in hand:
+            # whoever has the place already waits for that.
+            await self._session.fetch(_ROLLBACK)
         raise Entangled(f"jobs among {len(ids)} move faster than they can be locked")
 
     async def save(self, saved: Sequence[Job]) -> None:
