@@ -112,7 +112,9 @@ class Session:
             compile(block.text, block.title, "exec")
             return
         (self._directory / "program.py").write_text(self._here(block.text))
-        self._printed = self._done("python program.py", block)
+        # What a program prints is its standard output; why it failed stands beside it.
+        asked = "python program.py 2> program.err || (status=$?; cat program.err; exit $status)"
+        self._printed = self._done(asked, block)
 
     def output(self, block: Block) -> None:
         assert self._printed is not None, f"{block.place}: nothing was run before"
