@@ -31,7 +31,11 @@ def submission(**fields: Any) -> Document:
 
 def problem(answer: httpx.Response, status: int) -> Document:
     """The problem that an answer must be."""
-    assert answer.status_code == status, (answer.status_code, answer.text[:2000])
+    assert answer.status_code == status, (
+        str(answer.request.url)[:200],
+        answer.status_code,
+        answer.text[:2000],
+    )
     assert answer.headers["content-type"] == "application/problem+json"
     document: Document = answer.json()
     assert document.keys() >= PROBLEM_MEMBERS

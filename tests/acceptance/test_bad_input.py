@@ -84,29 +84,29 @@ NOT_JSON = {
 }
 
 
-@pytest.mark.parametrize("path", BODIES)
 @pytest.mark.parametrize("body", NOT_JSON.values(), ids=NOT_JSON.keys())
-def test_what_is_no_json(api: Api, path: str, body: bytes) -> None:
-    answer = api.post_raw(path, body)
-    if path in MAY_BE_EMPTY and not body.strip():
-        assert answer.status_code < 500
-    elif path in SMALL and len(body) > 65_536:
-        refused(answer, "body", status=413)
-    else:
-        refused(answer, "body")
+def test_what_is_no_json(api: Api, body: bytes) -> None:
+    for path in BODIES:
+        answer = api.post_raw(path, body)
+        if path in MAY_BE_EMPTY and not body.strip():
+            assert answer.status_code < 500
+        elif path in SMALL and len(body) > 65_536:
+            refused(answer, "body", status=413)
+        else:
+            refused(answer, "body")
 
 
 @pytest.mark.parametrize("path", BODIES)
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
-def test_what_is_no_number(api: Api, path: str, number: str) -> None:
+def test_what_is_no_number(api: Api, path: str) -> None:
     first = next(iter(BODIES[path]()))
-    refused(api.post_raw(path, f'{{"{first}":{number}}}'.encode()), first)
+    for number in ("NaN", "Infinity", "-Infinity"):
+        refused(api.post_raw(path, f'{{"{first}":{number}}}'.encode()), first)
 
 
 @pytest.mark.parametrize("path", BODIES)
-@pytest.mark.parametrize("body", ["[]", "[{}]", '"x"', "1", "0.5", "true", "null"])
-def test_what_is_no_object(api: Api, path: str, body: str) -> None:
-    assert "object" in refused(api.post_raw(path, body.encode()), "body")["message"]
+def test_what_is_no_object(api: Api, path: str) -> None:
+    for body in ("[]", "[{}]", '"x"', "1", "0.5", "true", "null"):
+        assert "object" in refused(api.post_raw(path, body.encode()), "body")["message"]
 
 
 @pytest.mark.parametrize("path", BODIES)
@@ -307,10 +307,10 @@ def test_a_long_query(api: Api, method: str, path: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "path", "name"), QUERIES)
-@pytest.mark.parametrize("value", ["%00", "a%00b", "%FF", "%ED%A0%80", "%F4%90%80%80"])
-def test_bytes_of_no_alphabet_in_a_query(api: Api, method: str, path: str, name: str, value: str) -> None:
-    answer = api.http.request(method, f"/api/v1{path}?{name}={value}")
-    assert problem(answer, 422)["errors"][0]["field"].split("[")[0] == name
+def test_bytes_of_no_alphabet_in_a_query(api: Api, method: str, path: str, name: str) -> None:
+    for value in ("%00", "a%00b", "%FF", "%ED%A0%80", "%F4%90%80%80"):
+        answer = api.http.request(method, f"/api/v1{path}?{name}={value}")
+        assert problem(answer, 422)["errors"][0]["field"].split("[")[0] == name
 
 
 @pytest.mark.parametrize(
@@ -331,16 +331,12 @@ PATHS = [
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
-@pytest.mark.parametrize(
-    "name",
-    ["x" * 1000, "x" * 50_000, "%00", "%FF", "%ED%A0%80"],
-    ids=lambda name: name[:6] + str(len(name)),
-)
-def test_names_in_a_path(api: Api, method: str, path: str, name: str) -> None:
+def test_names_in_a_path(api: Api, method: str, path: str) -> None:
     body = BODIES["/workers/nobody/heartbeat"]() if path.endswith("heartbeat") else None
-    answer = api.http.request(method, "/api/v1" + path.format(name), json=body)
-    assert answer.status_code in {404, 414, 422}
-    problem(answer, answer.status_code)
+    for name in ("x" * 1000, "x" * 50_000, "%00", "%FF", "%ED%A0%80"):
+        answer = api.http.request(method, "/api/v1" + path.format(name), json=body)
+        assert answer.status_code in {404, 414, 422}
+        problem(answer, answer.status_code)
 
 
 @pytest.mark.parametrize(
