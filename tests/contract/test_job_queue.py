@@ -44,6 +44,32 @@ async def test_order_holds_across_queues(stores: Stores) -> None:
     assert [claim.job_id for batch in claims for claim in batch] == [job.job_id for job in jobs]
 
 
+async def test_order_holds_across_queues_and_types_where_a_claim_ends_within_a_priority(
+    stores: Stores,
+) -> None:
+    now = await stores.now()
+    high = await stores.submit(
+        *(
+            a_request(queue=queue, type=job_type, priority=6)
+            for queue in "ab"
+            for job_type in ("work", "letter")
+        )
+    )
+    low = await stores.submit(
+        *(
+            a_request(queue=queue, type=job_type, priority=5, scheduled_at=now - HOUR + place * SECOND)
+            for place, (queue, job_type) in enumerate(
+                [("b", "work"), ("b", "work"), ("a", "letter"), ("a", "work"), ("b", "letter")]
+            )
+        )
+    )
+    worker = await stores.worker()
+    claims = [await stores.claim(worker, limit=3, types=("work", "letter")) for _ in range(3)]
+    assert [[claim.job_id for claim in batch] for batch in claims] == [
+        [job.job_id for job in batch] for batch in (high[:3], [high[3], *low[:2]], low[2:])
+    ]
+
+
 async def test_limit_is_kept_and_nothing_is_claimed_twice(stores: Stores) -> None:
     jobs = await stores.submit(*(a_request() for _ in range(7)))
     worker = await stores.worker()

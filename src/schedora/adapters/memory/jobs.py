@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 import attrs
 
@@ -18,9 +19,9 @@ from schedora.domain.queue import Queue
 class MemoryJobStore:
     """Within one transaction. Nobody else changes anything meanwhile: every row is as good as locked."""
 
-    def __init__(self, store: MemoryStore, tables: Tables) -> None:
+    def __init__(self, store: MemoryStore, tables: Tables, now: datetime) -> None:
         self.faults: Faults = store.faults
-        self._clock = store.clock
+        self._now = now
         self._tables = tables
 
     @fallible
@@ -45,7 +46,7 @@ class MemoryJobStore:
             request,
             job_id=new.job_id,
             trace=new.trace,
-            now=self._clock.now(),
+            now=self._now,
             waits_for=new.waits_for,
             tenant_id=new.tenant_id,
         )

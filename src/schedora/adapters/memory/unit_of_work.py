@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Self
 
 from schedora.adapters.memory.faults import BEGIN, Faults
 from schedora.adapters.memory.jobs import MemoryJobStore
@@ -14,20 +15,31 @@ from schedora.application.errors import StoreUnavailable
 
 
 class MemoryUnitOfWork:
-    """Also the connection that ``join`` takes: to work inside of a unit that is open already."""
+    """Also the connection that ``join`` takes: to work inside of a unit that is open already.
+
+    All that happens within it happens at one instant.
+    """
 
     def __init__(self, store: MemoryStore, tables: Tables) -> None:
-        self.jobs = MemoryJobStore(store, tables)
-        self.workflows = MemoryWorkflowStore(store, tables)
+        self._store = store
+        self._tables = tables
+        self._now = store.clock.now()
+        self.jobs = MemoryJobStore(store, tables, self._now)
+        self.workflows = MemoryWorkflowStore(store, tables, self._now)
         self.open = True
         self.rung: set[str] = set()
-        self._now = store.clock.now()
 
     async def now(self) -> datetime:
         return self._now
 
     async def ring(self, *, queues: Collection[str]) -> None:
         self.rung.update(queues)
+
+    def joined(self) -> Self:
+        """Another unit in the same transaction, at the instant that it is now."""
+        unit = type(self)(self._store, self._tables)
+        unit.rung = self.rung
+        return unit
 
 
 class MemoryUnitOfWorkFactory:
@@ -56,4 +68,8 @@ class MemoryUnitOfWorkFactory:
             )
         if not connection.open:
             raise StoreUnavailable("the unit of work to join has ended")
-        yield connection
+        unit = connection.joined()
+        try:
+            yield unit
+        finally:
+            unit.open = False

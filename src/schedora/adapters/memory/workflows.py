@@ -18,9 +18,9 @@ from schedora.domain.workflow import Workflow
 class MemoryWorkflowStore:
     """Within one transaction. Nobody else changes anything meanwhile: every row is as good as locked."""
 
-    def __init__(self, store: MemoryStore, tables: Tables) -> None:
+    def __init__(self, store: MemoryStore, tables: Tables, now: datetime) -> None:
         self.faults: Faults = store.faults
-        self._clock = store.clock
+        self._now = now
         self._tables = tables
 
     @fallible
@@ -35,7 +35,7 @@ class MemoryWorkflowStore:
             name=name,
             description=description,
             config=config,
-            created_at=self._clock.now(),
+            created_at=self._now,
         )
         self._tables.workflows[workflow_id] = workflow
         self._tables.workflow_names[tenant_id, name] = workflow_id

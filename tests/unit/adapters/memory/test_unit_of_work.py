@@ -12,7 +12,7 @@ async def test_joined_unit_is_part_of_the_one_it_joins() -> None:
     new = a_new_job()
     async with stores.abandoned_unit() as unit, stores.units.join(unit) as joined:
         await joined.jobs.add([new])
-        assert await joined.now() == await unit.now()
+        assert await unit.jobs.lock([new.job_id])
     assert await stores.job_reader.get(new.job_id) is None
 
 
@@ -56,3 +56,16 @@ async def test_unit_that_fails_leaves_nothing(point: str) -> None:
     with pytest.raises(StoreUnavailable):
         await stores.add(new)
     assert await stores.job_reader.get(new.job_id) is None
+
+
+async def test_all_of_a_unit_happens_at_one_instant_and_what_joins_it_happens_later() -> None:
+    stores = memory_stores(a_memory_store())  # its clock moves on at each look
+    async with stores.units.begin() as unit:
+        first, second = (submission.job for submission in await unit.jobs.add([a_new_job(), a_new_job()]))
+        assert first.created_at == second.created_at == await unit.now()
+        async with stores.units.join(unit) as joined:
+            [third] = (submission.job for submission in await joined.jobs.add([a_new_job()]))
+            assert third.created_at == await joined.now() > first.created_at
+        with pytest.raises(StoreUnavailable, match="has ended"):
+            async with stores.units.join(joined):
+                raise AssertionError("joined what has ended")

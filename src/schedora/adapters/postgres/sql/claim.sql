@@ -16,54 +16,60 @@ with
 claimer as materialized (
     select from workers w where w.incarnation = :owner::uuid and w.status = 'ACTIVE'
 ),
-picked as materialized (
-    select place.tid, place.job_id
+due as materialized (
+    -- The next :limit due jobs, in the order in which they should run: one level of priority after the other, and
+    -- no further down than it takes to find them.
+    select level.priority, head.*
     from generate_series(10, 0, -1) as level (priority)
     cross join lateral (
-        select due.tenant_id, due.queue, due.type, due.after_at, due.after_id, count(*) as share
-        from (
-            select q.tenant_id, q.name as queue, t.type, start.after_at, start.after_id, head.*
-            from queues q
-            cross join unnest(:types::text[]) as t (type)
-            left join unnest(
-                :after_tenant_id::int[], :after_queue::text[], :after_priority::int[], :after_type::text[],
-                :after_at::timestamptz[], :after_id::uuid[]
-            ) as a (tenant_id, queue, priority, type, at, id)
-                on a.tenant_id = q.tenant_id and a.queue = q.name and a.priority = level.priority and a.type = t.type
-            cross join lateral (
-                select
-                    coalesce(a.at, '-infinity') as after_at,
-                    coalesce(a.id, '00000000-0000-0000-0000-000000000000') as after_id
-            ) start
-            cross join lateral (
-                select r.scheduled_at, r.job_id
-                from job_ready r
-                where r.tenant_id = q.tenant_id and r.queue = q.name
-                    and r.priority = level.priority and r.type = t.type
-                    and (r.scheduled_at, r.job_id) > (start.after_at, start.after_id)
-                    and r.scheduled_at <= now()
-                order by r.scheduled_at, r.job_id
-                limit :limit::int
-            ) head
-            where q.paused_at is null and (cardinality(:queues::text[]) = 0 or q.name = any(:queues::text[]))
-            order by head.scheduled_at, head.job_id
+        select q.tenant_id, q.name as queue, t.type, start.after_at, start.after_id
+        from queues q
+        cross join unnest(:types::text[]) as t (type)
+        left join unnest(
+            :after_tenant_id::int[], :after_queue::text[], :after_priority::int[], :after_type::text[],
+            :after_at::timestamptz[], :after_id::uuid[]
+        ) as a (tenant_id, queue, priority, type, at, id)
+            on a.tenant_id = q.tenant_id and a.queue = q.name and a.priority = level.priority and a.type = t.type
+        cross join lateral (
+            select
+                coalesce(a.at, '-infinity') as after_at,
+                coalesce(a.id, '00000000-0000-0000-0000-000000000000') as after_id
+        ) start
+        cross join lateral (
+            select r.scheduled_at, r.job_id
+            from job_ready r
+            where r.tenant_id = q.tenant_id and r.queue = q.name
+                and r.priority = level.priority and r.type = t.type
+                and (r.scheduled_at, r.job_id) > (start.after_at, start.after_id)
+                and r.scheduled_at <= now()
+            order by r.scheduled_at, r.job_id
             limit :limit::int
-        ) due
-        group by due.tenant_id, due.queue, due.type, due.after_at, due.after_id
+        ) place
+        where q.paused_at is null and (cardinality(:queues::text[]) = 0 or q.name = any(:queues::text[]))
+        order by place.scheduled_at, place.job_id
+        limit :limit::int
+    ) head
+    where exists (select from claimer)
+    limit :limit::int
+),
+picked as materialized (
+    select place.tid, place.job_id
+    from (
+        select d.tenant_id, d.queue, d.priority, d.type, d.after_at, d.after_id, count(*) as share
+        from due d
+        group by d.tenant_id, d.queue, d.priority, d.type, d.after_at, d.after_id
     ) lane
     cross join lateral (
         select r.ctid as tid, r.job_id
         from job_ready r
         where r.tenant_id = lane.tenant_id and r.queue = lane.queue
-            and r.priority = level.priority and r.type = lane.type
+            and r.priority = lane.priority and r.type = lane.type
             and (r.scheduled_at, r.job_id) > (lane.after_at, lane.after_id)
             and r.scheduled_at <= now()
         order by r.scheduled_at, r.job_id
         limit lane.share
         for update skip locked
     ) place
-    where exists (select from claimer)
-    limit :limit::int
 ),
 taken as (
     -- By their place in the table: they are locked, so they can't have moved.
