@@ -1,5 +1,7 @@
 """Refusals that have nothing to do with a field: wrong addresses, methods, kinds of body."""
 
+import json
+
 import pytest
 
 from tests.acceptance.api import Api, fresh, problem, submission
@@ -45,12 +47,12 @@ def test_methods_of_no_standard(api: Api) -> None:
 @pytest.mark.parametrize(
     "content_type",
     [
-        None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml",
+        "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml",
         "application/octet-stream", "json", "application/jsonx", "text/json", "application/json; charset=utf-16", "x" * 5000,
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("path", ["/jobs", "/jobs/batch", "/workflows", "/workers/register"])
-def test_bodies_of_other_kinds(api: Api, path: str, content_type: str | None) -> None:
+def test_bodies_of_other_kinds(api: Api, path: str, content_type: str) -> None:
     problem(api.post_raw(path, b'{"type":"x"}', content_type), 415)
 
 
@@ -66,6 +68,19 @@ def test_json_under_its_names(api: Api, content_type: str) -> None:
         headers={"content-type": content_type},
     )  # fmt: skip
     assert answer.status_code == 201, answer.text
+
+
+def test_what_a_program_says_nothing_of_is_json(api: Api) -> None:
+    problem(api.post_raw("/jobs", b"{", None), 422)
+
+
+def test_a_foreign_page_can_not_submit(api: Api) -> None:
+    body = submission(queue=fresh("foreign"))
+    answer = api.http.post(
+        "/api/v1/jobs", content=json.dumps(body), headers={"origin": "https://example.org"}
+    )
+    problem(answer, 415)
+    assert api.get("/jobs", queue=body["queue"]).json()["data"] == []
 
 
 def test_a_compressed_body_is_refused(api: Api) -> None:
@@ -91,7 +106,7 @@ def test_no_answer_tells_what_the_server_is_made_of(api: Api) -> None:
 def test_a_problem_names_its_kind(api: Api) -> None:
     kinds = {
         problem(api.get("/jobs", limit=0), 422)["type"], problem(api.http.get("/nowhere"), 404)["type"],
-        problem(api.http.put("/health"), 405)["type"], problem(api.post_raw("/jobs", b"{", None), 415)["type"],
+        problem(api.http.put("/health"), 405)["type"], problem(api.post_raw("/jobs", b"{", "text/plain"), 415)["type"],
         problem(api.post_raw("/jobs", b"{"), 422)["type"],
     }  # fmt: skip
     assert len(kinds) == 5

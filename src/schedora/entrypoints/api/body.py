@@ -97,8 +97,10 @@ def field_path(location: tuple[int | str, ...]) -> str:
 
 
 def _check_media_type(request: Request) -> None:
-    # Browsers send other sites' forms without asking, and bodies of no kind, but never JSON.
-    media_type, _, parameters = request.headers.get("content-type", "").lower().partition(";")
+    # Browsers send other sites' forms without asking, and bodies of no kind, but never JSON; and they tell the
+    # site. A program that says nothing of its body means JSON.
+    silent = "" if "origin" in request.headers else JSON
+    media_type, _, parameters = request.headers.get("content-type", silent).lower().partition(";")
     media_type = media_type.strip()
     if media_type != JSON and not (media_type.startswith("application/") and media_type.endswith("+json")):
         raise _wrong_kind(f"The body must be {JSON}, not {shown(media_type or 'of no kind')}.")

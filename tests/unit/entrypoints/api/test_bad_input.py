@@ -244,7 +244,11 @@ async def test_wrong_content_type(api: Api) -> None:
 
     problem(await api.post("/jobs", content=content, headers={"content-type": "text/plain"}), 415)
     problem(await api.post("/jobs", data={"type": "work", "idempotency_key": "k1"}), 415)
-    problem(await api.post("/jobs", content=content), 415)
+    problem(await api.post("/jobs", content=content, headers={"origin": "https://example.org"}), 415)
+
+
+async def test_a_body_of_no_kind_is_taken_for_json(api: Api) -> None:
+    assert (await api.post("/jobs", content=json.dumps(a_submission()).encode())).status_code == 201
 
 
 async def test_a_good_job_is_good(api: Api) -> None:
