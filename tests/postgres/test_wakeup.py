@@ -284,6 +284,22 @@ async def test_a_subscription_asks_now_and_then_whether_hints_still_arrive(
         await until(subscription, healthy=True)
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_leaving_at_the_moment_of_news_is_leaving(turns: int) -> None:
+    news = asyncio.Event()
+    waiting = asyncio.create_task(wakeup_module._within(PATIENCE_SECONDS, news))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    news.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if waiting.cancel():
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    else:
+        assert await waiting
+
+
 async def test_what_was_rung_before_the_end_is_still_sent(stores: Stores, migrated_url: str) -> None:
     ear = Ear()
     async with stores.wakeup.subscribe(ear):

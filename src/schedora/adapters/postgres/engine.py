@@ -93,7 +93,8 @@ class Database:
         pool, self._pool = self._pool, None
         if pool is not None:
             try:
-                await asyncio.wait_for(pool.close(), _CLOSE_TIMEOUT_SECONDS)
+                async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
+                    await pool.close()
             except TimeoutError:
                 pool.terminate()
 

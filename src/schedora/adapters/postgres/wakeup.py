@@ -64,8 +64,8 @@ class PostgresWakeup:
         subscription = PostgresSubscription(self._database, on_hint, self._unit_random)
         listening = asyncio.create_task(subscription.listen())
         try:
-            with suppress(TimeoutError):  # a database that is away is no reason not to begin
-                await asyncio.wait_for(subscription.attempted.wait(), _FIRST_ATTEMPT_SECONDS)
+            # A database that is away is no reason not to begin.
+            await _within(_FIRST_ATTEMPT_SECONDS, subscription.attempted)
             yield subscription
         finally:
             listening.cancel()
@@ -150,8 +150,7 @@ class PostgresSubscription:
                     raise StoreUnavailable(
                         f"what {self._database.description} is told to tell does not arrive"
                     )
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(lost.wait(), _PROBE_INTERVAL_SECONDS)
+                await _within(_PROBE_INTERVAL_SECONDS, lost)
             raise StoreUnavailable(f"the listening connection to {self._database.description} broke")
         finally:
             connection.terminate()
@@ -175,12 +174,20 @@ class _Probe:
     async def arrives(self) -> bool:
         self._arrived.clear()
         await self._database.fetch(NOTIFY, channel=self.channel, payload="")
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._arrived.wait(), _PROBE_TIMEOUT_SECONDS)
-        return self._arrived.is_set()
+        return await _within(_PROBE_TIMEOUT_SECONDS, self._arrived)
 
     def receive(self, *_notification: object) -> None:
         self._arrived.set()
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether it comes in time. Not by ``wait_for``, which before Python 3.12 may lose a cancellation: then nobody
+    could leave a subscription any more.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
 
 
 def encoded(hint: Hint) -> str:
