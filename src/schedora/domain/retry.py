@@ -13,7 +13,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 from schedora.domain.errors import InvalidField
 
@@ -28,14 +28,13 @@ class RetryKind(StrEnum):
     JITTER = "jitter"
 
 
-def _check_delay(_policy: object, attribute: "object", value: timedelta) -> None:
+_FIELDS = {"base": "retry_base_seconds", "max_delay": "retry_max_seconds"}
+
+
+def _check_delay(_policy: object, attribute: "Attribute[timedelta]", value: timedelta) -> None:
     if not timedelta(0) <= value <= DELAY_LIMIT:
-        name = {"base": "retry_base_seconds", "max_delay": "retry_max_seconds"}[
-            getattr(attribute, "name", "")
-        ]
-        raise InvalidField(
-            name, value.total_seconds(), f"between 0 and {int(DELAY_LIMIT.total_seconds())} seconds"
-        )
+        allowed = f"between 0 and {int(DELAY_LIMIT.total_seconds())} seconds"
+        raise InvalidField(_FIELDS[attribute.name], value.total_seconds(), allowed)
 
 
 def _check_retries(_policy: object, _attribute: object, value: int) -> None:
@@ -71,8 +70,8 @@ class RetryPolicy:
                 return self._exponential(retries_made)
             case RetryKind.JITTER:
                 exponential_us = self._exponential(retries_made) // MICROSECOND
-                # Never the upper end itself, however the product is rounded.
-                offset_us = min(int(unit_random * exponential_us / 2), max(0, (exponential_us - 1) // 2))
+                # A double tells all microseconds within the limit apart, so the product stays below the end.
+                offset_us = int(unit_random * exponential_us / 2)
                 return min(timedelta(microseconds=exponential_us + offset_us), self.max_delay)
             case _:
                 assert_never(self.kind)

@@ -65,6 +65,8 @@ def test_exponential_is_exact(base: timedelta, cap: timedelta, n: int, unit: flo
 @example(MICROSECOND, DELAY_LIMIT, 0, LARGEST_UNIT)
 @example(2 * MICROSECOND, DELAY_LIMIT, 0, LARGEST_UNIT)
 @example(DELAY_LIMIT / 2, DELAY_LIMIT, 0, LARGEST_UNIT)
+@example(DELAY_LIMIT / 2 - MICROSECOND, DELAY_LIMIT, 0, LARGEST_UNIT)
+@example((1 << 43) * MICROSECOND, DELAY_LIMIT, 0, LARGEST_UNIT)
 def test_jitter_adds_less_than_half_and_stays_within_the_cap(
     base: timedelta, cap: timedelta, n: int, unit: float
 ) -> None:
@@ -101,18 +103,24 @@ def test_negative_number_of_retries_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "fields"),
+    ("field", "fields", "said"),
     [
-        ("max_retries", {"max_retries": -1}),
-        ("max_retries", {"max_retries": RETRIES_LIMIT + 1}),
-        ("retry_base_seconds", {"base": -MICROSECOND}),
-        ("retry_base_seconds", {"base": DELAY_LIMIT + MICROSECOND}),
-        ("retry_max_seconds", {"max_delay": -MICROSECOND}),
-        ("retry_max_seconds", {"max_delay": DELAY_LIMIT + MICROSECOND}),
+        ("max_retries", {"max_retries": -1}, "between 0 and 100, not -1"),
+        ("max_retries", {"max_retries": 101}, "between 0 and 100, not 101"),
+        ("retry_base_seconds", {"base": -SECOND}, "between 0 and 31622400 seconds, not -1.0"),
+        (
+            "retry_base_seconds",
+            {"base": DELAY_LIMIT + SECOND},
+            "between 0 and 31622400 seconds, not 31622401.0",
+        ),
+        ("retry_max_seconds", {"max_delay": -MICROSECOND}, "between 0 and 31622400 seconds, not -1e-06"),
+        ("retry_max_seconds", {"max_delay": DELAY_LIMIT + SECOND}, "0 and 31622400 seconds, not 31622401.0"),
     ],
 )
-def test_policy_out_of_bounds_names_its_field(field: str, fields: dict[str, object]) -> None:
-    with pytest.raises(InvalidField) as caught:
+def test_policy_out_of_bounds_names_its_field_and_what_is_allowed(
+    field: str, fields: dict[str, object], said: str
+) -> None:
+    with pytest.raises(InvalidField, match=said) as caught:
         RetryPolicy(**fields)  # type: ignore[arg-type]  # each value fits the field that it is given for
     assert caught.value.field == field
 
