@@ -186,6 +186,29 @@ async def test_a_canceled_transaction_is_rolled_back(migrated_url: str) -> None:
         assert await database.fetch(READ) == []
 
 
+async def test_a_transaction_canceled_at_its_beginning_is_rolled_back(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute = engine._Connection.execute
+
+    async def canceled_after(connection: Any, query: str, **options: Any) -> str:
+        answer: str = await execute(connection, query, **options)
+        if query == "begin":
+            raise asyncio.CancelledError
+        return answer
+
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+    async with small(migrated_url) as database:
+        with monkeypatch.context() as patch:
+            patch.setattr(engine._Connection, "execute", canceled_after)
+            with pytest.raises(asyncio.CancelledError):
+                async with database.transaction():
+                    raise AssertionError("it began")
+        assert len(await database.fetch(ONE)) == 1
+    assert complaints == []
+
+
 async def test_a_connection_whose_state_is_in_doubt_is_not_used_again(
     migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,9 +134,9 @@ class Database:
     async def transaction(self) -> AsyncIterator[Session]:
         """Committed on a clean exit, rolled back on an exception, which is passed on."""
         async with self._connection() as connection:
-            with translated(self.description):
-                await connection.execute("begin")
             try:
+                with translated(self.description):
+                    await connection.execute("begin")
                 yield TransactionSession(connection, self.description)
             except BaseException:
                 await _roll_back(connection)
