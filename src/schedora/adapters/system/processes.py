@@ -125,8 +125,10 @@ async def _how_it_died(child: Process) -> str:
 async def _kill(child: Process) -> None:
     """Ends the child and what it started; returns when it is gone, even while being cancelled."""
     if child.returncode is None:
-        with suppress(ProcessLookupError, PermissionError):
+        try:
             os.killpg(child.pid, signal.SIGKILL)
-        with suppress(ProcessLookupError):
-            child.kill()
+        except (ProcessLookupError, PermissionError):
+            # Not in any case: it would look for the end before the event loop does, and keep the status.
+            with suppress(ProcessLookupError):
+                child.kill()
     await asyncio.shield(child.wait())

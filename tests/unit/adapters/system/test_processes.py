@@ -169,6 +169,41 @@ async def test_child_that_died_while_idle_is_replaced(children: ChildProcesses, 
     assert await children.run(call(ends()), link=RecordedLink()) == Succeeded()
 
 
+async def test_child_whose_end_was_taken_note_of_by_the_system_alone_is_replaced(
+    children: ChildProcesses, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pids = []
+    for number in range(2):
+        path = tmp_path / str(number)
+        await children.run(call(["tell", str(path)], ends()), link=RecordedLink())
+        pids.append(int((await told(path))[0]))
+        monkeypatch.setattr(psutil, "Process", no_such_process)
+    monkeypatch.undo()
+    assert pids[0] != pids[1]
+    os.kill(pids[0], signal.SIGKILL)  # it was there all the same
+
+
+def no_such_process(pid: int) -> psutil.Process:
+    raise psutil.NoSuchProcess(pid)
+
+
+@pytest.mark.parametrize("error", [ProcessLookupError, PermissionError])
+async def test_child_is_killed_alone_where_its_group_can_not_be(
+    children: ChildProcesses, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: type[OSError]
+) -> None:
+    def refuse(_group: int, _signal: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    running = asyncio.create_task(children.run(call(["tell", str(tmp_path / "x")]), link=RecordedLink()))
+    child, grandchild = map(int, (await told(tmp_path / "x"))[:2])
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert gone(child)
+    os.kill(grandchild, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("idle", [False, True])
 async def test_child_that_hangs_up_and_lives_on_is_killed(
     children: ChildProcesses, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, idle: bool
