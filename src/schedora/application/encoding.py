@@ -55,10 +55,7 @@ def size_bytes(text: JsonText) -> int:
 
 def _encode_slowly(value: object) -> JsonText:
     """For integers beyond 64 bits and subclasses of the plain types, which orjson declines."""
-    try:
-        return JsonText(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
-    except (TypeError, ValueError) as error:
-        raise NotJson(f"no JSON form: {brief(error)}") from None
+    return JsonText(json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")))
 
 
 def _decode_slowly(text: str | bytes) -> Any:

@@ -79,14 +79,17 @@ async def test_dead_jobs_wake_nobody(bench: Bench) -> None:
     assert bench.metrics.counted[Counter.JOBS_DEAD, "work"] == 1
 
 
-async def test_loss_in_a_workflow_cancels_what_waits_where_no_retry_is_left(bench: Bench) -> None:
+@pytest.mark.parametrize("others", [0, 1])
+async def test_loss_in_a_workflow_cancels_what_waits_where_no_retry_is_left(
+    bench: Bench, others: int
+) -> None:
     workflow_id = await bench.stores.workflow()
     last = RetryPolicy(max_retries=0)
     [first] = await bench.submit([a_request(workflow_id=workflow_id, retry=last)])
     [then] = await bench.submit([a_request(workflow_id=workflow_id, depends_on=(first.job.job_id,))])
-    await bench.stores.submit_one()
+    await bench.stores.submit(*(a_request() for _ in range(others)))
     await lost(bench)
-    assert await bench.rescue() == 2
+    assert await bench.rescue() == 1 + others
     assert (await bench.stores.job(first.job.job_id)).status is S.DEAD
     assert (await bench.stores.job(then.job.job_id)).status is S.CANCELED
 

@@ -180,6 +180,19 @@ async def test_handler_that_does_not_stop_is_given_up_after_a_while(rack: Rack) 
     assert rack.slots.durations == [], "how long it took tells nothing"
 
 
+async def test_run_that_was_given_up_is_left_alone_while_others_time_out(rack: Rack) -> None:
+    rack.held.deaf = True
+    given_up, other = rack.take(a_claimed_job(timeout=SECOND), a_claimed_job(timeout=60 * SECOND))
+    await rack.settle()
+    rack.pass_time(SECOND)
+    await rack.settle()
+    rack.pass_time(GRACE)
+    rack.pass_time(60 * SECOND)
+    await rack.settle()
+    rack.pass_time(GRACE)
+    assert [job for job, _ in rack.outcomes] == [given_up, other]
+
+
 async def test_start_is_told_until_the_store_knows(rack: Rack) -> None:
     known, unknown = rack.take(a_claimed_job(started_at=NOON), a_claimed_job(started_at=None))
     [run] = rack.slots.untold
