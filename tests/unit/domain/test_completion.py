@@ -191,6 +191,21 @@ def test_delays_of_any_length_stay_on_the_calendar(delay: timedelta) -> None:
             assert scheduled_at == ENDED_AT + delay
 
 
+def test_latest_instant_is_the_last_before_the_limit() -> None:
+    completion = settled(a_claimed_job(), Snoozed(delay=timedelta.max))
+    assert completion.scheduled_at == LATEST - timedelta(microseconds=1)
+
+
+def test_both_moves_of_a_failure_tell_its_kind() -> None:
+    for outcome in OUTCOMES[1:3]:
+        assert [move.reason for move in settled(a_claimed_job(), outcome).moves] == [
+            None,
+            None,
+            "Oops",
+            "Oops",
+        ]
+
+
 def test_timeout_says_how_long_it_was() -> None:
     error = settled(a_claimed_job(), TimedOut(timeout=timedelta(milliseconds=1500))).error
     assert error is not None

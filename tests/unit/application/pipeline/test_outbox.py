@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from structlog.testing import capture_logs
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
@@ -79,7 +80,17 @@ def test_accepted_completions_are_counted_and_fenced_ones_are_counted_as_such(de
 @pytest.mark.parametrize("in_workflow", [False, True])
 def test_completion_that_the_store_can_not_keep_becomes_a_failure(desk: Desk, in_workflow: bool) -> None:
     completion = desk.put(job=a_claimed_job(workflow_id=a_workflow_id() if in_workflow else None))
-    desk.outbox.refused(completion, RuntimeError("a secret of the store"))
+    error = RuntimeError("a secret of the store")
+    with capture_logs() as logged:
+        desk.outbox.refused(completion, error)
+    assert logged == [
+        {
+            "event": "the store refuses a completion",
+            "log_level": "error",
+            "job_id": str(completion.job_id),
+            "exc_info": error,
+        }
+    ]
     [failure] = desk.outbox.in_workflows() if in_workflow else desk.outbox.standalone()
     assert (failure.lease_id, failure.status, failure.result) == (completion.lease_id, JobState.DEAD, None)
     assert (failure.started_at, failure.ended_at) == (completion.started_at, completion.ended_at)
