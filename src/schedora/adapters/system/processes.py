@@ -68,6 +68,7 @@ class ChildProcesses:
             child = self._idle.pop()
             if _lives(child):
                 return child
+            await _kill(child)
         # A session of its own: Ctrl-C in the terminal is for the worker, which tells its children.
         return await asyncio.create_subprocess_exec(
             *self._command,
