@@ -39,6 +39,7 @@ _LOCK_JOBS = compiled(
 )
 _SAVEPOINT = Statement("savepoint unlocked", ())
 _ROLLBACK = Statement("rollback to savepoint unlocked", ())
+_RELEASE = Statement("release savepoint unlocked", ())
 _BY_KEY = compiled(
     rows.selected_jobs().where(
         jobs.c.tenant_id == bindparam("tenant_id", type_=jobs.c.tenant_id.type),
@@ -91,6 +92,7 @@ class PostgresJobStore:
             places |= {row["job_id"] for row in await self._session.fetch(_LOCK_LEASES, job_id=ids)}
             locked = [rows.job(row) for row in await self._session.fetch(_LOCK_JOBS, job_id=ids)]
             if all(job.job_id in places for job in locked if job.claimable or job.lease):
+                await self._session.fetch(_RELEASE)
                 return locked
             # One came to its place while it was waited for elsewhere: once more. Not with its record in hand:
             # whoever has the place already waits for that.
