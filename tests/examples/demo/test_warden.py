@@ -11,10 +11,11 @@ import pytest
 from examples.demo.warden import end
 
 GENTLE = """
-import signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: (print("asked", flush=True), sys.exit()))
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 print("up", flush=True)
-time.sleep(600)
+signal.sigwait([signal.SIGTERM])
+print("asked")
 """
 STUBBORN = """
 import signal, time
