@@ -128,6 +128,7 @@ class Worker:
         self._lookout = Lookout(clock=clock, randomness=randomness)
         self._incarnation: IncarnationId | None = None
         self._status: WorkerState | None = None
+        self._drained_by_request = False
         self._subscription: Subscription | None = None
         now = clock.monotonic()
         self._flush_at: timedelta | None = None
@@ -165,6 +166,7 @@ class Worker:
             return
         self._status = status
         if status is WorkerState.DRAINING:
+            self._drained_by_request = True
             log.info("drained by request: no new jobs are taken", worker_id=self.identity.worker_id)
             self.slots.hand_back_buffer(DRAINED)
         self.changed.set()
@@ -438,9 +440,13 @@ class Worker:
         self.slots.lose(self.slots.held())
         incarnation = IncarnationId(self._randomness.random_id())
         worker = await self._workers.register(self.identity, incarnation)
+        status = worker.status
+        if self._drained_by_request:  # this worker was meant, not only the incarnation of then
+            status = WorkerState.DRAINING
+            await self._workers.set_status([incarnation], status)
         self._store_time.learn(worker.last_heartbeat)
         self._incarnation = incarnation
-        self._status = worker.status
+        self._status = status
         self._lookout.hint()
         self._pulse.beat_for(incarnation)
         log.info("worker registered", worker_id=self.identity.worker_id, incarnation=str(incarnation))

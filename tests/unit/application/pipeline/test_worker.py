@@ -570,6 +570,23 @@ async def test_refused_heartbeat_makes_the_worker_register_again(
     assert (done.status, done.errors[-1].kind, done.attempt) == (S.SUCCESS, "worker_lost", 2)
 
 
+async def test_worker_drained_by_request_stays_so_when_it_was_lost(engine: Engine) -> None:
+    async with engine.running() as worker:
+        [first] = engine.pulse.incarnations
+        worker.heard(first, WorkerState.DRAINING)
+        await engine.bench.stores.workers.set_status([first], WorkerState.STALE)
+        worker.heard(first, WorkerState.STALE)
+        await engine.settle()
+        _, second = engine.pulse.incarnations
+        assert {one.incarnation: one.status for one in await engine.incarnations()} == {
+            first: WorkerState.STALE,
+            second: WorkerState.DRAINING,
+        }
+        job = await engine.bench.stores.submit_one()
+        await engine.advance(HOUR)
+        assert (await engine.bench.stores.job(job.job_id)).status is S.PENDING
+
+
 async def test_word_of_an_earlier_incarnation_is_not_heeded(engine: Engine) -> None:
     async with engine.running() as worker:
         [first] = engine.pulse.incarnations
