@@ -27,6 +27,7 @@ from schedora.application.log import Logger
 from schedora.application.pipeline.claim import Appetite
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.execute import DRAINED, Execute
+from schedora.application.pipeline.in_doubt import InDoubt
 from schedora.application.pipeline.journal import tell_completion
 from schedora.application.pipeline.ledger import count_claims, count_completion
 from schedora.application.pipeline.lookout import Lookout
@@ -44,12 +45,10 @@ from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import IncarnationId, JsonText, LeaseId
 from schedora.domain.job_state import WAITING
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
+from schedora.domain.outcome import HandedBack, Outcome, Succeeded
 from schedora.domain.worker import WorkerIdentity, WorkerState
 
 log = Logger("schedora.worker")
-
-NOT_COMMITTED = "completion_not_committed"
 
 
 class Pulse(Protocol):
@@ -111,6 +110,7 @@ class Worker:
         self._limits = limits or WorkerLimits()
         self._store_time = StoreTime(clock)
         self._appetite = Appetite(identity.max_concurrent_jobs)
+        self._in_doubt = InDoubt(queue)
         self._outbox = Outbox(metrics=metrics, randomness=randomness, worker_deaths_max=worker_deaths_max)
         self.slots = Slots(
             count=identity.max_concurrent_jobs,
@@ -137,8 +137,6 @@ class Worker:
         self._report_at = now
         self._retry_at = now
         self._drain_deadline: timedelta | None = None
-        self._in_doubt: list[tuple[Run, Outcome]] = []
-        """Ended runs whose handlers completed inside their own transactions: did those commit?"""
 
     async def run(self) -> None:
         """Until ``drain`` was called and all is handed in, or the time for that is over."""
@@ -191,12 +189,10 @@ class Worker:
     async def _turn(self) -> bool:
         if self._incarnation is None or self._status not in (WorkerState.ACTIVE, WorkerState.DRAINING):
             await self._join()
-        verified = bool(self._in_doubt)
-        if verified:
-            await self._verify_committed()
+        resolved = await self._resolve_doubt()
         await self._check()
         delivered = await self._deliver_in_workflows()
-        return await self._exchange() or delivered or verified
+        return await self._exchange() or delivered or resolved
 
     async def _exchange(self) -> bool:
         completions = self._outbox.standalone() if self._flush_due() else []
@@ -360,7 +356,7 @@ class Worker:
 
     def _on_outcome(self, job: ClaimedJob, run: Run | None, outcome: Outcome) -> None:
         if run is not None and run.written is not None:
-            self._in_doubt.append((run, outcome))
+            self._in_doubt.add(run, outcome)
         else:
             if not len(self._outbox):
                 self._flush_at = self._clock.monotonic() + self._limits.flush
@@ -382,24 +378,16 @@ class Worker:
         run.released = await self._complete.within(connection, completion)
         run.written = completion
 
-    async def _verify_committed(self) -> None:
-        """What a handler completed in its own transaction is done if that has committed: then its lease is
-        gone. Else the outcome of the run counts; having returned as if all was well is none.
-        """
-        in_doubt, self._in_doubt = self._in_doubt, []
-        try:
-            # By owner: runs outlive the incarnation that claimed their jobs.
-            owners = {run.job.owner for run, _ in in_doubt}
-            held = {lease_id for owner in owners for lease_id in await self._queue.held(owner)}
-        except BaseException:
-            self._in_doubt += in_doubt
-            raise
-        for run, outcome in in_doubt:
-            if run.job.lease_id in held:
-                run.written = None
-                self._on_outcome(run.job, run, not_committed(outcome))
-            else:
+    async def _resolve_doubt(self) -> bool:
+        if not len(self._in_doubt):
+            return False
+        for run, outcome in await self._in_doubt.resolve():
+            if outcome is None:
                 self._committed(run)
+            else:
+                run.written = None
+                self._on_outcome(run.job, run, outcome)
+        return True
 
     def _committed(self, run: Run) -> None:
         if run.written is not None:
@@ -421,7 +409,7 @@ class Worker:
         held = await self._queue.held(self._incarnation)
         self._checked_at = self._clock.monotonic()
         self.slots.lose(at_hand - held)
-        known = self.slots.held() | self._outbox.leases() | {run.job.lease_id for run, _ in self._in_doubt}
+        known = self.slots.held() | self._outbox.leases() | self._in_doubt.leases()
         if held <= known:
             return
         unknown = [job for job in await self._queue.claims(self._incarnation) if job.lease_id in held - known]
@@ -486,7 +474,7 @@ class Worker:
     def _drained(self) -> bool:
         if self._drain_deadline is None:
             return False
-        if not self.slots.unsettled and not len(self._outbox) and not self._in_doubt:
+        if not self.slots.unsettled and not len(self._outbox) and not len(self._in_doubt):
             return True
         # With the store away for good, what is left is rescued like a dead worker's.
         return self._clock.monotonic() >= self._drain_deadline + GRACE * 2
@@ -508,11 +496,3 @@ class Worker:
             moments.append(self._drain_deadline if now < self._drain_deadline else now + GRACE)
         # Never zero: an error in the sums above must not become a busy loop.
         return max(min(moments) - now, timedelta(milliseconds=1))
-
-
-def not_committed(outcome: Outcome) -> Outcome:
-    """What a run comes to whose own transaction has not committed."""
-    if isinstance(outcome, Succeeded):
-        message = "the handler called complete_in and returned, but its transaction was not committed"
-        return Failed(kind=NOT_COMMITTED, message=message)
-    return outcome

@@ -10,7 +10,7 @@ from schedora.application.context import JobContext
 from schedora.application.directives import Snooze
 from schedora.application.errors import LeaseLost, StoreUnavailable
 from schedora.application.handlers import Executor
-from schedora.application.pipeline.worker import NOT_COMMITTED
+from schedora.application.pipeline.in_doubt import NOT_COMMITTED
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.unit_of_work import UnitOfWork
 from schedora.domain.ids import JsonText
