@@ -1,8 +1,9 @@
 """Hints over LISTEN and NOTIFY.
 
 A hint is one NOTIFY, sent through the pool in a transaction of its own: within the transactions of others it makes
-their commits wait for each other, which only callers' own transactions are asked to bear. A subscription has a connection of its own. Whether hints arrive it finds
-out by sending itself one: behind a pooler in transaction mode they don't.
+their commits wait for each other, which only callers' own transactions are asked to bear. A subscription has a
+connection of its own. Whether hints arrive it finds out by sending itself one: behind a pooler in transaction mode
+they don't.
 """
 
 import asyncio

@@ -23,8 +23,7 @@ class CompleteJobs:
         """The leases whose completion was accepted. Raises ``StoreUnavailable``."""
         async with self.units.begin() as unit:
             accepted, queues = await complete(unit, completions)
-        if queues:
-            self.wakeup.ring(queues=queues)
+        self.wakeup.ring(queues=queues)
         return accepted
 
     async def within(self, connection: object, completion: Completion) -> set[str]:

@@ -31,7 +31,9 @@ class Subscription(Protocol):
 
 class Wakeup(Protocol):
     def ring(self, *, queues: Collection[str] = (), owners: Collection[IncarnationId] = ()) -> None:
-        """Sends a hint soon, merged with others of the same moment. Never blocks, never raises."""
+        """Sends a hint soon, merged with others of the same moment; none if there is nothing to tell. Never
+        blocks, never raises.
+        """
         ...
 
     def subscribe(self, on_hint: Callable[[Hint], None]) -> AbstractAsyncContextManager[Subscription]:
