@@ -1,18 +1,16 @@
 """Fixtures for all tests: the PostgreSQL server of the run, and databases on it."""
 
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
 from schedora.adapters.postgres.embedded import start_embedded
+from tests.databases import empty_database
 
 # Set by the process that started the run, and inherited by its xdist workers: the run's data directory.
 RUN_DIRECTORY = "SCHEDORA_TEST_RUN_DIRECTORY"
@@ -61,8 +59,5 @@ def postgres_server_url() -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres_server_url: str) -> Iterator[str]:
     """A fresh, empty database, dropped after the test."""
-    name = f"test_{secrets.token_hex(8)}"
-    with psycopg.connect(postgres_server_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-        yield urlunsplit(urlsplit(postgres_server_url)._replace(path=f"/{name}"))
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with empty_database(postgres_server_url) as url:
+        yield url

@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from tests.acceptance.server import PATIENCE_SECONDS, Document, until
+from tests.acceptance.server import Document
+from tests.programs import PATIENCE_SECONDS, until
 
 PREFIX = "/api/v1"
 ENDED = frozenset({"SUCCESS", "DEAD", "CANCELED"})

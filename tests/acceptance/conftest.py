@@ -5,12 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.acceptance.api import Api
-from tests.acceptance.server import Server, new_database, running
+from tests.acceptance.server import Server, running
+from tests.databases import empty_database
 
 
 @pytest.fixture(scope="session")
 def acceptance_database(postgres_server_url: str) -> Iterator[str]:
-    with new_database(postgres_server_url) as url:
+    with empty_database(postgres_server_url) as url:
         yield url
 
 

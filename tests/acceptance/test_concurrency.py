@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from tests.acceptance.api import ENDED, Api, fresh, step, submission
-from tests.acceptance.server import running, until
+from tests.acceptance.server import running
+from tests.programs import until
 
 
 @pytest.fixture(scope="module")

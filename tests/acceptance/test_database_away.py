@@ -9,7 +9,9 @@ import psycopg
 import pytest
 
 from tests.acceptance.api import Api, fresh, problem, step, submission
-from tests.acceptance.server import Server, new_database, running, until
+from tests.acceptance.server import Server, running
+from tests.databases import empty_database
+from tests.programs import until
 
 PASSWORD = "open-sesame"
 NOBODY = "0198c0de-0000-7000-8000-000000000000"
@@ -17,7 +19,7 @@ NOBODY = "0198c0de-0000-7000-8000-000000000000"
 
 @pytest.fixture(scope="module")
 def database(postgres_server_url: str) -> Iterator[str]:
-    with new_database(postgres_server_url) as url:
+    with empty_database(postgres_server_url) as url:
         parts = urlsplit(url)
         with psycopg.connect(postgres_server_url, autocommit=True) as connection:
             connection.execute(f"ALTER ROLE {parts.username} PASSWORD '{PASSWORD}'".encode())
@@ -117,4 +119,4 @@ def test_a_broken_connection_is_noticed_by_nobody(
 
 def test_the_log_tells_why_but_names_no_password(lonely: Server) -> None:
     assert lonely.logged(message="the store is away", level="warning")["error"]
-    assert PASSWORD not in lonely.err.read_text() + lonely.out.read_text()
+    assert PASSWORD not in lonely.program.err.read_text() + lonely.program.out.read_text()

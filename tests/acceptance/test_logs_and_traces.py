@@ -67,7 +67,7 @@ def test_people_get_lines_for_people(acceptance_database: str, tmp_path: Path) -
         api.http.get("/health", headers={"x-correlation-id": correlation_id})
         api.http.get("/nowhere", headers={"x-correlation-id": correlation_id})
         api.close()
-    text = server.err.read_text()
+    text = server.program.err.read_text()
     assert correlation_id in text
     assert not any(line.startswith("{") for line in text.splitlines())
 

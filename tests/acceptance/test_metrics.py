@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.acceptance.api import Api, fresh, submission
-from tests.acceptance.server import until
+from tests.programs import until
 
 NAMES = {
     "jobs_created_total": "counter", "jobs_succeeded_total": "counter", "jobs_failed_total": "counter",

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from tests.acceptance.api import Api, fresh, problem, refused, seconds_between
-from tests.acceptance.server import new_database, running, until
+from tests.acceptance.server import running
+from tests.databases import empty_database
+from tests.programs import until
 
 
 def registration(worker_id: str, /, **fields: Any) -> dict[str, Any]:
@@ -148,7 +150,7 @@ def test_fields_of_a_heartbeat(api: Api, field: str, value: Any) -> None:
 def impatient(postgres_server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The API of a server that soon takes a silent worker for lost."""
     with (
-        new_database(postgres_server_url) as url,
+        empty_database(postgres_server_url) as url,
         running(
             tmp_path_factory.mktemp("impatient"), "up", DATABASE_URL=url,
             WORKER_HEARTBEAT_INTERVAL="0.2", WORKER_HEARTBEAT_TIMEOUT="1",

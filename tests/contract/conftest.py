@@ -11,7 +11,7 @@ from schedora.adapters.postgres.tables import metadata
 from tests.contract.memory import a_memory_store, memory_stores
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
-from tests.postgres.databases import migrated_template, on
+from tests.databases import migrated_template, on
 
 
 @pytest.fixture(scope="session")

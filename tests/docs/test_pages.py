@@ -1,15 +1,14 @@
 """Every block of every page, run or read."""
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import pytest
 
+from tests.databases import empty_database
 from tests.docs import unrun
 from tests.docs.pages import PAGES, ROOT, Block, blocks, name_of
 from tests.docs.printed import matches
@@ -19,23 +18,8 @@ from tests.docs.session import Session, bare_environment, commands
 @pytest.fixture
 def fresh_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
     """Makes a database when a page names one: most don't."""
-    made: list[str] = []
-
-    def server() -> str:
-        url: str = request.getfixturevalue("postgres_server_url")
-        return url
-
-    def make() -> str:
-        name = f"docs_{secrets.token_hex(8)}"
-        with psycopg.connect(server(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        made.append(name)
-        return urlunsplit(urlsplit(server())._replace(path=f"/{name}"))
-
-    yield make
-    for name in made:
-        with psycopg.connect(server(), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with ExitStack() as made:
+        yield lambda: made.enter_context(empty_database(request.getfixturevalue("postgres_server_url")))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)

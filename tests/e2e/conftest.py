@@ -1,12 +1,8 @@
 """Real processes on a real PostgreSQL."""
 
 import os
-import re
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,8 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_SECONDS = 60
+from tests.programs import COMMAND, PATIENCE_SECONDS, Program, unconfigured_environment, until
 
 SWIFT = {
     "WORKER_HEARTBEAT_INTERVAL": "0.3",
@@ -23,53 +18,6 @@ SWIFT = {
     "WORKER_SHUTDOWN_TIMEOUT": "1",
 }
 """Heartbeats as quick as a test wants them."""
-
-
-def until(condition: Callable[[], Any], what: str) -> Any:
-    """The first true answer of ``condition``; fails when it does not come."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        if answer := condition():
-            return answer
-        time.sleep(0.02)
-    pytest.fail(f"waited in vain for {what}")
-
-
-class Program:
-    """One process of Schedora, with what it says."""
-
-    def __init__(
-        self, arguments: tuple[str, ...], environment: dict[str, str], directory: Path, name: str
-    ) -> None:
-        self.out, self.err = directory / f"{name}.out", directory / f"{name}.err"
-        with self.out.open("wb") as out, self.err.open("wb") as err:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "schedora.entrypoints.cli.main", *arguments],
-                stdout=out,
-                stderr=err,
-                env=environment,
-                cwd=directory,
-            )
-
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    def ended(self) -> int:
-        """Its exit status, once it has ended."""
-        return self.process.wait(timeout=PATIENCE_SECONDS)
-
-    def url(self) -> str:
-        def found() -> str | None:
-            if self.process.poll() is not None:
-                pytest.fail(f"ended with {self.process.returncode}:\n{self.err.read_text()[-3000:]}")
-            match = re.search(r"listens on (http://\S+)", self.out.read_text())
-            return match.group(1) if match else None
-
-        return str(until(found, "the process to listen"))
 
 
 class Cluster:
@@ -83,13 +31,15 @@ class Cluster:
 
     def start(self, *arguments: str, **environment: str) -> Program:
         name = f"{len(self.programs)}-{arguments[0]}"
-        program = Program(arguments, {**self.environment, **environment}, self.directory, name)
+        program = Program(
+            *arguments, environment={**self.environment, **environment}, directory=self.directory, name=name
+        )
         self.programs.append(program)
         return program
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "schedora.entrypoints.cli.main", *arguments],
+            [*COMMAND, *arguments],
             capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
             env={**self.environment, **environment}, cwd=self.directory,
         )  # fmt: skip
@@ -107,31 +57,20 @@ class Cluster:
         for api in self.apis:
             api.http.close()
         for program in self.programs:
-            if program.process.poll() is None:
-                program.send(signal.SIGCONT)
-                program.send(signal.SIGTERM)
+            program.ask_to_stop()
         for program in self.programs:
-            try:
-                program.process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                program.process.kill()
-                program.process.wait()
+            program.stop()
 
 
-def bare_environment(**more: str) -> dict[str, str]:
-    """That of this process without what configures Schedora."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in {"PATH", "HOME", "TMPDIR", "LANG"} or name.startswith(("COV", "COVERAGE"))
-    }
-    return {**kept, "PYTHONPATH": str(ROOT), **SWIFT, **more}
+def swift_environment(**more: str) -> dict[str, str]:
+    """That of a user who has configured nothing but quick heartbeats."""
+    return unconfigured_environment(**SWIFT, **more)
 
 
 @pytest.fixture
 def cluster(database_url: str, tmp_path: Path) -> Iterator[Cluster]:
     """On a migrated database of its own."""
-    made = Cluster(bare_environment(DATABASE_URL=database_url), tmp_path)
+    made = Cluster(swift_environment(DATABASE_URL=database_url), tmp_path)
     assert made.run("migrate").returncode == 0
     yield made
     made.close()
@@ -142,7 +81,7 @@ def embedded(tmp_path: Path) -> Iterator[Cluster]:
     """With no database given: on the embedded server of a directory of its own."""
     # Not below pytest's own, which each run of pytest closes to the server's account.
     with TemporaryDirectory(prefix="schedora-tests-") as data_dir:
-        made = Cluster(bare_environment(SCHEDORA_DATA_DIR=data_dir), tmp_path)
+        made = Cluster(swift_environment(SCHEDORA_DATA_DIR=data_dir), tmp_path)
         yield made
         made.close()
 
@@ -172,13 +111,12 @@ class Api:
         return found
 
     def ended(self, job_id: str) -> dict[str, Any]:
-        def end() -> dict[str, Any] | None:
+        def end() -> dict[str, Any]:
             answer = self.http.get(f"/jobs/{job_id}", params={"wait": 20})
             job: dict[str, Any] = answer.json()["data"]
-            return job if job["status"] in {"SUCCESS", "DEAD", "CANCELED"} else None
+            return job if job["status"] in {"SUCCESS", "DEAD", "CANCELED"} else {}
 
-        found: dict[str, Any] = until(end, f"job {job_id} to end")
-        return found
+        return until(end, f"job {job_id} to end")
 
     def workers(self) -> dict[str, str]:
         listed = self.http.get("/workers").json()["workers"]

@@ -3,7 +3,8 @@
 import signal
 from pathlib import Path
 
-from tests.e2e.conftest import Api, Cluster, until
+from tests.e2e.conftest import Api, Cluster
+from tests.programs import until
 
 
 def test_job_of_a_killed_worker_runs_on_another(cluster: Cluster, api: Api, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Api, Cluster, until
+from tests.e2e.conftest import Api, Cluster
+from tests.programs import until
 
 
 def test_drained_worker_hands_back_what_does_not_finish(cluster: Cluster, api: Api, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Cluster, bare_environment
+from tests.e2e.conftest import Cluster, swift_environment
 
 NAMES_ITS_DATABASE = """
 from schedora import Schedora
@@ -30,7 +30,7 @@ def submits_in_process() -> str:
 @pytest.fixture
 def unset(embedded: Cluster) -> Cluster:
     """Whose data directory stands on the command line alone."""
-    embedded.environment = bare_environment(HOME=str(embedded.directory / "home"))
+    embedded.environment = swift_environment(HOME=str(embedded.directory / "home"))
     return embedded
 
 
@@ -75,7 +75,7 @@ def test_handlers_submit_to_the_database_that_their_app_names(cluster: Cluster, 
     url = cluster.environment["DATABASE_URL"]
     api = cluster.api(cluster.start("api", "--port", "0"))
     (tmp_path / "shop.py").write_text(NAMES_ITS_DATABASE.format(url=url))
-    cluster.environment = bare_environment(HOME=str(tmp_path / "home"))
+    cluster.environment = swift_environment(HOME=str(tmp_path / "home"))
     cluster.start("worker", "--app", "shop:app")
     for job_type in ("submits", "submits_in_thread", "submits_in_process"):
         submitted = api.ended(api.submit(job_type, {}))["result"]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from schedora.adapters.postgres.engine import Database
-from tests.postgres.databases import copy_of, migrated_template
+from tests.databases import copy_of, migrated_template
 
 
 @pytest.fixture(scope="session")

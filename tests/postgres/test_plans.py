@@ -25,7 +25,7 @@ from schedora.domain.ids import IncarnationId, JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Outcome, Succeeded
 from tests.builders import a_new_job, a_request, settled
-from tests.postgres.databases import copy_of
+from tests.databases import copy_of
 from tests.postgres.explained import Explaining, named_indexes
 
 FINISHED, DELAYED, OTHERS, READY, DEAD, BLOCKED, HELD = 20_000, 20_000, 2_000, 2_000, 300, 300, 2_000

@@ -18,7 +18,7 @@ from schedora.adapters.postgres.location import Location
 from schedora.adapters.postgres.schema import REVISIONS, configuration, create, migrate, on_connection, verify
 from schedora.adapters.postgres.tables import VERSION_TABLE, metadata
 from schedora.application.errors import SchemaMismatch, StoreUnavailable
-from tests.postgres.databases import empty_database
+from tests.databases import empty_database
 
 CATALOG = """
     select 'column', c.relname, a.attname, concat_ws(

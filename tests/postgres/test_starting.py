@@ -11,8 +11,8 @@ import pytest
 from schedora.adapters.postgres.embedded import start_embedded
 from schedora.adapters.postgres.schema import migrate, verify
 from schedora.adapters.postgres.tables import VERSION_TABLE
-from tests.e2e.conftest import Cluster, bare_environment
-from tests.postgres.databases import on
+from tests.databases import on
+from tests.e2e.conftest import Cluster, swift_environment
 
 SECRET = "s3cret"
 
@@ -20,7 +20,7 @@ SECRET = "s3cret"
 @pytest.fixture
 def processes(database_url: str, tmp_path: Path) -> Iterator[Cluster]:
     """On an empty database."""
-    made = Cluster(bare_environment(DATABASE_URL=database_url), tmp_path)
+    made = Cluster(swift_environment(DATABASE_URL=database_url), tmp_path)
     yield made
     made.close()
 
