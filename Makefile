@@ -46,8 +46,8 @@ test: check ## Check everything, then run every test with coverage
 	@$(BIN)/python -m pytest $(TESTS) -n $(JOBS) --dist loadgroup --cov --cov-report=
 	@$(BIN)/coverage report --fail-under=95 --skip-covered --sort=cover
 
-bench: $(VENV)/.dev ## Measure the storage candidates on this machine
-	@$(BIN)/python -m benchmarks.storage
+bench: $(VENV)/.dev ## Measure Schedora and what the database allows (ARGS="drain --peers", ARGS=--help)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 mutate: $(VENV)/.dev ## Mutation tests of the rules and the pipeline
 	@$(BIN)/mutmut run
@@ -56,4 +56,4 @@ docs: $(VENV)/.dev ## Run every command and code block of README and docs
 	@$(BIN)/python -m pytest tests/docs -q -n $(JOBS)
 
 clean: ## Remove what the verbs above have made
-	@rm -rf $(VENV) .demo .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache mutants
+	@rm -rf $(VENV) .bench .demo .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache mutants
