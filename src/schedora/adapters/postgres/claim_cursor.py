@@ -52,18 +52,18 @@ class ClaimCursor:
         """Whether the claim under way starts behind places, and so may pass over jobs."""
 
     def start(self) -> dict[str, list[Any]]:
-        """Begins a claim: the parameters of ``claim.sql`` whose names begin with ``after_``."""
+        """Begins a claim: the parameters of ``claim.sql`` whose names begin with ``known_``."""
         self._since_seconds = self._monotonic_seconds()
         if self._since_seconds >= self._restart_seconds:
             self._places.clear()
         self.behind = bool(self._places)
         return {
-            "after_tenant_id": [lane.tenant_id for lane in self._places],
-            "after_queue": [lane.queue for lane in self._places],
-            "after_priority": [lane.priority for lane in self._places],
-            "after_type": [lane.type for lane in self._places],
-            "after_at": [place.scheduled_at for place in self._places.values()],
-            "after_id": [place.job_id for place in self._places.values()],
+            "known_tenant_id": [lane.tenant_id for lane in self._places],
+            "known_queue": [lane.queue for lane in self._places],
+            "known_priority": [lane.priority for lane in self._places],
+            "known_type": [lane.type for lane in self._places],
+            "known_at": [place.scheduled_at for place in self._places.values()],
+            "known_id": [place.job_id for place in self._places.values()],
         }
 
     def finish(self, claimed: Sequence[Row], *, full: bool) -> None:

@@ -6,11 +6,14 @@
 with
 {complete},
 {start},
-{claim}
+{claim},
+first as materialized (
+    select c.job_id from claimed c order by c.priority desc, c.scheduled_at, c.job_id limit 1
+)
 select
     now() as at,
     case
-        when coalesce(c.position, 1) = 1
+        when c.job_id is not distinct from (select f.job_id from first f)
             then array(select e.lease_id from ended e union all select s.lease_id from started s)
     end as accepted,
     -- What this very exchange puts back is not in its own view of job_ready.
@@ -29,4 +32,4 @@ select
     c.*
 from (select) as answer
 left join claimed c on true
-order by c.position
+order by c.priority desc, c.scheduled_at, c.job_id

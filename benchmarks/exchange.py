@@ -1,0 +1,304 @@
+"""What an exchange costs: jobs drained by completions that are ready-made, through the adapter alone.
+
+``python -m benchmarks.exchange --help``. It starts an embedded server of its own, exactly as a user gets it, and
+checks after each drain that every job ended once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import asyncpg
+import psutil
+from attrs import Factory, define, frozen
+
+from schedora.adapters.postgres.embedded import start_embedded
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.job_queue import PostgresJobQueue
+from schedora.adapters.postgres.schema import migrate
+from schedora.application.ports.job_queue import ClaimRequest, Delivery
+from schedora.domain.completion import Completion
+from schedora.domain.ids import IncarnationId, JsonText, WorkerId
+from schedora.domain.job_state import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable
+
+    from schedora.domain.claimed_job import ClaimedJob
+
+_WORKER = WorkerId("bench")
+_RESULT = JsonText('{"ok": true}')
+_TABLES = "jobs, job_ready, job_leases, job_counts, queues, workers"
+_CHUNK = 10_000
+
+
+@frozen(kw_only=True)
+class Backlog:
+    """Jobs to store, as they would have been submitted: in order of their ids, spread over lanes in turn."""
+
+    count: int
+    queues: int = 1
+    types: int = 1
+    priority: str = "5"
+    due: str = "interval '0'"
+    """Added to the time of the submission."""
+
+    def names(self) -> tuple[list[str], list[str]]:
+        return [f"queue{n}" for n in range(self.queues)], [f"type{n}" for n in range(self.types)]
+
+
+@define
+class Drained:
+    """One drain: how fast each part of it was, and what it cost the server."""
+
+    count: int
+    marks: list[float] = Factory(list)
+    exchange_seconds: list[float] = Factory(list)
+    server_cpu_seconds: float = 0.0
+    wal_bytes: int = 0
+
+    @property
+    def jobs_per_second(self) -> float:
+        return self.count / (self.marks[-1] - self.marks[0])
+
+    def parts(self, count: int) -> list[float]:
+        """Jobs a second, each part of the drain in turn."""
+        size = (len(self.marks) - 1) // count
+        edges = [self.marks[n * size] for n in range(count)] + [self.marks[-1]]
+        share = self.count / count
+        return [share / (end - start) for start, end in pairwise(edges)]
+
+
+async def store(connection: asyncpg.Connection[asyncpg.Record], backlog: Backlog) -> None:
+    for first in range(0, backlog.count, _CHUNK):
+        await connection.execute(f"""
+            with created as (
+                insert into jobs (
+                    job_id, type, queue, payload, idempotency_key, fingerprint, priority, scheduled_at, retry_kind,
+                    max_retries, retry_base_us, retry_max_us, timeout_us, created_at, traceparent
+                )
+                select
+                    (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0') || '7'
+                        || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid,
+                    'type' || n / {backlog.queues} % {backlog.types}, 'queue' || n % {backlog.queues},
+                    '{{"to": "someone@example.org", "subject": "a payload of about one hundred bytes", "n": 1234567}}',
+                    null, sha256(n::text::bytea), {backlog.priority}, clock_timestamp() + {backlog.due},
+                    'exponential', 3, 60000000, 3600000000, 300000000, clock_timestamp(),
+                    '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+                from generate_series({first}, {min(first + _CHUNK, backlog.count) - 1}) n
+                returning job_id, queue, priority, type, scheduled_at
+            )
+            insert into job_ready (job_id, queue, priority, type, scheduled_at)
+            select job_id, queue, priority, type, scheduled_at from created""")
+    await connection.execute(
+        f"insert into queues (name) select 'queue' || n from generate_series(0, {backlog.queues - 1}) n"
+        " on conflict do nothing"
+    )
+
+
+async def finish(connection: asyncpg.Connection[asyncpg.Record], count: int) -> None:
+    """Jobs that ended before."""
+    await store(connection, Backlog(count=count, due="interval '-1 day'"))
+    await connection.execute("""
+        truncate job_ready;
+        update jobs set status = 'SUCCESS', worker_id = 'bench', attempt = 1, lease_token = 1,
+            claimed_at = scheduled_at, started_at = scheduled_at, completed_at = scheduled_at,
+            result = '{"ok": true}'""")
+
+
+async def settle(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Leaves no dead rows, no stale statistics and no overdue checkpoint to what is measured next."""
+    await connection.execute("vacuum (analyze)")
+    await connection.execute("checkpoint")
+
+
+async def empty(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    await connection.execute(f"truncate {_TABLES}")
+
+
+def succeeded(jobs: Iterable[ClaimedJob]) -> list[Completion]:
+    return [
+        Completion(
+            job_id=job.job_id,
+            lease_id=job.lease_id,
+            lease_token=job.lease_token,
+            workflow_id=None,
+            type=job.type,
+            queue=job.queue,
+            status=JobState.SUCCESS,
+            attempt=1,
+            retry_count=0,
+            worker_deaths=0,
+            started_at=job.claimed_at,
+            ended_at=job.claimed_at,
+            result=_RESULT,
+        )
+        for job in jobs
+    ]
+
+
+class Worker:
+    """Claims and completes through one connection."""
+
+    def __init__(self, database: Database, k: int, types: list[str]) -> None:
+        self._database = database
+        self._queue = PostgresJobQueue(database)
+        self.owner = IncarnationId(uuid4())
+        self._k = k
+        self._types = tuple(types)
+
+    async def register(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        await connection.execute(
+            """insert into workers (incarnation, worker_id, hostname, pid, version, max_concurrent_jobs, queues,
+                types, status, registered_at, last_heartbeat)
+            values ($1, $2, 'host', 1, '1', 10, '{}', '{}', 'ACTIVE', now(), now())""",
+            self.owner,
+            str(_WORKER),
+        )
+
+    async def work(self, drained: Drained) -> None:
+        """Until nothing is left."""
+        done: list[Completion] = []
+        while True:
+            wish = ClaimRequest(
+                owner=self.owner,
+                worker_id=_WORKER,
+                queues=(),
+                types=self._types,
+                limit=self._k,
+                start_count=self._k,
+            )
+            began = time.perf_counter()
+            answer = await self._queue.exchange(Delivery(completions=done, claim=wish))
+            ended = time.perf_counter()
+            if len(answer.accepted) != len(done):
+                raise RuntimeError(f"{len(done) - len(answer.accepted)} completions were refused")
+            if done:
+                drained.exchange_seconds.append(ended - began)
+                drained.marks.append(ended)
+            if not answer.claimed:
+                return
+            done = succeeded(answer.claimed)
+
+
+async def drain(
+    url: str, watch: asyncpg.Connection[asyncpg.Record], *, k: int, connections: int, types: list[str]
+) -> Drained:
+    """Everything that is ready; checks that it is done."""
+    count = await watch.fetchval("select count(*) from job_ready where scheduled_at <= now()")
+    ended_before = await watch.fetchval("select count(*) from jobs where status = 'SUCCESS'")
+    databases = [Database(url, pool_size=1, max_overflow=0) for _ in range(connections)]
+    try:
+        workers = []
+        for database in databases:
+            await database.open()
+            workers.append(Worker(database, k, types))
+            await workers[-1].register(watch)
+            await database.ping(database._command_timeout)  # noqa: SLF001 - connects
+        backends = [
+            psutil.Process(row["pid"])
+            for row in await watch.fetch(
+                "select pid from pg_stat_activity where application_name = 'schedora' and backend_type = 'client backend'"
+                " and pid <> pg_backend_pid()"
+            )
+        ]
+        drained = Drained(count=count)
+        wal = await watch.fetchval("select pg_current_wal_lsn()")
+        cpu = sum(sum(backend.cpu_times()[:2]) for backend in backends)
+        drained.marks.append(time.perf_counter())
+        await asyncio.gather(*(worker.work(drained) for worker in workers))
+        drained.server_cpu_seconds = sum(sum(backend.cpu_times()[:2]) for backend in backends) - cpu
+        drained.wal_bytes = await watch.fetchval("select (pg_current_wal_lsn() - $1::pg_lsn)::bigint", wal)
+    finally:
+        for database in databases:
+            await database.close()
+    ended = await watch.fetchval("select count(*) from jobs where status = 'SUCCESS'") - ended_before
+    if ended != count:
+        raise RuntimeError(f"{count} jobs, {ended} ended")
+    return drained
+
+
+@asynccontextmanager
+async def snapshot_held(url: str) -> AsyncIterator[None]:
+    """Another session that is idle in a transaction with a snapshot."""
+    holder = await asyncpg.connect(url)
+    try:
+        transaction = holder.transaction(isolation="repeatable_read")
+        await transaction.start()
+        await holder.fetchval("select count(*) from queues")
+        yield
+    finally:
+        await holder.close()
+
+
+def spread(values: list[float], digits: int = 0) -> str:
+    middle = statistics.median(values)
+    return f"{middle:,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
+
+
+async def sizes(url: str, watch: Any, options: argparse.Namespace) -> None:
+    """By the size of a batch and the number of connections."""
+    print("| k | connections | jobs/s | server CPU, µs a job | exchange, ms | WAL, bytes a job |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
+    cases = [(k, connections) for connections in options.connections for k in options.k]
+    found: dict[tuple[int, int], list[Drained]] = {case: [] for case in cases}
+    for _ in range(options.rounds):
+        for k, connections in cases:
+            await empty(watch)
+            backlog = Backlog(count=min(options.jobs, 2_000 * k), queues=options.queues, types=options.types)
+            await store(watch, backlog)
+            await settle(watch)
+            found[k, connections].append(
+                await drain(url, watch, k=k, connections=connections, types=backlog.names()[1])
+            )
+    for (k, connections), drains in found.items():
+        cpu = [1e6 * one.server_cpu_seconds / one.count for one in drains]
+        exchange = [1e3 * statistics.median(one.exchange_seconds) for one in drains]
+        wal = [one.wal_bytes / one.count for one in drains]
+        print(
+            f"| {k} | {connections} | {spread([one.jobs_per_second for one in drains])} | {spread(cpu, 1)} |"
+            f" {spread(exchange, 2)} | {statistics.median(wal):,.0f} |"
+        )
+
+
+EXPERIMENTS = {"sizes": sizes}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="benchmarks.exchange", description=__doc__)
+    parser.add_argument("experiment", choices=EXPERIMENTS)
+    parser.add_argument("--jobs", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--k", type=int, nargs="+", default=[10, 100, 500, 1_000])
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--queues", type=int, default=1)
+    parser.add_argument("--types", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="schedora-exchange-") as directory:
+        server = start_embedded(Path(directory))
+        try:
+            migrate(server.url)
+            asyncio.run(_run(server.url, options))
+        finally:
+            server.release()
+
+
+async def _run(url: str, options: argparse.Namespace) -> None:
+    watch = await asyncpg.connect(url)
+    try:
+        await EXPERIMENTS[options.experiment](url, watch, options)
+    finally:
+        await watch.close()
+
+
+if __name__ == "__main__":
+    main()
