@@ -1,7 +1,10 @@
 """What a submitter asks for: a job before it exists."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from hashlib import blake2b
+from typing import Self
 
 from attrs import field, frozen
 
@@ -23,7 +26,7 @@ DEFAULT_QUEUE = "default"
 EMPTY_PAYLOAD = JsonText("{}")
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)  # a dictionary is copied faster than slots
 class JobRequest:
     """One job to be made. Checks every field by itself; raises ``InvalidField``.
 
@@ -71,33 +74,59 @@ class JobRequest:
                 "empty for a job outside of a workflow: dependencies need a workflow_id",
             )
 
+    def with_payload(self, payload: JsonText) -> Self:
+        """The same with another payload."""
+        self._fingerprint_tail  # noqa: B018 - made once for all that are made from this one
+        return self._with("payload", payload)
+
+    def with_idempotency_key(self, key: str) -> Self:
+        """The same under ``key``. Raises ``InvalidField``."""
+        check_text("idempotency_key", key, length_max=KEY_LENGTH_MAX)
+        return self._with("idempotency_key", key)
+
+    def without_trace(self) -> Self:
+        """As it is read from a store: the trace is the job's."""
+        return self if self.trace is None else self._with("trace", None)
+
+    def _with(self, name: str, value: object) -> Self:
+        # Not by evolve, which checks all fields again: of a thousand jobs made from one, one differs.
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        made.__dict__[name] = value
+        return made
+
     def fingerprint(self) -> bytes:
         """16 bytes, equal for equal requests: tells whether a taken key was taken by the same request.
 
         The trace is left out: two tries of one submission rarely share it.
         """
-        parts = (
-            self.type,
-            self.payload,
-            str(self.priority),
-            self.queue,
-            self.scheduled_at.astimezone(UTC).isoformat() if self.scheduled_at else "",
-            self.retry.kind,
-            str(self.retry.max_retries),
-            str(self.retry.base.total_seconds()),
-            str(self.retry.max_delay.total_seconds()),
-            str(self.timeout.total_seconds()),
-            str(self.workflow_id or ""),
-            self.key or "",
-            *sorted(str(job_id) for job_id in self.depends_on),
+        head = _measured((self.type, self.payload))
+        return blake2b(head + self._fingerprint_tail, digest_size=16).digest()
+
+    @cached_property
+    def _fingerprint_tail(self) -> bytes:
+        """What all requests that differ in nothing but payload and idempotency key have in common."""
+        return _measured(
+            (
+                str(self.priority),
+                self.queue,
+                self.scheduled_at.astimezone(UTC).isoformat() if self.scheduled_at else "",
+                self.retry.kind,
+                str(self.retry.max_retries),
+                str(self.retry.base.total_seconds()),
+                str(self.retry.max_delay.total_seconds()),
+                str(self.timeout.total_seconds()),
+                str(self.workflow_id or ""),
+                self.key or "",
+                *sorted(str(job_id) for job_id in self.depends_on),
+            )
         )
-        digest = blake2b(digest_size=16)
-        for part in parts:
-            encoded = part.encode()
-            # The length keeps ("ab", "c") apart from ("a", "bc").
-            digest.update(len(encoded).to_bytes(8, "big"))
-            digest.update(encoded)
-        return digest.digest()
+
+
+def _measured(parts: Iterable[str]) -> bytes:
+    """Each part behind its length, which keeps ("ab", "c") apart from ("a", "bc")."""
+    encoded = [part.encode() for part in parts]
+    return b"".join([piece for part in encoded for piece in (len(part).to_bytes(8, "big"), part)])
 
 
 def check_instant(field_name: str, value: datetime) -> None:

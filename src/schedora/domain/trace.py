@@ -32,8 +32,20 @@ class TraceContext:
     @classmethod
     def new(cls, random_192_bits: int) -> Self:
         """A trace of its own, from 192 random bits."""
-        trace, span = random_192_bits >> 64 & (1 << 128) - 1, random_192_bits & (1 << 64) - 1
-        return cls(trace_id=f"{trace or 1:032x}", span_id=f"{span or 1:016x}")
+        (made,) = cls.many(1, random_192_bits)
+        return made
+
+    @classmethod
+    def many(cls, count: int, random_bits: int) -> list[Self]:
+        """So many traces, each of its own, from 192 random bits for each."""
+        digits = f"{random_bits:0{48 * count}x}"
+        return [
+            cls(
+                trace_id=_not_zero(digits[start : start + 32]),
+                span_id=_not_zero(digits[start + 32 : start + 48]),
+            )
+            for start in range(0, 48 * count, 48)
+        ]
 
     def followed_by(self, span_id: str) -> Self:
         """The same trace, one span further."""
@@ -42,3 +54,8 @@ class TraceContext:
     @property
     def traceparent(self) -> str:
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+
+def _not_zero(digits: str) -> str:
+    """The standard has no ids of zeros alone."""
+    return digits if digits.strip("0") else f"{1:0{len(digits)}x}"

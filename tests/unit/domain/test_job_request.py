@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from uuid import UUID
 
 import attrs
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schedora.domain.errors import InvalidField
-from schedora.domain.ids import JsonText
+from schedora.domain.ids import JobId, JsonText, WorkflowId
 from schedora.domain.job_request import (
     DEPENDENCIES_MAX,
     EARLIEST,
@@ -23,7 +24,7 @@ from schedora.domain.job_request import (
     check_instant,
 )
 from schedora.domain.retry import RetryKind, RetryPolicy
-from tests.builders import NOON, SECOND, TRACE, a_job_id, a_request, a_workflow_id
+from tests.builders import HOUR, NOON, SECOND, TRACE, a_job_id, a_request, a_workflow_id
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -166,3 +167,43 @@ def test_fingerprint_does_not_run_fields_together(a: str, b: str, c: str, d: str
 
 def test_fingerprint_has_16_bytes() -> None:
     assert len(BASE.fingerprint()) == 16
+
+
+def test_other_payload_and_key_are_all_that_changes() -> None:
+    payload = JsonText('{"other":1}')
+    made = BASE.with_payload(payload)
+    assert made == attrs.evolve(BASE, payload=payload)
+    assert made.fingerprint() == attrs.evolve(BASE, payload=payload).fingerprint()
+    keyed = made.with_idempotency_key("k")
+    assert keyed == attrs.evolve(BASE, payload=payload, idempotency_key="k")
+    assert keyed.fingerprint() == made.fingerprint()
+    assert BASE.payload == "{}", "it stays as it was"
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "a\x00b", "\ud800"])
+def test_key_is_checked_when_it_is_given_later_too(key: str) -> None:
+    with pytest.raises(InvalidField, match="idempotency_key"):
+        BASE.with_idempotency_key(key)
+
+
+def test_request_without_trace() -> None:
+    traced = attrs.evolve(BASE, trace=TRACE)
+    assert traced.without_trace() == BASE
+    assert BASE.without_trace() is BASE
+
+
+def test_fingerprints_stay_what_they_were() -> None:
+    """Those of stored jobs are compared with those of new requests, whichever version made them."""
+    request = a_request(
+        type="send",
+        payload=JsonText('{"a":"ü"}'),
+        priority=7,
+        queue="mail",
+        scheduled_at=NOON,
+        retry=RetryPolicy(kind=RetryKind.JITTER, max_retries=2, base=SECOND, max_delay=HOUR),
+        timeout=90 * SECOND,
+        workflow_id=WorkflowId(UUID(int=2)),
+        key="k",
+        depends_on=(JobId(UUID(int=3)), JobId(UUID(int=1))),
+    )
+    assert request.fingerprint().hex() == "e2f527e1a0c9d48f59aeca24f11eb030"

@@ -68,3 +68,14 @@ def test_sampling_survives_the_way(sampled: bool) -> None:
 def test_any_text_is_read_or_refused_without_a_fuss(text: str) -> None:
     trace = TraceContext.parse(text)
     assert trace is None or TraceContext.parse(trace.traceparent) == trace
+
+
+def test_many_traces_are_made_from_as_many_bits() -> None:
+    one, other = 7 << 64 | 8, 9 << 64 | 10
+    assert TraceContext.many(2, one << 192 | other) == [TraceContext.new(one), TraceContext.new(other)]
+    assert TraceContext.many(0, 0) == []
+
+
+def test_ids_are_never_zeros_alone() -> None:
+    [made] = TraceContext.many(1, 0)
+    assert (made.trace_id, made.span_id) == (f"{1:032x}", f"{1:016x}")

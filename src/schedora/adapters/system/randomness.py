@@ -32,17 +32,27 @@ class OrderedIds:
         self._tail = 0
 
     def next(self) -> UUID:
+        (made,) = self.many(1)
+        return made
+
+    def many(self, count: int) -> list[UUID]:
+        """All at one reading of the clock."""
+        # Drawn at once: each draw is a call to the operating system.
+        steps = memoryview(self._bits(_STEP_BITS * count).to_bytes(_STEP_BITS // 8 * count, "big")).cast("I")
         with self._guard:
             unix_ms = (self._clock.now() - _EPOCH) // _MILLISECOND
-            tail = self._tail + 1 + self._bits(_STEP_BITS)
-            if unix_ms <= self._unix_ms and tail < 1 << _TAIL_BITS:
-                self._tail = tail
-            else:
-                # A tail that is used up borrows the next millisecond.
-                self._unix_ms = max(unix_ms, self._unix_ms + 1)
-                # Half of the range is kept free to grow into.
-                self._tail = self._bits(_TAIL_BITS - 1)
-            return uuid7(self._unix_ms, self._tail)
+            return [self._after(step, unix_ms) for step in steps]
+
+    def _after(self, step: int, unix_ms: int) -> UUID:
+        tail = self._tail + 1 + step
+        if unix_ms <= self._unix_ms and tail < 1 << _TAIL_BITS:
+            self._tail = tail
+        else:
+            # A tail that is used up borrows the next millisecond.
+            self._unix_ms = max(unix_ms, self._unix_ms + 1)
+            # Half of the range is kept free to grow into.
+            self._tail = self._bits(_TAIL_BITS - 1)
+        return uuid7(self._unix_ms, self._tail)
 
 
 class SystemRandomness:
@@ -64,6 +74,9 @@ class SystemRandomness:
     def ordered_id(self) -> UUID:
         return self._ordered_ids.next()
 
+    def ordered_ids(self, count: int) -> list[UUID]:
+        return self._ordered_ids.many(count)
+
 
 class SeededRandomness:
     """The same calls in the same order yield the same values. For tests and simulations, never for secrets."""
@@ -83,3 +96,6 @@ class SeededRandomness:
 
     def ordered_id(self) -> UUID:
         return self._ordered_ids.next()
+
+    def ordered_ids(self, count: int) -> list[UUID]:
+        return self._ordered_ids.many(count)

@@ -16,3 +16,7 @@ class Randomness(Protocol):
     def ordered_id(self) -> UUID:
         """A UUID version 7; ascending within one process, also within one millisecond."""
         ...
+
+    def ordered_ids(self, count: int) -> list[UUID]:
+        """So many of them."""
+        ...

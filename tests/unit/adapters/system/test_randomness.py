@@ -39,10 +39,25 @@ def test_ordered_ids_ascend(chance: Randomness) -> None:
     assert {(one.version, one.variant) for one in ids} == {(7, RFC_4122)}
 
 
+@pytest.mark.parametrize("chance", both(), ids=["system", "seeded"])
+def test_many_ids_ascend_among_those_made_one_by_one(chance: Randomness) -> None:
+    ids = [chance.ordered_id(), *chance.ordered_ids(1_000), chance.ordered_id(), *chance.ordered_ids(1)]
+    assert len(ids) == 1_003
+    assert all(before < after for before, after in pairwise(ids))
+    assert {(one.version, one.variant) for one in ids} == {(7, RFC_4122)}
+    assert chance.ordered_ids(0) == []
+
+
 def test_seed_decides_everything() -> None:
     def values(seed: int) -> list[object]:
         chance = SeededRandomness(seed, VirtualClock())
-        return [chance.unit(), chance.bits(64), chance.random_id(), chance.ordered_id()]
+        return [
+            chance.unit(),
+            chance.bits(64),
+            chance.random_id(),
+            chance.ordered_id(),
+            chance.ordered_ids(2),
+        ]
 
     assert values(1) == values(1)
     assert values(1) != values(2)
