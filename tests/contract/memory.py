@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from schedora.adapters.memory.health import MemoryHealth
+from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
 from schedora.adapters.memory.queues import MemoryQueues
@@ -29,6 +30,7 @@ def memory_stores(store: MemoryStore) -> Stores:
     units = MemoryUnitOfWorkFactory(store)
     return Stores(
         units=units,
+        intake=MemoryJobIntake(store),
         job_queue=MemoryJobQueue(store),
         job_reader=MemoryJobReader(store),
         workflow_reader=MemoryWorkflowReader(store),

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.health import PostgresHealth
+from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.queues import PostgresQueues
@@ -28,6 +29,7 @@ def postgres_stores(database: Database) -> Stores:
 
     return Stores(
         units=PostgresUnitOfWorkFactory(database),
+        intake=PostgresJobIntake(database),
         job_queue=PostgresJobQueue(database),
         job_reader=PostgresJobReader(database),
         workflow_reader=PostgresWorkflowReader(database),

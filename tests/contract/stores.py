@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from schedora.application.ports.health import Health
+from schedora.application.ports.intake import JobIntake
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.jobs import NewJob
@@ -37,6 +38,7 @@ class _Abandoned(Exception):
 @frozen(kw_only=True)
 class Stores:
     units: UnitOfWorkFactory
+    intake: JobIntake
     job_queue: JobQueue
     job_reader: JobReader
     workflow_reader: WorkflowReader

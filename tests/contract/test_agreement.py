@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import attrs
 import psycopg
 import pytest
+from attrs import frozen
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -33,6 +34,7 @@ from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.tables import metadata
 from schedora.adapters.system.randomness import SeededRandomness
 from schedora.application.commands.cancel import CancelJob
+from schedora.application.commands.group_commit import GroupCommit
 from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue
 from schedora.application.commands.requeue import DeleteDead, RequeueDead, RequeueJob
 from schedora.application.commands.submit import SubmitJobs
@@ -123,7 +125,13 @@ class Side:
         self.stores = stores
         self.metrics = RecordedMetrics()
         self.claims: list[ClaimedJob] = []
-        self.submit = SubmitJobs(units=units, wakeup=wakeup, metrics=self.metrics, randomness=chance)
+        self.submit = SubmitJobs(
+            units=units,
+            single=GroupCommit(intake=stores.intake, wakeup=wakeup, metrics=self.metrics, randomness=chance),
+            wakeup=wakeup,
+            metrics=self.metrics,
+            randomness=chance,
+        )
         self.cancel = CancelJob(units=units, reader=reader, wakeup=wakeup)
         self.requeue = RequeueJob(units=units, reader=reader, wakeup=wakeup)
         self.requeue_dead = RequeueDead(units=units, reader=reader, wakeup=wakeup)
@@ -228,6 +236,19 @@ def differences(one: Any, other: Any, path: str = "") -> list[str]:
     return [] if one == other else [f"{path}: {one!r} in memory, {other!r} in PostgreSQL"]
 
 
+@frozen
+class Submitted:
+    """What a submission tells of its job, not how it comes to know it."""
+
+    job: Job
+    created: bool
+    same_request: bool
+
+
+async def submitted(side: Side, *requests: JobRequest) -> list[Submitted]:
+    return [Submitted(one.job, one.created, one.same_request) for one in await side.submit(requests)]
+
+
 class Agreement(RuleBasedStateMachine):
     runner: asyncio.Runner
     new_sides: Callable[[], list[Side]]
@@ -267,7 +288,8 @@ class Agreement(RuleBasedStateMachine):
     def submit(self, fields: list[dict[str, Any]], delayed: bool) -> None:
         async def command(side: Side) -> Any:
             scheduled_at = await side.stores.now() + HOUR if delayed else None
-            return await side.submit([JobRequest(scheduled_at=scheduled_at, **request) for request in fields])
+            asked = [JobRequest(scheduled_at=scheduled_at, **request) for request in fields]
+            return await submitted(side, *asked)
 
         self.learn(self.both(command))
 
@@ -276,7 +298,7 @@ class Agreement(RuleBasedStateMachine):
     def submit_into_workflow(self, fields: dict[str, Any], workflow: int, causes: list[int]) -> None:
         depends_on = tuple(dict.fromkeys(self.pick(self.jobs, cause) for cause in causes if self.jobs))
         request = JobRequest(**fields, workflow_id=self.pick(self.workflows, workflow), depends_on=depends_on)
-        self.learn(self.both(lambda side: side.submit([request])))
+        self.learn(self.both(lambda side: submitted(side, request)))
 
     @precondition(lambda self: self.workflows)
     @rule(fields=requests, workflow=picks, causes=few)
@@ -290,7 +312,7 @@ class Agreement(RuleBasedStateMachine):
         members = self.both(of_workflow) or []
         depends_on = tuple(dict.fromkeys(self.pick(members, cause) for cause in causes if members))
         request = JobRequest(**fields, workflow_id=workflow_id, depends_on=depends_on)
-        self.learn(self.both(lambda side: side.submit([request])))
+        self.learn(self.both(lambda side: submitted(side, request)))
 
     @rule(name=st.sampled_from(["v", "w"]), graph=st.sampled_from(GRAPHS), fields=requests)
     def create_workflow(self, name: str, graph: dict[str, str], fields: dict[str, Any]) -> None:
@@ -304,7 +326,7 @@ class Agreement(RuleBasedStateMachine):
             self.workflows.append(created.workflow.workflow_id)
             self.jobs += [job.job_id for job in created.jobs]
 
-    def learn(self, submissions: Any) -> None:
+    def learn(self, submissions: "list[Submitted] | None") -> None:
         self.jobs += [submission.job.job_id for submission in submissions or () if submission.created]
 
     # --- workers ---

@@ -3,25 +3,29 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from random import Random
 from uuid import UUID
 
 import psycopg
 import pytest
 
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.errors import Entangled
+from schedora.adapters.system.clock import SystemClock
+from schedora.adapters.system.randomness import SystemRandomness
 from schedora.application.commands.cancel import CancelJob
+from schedora.application.commands.group_commit import GroupCommit
 from schedora.application.commands.requeue import RequeueJob
-from schedora.application.errors import ApplicationError, Conflict
+from schedora.application.errors import ApplicationError, Conflict, Entangled
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.job_queue import Delivery
 from schedora.application.ports.workflows import CountChange
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import HandedBack, Succeeded
-from tests.builders import a_request
+from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
+from tests.unit.application.bench import RecordedMetrics
 
 PATIENCE_SECONDS = 20
 
@@ -305,3 +309,62 @@ async def test_counts_folded_by_rivals_add_up(rivals: list[Stores]) -> None:
     answers = await asyncio.gather(*(stores.queues.stats() for stores in rivals for _ in range(3)))
     assert {answer.by_queue["default"].by_status[JobState.SUCCESS] for answer in answers} == {150}
     assert (await one.queues.stats()).by_queue["default"].by_status == {JobState.SUCCESS: 150}
+
+
+def group_over(stores: Stores) -> GroupCommit:
+    chance = SystemRandomness(SystemClock())
+    return GroupCommit(
+        intake=stores.intake, wakeup=stores.wakeup, metrics=RecordedMetrics(), randomness=chance
+    )
+
+
+async def test_a_key_that_is_held_holds_up_only_its_own(stores: Stores, migrated_url: str) -> None:
+    group = group_over(stores)
+    held = a_request(idempotency_key="held")
+    await group.submit(a_request())  # the queue is there
+    async with someone(migrated_url) as other:
+        async with stores.units.join(other) as unit:
+            [first] = await unit.jobs.add([a_new_job(held)])
+        tasks = [
+            asyncio.create_task(group.submit(request))
+            for request in (a_request(), held, a_request(), held, a_request())
+        ]
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            assert [(await tasks[place]).created for place in (0, 2, 4)] == [True, True, True]
+            assert (await group.submit(a_request())).created
+        assert not tasks[1].done()
+        assert not tasks[3].done()
+        await other.commit()
+    for task in (tasks[1], tasks[3]):
+        answer = await task
+        assert (answer.created, answer.same_request, answer.job_id) == (False, True, first.job_id)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_rivals_who_submit_one_by_one_get_one_job_a_key(rivals: list[Stores], seed: int) -> None:
+    chance = Random(seed)
+    groups = [group_over(stores) for stores in rivals]
+    requests = [
+        a_request(
+            idempotency_key=chance.choice([None, *(f"k{number}" for number in range(12))]),
+            priority=chance.choice([4, 5]),
+        )
+        for _ in range(120)
+    ]
+    answers = await asyncio.gather(*(chance.choice(groups).submit(request) for request in requests))
+    makers = {
+        answer.job_id: request for request, answer in zip(requests, answers, strict=True) if answer.created
+    }
+    owners: dict[str, set[JobId]] = {}
+    for request, answer in zip(requests, answers, strict=True):
+        if request.idempotency_key is None:
+            assert answer.created
+        else:
+            owners.setdefault(request.idempotency_key, set()).add(answer.job_id)
+        maker = makers[answer.job_id]
+        assert answer.same_request is (maker.fingerprint() == request.fingerprint())
+        assert answer.job.request == maker
+    assert all(len(jobs) == 1 for jobs in owners.values())
+    assert len(makers) == len(owners) + sum(request.idempotency_key is None for request in requests)
+    stored = await rivals[0].claim(await rivals[0].worker(), limit=1_000)
+    assert {claim.job_id for claim in stored} == set(makers)

@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy
 
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.errors import Entangled, translation
+from schedora.adapters.postgres.errors import translation
 from schedora.adapters.postgres.statements import Statement
-from schedora.application.errors import ApplicationError, SchemaMismatch, StoreUnavailable
+from schedora.application.errors import ApplicationError, Entangled, SchemaMismatch, StoreUnavailable
 
 WHERE = "the database x"
 

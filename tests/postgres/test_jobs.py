@@ -1,6 +1,7 @@
 """What jobs do to the store that hardly ever happens."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import psycopg
@@ -9,12 +10,13 @@ from attrs import define
 
 from schedora.adapters.postgres import jobs as jobs_module
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.errors import Entangled
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.jobs import PostgresJobStore, chunks
 from schedora.adapters.postgres.session import Row, Session
-from schedora.adapters.postgres.statements import Statement, load
+from schedora.adapters.postgres.statements import Statement
+from schedora.application.errors import Entangled
 from schedora.application.ports.job_queue import Delivery, Start
+from schedora.application.ports.jobs import NewJob
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Succeeded
 from tests.builders import a_new_job, a_request
@@ -77,7 +79,7 @@ async def test_a_key_whose_owner_went_just_then_is_tried_again(database: Databas
 
 async def test_a_key_whose_owners_come_and_go_is_given_up(database: Database) -> None:
     await postgres_stores(database).submit_one(a_request(idempotency_key="k"))
-    session = Missing(database, (load("submit"), jobs_module._BY_KEY), times=1_000)
+    session = Missing(database, (jobs_module._BY_KEY,), times=1_000)
     with pytest.raises(Entangled, match="come and go"):
         await PostgresJobStore(session).add([a_new_job(a_request(idempotency_key="k"))])
 
@@ -117,10 +119,15 @@ async def test_of_reports_on_one_run_the_newest_progress_counts(database: Databa
 
 
 def test_what_one_statement_cannot_carry_goes_in_several() -> None:
-    assert [len(chunk) for chunk in chunks([a_new_job() for _ in range(2_500)])] == [1_000, 1_000, 500]
+    def sizes(jobs: list[NewJob]) -> list[int]:
+        pieces = list(chunks(jobs, range(len(jobs))))
+        assert list(chain.from_iterable(pieces)) == list(range(len(jobs)))
+        return [len(piece) for piece in pieces]
+
+    assert sizes([a_new_job() for _ in range(2_500)]) == [1_000, 1_000, 500]
     large = a_request(payload=JsonText('{"a": "' + "x" * 3_000_000 + '"}'))
-    assert [len(chunk) for chunk in chunks([a_new_job(large) for _ in range(5)])] == [2, 2, 1]
-    assert list(chunks([])) == []
+    assert sizes([a_new_job(large) for _ in range(5)]) == [2, 2, 1]
+    assert sizes([]) == []
 
 
 async def test_a_record_that_others_spoilt_is_not_taken_for_a_job(

@@ -13,6 +13,7 @@
     ├── NotJson             a value has no faithful JSON form
     ├── LeaseLost           the job is no longer held under this lease
     └── StoreUnavailable    the store can't be reached now; trying later may help
+        ├── Entangled       other transactions were in the way; trying again may help at once
         └── SchemaMismatch  the store's schema is not the one that this version knows
 """
 
@@ -86,6 +87,10 @@ class LeaseLost(ApplicationError):
 
 class StoreUnavailable(ApplicationError):
     pass
+
+
+class Entangled(StoreUnavailable):
+    """Two transactions waited for each other, or one too long for another. Nothing of this one is stored."""
 
 
 class SchemaMismatch(StoreUnavailable):

@@ -12,6 +12,7 @@ from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
 from schedora.application.commands.cancel import CancelJob
+from schedora.application.commands.group_commit import GroupCommit
 from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue
 from schedora.application.commands.requeue import DeleteDead, RequeueDead, RequeueJob
 from schedora.application.commands.submit import SubmitJobs
@@ -83,10 +84,20 @@ class Bench:
     def submit(self) -> SubmitJobs:
         return SubmitJobs(
             units=self.stores.units,
+            single=self.group_commit,
             wakeup=self.stores.wakeup,
             metrics=self.metrics,
             randomness=self.store.randomness,
             batch_max=5,
+        )
+
+    @property
+    def group_commit(self) -> GroupCommit:
+        return GroupCommit(
+            intake=self.stores.intake,
+            wakeup=self.stores.wakeup,
+            metrics=self.metrics,
+            randomness=self.store.randomness,
         )
 
     @property

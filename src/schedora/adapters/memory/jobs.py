@@ -35,27 +35,26 @@ class MemoryJobStore:
         taken_by = None if key is None else self._tables.idempotency_keys.get((new.tenant_id, key))
         if taken_by is None:
             return None
-        same_request = self._tables.fingerprints[taken_by] == new.fingerprint
-        return Submission(job=self._tables.jobs[taken_by], created=False, same_request=same_request)
+        found = self._tables.jobs[taken_by]
+        return Submission(
+            new=new,
+            created=False,
+            same_request=self._tables.fingerprints[taken_by] == new.fingerprint,
+            created_at=found.created_at,
+            record=found,
+        )
 
     def _made(self, new: NewJob) -> Submission:
         tables, request = self._tables, new.request
         if new.job_id in tables.jobs:
             raise ValueError(f"there is already a job {new.job_id}")
-        job = Job.submitted(
-            request,
-            job_id=new.job_id,
-            trace=new.trace,
-            now=self._now,
-            waits_for=new.waits_for,
-            tenant_id=new.tenant_id,
-        )
-        tables.jobs[job.job_id] = job
-        tables.fingerprints[job.job_id] = new.fingerprint
+        submission = Submission(new=new, created=True, created_at=self._now)
+        tables.jobs[new.job_id] = submission.job
+        tables.fingerprints[new.job_id] = new.fingerprint
         tables.queues.setdefault(request.queue, Queue(name=request.queue))
         if request.idempotency_key is not None:
-            tables.idempotency_keys[new.tenant_id, request.idempotency_key] = job.job_id
-        return Submission(job=job, created=True)
+            tables.idempotency_keys[new.tenant_id, request.idempotency_key] = new.job_id
+        return submission
 
     def _enrol(self, jobs: Sequence[Job]) -> None:
         """Links new jobs to their workflows and to what they depend on."""

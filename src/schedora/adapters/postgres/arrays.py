@@ -1,8 +1,8 @@
 """Values of the domain as the arrays that statements take: one array a column, one element a row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import orjson
@@ -16,33 +16,37 @@ from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 from schedora.domain.retry import MICROSECOND
 
+V = TypeVar("V")
 
-def of_new_jobs(new: Sequence[NewJob]) -> dict[str, list[Any]]:
+
+def of_new_jobs(new: Sequence[NewJob], lock_timeout: timedelta | None = None) -> dict[str, Any]:
     """The parameters of ``submit.sql``."""
     requests = [one.request for one in new]
+    policies = [request.retry for request in requests]
+    queues = sorted({(one.tenant_id, one.request.queue) for one in new})
     return {
         "job_id": [one.job_id for one in new],
-        "tenant_id": [one.tenant_id for one in new],
-        "type": [request.type for request in requests],
-        "queue": [request.queue for request in requests],
         "payload": [request.payload for request in requests],
         "idempotency_key": [request.idempotency_key for request in requests],
         "fingerprint": [one.fingerprint for one in new],
-        "priority": [request.priority for request in requests],
-        "requested_at": [request.scheduled_at for request in requests],
-        "retry_kind": [request.retry.kind.value for request in requests],
-        "max_retries": [request.retry.max_retries for request in requests],
-        "retry_base_us": [microseconds(request.retry.base) for request in requests],
-        "retry_max_us": [microseconds(request.retry.max_delay) for request in requests],
-        "timeout_us": [microseconds(request.timeout) for request in requests],
-        "workflow_id": [request.workflow_id for request in requests],
-        "key": [request.key for request in requests],
-        "depends_on": [
-            f"{{{','.join(map(str, request.depends_on))}}}" if request.depends_on else None
-            for request in requests
-        ],
-        "waits_for": [one.waits_for for one in new],
-        "traceparent": [one.trace.traceparent for one in new],
+        **_column("tenant_id", [one.tenant_id for one in new]),
+        **_column("type", [request.type for request in requests]),
+        **_column("queue", [request.queue for request in requests]),
+        **_column("priority", [request.priority for request in requests]),
+        **_column("requested_at", [request.scheduled_at for request in requests]),
+        **_column("retry_kind", [policy.kind for policy in policies], str),
+        **_column("max_retries", [policy.max_retries for policy in policies]),
+        **_column("retry_base_us", [policy.base for policy in policies], microseconds),
+        **_column("retry_max_us", [policy.max_delay for policy in policies], microseconds),
+        **_column("timeout_us", [request.timeout for request in requests], microseconds),
+        **_column("workflow_id", [request.workflow_id for request in requests]),
+        **_column("key", [request.key for request in requests]),
+        **_column("depends_on", [request.depends_on for request in requests], _array_literal),
+        **_column("waits_for", [one.waits_for for one in new]),
+        **_column("traceparent", [one.trace.traceparent for one in new]),
+        "queue_tenant_id": [tenant_id for tenant_id, _ in queues],
+        "queue_name": [queue for _, queue in queues],
+        "lock_timeout": None if lock_timeout is None else f"{microseconds(lock_timeout) // 1_000}ms",
     }
 
 
@@ -174,6 +178,18 @@ def _error(error: AttemptError) -> dict[str, Any]:
         "message": storable(error.message),
         "traceback": error.traceback and storable(error.traceback),
     }
+
+
+def _column(name: str, values: list[V], stored: Callable[[V], Any] | None = None) -> dict[str, Any]:
+    """One column of ``submit.sql``: what all rows have in common is sent, and taken apart, once."""
+    if values.count(values[0]) == len(values):
+        return {name: [], f"all_{name}": values[0] if stored is None else stored(values[0])}
+    return {name: values if stored is None else list(map(stored, values)), f"all_{name}": None}
+
+
+def _array_literal(job_ids: tuple[JobId, ...]) -> str | None:
+    """As text: arrays of arrays can't be of different lengths."""
+    return f"{{{','.join(map(str, job_ids))}}}" if job_ids else None
 
 
 def _sparse(column: list[Any]) -> list[Any]:

@@ -9,12 +9,7 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from schedora.application.errors import ApplicationError, SchemaMismatch, StoreUnavailable
-
-
-class Entangled(StoreUnavailable):
-    """Two transactions waited for each other, or for the same thing; running it again resolves that."""
-
+from schedora.application.errors import ApplicationError, Entangled, SchemaMismatch, StoreUnavailable
 
 MIGRATE = "run: schedora migrate"
 
@@ -30,7 +25,7 @@ _BY_SQLSTATE: tuple[tuple[str, type[ApplicationError], str], ...] = (
     ("42501", StoreUnavailable, "{where} does not allow it to this user"),
     ("42703", SchemaMismatch, f"a column is missing at {{where}}; {MIGRATE}"),
     ("53", StoreUnavailable, "{where} is out of resources"),
-    ("55P03", StoreUnavailable, "{where} has a lock that was not to be had in time"),
+    ("55P03", Entangled, "{where} has a lock that was not to be had in time"),
     ("57014", StoreUnavailable, "{where} canceled a statement that took too long"),
     ("57P", StoreUnavailable, "{where} is starting or stopping"),
     ("58", StoreUnavailable, "{where} has trouble with its own system"),

@@ -8,9 +8,9 @@ import attrs
 from schedora.adapters.postgres import arrays, rows
 from schedora.adapters.postgres.claim_cursor import NO_PLACES, ClaimCursor
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.errors import Entangled
 from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import Statement, load
+from schedora.application.errors import Entangled
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, LeaseId

@@ -1,17 +1,16 @@
 """Jobs as commands change them, inside of one unit of work."""
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import timedelta
 from typing import NamedTuple, TypeAlias
 
-import attrs
 from sqlalchemy import ARRAY, Text, Uuid, bindparam, func, select
 
 from schedora.adapters.postgres import arrays, rows
-from schedora.adapters.postgres.errors import Entangled
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import Statement, compiled, load
 from schedora.adapters.postgres.tables import job_leases, job_ready, jobs
+from schedora.application.errors import Entangled
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JobId, LeaseId, TenantId
@@ -62,24 +61,33 @@ class PostgresJobStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def add(self, new_jobs: Sequence[NewJob]) -> list[Submission]:
-        stored: dict[JobId, Job] = {}
-        owners: dict[_Key, _Owner] = {}
+    async def add(self, new_jobs: Sequence[NewJob], *, patience: timedelta | None = None) -> list[Submission]:
+        """``patience`` is for keys that open transactions have taken. Raises ``Entangled``."""
+        keys = [_key(new) for new in new_jobs]
+        answers: dict[int, Submission] = {}
         # In one order everywhere, so that batches with common keys can't wait for each other in a circle. The
         # sort is stable: of those with one key, the first one given is stored.
-        missing = sorted(new_jobs, key=_key)
+        missing = sorted(range(len(new_jobs)), key=keys.__getitem__)
         for _ in range(_TRIES):
-            for chunk in chunks(missing):
-                by_id = {new.job_id: new for new in chunk}
-                for row in await self._session.fetch(load("submit"), **arrays.of_new_jobs(chunk)):
-                    new = by_id[row["job_id"]]
-                    stored[new.job_id] = _stored(new, row["created_at"])
-                    owners[_key(new)] = _Owner(stored[new.job_id], new.fingerprint)
-            # A statement of its own, for it sees what the one before had to wait for.
-            owners |= await self._owners({_key(new) for new in missing} - owners.keys())
-            missing = [new for new in missing if _key(new) not in owners]
+            for places in chunks(new_jobs, missing):
+                values = arrays.of_new_jobs([new_jobs[place] for place in places], patience)
+                (answer,) = await self._session.fetch(load("submit"), **values)
+                created_at = answer["created_at"]
+                created = None if answer["created"] is None else set(answer["created"])
+                for place in places:
+                    new = new_jobs[place]
+                    if created is None or new.job_id in created:
+                        answers[place] = Submission(new=new, created=True, created_at=created_at)
+            missing = [place for place in missing if place not in answers]
+            if missing:
+                # A statement of its own, for it sees what the one before had to wait for.
+                owners = await self._owners({keys[place] for place in missing})
+                for place in missing:
+                    if (owner := owners.get(keys[place])) is not None:
+                        answers[place] = _found(new_jobs[place], owner)
+                missing = [place for place in missing if place not in answers]
             if not missing:
-                return [_submission(new, stored.get(new.job_id), owners[_key(new)]) for new in new_jobs]
+                return [answers[place] for place in range(len(new_jobs))]
         raise Entangled("jobs under the same idempotency keys come and go while these are added")
 
     async def lock(self, job_ids: Collection[JobId]) -> list[Job]:
@@ -129,16 +137,16 @@ class PostgresJobStore:
         return owners
 
 
-def chunks(new_jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
-    """In pieces that one statement each can carry."""
-    chunk: list[NewJob] = []
+def chunks(new_jobs: Sequence[NewJob], places: Sequence[int]) -> Iterator[list[int]]:
+    """The places in pieces that one statement each can carry."""
+    chunk: list[int] = []
     characters = 0
-    for new in new_jobs:
-        size = len(new.request.payload)
+    for place in places:
+        size = len(new_jobs[place].request.payload)
         if chunk and (len(chunk) == _ROWS_MAX or characters + size > _PAYLOAD_CHARACTERS_MAX):
             yield chunk
             chunk, characters = [], 0
-        chunk.append(new)
+        chunk.append(place)
         characters += size
     if chunk:
         yield chunk
@@ -149,20 +157,11 @@ def _key(new: NewJob) -> _Key:
     return new.tenant_id, new.request.idempotency_key or f"\x00{new.job_id}"
 
 
-def _stored(new: NewJob, created_at: datetime) -> Job:
-    # As it will be read: the trace is the job's, and not the request's as well.
-    request = attrs.evolve(new.request, trace=None) if new.request.trace else new.request
-    return Job.submitted(
-        request,
-        job_id=new.job_id,
-        trace=new.trace,
-        now=created_at,
-        waits_for=new.waits_for,
-        tenant_id=new.tenant_id,
+def _found(new: NewJob, owner: _Owner) -> Submission:
+    return Submission(
+        new=new,
+        created=False,
+        same_request=owner.fingerprint == new.fingerprint,
+        created_at=owner.job.created_at,
+        record=owner.job,
     )
-
-
-def _submission(new: NewJob, stored: Job | None, owner: _Owner) -> Submission:
-    if stored is not None:
-        return Submission(job=stored, created=True)
-    return Submission(job=owner.job, created=False, same_request=owner.fingerprint == new.fingerprint)

@@ -1,13 +1,18 @@
 """Submit jobs: each is stored, or found under its idempotency key; all of them or none."""
 
 from collections.abc import Sequence
+from itertools import chain
 
 import attrs
 from attrs import frozen
 
+from schedora.application.commands.created import count_created, queues_to_ring
+from schedora.application.commands.group_commit import GroupCommit
+from schedora.application.commands.new_jobs import new_jobs
 from schedora.application.errors import FieldError, Invalid, WorkflowClosed
+from schedora.application.overlap import overlapped
 from schedora.application.ports.jobs import NewJob, Submission
-from schedora.application.ports.metrics import Counter, Metrics
+from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
@@ -17,13 +22,18 @@ from schedora.domain.dependency import stands_in_the_way
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job import UPSTREAM_FAILED, Job
 from schedora.domain.job_request import JobRequest
-from schedora.domain.job_state import JobState
-from schedora.domain.trace import TraceContext
+
+CHUNK = 250
+"""Jobs that the store is given at once, of a large batch."""
 
 
 @frozen(kw_only=True)
 class SubmitJobs:
     units: UnitOfWorkFactory
+    single: GroupCommit | None
+    """Stores the jobs that come one by one. None where there is no event loop to wait for: then jobs that come
+    together are stored one after the other, too.
+    """
     wakeup: Wakeup
     metrics: Metrics
     randomness: Randomness
@@ -43,32 +53,49 @@ class SubmitJobs:
         if not requests:
             return []
         if connection is None:
+            if self.single is not None and len(requests) == 1 and requests[0].workflow_id is None:
+                return [await self.single.submit(requests[0])]
             async with self.units.begin() as unit:
-                submissions = await self._submit(unit, requests)
-            self.wakeup.ring(queues=queues_to_ring(_created(submissions)))
+                submissions = await self._submit(unit, requests, ahead=self.single is not None)
+            created = [submission.new for submission in submissions if submission.created]
+            self.wakeup.ring(queues=queues_to_ring(created))
         else:
             async with self.units.join(connection) as joined:
-                submissions = await self._submit(joined, requests)
-                await joined.ring(queues=queues_to_ring(_created(submissions)))
-        count_created(_created(submissions), metrics=self.metrics)
+                submissions = await self._submit(joined, requests, ahead=False)
+                created = [submission.new for submission in submissions if submission.created]
+                await joined.ring(queues=queues_to_ring(created))
+        count_created(created, metrics=self.metrics)
         return submissions
 
-    def new_jobs(self, requests: Sequence[JobRequest], upstream: dict[JobId, Job]) -> list[NewJob]:
-        return [
-            NewJob(
-                job_id=JobId(self.randomness.ordered_id()),
-                request=request,
-                trace=request.trace or TraceContext.new(self.randomness.bits(192)),
-                fingerprint=request.fingerprint(),
-                waits_for=sum(upstream[cause].status is not JobState.SUCCESS for cause in request.depends_on),
-            )
-            for request in requests
-        ]
-
-    async def _submit(self, unit: UnitOfWork, requests: Sequence[JobRequest]) -> list[Submission]:
+    async def _submit(
+        self, unit: UnitOfWork, requests: Sequence[JobRequest], *, ahead: bool
+    ) -> list[Submission]:
         upstream = await self._upstream(unit, requests)
-        submissions = await unit.jobs.add(self.new_jobs(requests, upstream))
+        submissions = await self._add(unit, requests, upstream, ahead=ahead)
         return await self._into_workflows(unit, submissions, upstream)
+
+    async def _add(
+        self, unit: UnitOfWork, requests: Sequence[JobRequest], upstream: dict[JobId, Job], *, ahead: bool
+    ) -> list[Submission]:
+        """With ``ahead`` jobs are made ready while those before them are written."""
+        job_ids = [JobId(job_id) for job_id in self.randomness.ordered_ids(len(requests))]
+
+        def made(places: Sequence[int]) -> list[NewJob]:
+            return new_jobs(
+                [requests[place] for place in places],
+                [job_ids[place] for place in places],
+                randomness=self.randomness,
+                upstream=upstream,
+            )
+
+        if not ahead or len(requests) <= CHUNK:
+            return await unit.jobs.add(made(range(len(requests))))
+        # As the store sorts them, which can't do so between chunks; the sort is stable as well.
+        order = sorted(range(len(requests)), key=lambda place: requests[place].idempotency_key or "")
+        chunks = (order[start : start + CHUNK] for start in range(0, len(order), CHUNK))
+        added = await overlapped(map(made, chunks), unit.jobs.add)
+        answers = dict(zip(order, chain.from_iterable(added), strict=True))
+        return [answers[place] for place in range(len(requests))]
 
     async def _upstream(self, unit: UnitOfWork, requests: Sequence[JobRequest]) -> dict[JobId, Job]:
         """The jobs depended on, by id, with their workflows locked and every reference checked."""
@@ -102,7 +129,7 @@ class SubmitJobs:
         self, unit: UnitOfWork, submissions: list[Submission], upstream: dict[JobId, Job]
     ) -> list[Submission]:
         """Counts the new jobs in; cancels those that can never run."""
-        created = [s.job for s in submissions if s.created and s.job.request.workflow_id is not None]
+        created = [s.job for s in submissions if s.created and s.new.request.workflow_id is not None]
         if not created:
             return submissions
         now = await unit.now()
@@ -126,19 +153,4 @@ class SubmitJobs:
             for job in doomed.values()
         ]
         await propagate(unit, endings, now=now)
-        return [attrs.evolve(s, job=doomed.get(s.job.job_id, s.job)) for s in submissions]
-
-
-def count_created(created: Sequence[Job], *, metrics: Metrics) -> None:
-    for job in created:
-        metrics.count(Counter.JOBS_CREATED, job.request.type)
-        metrics.count(Counter.QUEUE_ENQUEUED, job.request.queue)
-
-
-def queues_to_ring(created: Sequence[Job]) -> set[str]:
-    """The queues that new jobs can be claimed from."""
-    return {job.request.queue for job in created if job.claimable}
-
-
-def _created(submissions: Sequence[Submission]) -> list[Job]:
-    return [submission.job for submission in submissions if submission.created]
+        return [attrs.evolve(s, record=doomed.get(s.job_id, s.record)) for s in submissions]

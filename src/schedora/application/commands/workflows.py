@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from attrs import evolve, field, frozen
 
 from schedora.application.commands.cancel import CANCELED_BY_REQUEST
+from schedora.application.commands.created import count_created, queues_to_ring
 from schedora.application.commands.requeue import revive
-from schedora.application.commands.submit import count_created, queues_to_ring
 from schedora.application.errors import Conflict, FieldError, Invalid, NotFound
 from schedora.application.ports.jobs import NewJob
 from schedora.application.ports.metrics import Metrics
@@ -82,18 +82,19 @@ class CreateWorkflow:
             raise Invalid(message, [FieldError(field="jobs", message=message)])
         depends_on = _depends_on(request.steps)
         workflow_id = WorkflowId(self.randomness.ordered_id())
-        job_ids = {key: JobId(self.randomness.ordered_id()) for key in depends_on}
+        made = self.randomness.ordered_ids(len(depends_on))
+        job_ids = {key: JobId(job_id) for key, job_id in zip(depends_on, made, strict=True)}
         trace = request.trace or TraceContext.new(self.randomness.bits(192))
         new_jobs = [self._new_job(step, workflow_id, job_ids, trace) for step in request.steps]
         if connection is None:
             async with self.units.begin() as unit:
                 created = await _store(unit, workflow_id, request, new_jobs)
-            self.wakeup.ring(queues=queues_to_ring(created.jobs))
+            self.wakeup.ring(queues=queues_to_ring(new_jobs))
         else:
             async with self.units.join(connection) as joined:
                 created = await _store(joined, workflow_id, request, new_jobs)
-                await joined.ring(queues=queues_to_ring(created.jobs))
-        count_created(created.jobs, metrics=self.metrics)
+                await joined.ring(queues=queues_to_ring(new_jobs))
+        count_created(new_jobs, metrics=self.metrics)
         return created
 
     def _new_job(
@@ -179,7 +180,7 @@ async def _store(
         if not submission.created:
             raise Conflict(
                 f"the idempotency key {new_job.request.idempotency_key!r} of step"
-                f" {new_job.request.key!r} is taken by job {submission.job.job_id}"
+                f" {new_job.request.key!r} is taken by job {submission.job_id}"
             )
     if new_jobs:
         await unit.workflows.count(

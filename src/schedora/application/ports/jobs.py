@@ -1,6 +1,8 @@
 """Jobs as commands change them, inside of one unit of work."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
+from functools import cached_property
 from typing import Protocol
 
 from attrs import frozen
@@ -24,14 +26,34 @@ class NewJob:
     tenant_id: TenantId = DEFAULT_TENANT
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, slots=False)
 class Submission:
     """What became of one ``NewJob``: made, or found under its idempotency key."""
 
-    job: Job
+    new: NewJob
     created: bool
     same_request: bool = True
     """Whether the job found was submitted by an equal request."""
+    created_at: datetime
+    record: Job | None = None
+    """None where ``new`` and ``created_at`` tell all."""
+
+    @property
+    def job_id(self) -> JobId:
+        return self.new.job_id if self.record is None else self.record.job_id
+
+    @cached_property
+    def job(self) -> Job:
+        """The record. Made when it is asked for: of a batch, it seldom is."""
+        new = self.new
+        return self.record or Job.submitted(
+            new.request.without_trace(),
+            job_id=new.job_id,
+            trace=new.trace,
+            now=self.created_at,
+            waits_for=new.waits_for,
+            tenant_id=new.tenant_id,
+        )
 
 
 class JobStore(Protocol):

@@ -10,6 +10,7 @@ from schedora.adapters.system.randomness import SystemRandomness
 from schedora.adapters.telemetry.flusher import Flusher
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.commands.cancel import CancelJob
+from schedora.application.commands.group_commit import GroupCommit
 from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue
 from schedora.application.commands.requeue import DeleteDead, RequeueDead, RequeueJob
 from schedora.application.commands.submit import SubmitJobs
@@ -39,8 +40,16 @@ class Root(containers.DeclarativeContainer):
     metrics = providers.Singleton(Tally)
     flusher = providers.Singleton(Flusher, metrics, storage.totals, clock)
     endings = providers.Singleton(Endings, storage.jobs, clock)
+    group_commit = providers.Singleton(
+        GroupCommit, intake=storage.intake, wakeup=storage.wakeup, metrics=metrics, randomness=randomness
+    )
     submit_jobs = providers.Singleton(
-        SubmitJobs, units=storage.units, wakeup=storage.wakeup, metrics=metrics, randomness=randomness
+        SubmitJobs,
+        units=storage.units,
+        single=group_commit,
+        wakeup=storage.wakeup,
+        metrics=metrics,
+        randomness=randomness,
     )
     cancel_job = providers.Singleton(
         CancelJob, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from dependency_injector import containers, providers
 
 from schedora.adapters.memory.health import MemoryHealth
+from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
 from schedora.adapters.memory.queues import MemoryQueues
@@ -18,6 +19,7 @@ from schedora.adapters.memory.workers import MemoryWorkers
 from schedora.adapters.memory.workflow_reader import MemoryWorkflowReader
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.health import PostgresHealth
+from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.queues import PostgresQueues
@@ -82,6 +84,7 @@ class MemoryStorage(containers.DeclarativeContainer):
 
     store = providers.Singleton(MemoryStore, clock=clock, randomness=randomness)
     units = providers.Singleton(MemoryUnitOfWorkFactory, store)
+    intake = providers.Singleton(MemoryJobIntake, store)
     jobs = providers.Singleton(MemoryJobReader, store)
     workflows = providers.Singleton(MemoryWorkflowReader, store)
     workers = providers.Singleton(MemoryWorkers, store)
@@ -108,6 +111,7 @@ class PostgresStorage(containers.DeclarativeContainer):
     )
     small_database = providers.Factory(Database, database_url, pool_size=2, max_overflow=0)
     units = providers.Singleton(PostgresUnitOfWorkFactory, database)
+    intake = providers.Singleton(PostgresJobIntake, database)
     jobs = providers.Singleton(PostgresJobReader, database)
     workflows = providers.Singleton(PostgresWorkflowReader, database)
     workers = providers.Singleton(PostgresWorkers, database)

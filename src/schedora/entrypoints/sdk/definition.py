@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from schedora.application.handlers import Handler
 from schedora.domain.job_request import JobRequest
@@ -60,7 +60,7 @@ class JobDefinition(Generic[P, R]):
         """A job for ``app.submit_many`` or a workflow. Raises ``InvalidArguments`` and ``NotJson``."""
         payload = self._signature.encode(args, kwargs)
         return PreparedJob(
-            request=evolve(self._template, payload=payload), connection=self._options.get("connection")
+            request=self._template.with_payload(payload), connection=self._options.get("connection")
         )
 
     async def submit(self, /, *args: P.args, **kwargs: P.kwargs) -> JobView[R]:

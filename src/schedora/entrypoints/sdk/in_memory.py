@@ -195,9 +195,15 @@ class DrivenEndings(Endings):
 class MemorySystems(SharedSystem):
     """Sends the calls of an app to the system in memory, which a test may ask synchronously, too."""
 
+    def __init__(self, system: System) -> None:
+        super().__init__(system)
+        self._without_waiting = evolve(system, submit_jobs=evolve(system.submit_jobs, single=None))
+
     def use_on_its_own_loop(self, use: Use[T]) -> T:
         # A handler may not: in a real worker it could not either.
-        return super().use_on_its_own_loop(use) if acting.get() is not None else _at_once(use(self._system))
+        if acting.get() is not None:
+            return super().use_on_its_own_loop(use)
+        return _at_once(use(self._without_waiting))
 
 
 def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:

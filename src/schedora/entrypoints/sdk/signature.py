@@ -76,9 +76,13 @@ class Signature:
         model = self._resolve()
         arguments = self._named(args, kwargs) if args else kwargs
         try:
-            checked = model.model_validate(arguments)
-            self._check_extra(checked.model_extra)
-            document = checked.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            # Not by the model's own methods, which do the same in twice the time.
+            checked = model.__pydantic_validator__.validate_python(arguments)
+            if self._extra is not None:
+                self._check_extra(checked.model_extra)
+            document = model.__pydantic_serializer__.to_python(
+                checked, mode="json", by_alias=True, exclude_unset=True
+            )
         except ValidationError as error:
             raise InvalidArguments(f"{self._job_type}: {reasons(error)}") from None
         except PydanticSerializationError as error:

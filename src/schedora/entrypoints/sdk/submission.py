@@ -4,12 +4,10 @@ import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
 from schedora.application.errors import TooLarge
 from schedora.domain.job_request import JobRequest
 from schedora.entrypoints.sdk.definition import PreparedJob
-from schedora.entrypoints.sdk.views import JobView, job_view
+from schedora.entrypoints.sdk.views import JobView, submitted_view
 
 if TYPE_CHECKING:
     from schedora.entrypoints.system import System
@@ -46,11 +44,11 @@ async def submit_prepared(
 ) -> list[JobView[Any]]:
     """Stores them all or none. Waits for nothing but the store."""
     bytes_max = system.settings.max_payload_bytes
-    requests = [_with_key(system, job.request) for job in jobs]
+    requests = _with_keys(system, [job.request for job in jobs])
     for request in requests:
         check_size("payload", request.payload, bytes_max)
     submissions = await system.submit_jobs(requests, connection=connection)
-    return [job_view(s.job, created=s.created, same_request=s.same_request) for s in submissions]
+    return [submitted_view(submission) for submission in submissions]
 
 
 def check_size(field: str, document: str, bytes_max: int) -> None:
@@ -60,7 +58,10 @@ def check_size(field: str, document: str, bytes_max: int) -> None:
         raise TooLarge(field, size_bytes, bytes_max)
 
 
-def _with_key(system: "System", request: JobRequest) -> JobRequest:
-    if request.idempotency_key is not None:
-        return request
-    return evolve(request, idempotency_key=str(system.randomness.random_id()))
+def _with_keys(system: "System", requests: Sequence[JobRequest]) -> list[JobRequest]:
+    """Each with an idempotency key. Those made here ascend, which the store's index likes better than chance."""
+    made = system.randomness.ordered_id()
+    return [
+        request.with_idempotency_key(f"{made}.{place:05}") if request.idempotency_key is None else request
+        for place, request in enumerate(requests)
+    ]

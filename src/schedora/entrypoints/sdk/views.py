@@ -1,12 +1,14 @@
 """Jobs and workflows as Python programs see them: values, true at the moment they were read."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from attrs import field, frozen
 
 from schedora.application.encoding import decode_json
+from schedora.application.ports.jobs import Submission
 from schedora.domain.events import AttemptError
 from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkerId, WorkflowId
 from schedora.domain.job import Job
@@ -26,8 +28,25 @@ class NotSucceeded(Exception):
         super().__init__(f"job {job.job_id} is {job.status}{because}")
 
 
+class _Submitted:
+    """A view of what was submitted, whose slots are filled at the first look at one: of a batch, few are."""
+
+    __slots__ = ("_submission",)
+
+    if not TYPE_CHECKING:  # a checker knows each slot by its type, and that there is nothing else
+
+        def __getattr__(self, name: str) -> Any:
+            """Called for what is not there: a slot that is not filled yet, or no slot at all."""
+            with suppress(AttributeError):  # it is not a view of a submission, or another thread was faster
+                submission = object.__getattribute__(self, "_submission")
+                for field_name, value in _fields_of_submission(submission).items():
+                    object.__setattr__(self, field_name, value)
+                object.__delattr__(self, "_submission")
+            return object.__getattribute__(self, name)
+
+
 @frozen(kw_only=True)
-class JobView(Generic[R_co]):
+class JobView(_Submitted, Generic[R_co]):
     """A job. ``created`` is False where a submission found it under its idempotency key; then
     ``same_request`` tells whether the stored request is the same.
     """
@@ -117,41 +136,56 @@ class WorkflowView(WorkflowStatus):
 
 
 def job_view(job: Job, *, created: bool = True, same_request: bool = True) -> JobView[Any]:
+    return JobView(**_fields_of(job, created=created, same_request=same_request))
+
+
+def submitted_view(submission: Submission) -> JobView[Any]:
+    """Read from the submission at the first look at it."""
+    view: JobView[Any] = object.__new__(JobView)
+    object.__setattr__(view, "_submission", submission)
+    return view
+
+
+def _fields_of_submission(submission: Submission) -> dict[str, Any]:
+    return _fields_of(submission.job, created=submission.created, same_request=submission.same_request)
+
+
+def _fields_of(job: Job, *, created: bool, same_request: bool) -> dict[str, Any]:
     request = job.request
-    return JobView(
-        job_id=job.job_id,
-        type=request.type,
-        idempotency_key=request.idempotency_key,
-        priority=request.priority,
-        queue=request.queue,
-        scheduled_at=job.scheduled_at,
-        max_retries=request.retry.max_retries,
-        retry_policy=request.retry.kind,
-        retry_base_seconds=request.retry.base.total_seconds(),
-        retry_max_seconds=request.retry.max_delay.total_seconds(),
-        timeout_seconds=request.timeout.total_seconds(),
-        workflow_id=request.workflow_id,
-        key=request.key,
-        depends_on=request.depends_on,
-        status=job.status,
-        worker_id=job.worker_id,
-        attempt=job.attempt,
-        retry_count=job.retry_count,
-        lease_token=job.lease_token,
-        worker_deaths=job.worker_deaths,
-        created_at=job.created_at,
-        claimed_at=job.claimed_at,
-        started_at=job.started_at,
-        completed_at=job.completed_at,
-        error_message=job.error_message,
-        errors=job.errors,
-        trace_id=job.trace.trace_id,
-        created=created,
-        same_request=same_request,
-        payload=decode_json(request.payload),
-        progress=_decoded(job.lease.progress if job.lease is not None else None),
-        result=_decoded(job.result),
-    )
+    return {
+        "job_id": job.job_id,
+        "type": request.type,
+        "payload": decode_json(request.payload),
+        "idempotency_key": request.idempotency_key,
+        "priority": request.priority,
+        "queue": request.queue,
+        "scheduled_at": job.scheduled_at,
+        "max_retries": request.retry.max_retries,
+        "retry_policy": request.retry.kind,
+        "retry_base_seconds": request.retry.base.total_seconds(),
+        "retry_max_seconds": request.retry.max_delay.total_seconds(),
+        "timeout_seconds": request.timeout.total_seconds(),
+        "workflow_id": request.workflow_id,
+        "key": request.key,
+        "depends_on": request.depends_on,
+        "status": job.status,
+        "worker_id": job.worker_id,
+        "attempt": job.attempt,
+        "retry_count": job.retry_count,
+        "lease_token": job.lease_token,
+        "worker_deaths": job.worker_deaths,
+        "created_at": job.created_at,
+        "claimed_at": job.claimed_at,
+        "started_at": job.started_at,
+        "completed_at": job.completed_at,
+        "error_message": job.error_message,
+        "errors": job.errors,
+        "progress": _decoded(job.lease.progress if job.lease is not None else None),
+        "result": _decoded(job.result),
+        "trace_id": job.trace.trace_id,
+        "created": created,
+        "same_request": same_request,
+    }
 
 
 def workflow_view(workflow: Workflow, jobs: Sequence[Job] = ()) -> WorkflowView:

@@ -1,0 +1,145 @@
+"""Single submissions that arrive together are written together, and each is answered by itself."""
+
+import asyncio
+import copy
+from collections import deque
+from collections.abc import Coroutine, Sequence
+from contextvars import Context
+from typing import Any
+
+from attrs import define
+
+from schedora.application.commands.created import count_created, queues_to_ring
+from schedora.application.commands.new_jobs import new_jobs
+from schedora.application.errors import Entangled, StoreUnavailable
+from schedora.application.ports.intake import JobIntake
+from schedora.application.ports.jobs import Submission
+from schedora.application.ports.metrics import Metrics
+from schedora.application.ports.randomness import Randomness
+from schedora.application.ports.wakeup import Wakeup
+from schedora.domain.ids import JobId
+from schedora.domain.job_request import JobRequest
+
+GROUP_MAX = 500
+GROUP_CHARACTERS_MAX = 8 * 1024 * 1024
+WAITING_MAX = 10_000
+WAITING_CHARACTERS_MAX = 64 * 1024 * 1024
+FLUSHES_MAX = 2
+"""While one is written, the next is made ready."""
+
+
+@define(eq=False)
+class _Waiting:
+    request: JobRequest
+    answer: asyncio.Future[Submission]
+
+
+class GroupCommit:
+    """For one event loop. The first to come is written at once; those who come meanwhile go together.
+
+    Whoever goes away while he waits takes nobody with him; his job may exist.
+    """
+
+    def __init__(
+        self, *, intake: JobIntake, wakeup: Wakeup, metrics: Metrics, randomness: Randomness
+    ) -> None:
+        self._intake = intake
+        self._wakeup = wakeup
+        self._metrics = metrics
+        self._randomness = randomness
+        self._waiting: deque[_Waiting] = deque()
+        self._characters = 0
+        self._room = asyncio.Event()
+        self._flushing = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def submit(self, request: JobRequest) -> Submission:
+        """Once its job is durable, or found. Raises ``StoreUnavailable``, and what the store refuses it with.
+
+        Waits for room where too many wait already.
+        """
+        while len(self._waiting) >= WAITING_MAX or self._characters >= WAITING_CHARACTERS_MAX:
+            self._room.clear()
+            await self._room.wait()
+        answer: asyncio.Future[Submission] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(request, answer))
+        self._characters += len(request.payload)
+        if self._flushing < FLUSHES_MAX:
+            self._flushing += 1
+            self._start(self._flush())
+        return await answer
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        # In a context of its own: it is nobody's in particular.
+        task = asyncio.get_running_loop().create_task(work, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                await self._write(self._taken())
+        except asyncio.CancelledError:  # the event loop comes to its end
+            while self._waiting:
+                _refuse(self._taken(), StoreUnavailable("the process ends before the job was stored"))
+            raise
+        finally:
+            self._flushing -= 1
+
+    def _taken(self) -> list[_Waiting]:
+        group: list[_Waiting] = []
+        characters = 0
+        while self._waiting and len(group) < GROUP_MAX and characters < GROUP_CHARACTERS_MAX:
+            one = self._waiting.popleft()
+            self._characters -= len(one.request.payload)
+            if not one.answer.done():  # else nobody waits for it any more
+                group.append(one)
+                characters += len(one.request.payload)
+        self._room.set()
+        return group
+
+    async def _write(self, group: Sequence[_Waiting]) -> None:
+        if not group:
+            return
+        try:
+            submissions = await self._add([one.request for one in group])
+        except Entangled as error:
+            if len(group) == 1:
+                _refuse(group, error)
+            # Each by itself and aside: what one of them waits for, the others and those who come need not wait for.
+            for one in group if len(group) > 1 else ():
+                self._start(self._write([one]))
+        except StoreUnavailable as error:
+            _refuse(group, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is one's own
+            if len(group) == 1:
+                _refuse(group, error)
+            else:  # until the one is found that the store refuses
+                middle = len(group) // 2
+                await self._write(group[:middle])
+                await self._write(group[middle:])
+        except asyncio.CancelledError:
+            _refuse(group, StoreUnavailable("the process ends while the job is stored"))
+            raise
+        else:
+            for one, submission in zip(group, submissions, strict=True):
+                if not one.answer.done():
+                    one.answer.set_result(submission)
+
+    async def _add(self, requests: Sequence[JobRequest]) -> list[Submission]:
+        job_ids = [JobId(job_id) for job_id in self._randomness.ordered_ids(len(requests))]
+        jobs = new_jobs(requests, job_ids, randomness=self._randomness, upstream={})
+        submissions = await self._intake.add(jobs)
+        created = [submission.new for submission in submissions if submission.created]
+        self._wakeup.ring(queues=queues_to_ring(created))
+        count_created(created, metrics=self._metrics)
+        return submissions
+
+
+def _refuse(group: Sequence[_Waiting], error: Exception) -> None:
+    """Each gets an error of its own: raising it adds to it where it was raised."""
+    for one in group:
+        if not one.answer.done():
+            own = copy.copy(error)
+            own.__cause__ = error
+            one.answer.set_exception(own)

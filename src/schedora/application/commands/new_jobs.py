@@ -1,0 +1,37 @@
+"""From requests to jobs that a store can take."""
+
+from collections.abc import Mapping, Sequence
+
+from schedora.application.ports.jobs import NewJob
+from schedora.application.ports.randomness import Randomness
+from schedora.domain.ids import JobId
+from schedora.domain.job import Job
+from schedora.domain.job_request import JobRequest
+from schedora.domain.job_state import JobState
+from schedora.domain.trace import TraceContext
+
+TRACE_BITS = 192
+
+
+def new_jobs(
+    requests: Sequence[JobRequest],
+    job_ids: Sequence[JobId],
+    *,
+    randomness: Randomness,
+    upstream: Mapping[JobId, Job],
+) -> list[NewJob]:
+    """``upstream`` has every job that one of these depends on."""
+    traceless = sum(request.trace is None for request in requests)
+    traces = iter(TraceContext.many(traceless, randomness.bits(TRACE_BITS * traceless)) if traceless else ())
+    return [
+        NewJob(
+            job_id=job_id,
+            request=request,
+            trace=request.trace or next(traces),
+            fingerprint=request.fingerprint(),
+            waits_for=sum(upstream[cause].status is not JobState.SUCCESS for cause in request.depends_on)
+            if request.depends_on
+            else 0,
+        )
+        for job_id, request in zip(job_ids, requests, strict=True)
+    ]

@@ -1,0 +1,45 @@
+"""Where single jobs come in."""
+
+import asyncio
+
+from tests.builders import a_new_job, a_request
+from tests.contract.stores import Stores
+
+
+async def test_jobs_are_stored_once_it_returns_and_claimable(stores: Stores) -> None:
+    jobs = [a_new_job(a_request(queue=queue, priority=priority)) for queue, priority in [("a", 1), ("b", 9)]]
+    submissions = await stores.intake.add(jobs)
+    assert [(one.created, one.job_id) for one in submissions] == [(True, job.job_id) for job in jobs]
+    for submission in submissions:
+        assert await stores.job(submission.job_id) == submission.job
+    claims = await stores.claim(await stores.worker())
+    assert [claim.job_id for claim in claims] == [jobs[1].job_id, jobs[0].job_id]
+
+
+async def test_taken_keys_find_their_jobs_and_the_others_are_stored(stores: Stores) -> None:
+    owner = await stores.submit_one(a_request(idempotency_key="taken"))
+    given = [("new", 5), ("taken", 5), (None, 5), ("taken", 6), ("new", 5)]
+    jobs = [a_new_job(a_request(idempotency_key=key, priority=priority)) for key, priority in given]
+    answers = await stores.intake.add(jobs)
+    assert [(one.job_id, one.created, one.same_request) for one in answers] == [
+        (jobs[0].job_id, True, True),
+        (owner.job_id, False, True),
+        (jobs[2].job_id, True, True),
+        (owner.job_id, False, False),
+        (jobs[0].job_id, False, True),
+    ]
+    assert answers[1].job == owner
+    assert len(await stores.claim(await stores.worker())) == 3
+
+
+async def test_rivals_for_the_same_keys_get_the_same_jobs(stores: Stores) -> None:
+    keys = [f"k{number}" for number in range(20)]
+    rivals = await asyncio.gather(
+        *(
+            stores.intake.add([a_new_job(a_request(idempotency_key=key)) for key in keys[::step]])
+            for step in (1, -1, 1, -1)
+        )
+    )
+    owners = [{one.job.request.idempotency_key: one.job_id for one in answers} for answers in rivals]
+    assert all(owner == owners[0] for owner in owners)
+    assert sum(one.created for answers in rivals for one in answers) == len(keys)
