@@ -67,14 +67,15 @@ def a_request(**fields: Any) -> JobRequest:
     return JobRequest(**_filled(fields, type="work"))
 
 
-def a_new_job(request: JobRequest | None = None, **fields: Any) -> NewJob:
+def a_new_job(request: JobRequest | None = None, *, trace: TraceContext = TRACE, **fields: Any) -> NewJob:
     request = request or a_request()
     return NewJob(
         **_filled(
             fields,
             job_id=a_job_id(),
             request=request,
-            trace=request.trace or TRACE,
+            idempotency_key=request.idempotency_key,
+            traceparent=(request.trace or trace).traceparent,
             fingerprint=request.fingerprint(),
         )
     )

@@ -31,7 +31,7 @@ async def test_new_job_is_stamped_by_the_store(stores: Stores) -> None:
     assert submission.same_request
     assert before <= job.created_at <= await stores.now()
     assert job.scheduled_at == job.created_at
-    assert job == Job.submitted(new.request, job_id=new.job_id, trace=new.trace, now=job.created_at)
+    assert job == Job.submitted(new.request, job_id=new.job_id, trace=TRACE, now=job.created_at)
     assert await stores.job(new.job_id) == job
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from schedora.domain.errors import InvalidField
 from schedora.domain.ids import JobId, JsonText, WorkflowId
@@ -26,7 +26,7 @@ DEFAULT_QUEUE = "default"
 EMPTY_PAYLOAD = JsonText("{}")
 
 
-@frozen(kw_only=True, slots=False)  # a dictionary is copied faster than slots
+@frozen(kw_only=True, slots=False)  # copied faster than one with slots
 class JobRequest:
     """One job to be made. Checks every field by itself; raises ``InvalidField``.
 
@@ -77,23 +77,18 @@ class JobRequest:
     def with_payload(self, payload: JsonText) -> Self:
         """The same with another payload."""
         self._fingerprint_tail  # noqa: B018 - made once for all that are made from this one
-        return self._with("payload", payload)
-
-    def with_idempotency_key(self, key: str) -> Self:
-        """The same under ``key``. Raises ``InvalidField``."""
-        check_text("idempotency_key", key, length_max=KEY_LENGTH_MAX)
-        return self._with("idempotency_key", key)
-
-    def without_trace(self) -> Self:
-        """As it is read from a store: the trace is the job's."""
-        return self if self.trace is None else self._with("trace", None)
-
-    def _with(self, name: str, value: object) -> Self:
-        # Not by evolve, which checks all fields again: of a thousand jobs made from one, one differs.
+        # Not by evolve, which checks every field again.
         made = object.__new__(type(self))
-        made.__dict__.update(self.__dict__)
-        made.__dict__[name] = value
+        for name, value in self.__dict__.items():
+            object.__setattr__(made, name, value)
+        object.__setattr__(made, "payload", payload)
         return made
+
+    def as_stored(self, idempotency_key: str | None) -> Self:
+        """As it is read from a store that has it under this key: the trace is the job's."""
+        if self.trace is None and self.idempotency_key == idempotency_key:
+            return self
+        return evolve(self, idempotency_key=idempotency_key, trace=None)
 
     def fingerprint(self) -> bytes:
         """16 bytes, equal for equal requests: tells whether a taken key was taken by the same request.

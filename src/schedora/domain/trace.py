@@ -30,22 +30,18 @@ class TraceContext:
         return cls(trace_id=trace_id, span_id=span_id, sampled=bool(int(flags, 16) & 1))
 
     @classmethod
-    def new(cls, random_192_bits: int) -> Self:
-        """A trace of its own, from 192 random bits."""
-        (made,) = cls.many(1, random_192_bits)
-        return made
+    def stored(cls, traceparent: str) -> Self:
+        """The trace of a header that was valid when it was kept. Raises ``ValueError`` if it is not now."""
+        trace = cls.parse(traceparent)
+        if trace is None:
+            raise ValueError(f"a stored job has no valid traceparent: {traceparent!r}")
+        return trace
 
     @classmethod
-    def many(cls, count: int, random_bits: int) -> list[Self]:
-        """So many traces, each of its own, from 192 random bits for each."""
-        digits = f"{random_bits:0{48 * count}x}"
-        return [
-            cls(
-                trace_id=_not_zero(digits[start : start + 32]),
-                span_id=_not_zero(digits[start + 32 : start + 48]),
-            )
-            for start in range(0, 48 * count, 48)
-        ]
+    def new(cls, random_192_bits: int) -> Self:
+        """A trace of its own, from 192 random bits."""
+        (traceparent,) = new_traceparents(1, random_192_bits)
+        return cls.stored(traceparent)
 
     def followed_by(self, span_id: str) -> Self:
         """The same trace, one span further."""
@@ -54,6 +50,15 @@ class TraceContext:
     @property
     def traceparent(self) -> str:
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+
+
+def new_traceparents(count: int, random_bits: int) -> list[str]:
+    """Headers of so many traces, each of its own, from 192 random bits for each."""
+    digits = f"{random_bits:0{48 * count}x}"
+    return [
+        f"00-{_not_zero(digits[start : start + 32])}-{_not_zero(digits[start + 32 : start + 48])}-01"
+        for start in range(0, 48 * count, 48)
+    ]
 
 
 def _not_zero(digits: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedora.domain.trace import TraceContext
+from schedora.domain.trace import TraceContext, new_traceparents
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -70,12 +70,21 @@ def test_any_text_is_read_or_refused_without_a_fuss(text: str) -> None:
     assert trace is None or TraceContext.parse(trace.traceparent) == trace
 
 
-def test_many_traces_are_made_from_as_many_bits() -> None:
+def test_many_headers_are_made_from_as_many_bits() -> None:
     one, other = 7 << 64 | 8, 9 << 64 | 10
-    assert TraceContext.many(2, one << 192 | other) == [TraceContext.new(one), TraceContext.new(other)]
-    assert TraceContext.many(0, 0) == []
+    assert new_traceparents(2, one << 192 | other) == [
+        TraceContext.new(one).traceparent,
+        TraceContext.new(other).traceparent,
+    ]
+    assert new_traceparents(0, 0) == []
 
 
 def test_ids_are_never_zeros_alone() -> None:
-    [made] = TraceContext.many(1, 0)
-    assert (made.trace_id, made.span_id) == (f"{1:032x}", f"{1:016x}")
+    assert new_traceparents(1, 0) == [f"00-{1:032x}-{1:016x}-01"]
+
+
+def test_stored_header_must_be_valid() -> None:
+    trace = TraceContext(trace_id=TRACE_ID, span_id=SPAN_ID)
+    assert TraceContext.stored(trace.traceparent) == trace
+    with pytest.raises(ValueError, match="no valid traceparent: 'spoilt'"):
+        TraceContext.stored("spoilt")

@@ -31,7 +31,7 @@ class MemoryJobStore:
         return submissions
 
     def _found(self, new: NewJob) -> Submission | None:
-        key = new.request.idempotency_key
+        key = new.idempotency_key
         taken_by = None if key is None else self._tables.idempotency_keys.get((new.tenant_id, key))
         if taken_by is None:
             return None
@@ -52,8 +52,8 @@ class MemoryJobStore:
         tables.jobs[new.job_id] = submission.job
         tables.fingerprints[new.job_id] = new.fingerprint
         tables.queues.setdefault(request.queue, Queue(name=request.queue))
-        if request.idempotency_key is not None:
-            tables.idempotency_keys[new.tenant_id, request.idempotency_key] = new.job_id
+        if new.idempotency_key is not None:
+            tables.idempotency_keys[new.tenant_id, new.idempotency_key] = new.job_id
         return submission
 
     def _enrol(self, jobs: Sequence[Job]) -> None:

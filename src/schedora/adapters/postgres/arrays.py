@@ -27,7 +27,7 @@ def of_new_jobs(new: Sequence[NewJob], lock_timeout: timedelta | None = None) ->
     return {
         "job_id": [one.job_id for one in new],
         "payload": [request.payload for request in requests],
-        "idempotency_key": [request.idempotency_key for request in requests],
+        "idempotency_key": [one.idempotency_key for one in new],
         "fingerprint": [one.fingerprint for one in new],
         **_column("tenant_id", [one.tenant_id for one in new]),
         **_column("type", [request.type for request in requests]),
@@ -43,7 +43,7 @@ def of_new_jobs(new: Sequence[NewJob], lock_timeout: timedelta | None = None) ->
         **_column("key", [request.key for request in requests]),
         **_column("depends_on", [request.depends_on for request in requests], _array_literal),
         **_column("waits_for", [one.waits_for for one in new]),
-        **_column("traceparent", [one.trace.traceparent for one in new]),
+        **_column("traceparent", [one.traceparent for one in new]),
         "queue_tenant_id": [tenant_id for tenant_id, _ in queues],
         "queue_name": [queue for _, queue in queues],
         "lock_timeout": None if lock_timeout is None else f"{microseconds(lock_timeout) // 1_000}ms",

@@ -154,7 +154,7 @@ def chunks(new_jobs: Sequence[NewJob], places: Sequence[int]) -> Iterator[list[i
 
 def _key(new: NewJob) -> _Key:
     """What must be unique: the idempotency key, and the id for those that have none."""
-    return new.tenant_id, new.request.idempotency_key or f"\x00{new.job_id}"
+    return new.tenant_id, new.idempotency_key or f"\x00{new.job_id}"
 
 
 def _found(new: NewJob, owner: _Owner) -> Submission:

@@ -88,7 +88,7 @@ def job(row: Row) -> Job:
         "job_id": row["job_id"],
         "tenant_id": TenantId(row["tenant_id"]),
         "request": _request(row),
-        "trace": _trace(row["traceparent"]),
+        "trace": TraceContext.stored(row["traceparent"]),
         "scheduled_at": row["scheduled_at"],
         "waits_for": row["waits_for"],
         "retry_count": row["retry_count"],
@@ -240,13 +240,6 @@ def _policy(kind: str, max_retries: int, base_us: int, max_us: int) -> RetryPoli
 @lru_cache(maxsize=1024)
 def _span(microseconds: int) -> timedelta:
     return timedelta(microseconds=microseconds)
-
-
-def _trace(traceparent: str) -> TraceContext:
-    trace = TraceContext.parse(traceparent)
-    if trace is None:
-        raise ValueError(f"a stored job has no valid traceparent: {traceparent!r}")
-    return trace
 
 
 def _event(stored: dict[str, Any]) -> JobEvent:

@@ -128,7 +128,12 @@ class GroupCommit:
 
     async def _add(self, requests: Sequence[JobRequest]) -> list[Submission]:
         job_ids = [JobId(job_id) for job_id in self._randomness.ordered_ids(len(requests))]
-        jobs = new_jobs(requests, job_ids, randomness=self._randomness, upstream={})
+        jobs = new_jobs(
+            requests,
+            job_ids,
+            randomness=self._randomness,
+            upstream={},
+        )
         submissions = await self._intake.add(jobs)
         created = [submission.new for submission in submissions if submission.created]
         self._wakeup.ring(queues=queues_to_ring(created))

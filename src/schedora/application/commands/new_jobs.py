@@ -8,7 +8,7 @@ from schedora.domain.ids import JobId
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.job_state import JobState
-from schedora.domain.trace import TraceContext
+from schedora.domain.trace import new_traceparents
 
 TRACE_BITS = 192
 
@@ -20,14 +20,19 @@ def new_jobs(
     randomness: Randomness,
     upstream: Mapping[JobId, Job],
 ) -> list[NewJob]:
-    """``upstream`` has every job that one of these depends on."""
+    """``upstream`` has every job that one of these depends on.
+
+    A job whose request has no idempotency key gets one: its id, for keys that ascend suit an index better than
+    those of chance.
+    """
     traceless = sum(request.trace is None for request in requests)
-    traces = iter(TraceContext.many(traceless, randomness.bits(TRACE_BITS * traceless)) if traceless else ())
+    own = iter(new_traceparents(traceless, randomness.bits(TRACE_BITS * traceless)) if traceless else ())
     return [
         NewJob(
             job_id=job_id,
             request=request,
-            trace=request.trace or next(traces),
+            idempotency_key=request.idempotency_key or str(job_id),
+            traceparent=next(own) if request.trace is None else request.trace.traceparent,
             fingerprint=request.fingerprint(),
             waits_for=sum(upstream[cause].status is not JobState.SUCCESS for cause in request.depends_on)
             if request.depends_on

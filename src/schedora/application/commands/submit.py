@@ -75,7 +75,12 @@ class SubmitJobs:
         return await self._into_workflows(unit, submissions, upstream)
 
     async def _add(
-        self, unit: UnitOfWork, requests: Sequence[JobRequest], upstream: dict[JobId, Job], *, ahead: bool
+        self,
+        unit: UnitOfWork,
+        requests: Sequence[JobRequest],
+        upstream: dict[JobId, Job],
+        *,
+        ahead: bool,
     ) -> list[Submission]:
         """With ``ahead`` jobs are made ready while those before them are written."""
         job_ids = [JobId(job_id) for job_id in self.randomness.ordered_ids(len(requests))]

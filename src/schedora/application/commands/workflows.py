@@ -105,7 +105,8 @@ class CreateWorkflow:
         return NewJob(
             job_id=job_ids[request.key or ""],
             request=request,
-            trace=request.trace or trace,
+            idempotency_key=request.idempotency_key,
+            traceparent=(request.trace or trace).traceparent,
             fingerprint=request.fingerprint(),
             waits_for=len(causes),
         )

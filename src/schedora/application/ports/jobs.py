@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Protocol
 
 from attrs import frozen
@@ -20,13 +19,26 @@ class NewJob:
 
     job_id: JobId
     request: JobRequest
-    trace: TraceContext
+    idempotency_key: str | None
+    """The request's, or one that was made for it."""
+    traceparent: str
     fingerprint: bytes
     waits_for: int = 0
     tenant_id: TenantId = DEFAULT_TENANT
 
+    def submitted(self, now: datetime) -> Job:
+        """The record of it, as it is read once it was stored at ``now``."""
+        return Job.submitted(
+            self.request.as_stored(self.idempotency_key),
+            job_id=self.job_id,
+            trace=TraceContext.stored(self.traceparent),
+            now=now,
+            waits_for=self.waits_for,
+            tenant_id=self.tenant_id,
+        )
 
-@frozen(kw_only=True, slots=False)
+
+@frozen(kw_only=True)
 class Submission:
     """What became of one ``NewJob``: made, or found under its idempotency key."""
 
@@ -42,18 +54,10 @@ class Submission:
     def job_id(self) -> JobId:
         return self.new.job_id if self.record is None else self.record.job_id
 
-    @cached_property
+    @property
     def job(self) -> Job:
-        """The record. Made when it is asked for: of a batch, it seldom is."""
-        new = self.new
-        return self.record or Job.submitted(
-            new.request.without_trace(),
-            job_id=new.job_id,
-            trace=new.trace,
-            now=self.created_at,
-            waits_for=new.waits_for,
-            tenant_id=new.tenant_id,
-        )
+        """The record. Made at each call: of a batch, it is seldom asked for."""
+        return self.new.submitted(self.created_at) if self.record is None else self.record
 
 
 class JobStore(Protocol):

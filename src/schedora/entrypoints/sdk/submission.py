@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from schedora.application.errors import TooLarge
-from schedora.domain.job_request import JobRequest
 from schedora.entrypoints.sdk.definition import PreparedJob
 from schedora.entrypoints.sdk.views import JobView, submitted_view
 
@@ -44,7 +43,7 @@ async def submit_prepared(
 ) -> list[JobView[Any]]:
     """Stores them all or none. Waits for nothing but the store."""
     bytes_max = system.settings.max_payload_bytes
-    requests = _with_keys(system, [job.request for job in jobs])
+    requests = [job.request for job in jobs]
     for request in requests:
         check_size("payload", request.payload, bytes_max)
     submissions = await system.submit_jobs(requests, connection=connection)
@@ -56,12 +55,3 @@ def check_size(field: str, document: str, bytes_max: int) -> None:
     size_bytes = len(document) if document.isascii() else len(document.encode())
     if size_bytes > bytes_max:
         raise TooLarge(field, size_bytes, bytes_max)
-
-
-def _with_keys(system: "System", requests: Sequence[JobRequest]) -> list[JobRequest]:
-    """Each with an idempotency key. Those made here ascend, which the store's index likes better than chance."""
-    made = system.randomness.ordered_id()
-    return [
-        request.with_idempotency_key(f"{made}.{place:05}") if request.idempotency_key is None else request
-        for place, request in enumerate(requests)
-    ]

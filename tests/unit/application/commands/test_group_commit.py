@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 from attrs import define, field
 from hypothesis import given
@@ -320,7 +321,9 @@ requests = st.lists(
 def outcome(submission: Submission, earlier: list[Submission]) -> tuple[object, ...]:
     """What became of it, its job named by the request that made it."""
     maker = next(place for place, one in enumerate(earlier) if one.job_id == submission.job_id)
-    return submission.created, submission.same_request, maker, submission.job.request
+    request = submission.job.request
+    given = None if request.idempotency_key == str(submission.job_id) else request.idempotency_key
+    return submission.created, submission.same_request, maker, attrs.evolve(request, idempotency_key=given)
 
 
 @given(requests)

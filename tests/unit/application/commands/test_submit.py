@@ -1,5 +1,6 @@
 """Submit jobs: each stored or found, all of them or none."""
 
+import attrs
 import pytest
 
 from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
@@ -20,7 +21,10 @@ async def stored(bench: Bench) -> int:
 async def test_requests_become_jobs_in_the_order_given(bench: Bench) -> None:
     requests = [a_request(queue=queue) for queue in ("a", "b", "a")]
     submissions = await bench.submit(requests)
-    assert [submission.job.request for submission in submissions] == requests
+    assert [submission.job.request for submission in submissions] == [
+        attrs.evolve(request, idempotency_key=str(submission.job_id))
+        for request, submission in zip(requests, submissions, strict=True)
+    ]
     assert all(submission.created and submission.same_request for submission in submissions)
     ids = [submission.job.job_id for submission in submissions]
     assert ids == sorted(set(ids))
