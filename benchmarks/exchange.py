@@ -11,7 +11,8 @@ import asyncio
 import statistics
 import tempfile
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from uuid import uuid4
 
 import asyncpg
 import psutil
-from attrs import Factory, define, frozen
+from attrs import Factory, define, evolve, frozen
 
 from schedora.adapters.postgres.embedded import start_embedded
 from schedora.adapters.postgres.engine import Database
@@ -31,14 +32,16 @@ from schedora.domain.ids import IncarnationId, JsonText, WorkerId
 from schedora.domain.job_state import JobState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
+    from schedora.application.ports.job_queue import Exchanged
     from schedora.domain.claimed_job import ClaimedJob
 
 _WORKER = WorkerId("bench")
 _RESULT = JsonText('{"ok": true}')
 _TABLES = "jobs, job_ready, job_leases, job_counts, queues, workers"
 _CHUNK = 10_000
+_SOON = timedelta(seconds=10)
 
 
 @frozen(kw_only=True)
@@ -61,6 +64,7 @@ class Drained:
     """One drain: how fast each part of it was, and what it cost the server."""
 
     count: int
+    done: int = 0
     marks: list[float] = Factory(list)
     exchange_seconds: list[float] = Factory(list)
     server_cpu_seconds: float = 0.0
@@ -165,36 +169,50 @@ class Worker:
             str(_WORKER),
         )
 
-    async def work(self, drained: Drained) -> None:
-        """Until nothing is left."""
+    async def exchange(self, done: list[Completion]) -> Exchanged:
+        wish = ClaimRequest(
+            owner=self.owner,
+            worker_id=_WORKER,
+            queues=(),
+            types=self._types,
+            limit=self._k,
+            start_count=self._k,
+        )
+        answer = await self._queue.exchange(Delivery(completions=done, claim=wish))
+        if len(answer.accepted) != len(done):
+            raise RuntimeError(f"{len(done) - len(answer.accepted)} completions were refused")
+        return answer
+
+    async def work(self, drained: Drained, only: int) -> None:
+        """Until so many jobs are done, or nothing is left for now."""
         done: list[Completion] = []
         while True:
-            wish = ClaimRequest(
-                owner=self.owner,
-                worker_id=_WORKER,
-                queues=(),
-                types=self._types,
-                limit=self._k,
-                start_count=self._k,
-            )
             began = time.perf_counter()
-            answer = await self._queue.exchange(Delivery(completions=done, claim=wish))
+            answer = await self.exchange(done)
             ended = time.perf_counter()
-            if len(answer.accepted) != len(done):
-                raise RuntimeError(f"{len(done) - len(answer.accepted)} completions were refused")
             if done:
                 drained.exchange_seconds.append(ended - began)
                 drained.marks.append(ended)
-            if not answer.claimed:
-                return
+                drained.done += len(done)
             done = succeeded(answer.claimed)
+            if drained.done >= only:
+                await self.exchange(done)
+                return
+            if not done and (answer.next_due_at is None or answer.next_due_at > answer.at + _SOON):
+                return
 
 
 async def drain(
-    url: str, watch: asyncpg.Connection[asyncpg.Record], *, k: int, connections: int, types: list[str]
+    url: str,
+    watch: asyncpg.Connection[asyncpg.Record],
+    *,
+    k: int,
+    connections: int,
+    types: list[str],
+    only: int | None = None,
 ) -> Drained:
-    """Everything that is ready; checks that it is done."""
-    count = await watch.fetchval("select count(*) from job_ready where scheduled_at <= now()")
+    """Everything that is ready, or so much of it; checks that it is done."""
+    count = only or await watch.fetchval("select count(*) from job_ready where scheduled_at <= now()")
     ended_before = await watch.fetchval("select count(*) from jobs where status = 'SUCCESS'")
     databases = [Database(url, pool_size=1, max_overflow=0) for _ in range(connections)]
     try:
@@ -215,14 +233,14 @@ async def drain(
         wal = await watch.fetchval("select pg_current_wal_lsn()")
         cpu = sum(sum(backend.cpu_times()[:2]) for backend in backends)
         drained.marks.append(time.perf_counter())
-        await asyncio.gather(*(worker.work(drained) for worker in workers))
+        await asyncio.gather(*(worker.work(drained, count) for worker in workers))
         drained.server_cpu_seconds = sum(sum(backend.cpu_times()[:2]) for backend in backends) - cpu
         drained.wal_bytes = await watch.fetchval("select (pg_current_wal_lsn() - $1::pg_lsn)::bigint", wal)
     finally:
         for database in databases:
             await database.close()
     ended = await watch.fetchval("select count(*) from jobs where status = 'SUCCESS'") - ended_before
-    if ended != count:
+    if ended < count or (only is None and ended != count):
         raise RuntimeError(f"{count} jobs, {ended} ended")
     return drained
 
@@ -270,7 +288,86 @@ async def sizes(url: str, watch: Any, options: argparse.Namespace) -> None:
         )
 
 
-EXPERIMENTS = {"sizes": sizes}
+async def snapshot(url: str, watch: Any, options: argparse.Namespace) -> None:
+    """A long drain while another session holds a snapshot, or not; then a trickle under the same snapshot."""
+    print("| | jobs/s | each sixth in turn | last to first | trickle: exchange, ms, median and 99 % |")
+    print("| --- | ---: | --- | ---: | --- |")
+    for held in (False, True):
+        found, parts, trickles = [], [], []
+        for _ in range(options.rounds):
+            await empty(watch)
+            backlog = Backlog(count=options.jobs, queues=options.queues, types=options.types)
+            await store(watch, backlog)
+            await settle(watch)
+            types = backlog.names()[1]
+            async with snapshot_held(url) if held else nullcontext():
+                one = await drain(url, watch, k=options.k[0], connections=1, types=types)
+                trickles += await trickle(url, watch, types)
+            found.append(one.jobs_per_second)
+            parts.append(one.parts(6))
+        turns = [statistics.median(part) for part in zip(*parts, strict=True)]
+        told = " ".join(f"{turn:,.0f}" for turn in turns)
+        worst = statistics.quantiles(trickles, n=100)[-1]
+        print(
+            f"| {'held' if held else 'none'} | {spread(found)} | {told} | {turns[-1] / turns[0]:.2f} |"
+            f" {statistics.median(trickles):.2f}, {worst:.2f} |"
+        )
+
+
+async def trickle(url: str, watch: Any, types: list[str], count: int = 250, rate: int = 50) -> list[float]:
+    """One job after the other at a steady rate: how long each exchange took, in milliseconds."""
+    spent = []
+    async with Database(url, pool_size=1, max_overflow=0) as database:
+        worker = Worker(database, 10, types)
+        await worker.register(watch)
+        done: list[Completion] = []
+        began = time.perf_counter()
+        for n in range(count):
+            await asyncio.sleep(max(0.0, began + n / rate - time.perf_counter()))
+            await store(watch, Backlog(count=1))
+            claimed: Sequence[ClaimedJob] = ()
+            while not claimed:
+                asked = time.perf_counter()
+                answer = await worker.exchange(done)
+                spent.append(1e3 * (time.perf_counter() - asked))
+                claimed, done = answer.claimed, []
+            done = succeeded(claimed)
+    return spent
+
+
+async def stored(url: str, watch: Any, options: argparse.Namespace) -> None:
+    """A drain over others that are delayed, of a lower priority, or finished."""
+    delayed = Backlog(count=200_000, priority="9", due="interval '1 day'")
+    cases: dict[str, Backlog | int | None] = {
+        "none": None,
+        "200,000 delayed": delayed,
+        "1,000,000 delayed": evolve(delayed, count=1_000_000),
+        "1,000,000 of a lower priority": Backlog(count=1_000_000, priority="1"),
+        "1,000,000 finished": 1_000_000,
+    }
+    if options.cases:
+        cases = {name: case for name, case in cases.items() if name == "none" or name in options.cases}
+    print("| stored | jobs/s | to none |")
+    print("| --- | ---: | ---: |")
+    rates: list[float] = []
+    for name, others in cases.items():
+        await empty(watch)
+        if isinstance(others, int):
+            await finish(watch, others)
+        elif others is not None:
+            await store(watch, others)
+        found = []
+        for _ in range(options.rounds):
+            await store(watch, Backlog(count=options.jobs))
+            await settle(watch)
+            one = await drain(url, watch, k=options.k[0], connections=1, types=["type0"], only=options.jobs)
+            found.append(one.jobs_per_second)
+        rates = rates or found
+        ratio = statistics.median(found) / statistics.median(rates)
+        print(f"| {name} | {spread(found)} | {ratio:.2f} |")
+
+
+EXPERIMENTS = {"sizes": sizes, "snapshot": snapshot, "stored": stored}
 
 
 def main() -> None:
@@ -282,9 +379,11 @@ def main() -> None:
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--queues", type=int, default=1)
     parser.add_argument("--types", type=int, default=1)
+    parser.add_argument("--cases", nargs="+", default=[], help="of `stored`, besides none")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the server")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="schedora-exchange-") as directory:
-        server = start_embedded(Path(directory))
+        server = start_embedded(Path(directory), dict(pair.split("=", 1) for pair in options.set))
         try:
             migrate(server.url)
             asyncio.run(_run(server.url, options))

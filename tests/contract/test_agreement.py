@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
+from itertools import count
 from typing import Any, TypeVar
 
 import attrs
@@ -28,7 +29,7 @@ from hypothesis.stateful import (
 from psycopg.sql import SQL, Identifier
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
-from schedora.adapters.postgres.claim_cursor import ClaimCursor
+from schedora.adapters.postgres.claim_cursor import PASSED_OVER_SECONDS_MAX, ClaimCursor
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.tables import metadata
@@ -532,7 +533,7 @@ def machine(migrated_url: str) -> Iterator[type[Agreement]]:
             connection.execute(SQL("TRUNCATE {}").format(tables))
             queue = PostgresJobQueue(database)
             # Each claim from the beginning: what a cursor passes over depends on how fast this machine is.
-            queue._cursor = ClaimCursor(lambda: 0.0)
+            queue._cursor = ClaimCursor(count(step=PASSED_OVER_SECONDS_MAX).__next__)
             postgres = attrs.evolve(postgres_stores(database), job_queue=queue)
             return [Side(memory_stores(a_memory_store())), Side(postgres)]
 

@@ -1,12 +1,13 @@
 """The hot path: completions and starts in, claims out, in one statement."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import attrs
 
 from schedora.adapters.postgres import arrays, rows
-from schedora.adapters.postgres.claim_cursor import NO_PLACES, ClaimCursor
+from schedora.adapters.postgres.claim_cursor import BEGINNING, ClaimCursor, Start
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import Statement, load
@@ -18,7 +19,8 @@ from schedora.domain.ids import IncarnationId, LeaseId
 _TRIES = 5
 _NOW = Statement("select now() as at", ())
 _NO_CLAIM: dict[str, Any] = {
-    "owner": None, "worker_id": "", "queues": [], "types": [], "limit": 0, "start_count": 0, **NO_PLACES,
+    "owner": None, "worker_id": "", "queues": [], "types": [], "limit": 0, "start_count": 0,
+    **BEGINNING.parameters,
 }  # fmt: skip
 
 
@@ -30,17 +32,22 @@ class PostgresJobQueue:
         self._cursor = ClaimCursor()
 
     async def exchange(self, delivery: Delivery) -> Exchanged:
-        exchanged = await self._exchange(delivery)
-        wish, missing = delivery.claim, _missing(delivery, exchanged)
-        if wish is None or not missing or not self._cursor.behind:
+        wish = delivery.claim
+        start = BEGINNING if wish is None else self._cursor.start()
+        answer = await self._answer(delivery, start)
+        exchanged = Exchanged(at=answer[0]["at"])
+        if delivery.completions or delivery.starts:
+            exchanged = attrs.evolve(exchanged, accepted=frozenset(answer[0]["accepted"]))
+        if wish is None:
             return exchanged
-        # The cursor has passed over what came in before its places: the rest from the beginning.
-        start_count = max(0, wish.start_count - len(exchanged.claimed))
-        rest = await self._exchange(
-            Delivery(claim=attrs.evolve(wish, limit=missing, start_count=start_count))
+        claims = answer if answer[0]["job_id"] is not None else ()
+        full = len(claims) == wish.limit
+        self._cursor.finish(start, answer[0], claims, full=full)
+        return attrs.evolve(
+            exchanged,
+            claimed=tuple(rows.claimed_job(row, wish.owner, wish.worker_id) for row in claims),
+            next_due_at=answer[0]["next_due_at"] if full else self._next_look_at(start, answer[0]),
         )
-        claimed = sorted((*exchanged.claimed, *rest.claimed), key=rows.running_order)
-        return attrs.evolve(exchanged, at=rest.at, claimed=tuple(claimed), next_due_at=rest.next_due_at)
 
     async def held(self, owner: IncarnationId) -> frozenset[LeaseId]:
         return frozenset(row["lease_id"] for row in await self._database.fetch(load("held"), owner=owner))
@@ -49,25 +56,17 @@ class PostgresJobQueue:
         held = await self._database.fetch(load("claims"), owner=owner)
         return [rows.claimed_job(row, owner, row["worker_id"]) for row in held]
 
-    async def _exchange(self, delivery: Delivery) -> Exchanged:
-        wish = delivery.claim
-        answer = await self._answer(delivery)
-        exchanged = Exchanged(at=answer[0]["at"])
-        if delivery.completions or delivery.starts:
-            exchanged = attrs.evolve(exchanged, accepted=frozenset(answer[0]["accepted"]))
-        if wish is None:
-            return exchanged
-        claims = answer if answer[0]["job_id"] is not None else ()
-        self._cursor.finish(claims, full=len(claims) == wish.limit)
-        return attrs.evolve(
-            exchanged,
-            claimed=tuple(rows.claimed_job(row, wish.owner, wish.worker_id) for row in claims),
-            next_due_at=answer[0]["next_due_at"],
-        )
+    def _next_look_at(self, start: Start, answer: Row) -> datetime | None:
+        """When the next one falls due; or sooner, for what this claim may have passed over."""
+        due_at: datetime | None = answer["next_due_at"]
+        if not start.behind:
+            return due_at
+        restart_at: datetime = answer["at"] + self._cursor.restart_in()
+        return restart_at if due_at is None else min(due_at, restart_at)
 
-    async def _answer(self, delivery: Delivery) -> Sequence[Row]:
+    async def _answer(self, delivery: Delivery, start: Start) -> Sequence[Row]:
         """Running it again after a conflict is safe: nothing of it happened, and the fence stands."""
-        statement, values = self._statement(delivery)
+        statement, values = _statement(delivery, start)
         for _ in range(_TRIES - 1):
             try:
                 return await self._database.fetch(statement, **values)
@@ -75,44 +74,42 @@ class PostgresJobQueue:
                 continue
         return await self._database.fetch(statement, **values)
 
-    def _statement(self, delivery: Delivery) -> tuple[Statement, dict[str, Any]]:
-        """The smallest one that does all that is due."""
-        ending = {completion.lease_id for completion in delivery.completions}
-        # The end of a claim says all that its start could say.
-        starts = [start for start in delivery.starts if start.lease_id not in ending]
-        values = {
-            "complete": arrays.of_completions(delivery.completions),
-            "start": arrays.of_starts(starts),
-            "claim": self._claim(delivery.claim),
-        }
-        due = [
-            name
-            for name, wanted in (
-                ("complete", delivery.completions), ("start", starts), ("claim", delivery.claim)
-            )
-            if wanted
-        ]  # fmt: skip
-        match due:
-            case []:
-                return _NOW, {}
-            case [name]:
-                return load(name), values[name]
-            case _:
-                return load("exchange"), {**values["complete"], **values["start"], **values["claim"]}
 
-    def _claim(self, wish: ClaimRequest | None) -> dict[str, Any]:
-        if wish is None:
-            return _NO_CLAIM
-        return {
-            "owner": wish.owner,
-            "worker_id": wish.worker_id,
-            "queues": list(wish.queues),
-            "types": list(wish.types),
-            "limit": wish.limit,
-            "start_count": wish.start_count,
-            **self._cursor.start(),
-        }
+def _statement(delivery: Delivery, start: Start) -> tuple[Statement, dict[str, Any]]:
+    """The smallest one that does all that is due."""
+    ending = {completion.lease_id for completion in delivery.completions}
+    # The end of a claim says all that its start could say.
+    starts = [one for one in delivery.starts if one.lease_id not in ending]
+    values = {
+        "complete": arrays.of_completions(delivery.completions),
+        "start": arrays.of_starts(starts),
+        "claim": _of_claim(delivery.claim, start),
+    }
+    due = [
+        name
+        for name, wanted in (
+            ("complete", delivery.completions), ("start", starts), ("claim", delivery.claim)
+        )
+        if wanted
+    ]  # fmt: skip
+    match due:
+        case []:
+            return _NOW, {}
+        case [name]:
+            return load(name), values[name]
+        case _:
+            return load("exchange"), {**values["complete"], **values["start"], **values["claim"]}
 
 
-def _missing(delivery: Delivery, exchanged: Exchanged) -> int:
-    return delivery.claim.limit - len(exchanged.claimed) if delivery.claim else 0
+def _of_claim(wish: ClaimRequest | None, start: Start) -> dict[str, Any]:
+    if wish is None:
+        return _NO_CLAIM
+    return {
+        "owner": wish.owner,
+        "worker_id": wish.worker_id,
+        "queues": list(wish.queues),
+        "types": list(wish.types),
+        "limit": wish.limit,
+        "start_count": wish.start_count,
+        **start.parameters,
+    }

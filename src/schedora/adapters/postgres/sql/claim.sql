@@ -12,10 +12,14 @@
 -- them; starting behind the place last claimed in a lane passes over them. Lanes that are not known are looked for
 -- between those that are, and read from their beginning.
 --
--- The first row of the answer carries `at` and `next_due_at`, whether or not a job was claimed.
+-- The first row of the answer carries `at`, `next_due_at`, `sought_seconds` (what it took to find the jobs) and
+-- `heads` (the first job of so many lanes as :heads_limit says, before this claim took any), whether or not a job was
+-- claimed.
 with
 claimer as materialized (
-    select from workers w where w.incarnation = :owner::uuid and w.status = 'ACTIVE'
+    select clock_timestamp() as began
+    from workers w
+    where w.incarnation = :owner::uuid and w.status = 'ACTIVE'
 ),
 known as materialized (
     select *
@@ -197,9 +201,21 @@ picked as materialized (
         for update skip locked
     ) place
 ),
+sought as materialized (
+    select
+        extract(epoch from clock_timestamp() - c.began)::float8 as seconds,
+        (
+            select json_agg(json_build_array(h.tenant_id, h.queue, h.priority, h.type, h.scheduled_at, h.job_id))::text
+            from (select h.* from head h limit :heads_limit::int) h
+        ) as heads
+    from claimer c
+    where (select count(*) from picked) >= 0
+),
 taken as (
     -- By their place in the table: they are locked, so they can't have moved.
-    delete from job_ready r where r.ctid = any(array(select p.tid from picked p)) returning r.job_id
+    delete from job_ready r
+    where r.ctid = any(array(select p.tid from picked p)) and exists (select from sought)
+    returning r.job_id
 ),
 buffered as materialized (
     -- The first of those that are not started with the claim.
@@ -264,6 +280,8 @@ waiting as materialized (
 select
     now() as at,
     (select w.due_at from waiting w) as next_due_at,
+    (select s.seconds from sought s) as sought_seconds,
+    (select s.heads from sought s) as heads,
     c.*
 from (select) as answer
 left join claimed c on true

@@ -29,6 +29,8 @@ select
         ))
         from waiting w
     ) as next_due_at,
+    (select s.seconds from sought s) as sought_seconds,
+    (select s.heads from sought s) as heads,
     c.*
 from (select) as answer
 left join claimed c on true
