@@ -76,7 +76,7 @@ async def test_the_metrics_are_told_as_they_are() -> None:
         system.metrics.count(counter, "a label")
     for histogram in Histogram:
         system.metrics.observe(
-            histogram, tuple("a label" for _ in LABELS[histogram]), system.clock.monotonic()
+            histogram, tuple("a label" for _ in LABELS[histogram]), [system.clock.monotonic()]
         )
     transport = httpx.ASGITransport(create_app(system))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

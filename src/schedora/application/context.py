@@ -1,6 +1,5 @@
 """What a handler sees of its run."""
 
-import threading
 from collections.abc import Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -15,6 +14,11 @@ from schedora.domain.trace import TraceContext
 
 class RunLink(Protocol):
     """What a context asks of the worker that runs it."""
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the run is no longer wanted. Thread-safe."""
+        ...
 
     def report(self, progress: JsonText) -> None:
         """Notes progress, to be stored soon. Thread-safe."""
@@ -34,14 +38,12 @@ class JobContext:
         *,
         link: RunLink,
         upstream: Mapping[str, Any],
-        cancelled: threading.Event,
         result_bytes_max: int,
     ) -> None:
         self.job = job
         self.upstream = upstream
         """The results of what this job depends on, by key; by job id where there is no key."""
         self._link = link
-        self._cancelled = cancelled
         self._result_bytes_max = result_bytes_max
         self._log: Any = None
 
@@ -75,7 +77,7 @@ class JobContext:
         """Whether this run is no longer wanted: canceled, timed out, or its lease was lost. A handler in a
         thread can't be stopped from outside and should look here now and then.
         """
-        return self._cancelled.is_set()
+        return self._link.cancelled
 
     @property
     def logger(self) -> Any:

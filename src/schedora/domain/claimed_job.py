@@ -2,8 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from attrs import frozen
-
 from schedora.domain.ids import (
     IncarnationId,
     JobId,
@@ -15,6 +13,7 @@ from schedora.domain.ids import (
 )
 from schedora.domain.job_state import JobState
 from schedora.domain.retry import RetryPolicy
+from schedora.domain.values import frozen
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 import attrs
-from attrs import frozen
 
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.events import ERRORS_LIMIT, AttemptError, JobEvent
@@ -18,6 +17,7 @@ from schedora.domain.job import Job, kept
 from schedora.domain.job_request import LATEST
 from schedora.domain.job_state import ENDED, JobState, check_move
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.values import frozen
 
 POISON = "poison"
 WORKER_LOST = "worker_lost"
@@ -69,10 +69,10 @@ def settle(
     ``started_at`` is None when the attempt did not start; then only a hand-back or the loss of the worker
     are possible, and anything else raises ``IllegalMove``. ``unit_random`` in [0, 1) places the jitter.
     """
+    if isinstance(outcome, Succeeded):
+        return _success(job, outcome.result, started_at, ended_at)
     end = _End(job, started_at, ended_at)
     match outcome:
-        case Succeeded(result=result):
-            return end.success(result)
         case Snoozed(delay=delay, reason=reason):
             return end.wait(reason or "snoozed", scheduled_at=_no_later_than_limit(ended_at, delay))
         case HandedBack(reason=reason):
@@ -128,6 +128,29 @@ def completed(job: Job, completion: Completion) -> Job:
     )
 
 
+def _success(
+    job: ClaimedJob, result: JsonText | None, started_at: datetime | None, ended_at: datetime
+) -> Completion:
+    """Most ends are one: no moves are collected of which the record's columns tell."""
+    check_move(job.waited_as, JobState.SCHEDULED)
+    check_move(JobState.SCHEDULED if started_at is None else JobState.RUNNING, JobState.SUCCESS)
+    return Completion(
+        job_id=job.job_id,
+        lease_id=job.lease_id,
+        lease_token=job.lease_token,
+        workflow_id=job.workflow_id,
+        type=job.type,
+        queue=job.queue,
+        status=JobState.SUCCESS,
+        attempt=job.attempt + 1,
+        retry_count=job.retry_count,
+        worker_deaths=job.worker_deaths,
+        started_at=started_at,
+        ended_at=ended_at,
+        result=result,
+    )
+
+
 def _retry_at(
     job: ClaimedJob, ended_at: datetime, unit_random: float, retry_after: timedelta | None = None
 ) -> datetime | None:
@@ -144,7 +167,7 @@ def _no_later_than_limit(start: datetime, delay: timedelta) -> datetime:
 
 
 class _End:
-    """One claim coming to its end: collects the moves and builds the completion."""
+    """One claim coming to an end that is no success: collects the moves and builds the completion."""
 
     def __init__(self, job: ClaimedJob, started_at: datetime | None, ended_at: datetime) -> None:
         self._job = job
@@ -155,10 +178,6 @@ class _End:
         self._go(JobState.SCHEDULED, job.claimed_at)
         if started_at is not None:
             self._go(JobState.RUNNING, started_at)
-
-    def success(self, result: JsonText | None) -> Completion:
-        self._go(JobState.SUCCESS, self._ended_at)
-        return attrs.evolve(self._completion(attempts_used=1), result=result, moves=())
 
     def wait(self, reason: str, scheduled_at: datetime | None = None) -> Completion:
         self._go(JobState.PENDING, self._ended_at, reason)

@@ -22,6 +22,9 @@ class JobState(StrEnum):
     DEAD = "DEAD"
     CANCELED = "CANCELED"
 
+    # As it compares, and in a tenth of the time that enumerations take: states are looked up for each job.
+    __hash__ = str.__hash__
+
 
 _S = JobState
 

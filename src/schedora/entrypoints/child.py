@@ -95,7 +95,6 @@ def _run(call: ProcessCall, answers: Answers) -> Outcome:
         call.job,
         link=_Link(call, answers),
         upstream=upstream,
-        cancelled=threading.Event(),
         result_bytes_max=RESULT_BYTES_MAX,
     )
     return asyncio.run(outcome_of(_call(function.handler, call, context), result_bytes_max=RESULT_BYTES_MAX))
@@ -121,6 +120,9 @@ def find_function(target: str) -> JobFunction[..., Any, ..., Any]:
 
 
 class _Link:
+    cancelled = False
+    """Whoever wants to end this run ends its process."""
+
     def __init__(self, call: ProcessCall, answers: Answers) -> None:
         self._call = call
         self._answers = answers

@@ -1,6 +1,7 @@
 """The processes that are Schedora: each builds what it needs, runs until told to stop, and says how it went."""
 
 import asyncio
+import gc
 import os
 import sys
 import threading
@@ -159,6 +160,7 @@ async def _serve(system: System, make_services: MakeServices, app: Schedora | No
 
 def run_on_loop(main: Coroutine[Any, Any, int]) -> int:
     """Runs ``main`` on the fastest event loop that the platform has."""
+    gc.freeze()  # what imports have made stays: no use in looking for garbage in it again and again
     if sys.platform == "win32":
         return asyncio.run(main)
     import uvloop  # noqa: PLC0415 - there is none for Windows

@@ -1,6 +1,7 @@
 """The use cases over the memory store, at a clock that stands still until a test moves it."""
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -52,8 +53,10 @@ class RecordedMetrics:
     def count(self, counter: ports.Counter, label: str = "", amount: int = 1) -> None:
         self.counted[counter, label] += amount
 
-    def observe(self, histogram: ports.Histogram, labels: tuple[str, ...], span: timedelta) -> None:
-        self.observed.append((histogram, labels, span))
+    def observe(
+        self, histogram: ports.Histogram, labels: tuple[str, ...], spans: Iterable[timedelta]
+    ) -> None:
+        self.observed += [(histogram, labels, span) for span in spans]
 
 
 class OutdatedReader(MemoryJobReader):

@@ -1,7 +1,6 @@
 """What a handler sees of its run."""
 
 import asyncio
-import threading
 from typing import Any
 
 import attrs
@@ -22,6 +21,7 @@ class RecordedLink:
     def __init__(self, *, waits: bool = False, error: Exception | None = None) -> None:
         self.reports: list[str] = []
         self.completions: list[tuple[object, str]] = []
+        self.cancelled = False
         self._waits = waits
         self._error = error
 
@@ -37,7 +37,7 @@ class RecordedLink:
 
 
 def a_context(job: ClaimedJob | None = None, link: RecordedLink | None = None, **fields: Any) -> JobContext:
-    defaults: dict[str, Any] = {"upstream": {}, "cancelled": threading.Event(), "result_bytes_max": 20}
+    defaults: dict[str, Any] = {"upstream": {}, "result_bytes_max": 20}
     return JobContext(job or a_claimed_job(), link=link or RecordedLink(), **defaults | fields)
 
 
@@ -55,10 +55,10 @@ def test_malformed_trace_is_none() -> None:
 
 
 def test_cancelled_follows_the_run() -> None:
-    cancelled = threading.Event()
-    context = a_context(cancelled=cancelled)
+    link = RecordedLink()
+    context = a_context(link=link)
     assert not context.cancelled
-    cancelled.set()
+    link.cancelled = True
     assert context.cancelled
 
 

@@ -30,6 +30,7 @@ from schedora.domain.trace import TraceContext
 from schedora.domain.worker import Worker, WorkerIdentity, WorkerState
 from schedora.domain.workflow import JobCounts, Workflow
 
+_STATES = {state.value: state for state in JobState}
 _DOCUMENTS = ("payload", "errors", "history", "result")
 
 
@@ -135,7 +136,7 @@ def claimed_job(row: Row, owner: IncarnationId, worker_id: WorkerId) -> ClaimedJ
         queue=row["queue"],
         priority=row["priority"],
         payload=row["payload"],
-        waited_as=JobState(row["status"]),
+        waited_as=_STATES[row["status"]],
         attempt=row["attempt"],
         retry_count=row["retry_count"],
         worker_deaths=row["worker_deaths"],
@@ -143,7 +144,7 @@ def claimed_job(row: Row, owner: IncarnationId, worker_id: WorkerId) -> ClaimedJ
         timeout=_span(row["timeout_us"]),
         workflow_id=row["workflow_id"],
         key=row["key"],
-        depends_on=tuple(row["depends_on"] or ()),
+        depends_on=tuple(depends_on) if (depends_on := row["depends_on"]) else (),
         traceparent=row["traceparent"],
         created_at=row["created_at"],
         scheduled_at=row["scheduled_at"],

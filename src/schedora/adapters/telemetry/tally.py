@@ -1,7 +1,7 @@
 """Counts of this process, on their way to the store, where those of all processes are summed."""
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from threading import Lock
 
@@ -54,12 +54,13 @@ class Tally:
         with self._guard:
             self._counts[counter, label] = self._counts.get((counter, label), 0) + amount
 
-    def observe(self, histogram: Histogram, labels: tuple[str, ...], span: timedelta) -> None:
+    def observe(self, histogram: Histogram, labels: tuple[str, ...], spans: Iterable[timedelta]) -> None:
         with self._guard:
-            spans = self._observed.get((histogram, labels))
-            if spans is None:
-                spans = self._observed[histogram, labels] = Spans(BUCKETS_SECONDS[histogram])
-            spans.add(max(0.0, span.total_seconds()))
+            observed = self._observed.get((histogram, labels))
+            if observed is None:
+                observed = self._observed[histogram, labels] = Spans(BUCKETS_SECONDS[histogram])
+            for span in spans:
+                observed.add(max(0.0, span.total_seconds()))
 
     def drain(self) -> dict[Series, float]:
         """What was counted since the last time, and what was given back."""

@@ -8,7 +8,7 @@ from attrs import frozen
 
 from schedora.application.log import Logger
 from schedora.application.pipeline.complete import CompleteJobs
-from schedora.application.pipeline.ledger import count_completion
+from schedora.application.pipeline.ledger import count_completions
 from schedora.application.ports.job_queue import Delivery, JobQueue
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
@@ -55,9 +55,7 @@ class RescueJobs:
                 for job in lost
             ]
             accepted = await self._deliver(completions)
-            for completion in completions:
-                if completion.lease_id in accepted:
-                    count_completion(self.metrics, completion)
+            count_completions(self.metrics, [c for c in completions if c.lease_id in accepted])
             self.wakeup.ring(
                 queues={c.queue for c in completions if c.lease_id in accepted and c.status in WAITING}
             )

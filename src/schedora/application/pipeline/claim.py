@@ -9,33 +9,37 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 HORIZON = timedelta(milliseconds=50)
-BUFFER_MAX = 1_000
+BUFFER_MAX = 2_000
 BUFFER_AGE_MAX = timedelta(seconds=1)
 """A job that has waited in the buffer for longer is handed back: another worker may have room."""
 
 _WEIGHT_OF_NEW = 0.2
-_SHORTEST = timedelta(microseconds=20)
+_SHORTEST_SECONDS = 20e-6
 
 
 class Appetite:
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._typical: timedelta | None = None
+        self._typical_seconds: float | None = None
 
     def learn(self, durations: Iterable[timedelta]) -> None:
         """Notes how long runs took. A long one counts at once, short ones by and by."""
+        typical = self._typical_seconds
         for duration in durations:
-            if self._typical is None or duration > self._typical:
-                self._typical = duration
+            seconds = duration.total_seconds()
+            if typical is None or seconds > typical:
+                typical = seconds
             else:
-                self._typical += (duration - self._typical) * _WEIGHT_OF_NEW
+                typical += (seconds - typical) * _WEIGHT_OF_NEW
+        self._typical_seconds = typical
 
     @property
     def buffer_target(self) -> int:
         """How many jobs beyond the slots are worth holding."""
-        if self._typical is None:
+        if self._typical_seconds is None:
             return 0
-        return min(BUFFER_MAX, int(self._slots * (HORIZON / max(self._typical, _SHORTEST))))
+        horizons = HORIZON.total_seconds() / max(self._typical_seconds, _SHORTEST_SECONDS)
+        return min(BUFFER_MAX, int(self._slots * horizons))
 
     def want(self, *, free_slots: int, buffered: int) -> int:
         """How many jobs to claim now; 0 while enough is at hand."""

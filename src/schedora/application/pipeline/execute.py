@@ -62,13 +62,7 @@ class Execute:
                 return checked_size(outcome.result, self._result_bytes_max)
             return outcome
         decoded = {key: None if text is None else decode_json(text) for key, text in upstream.items()}
-        context = JobContext(
-            job,
-            link=link,
-            upstream=decoded,
-            cancelled=run.cancelled,
-            result_bytes_max=self._result_bytes_max,
-        )
+        context = JobContext(job, link=link, upstream=decoded, result_bytes_max=self._result_bytes_max)
         return await outcome_of(
             self._call(run, handler, context), result_bytes_max=self._result_bytes_max, run=run
         )

@@ -1,6 +1,7 @@
 """What the log tells of each attempt that has come to its end: failures always, the rest to who asks for detail."""
 
 import logging
+from collections.abc import Iterable
 
 from schedora.application.log import Logger
 from schedora.domain.claimed_job import ClaimedJob
@@ -14,11 +15,16 @@ log = Logger(NAME)
 _detail = logging.getLogger(NAME)
 
 
-def tell_completion(job: ClaimedJob, completion: Completion) -> None:
-    """To be called once the store has accepted it."""
+def tell_completions(settled: Iterable[tuple[ClaimedJob, Completion]]) -> None:
+    """To be called once the store has accepted them."""
     # Thousands of jobs a second succeed: nobody should pay for lines that nobody sees.
-    if completion.error is None and not _detail.isEnabledFor(logging.DEBUG):
-        return
+    in_detail = _detail.isEnabledFor(logging.DEBUG)
+    for job, completion in settled:
+        if in_detail or completion.error is not None:
+            _tell(job, completion)
+
+
+def _tell(job: ClaimedJob, completion: Completion) -> None:
     trace = TraceContext.parse(job.traceparent)
     told: dict[str, object] = {
         "job_id": str(job.job_id),

@@ -1,6 +1,12 @@
-"""What completions mean for the metrics, counted when the store has accepted them."""
+"""What claims and completions mean for the metrics, counted when the store has accepted them.
 
+By the batch: the jobs of one batch have few types and queues between them.
+"""
+
+from collections import Counter as Counts
+from collections import defaultdict
 from collections.abc import Iterable
+from datetime import timedelta
 
 from schedora.application.ports.metrics import Counter, Histogram, Metrics
 from schedora.domain.claimed_job import ClaimedJob
@@ -9,32 +15,50 @@ from schedora.domain.job_state import JobState
 
 
 def count_claims(metrics: Metrics, jobs: Iterable[ClaimedJob]) -> None:
+    waited: defaultdict[str, list[timedelta]] = defaultdict(list)
     for job in jobs:
-        metrics.observe(Histogram.JOB_QUEUE_LATENCY, (job.queue,), job.claimed_at - job.scheduled_at)
+        waited[job.queue].append(job.claimed_at - job.scheduled_at)
+    for queue, spans in waited.items():
+        metrics.observe(Histogram.JOB_QUEUE_LATENCY, (queue,), spans)
 
 
-def count_completion(metrics: Metrics, completion: Completion) -> None:
-    """Counts what one accepted completion did."""
-    job_type = completion.type
-    failed = completion.error is not None
+def count_completions(metrics: Metrics, completions: Iterable[Completion]) -> None:
+    """Counts what accepted completions did."""
+    counts: Counts[tuple[Counter, str]] = Counts()
+    durations: defaultdict[tuple[str, str], list[timedelta]] = defaultdict(list)
+    succeeded: defaultdict[str, list[timedelta]] = defaultdict(list)
+    for completion in completions:
+        job_type = completion.type
+        if completion.status is JobState.SUCCESS and completion.started_at is not None:
+            succeeded[job_type].append(completion.ended_at - completion.started_at)
+            continue
+        counts.update(_counted(completion))
+        if completion.started_at is not None and completion.error is not None:
+            durations[job_type, "failed"].append(completion.ended_at - completion.started_at)
+    for job_type, spans in succeeded.items():
+        counts[Counter.JOBS_SUCCEEDED, job_type] += len(spans)
+        durations[job_type, "success"] = spans
+    for (counter, label), amount in counts.items():
+        metrics.count(counter, label, amount)
+    for labels, spans in durations.items():
+        metrics.observe(Histogram.JOB_DURATION, labels, spans)
+
+
+def _counted(completion: Completion) -> list[tuple[Counter, str]]:
+    job_type, queue = completion.type, completion.queue
     match completion.status:
-        case JobState.SUCCESS:
-            metrics.count(Counter.JOBS_SUCCEEDED, job_type)
         case JobState.DEAD:
-            metrics.count(Counter.JOBS_FAILED, job_type)
-            metrics.count(Counter.JOBS_DEAD, job_type)
+            return [(Counter.JOBS_FAILED, job_type), (Counter.JOBS_DEAD, job_type)]
         case JobState.RETRYING:
-            metrics.count(Counter.JOBS_FAILED, job_type)
-            metrics.count(Counter.JOBS_RETRIED, job_type)
-            metrics.count(Counter.QUEUE_ENQUEUED, completion.queue)
+            return [
+                (Counter.JOBS_FAILED, job_type),
+                (Counter.JOBS_RETRIED, job_type),
+                (Counter.QUEUE_ENQUEUED, queue),
+            ]
         case JobState.PENDING:
-            metrics.count(Counter.QUEUE_ENQUEUED, completion.queue)
+            return [(Counter.QUEUE_ENQUEUED, queue)]
         case _:
             raise ValueError(f"no completion ends in {completion.status}")
-    if completion.started_at is not None and (failed or completion.status is JobState.SUCCESS):
-        status = "failed" if failed else "success"
-        span = completion.ended_at - completion.started_at
-        metrics.observe(Histogram.JOB_DURATION, (job_type, status), span)
 
 
 def count_fenced(metrics: Metrics, amount: int) -> None:

@@ -2,27 +2,26 @@
 
 from collections.abc import Collection
 from datetime import datetime
-
-from attrs import frozen
+from itertools import islice
+from typing import NamedTuple
 
 from schedora.application.log import Logger
-from schedora.application.pipeline.journal import tell_completion
-from schedora.application.pipeline.ledger import count_completion, count_fenced
+from schedora.application.pipeline.journal import tell_completions
+from schedora.application.pipeline.ledger import count_completions, count_fenced
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion, settle
-from schedora.domain.ids import LeaseId
-from schedora.domain.outcome import Failed, Outcome
+from schedora.domain.ids import JobId, LeaseId
+from schedora.domain.outcome import Failed, Outcome, Succeeded
 
 log = Logger("schedora.worker")
 
 STORAGE_REFUSED = "storage_refused"
-BATCH_MAX = 500
+BATCH_MAX = 1_000
 
 
-@frozen(kw_only=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     job: ClaimedJob
     completion: Completion
 
@@ -36,13 +35,24 @@ class Outbox:
         self._worker_deaths_max = worker_deaths_max
         self._standalone: dict[LeaseId, _Waiting] = {}
         self._in_workflows: dict[LeaseId, _Waiting] = {}
+        self._sent: dict[LeaseId, _Waiting] = {}
 
     def __len__(self) -> int:
+        return self.waiting + len(self._sent)
+
+    @property
+    def waiting(self) -> int:
+        """How many are not under way."""
         return len(self._standalone) + len(self._in_workflows)
+
+    @property
+    def standalone(self) -> int:
+        """How many of those concern one job each."""
+        return len(self._standalone)
 
     def leases(self) -> set[LeaseId]:
         """The leases that the completions at hand are to end."""
-        return {*self._standalone, *self._in_workflows}
+        return {*self._standalone, *self._in_workflows, *self._sent}
 
     def settle(
         self, job: ClaimedJob, outcome: Outcome, *, started_at: datetime | None, ended_at: datetime
@@ -52,38 +62,46 @@ class Outbox:
             outcome,
             started_at=started_at,
             ended_at=ended_at,
-            unit_random=self._randomness.unit(),
+            unit_random=0.0 if isinstance(outcome, Succeeded) else self._randomness.unit(),
             worker_deaths_max=self._worker_deaths_max,
         )
 
     def put(self, job: ClaimedJob, completion: Completion) -> None:
-        waiting = self._in_workflows if job.workflow_id is not None else self._standalone
-        waiting[job.lease_id] = _Waiting(job=job, completion=completion)
+        self._waiting(job)[job.lease_id] = _Waiting(job, completion)
 
-    def standalone(self) -> list[Completion]:
-        """The next batch of completions that concern one job each, in the order of job ids."""
-        return _batch(self._standalone)
+    def take_standalone(self) -> list[Completion]:
+        """The next batch of completions that concern one job each, in the order of job ids. They are under way until
+        they are ``delivered``, ``refused`` or ``put_back``.
+        """
+        return self._take(self._standalone)
 
-    def in_workflows(self) -> list[Completion]:
-        """The next batch of completions that concern other jobs too."""
-        return _batch(self._in_workflows)
+    def take_in_workflows(self) -> list[Completion]:
+        """The next batch of completions that concern other jobs too; as ``take_standalone``."""
+        return self._take(self._in_workflows)
+
+    def put_back(self, completions: Collection[Completion]) -> None:
+        """Those of them that are under way wait again: it is not known what has become of them."""
+        for completion in completions:
+            if (sent := self._sent.pop(completion.lease_id, None)) is not None:
+                self._waiting(sent.job)[completion.lease_id] = sent
 
     def delivered(self, completions: Collection[Completion], accepted: Collection[LeaseId]) -> None:
         """Forgets what the store has answered, counts it, and tells of it."""
+        taken: list[_Waiting] = []
         for completion in completions:
-            waiting = self._standalone.pop(completion.lease_id, None)
-            waiting = self._in_workflows.pop(completion.lease_id, None) or waiting
-            if completion.lease_id in accepted:
-                count_completion(self._metrics, completion)
-                if waiting is not None:
-                    tell_completion(waiting.job, completion)
-            else:
+            lease_id = completion.lease_id
+            waiting = self._sent.pop(lease_id, None)
+            if lease_id not in accepted:
                 log.warning("late result dropped: the lease is gone", job_id=str(completion.job_id))
-        count_fenced(self._metrics, sum(c.lease_id not in accepted for c in completions))
+            elif waiting is not None:
+                taken.append(_Waiting(waiting.job, completion))
+        count_completions(self._metrics, [waiting.completion for waiting in taken])
+        count_fenced(self._metrics, len(completions) - len(taken))
+        tell_completions(taken)
 
     def refused(self, completion: Completion, error: Exception) -> None:
         """The store can't keep this completion, though it keeps others: the job fails with the reason."""
-        waiting = self._standalone.get(completion.lease_id) or self._in_workflows.get(completion.lease_id)
+        waiting = self._sent.pop(completion.lease_id, None)
         if waiting is None or (completion.error is not None and completion.error.kind == STORAGE_REFUSED):
             raise error
         log.error("the store refuses a completion", job_id=str(completion.job_id), exc_info=error)
@@ -93,8 +111,16 @@ class Outbox:
         )
         self.put(waiting.job, failure)
 
+    def _take(self, waiting: dict[LeaseId, _Waiting]) -> list[Completion]:
+        batch = [entry.completion for entry in islice(waiting.values(), BATCH_MAX)]
+        for completion in batch:
+            self._sent[completion.lease_id] = waiting.pop(completion.lease_id)
+        batch.sort(key=_job_id)
+        return batch
 
-def _batch(waiting: dict[LeaseId, _Waiting]) -> list[Completion]:
-    batch = [entry.completion for _, entry in zip(range(BATCH_MAX), waiting.values(), strict=False)]
-    batch.sort(key=lambda completion: completion.job_id)
-    return batch
+    def _waiting(self, job: ClaimedJob) -> dict[LeaseId, _Waiting]:
+        return self._standalone if job.workflow_id is None else self._in_workflows
+
+
+def _job_id(completion: Completion) -> JobId:
+    return completion.job_id

@@ -1,15 +1,14 @@
 """One job in a slot, from its start to the end of its handler."""
 
 import asyncio
-import threading
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Any
 
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
-from schedora.domain.outcome import Outcome
 
 
 class StopReason(Enum):
@@ -23,13 +22,17 @@ class Run:
     store's.
     """
 
+    __slots__ = (
+        "began", "give_up_at", "job", "progress", "recorded", "released", "settled", "started_at", "stop_reason",
+        "stoppable", "task", "written",
+    )  # fmt: skip
+
     def __init__(self, job: ClaimedJob, *, started_at: datetime, began: timedelta) -> None:
         self.job = job
         self.started_at = started_at
         self.began = began
         self.recorded = job.started_at is not None
         """Whether the store knows that the attempt has started."""
-        self.cancelled = threading.Event()
         self.stop_reason: StopReason | None = None
         self.stoppable = True
         """Whether ``stop`` can end the handler: not so in a thread."""
@@ -43,17 +46,22 @@ class Run:
         """The newest report that the store does not have yet."""
         self.give_up_at: timedelta | None = None
         """When to go on without a handler that was asked to stop."""
-        self.task: asyncio.Task[Outcome | None] | None = None
+        self.task: asyncio.Task[Any] | None = None
+        """What the handler runs in."""
 
     @property
     def deadline(self) -> timedelta:
         return self.began + self.job.timeout
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it is no longer wanted. May be asked from any thread."""
+        return self.stop_reason is not None
 
     def stop(self, reason: StopReason) -> None:
         """Asks the handler to end, once; the first reason stands."""
         if self.stop_reason is not None:
             return
         self.stop_reason = reason
-        self.cancelled.set()
         if self.stoppable and self.task is not None:
             self.task.cancel()

@@ -1,14 +1,20 @@
 """The jobs at hand: those that run, one a slot, and those that wait in a buffer for a slot.
 
 Nothing here talks to the store. Outcomes are handed on as they come; the worker delivers them in batches.
+
+A task runs one job after the other while its handlers end without waiting for anything: making a task costs more
+than a short handler does. What a handler may leave behind in its task, context variables or a cancellation, ends
+the task with it, so that no job sees traces of another.
 """
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import attrs
 
@@ -30,10 +36,13 @@ log = Logger("schedora.worker")
 GRACE = timedelta(seconds=5)
 """How long a handler that was asked to stop may clean up before its job goes on without it."""
 
+SLICE = timedelta(milliseconds=1)
+"""How long handlers that wait for nothing may keep the event loop between two looks at what else has happened."""
+
 NO_ROOM = "its worker has no room for it"
 
-OnOutcome = Callable[[ClaimedJob, Run | None, Outcome], None]
-"""Told of each outcome, with its run unless the job never ran."""
+OnOutcome = Callable[[ClaimedJob, Run | None, Outcome, timedelta], None]
+"""Told of each outcome, with its run unless the job never ran, and the moment on the monotonic clock."""
 
 
 class Slots:
@@ -63,8 +72,15 @@ class Slots:
         self._store_time = store_time
         self._on_outcome = on_outcome
         self._on_change = on_change
-        self._complete_in = complete_in
+        self.complete_in = complete_in
         self._next_deadline: timedelta | None = None
+        self.loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()
+        """What every handler finds: that of whoever made this."""
+        self._slice_end = clock.monotonic()
+        self._last: asyncio.Task[Any] | None = None
+        """The task started last: it goes on with what waits."""
+        self._fill_is_due = False
 
     @property
     def free(self) -> int:
@@ -119,8 +135,14 @@ class Slots:
         self.fill()
 
     def fill(self) -> None:
+        """Gives each free slot the next job that waits, in a task of its own."""
+        self._fill_is_due = False
+        if not self._buffer or self.free <= 0:
+            return
+        now = self._clock.monotonic()
+        self._slice_end = now + SLICE
         while self._buffer and self.free > 0:
-            self._start(self._buffer.popleft()[1])
+            self._start(self._buffer.popleft()[1], now)
 
     def call_suspects(self) -> list[ClaimedJob]:
         """Those whose start is to be recorded now: a slot is kept for each until ``start_suspect``."""
@@ -131,14 +153,18 @@ class Slots:
     def start_suspect(self, lease_id: LeaseId, started_at: datetime) -> None:
         """Its start is on record. Nothing happens when it is not at hand any more."""
         if (job := self._suspects.take(lease_id)) is not None:
-            self._start(attrs.evolve(job, started_at=started_at))
+            self._start(attrs.evolve(job, started_at=started_at), self._clock.monotonic())
 
     def hand_back_buffer(self, reason: str) -> None:
         """Gives up what waits for a slot."""
         waiting = [*(job for _, job in self._buffer), *self._suspects.take_all()]
         self._buffer.clear()
         for job in waiting:
-            self._on_outcome(job, None, HandedBack(reason=reason))
+            self.hand_back(job, reason)
+
+    def hand_back(self, job: ClaimedJob, reason: str) -> None:
+        """Gives up a job that never came into a slot."""
+        self._on_outcome(job, None, HandedBack(reason=reason), self._clock.monotonic())
 
     def lose(self, leases: Collection[LeaseId]) -> None:
         """Stops the runs under leases that are gone, and forgets buffered jobs; no outcome counts any more."""
@@ -149,7 +175,7 @@ class Slots:
         for lease_id in lost & self.runs.keys():
             run = self.runs[lease_id]
             if not run.settled and run.written is None:
-                self._settle(run, None)
+                self._settle(run, None, self._clock.monotonic())
                 run.stop(StopReason.LEASE_LOST)
                 log.warning("lease lost, handler stopped", job_id=str(run.job.job_id), job_type=run.job.type)
 
@@ -162,6 +188,11 @@ class Slots:
         """The leases whose jobs are at hand and not settled."""
         running = {lease_id for lease_id, run in self.runs.items() if not run.settled}
         return running | {job.lease_id for _, job in self._buffer} | self._suspects.leases
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job is at hand."""
+        return bool(self.runs or self._buffer or self._suspects)
 
     @property
     def unsettled(self) -> int:
@@ -181,7 +212,7 @@ class Slots:
                 self._stop(run, StopReason.TIMED_OUT)
             elif run.give_up_at is not None and now >= run.give_up_at:
                 log.error("handler does not stop; its job goes on without it", job_id=str(run.job.job_id))
-                self._settle(run, stopped(run))
+                self._settle(run, stopped(run), now)
         pending = [run.give_up_at or run.deadline for run in self.runs.values() if not run.settled]
         self._next_deadline = min(pending, default=None)
 
@@ -194,7 +225,7 @@ class Slots:
         while self._buffer and self._buffer[0][0] <= moment:
             late.append(self._buffer.popleft()[1])
         for job in late:
-            self._on_outcome(job, None, HandedBack(reason=NO_ROOM))
+            self.hand_back(job, NO_ROOM)
 
     def reported(self, run: Run, progress: JsonText) -> None:
         """Notes how far a run is."""
@@ -203,18 +234,52 @@ class Slots:
             self._untold[run.job.lease_id] = run
             self._on_change()
 
-    def _start(self, job: ClaimedJob) -> None:
-        handler = self._handlers[job.type]
-        run = Run(job, started_at=job.started_at or self._store_time.now(), began=self._clock.monotonic())
-        run.stoppable = handler.executor is not Executor.THREAD
+    def _start(self, job: ClaimedJob, now: timedelta) -> None:
+        run = self._begin(job, now)
+        run.task = self._last = self.loop.create_task(self._serve(run), context=self._context.copy())
+        run.task.add_done_callback(partial(self._left, run))
+
+    def _begin(self, job: ClaimedJob, now: timedelta) -> Run:
+        run = Run(job, started_at=job.started_at or self._store_time.at(now), began=now)
+        run.stoppable = self._handlers[job.type].executor is not Executor.THREAD
         self.runs[job.lease_id] = run
         if not run.recorded:
             self._untold[job.lease_id] = run
-        if self._next_deadline is None or run.deadline < self._next_deadline:
-            self._next_deadline = run.deadline
-        link = Link(run, self.reported, self._complete_in)
-        run.task = asyncio.create_task(self._execute(run, handler, link))
-        run.task.add_done_callback(partial(self._ended, run))
+        deadline = run.deadline
+        if self._next_deadline is None or deadline < self._next_deadline:
+            self._next_deadline = deadline
+        return run
+
+    async def _serve(self, run: Run) -> None:
+        """One slot at work: this run, and what waits after it as long as this task may go on."""
+        task = run.task
+        while True:
+            outcome = await self._outcome(run)
+            now = self._clock.monotonic()
+            self._end(run, outcome, now)
+            if not self._goes_on(task, run, now):
+                return
+            run = self._begin(self._buffer.popleft()[1], now)
+            run.task = task
+
+    async def _outcome(self, run: Run) -> Outcome | None:
+        try:
+            return await self._execute(run, self._handlers[run.job.type], Link(run, self))
+        except Exception as error:  # noqa: BLE001 - its job fails, and not the worker
+            return _defect(run, error)
+
+    def _goes_on(self, task: "asyncio.Task[Any] | None", run: Run, now: timedelta) -> bool:
+        """Whether the task of a run that has ended may take the next job."""
+        return (
+            task is self._last
+            and now < self._slice_end
+            and bool(self._buffer)
+            and self.free > 0
+            and run.stop_reason is None
+            and task is not None
+            and not task.cancelling()
+            and _same(contextvars.copy_context(), self._context)
+        )
 
     def _stop(self, run: Run, reason: StopReason) -> None:
         if run.settled or run.stop_reason is not None:
@@ -231,55 +296,66 @@ class Slots:
                 job_id=str(job.job_id),
                 job_type=job.type,
             )
-            self._settle(run, stopped(run))
+            self._settle(run, stopped(run), self._clock.monotonic())
 
-    def _ended(self, run: Run, task: "asyncio.Task[Outcome | None]") -> None:
+    def _end(self, run: Run, outcome: Outcome | None, now: timedelta) -> None:
         """The handler has ended, one way or the other: its slot is free."""
         del self.runs[run.job.lease_id]
         if not run.settled:
-            self.durations.append(self._clock.monotonic() - run.began)
-            self._settle(run, _outcome(run, task))
-        self.fill()
+            self.durations.append(now - run.began)
+            self._settle(run, outcome, now)
+        if self._buffer and not self._fill_is_due:
+            # Soon, and not now: one after the other, with a look at what else has happened in between.
+            self._fill_is_due = True
+            self.loop.call_soon(self.fill)
         self._on_change()
 
-    def _settle(self, run: Run, outcome: Outcome | None) -> None:
+    def _left(self, first: Run, _task: "asyncio.Task[None]") -> None:
+        """A task has ended: before its first step, if the run that it was made for is still there."""
+        if self.runs.get(first.job.lease_id) is first:
+            self._end(first, stopped(first), self._clock.monotonic())
+
+    def _settle(self, run: Run, outcome: Outcome | None, now: timedelta) -> None:
         run.settled = True
         self._untold.pop(run.job.lease_id, None)
         if outcome is not None:
-            self._on_outcome(run.job, run, outcome)
+            self._on_outcome(run.job, run, outcome, now)
+
+
+def _defect(run: Run, error: Exception) -> Outcome:
+    if run.stop_reason is StopReason.TIMED_OUT:
+        return TimedOut(timeout=run.job.timeout)
+    log.error("a run failed outside of its handler", job_id=str(run.job.job_id), exc_info=error)
+    return failed(error)
 
 
 class Link:
     """By what a handler's context reaches the worker."""
 
-    def __init__(
-        self,
-        run: Run,
-        reported: Callable[[Run, JsonText], None],
-        complete_in: Callable[[Run, object, JsonText], Awaitable[None]],
-    ) -> None:
+    __slots__ = ("_run", "_slots")
+
+    def __init__(self, run: Run, slots: Slots) -> None:
         self._run = run
-        self._reported = reported
-        self._complete_in = complete_in
-        self._loop = asyncio.get_running_loop()
+        self._slots = slots
+
+    @property
+    def cancelled(self) -> bool:
+        return self._run.cancelled
 
     def report(self, progress: JsonText) -> None:
-        self._loop.call_soon_threadsafe(self._reported, self._run, progress)
+        self._slots.loop.call_soon_threadsafe(self._slots.reported, self._run, progress)
 
     def written(self, completion: Completion, released: AbstractSet[str]) -> None:
         self._run.written = completion
         self._run.released = released
 
     async def complete_in(self, connection: object, result: JsonText) -> None:
-        await self._complete_in(self._run, connection, result)
+        await self._slots.complete_in(self._run, connection, result)
 
 
-def _outcome(run: Run, task: "asyncio.Task[Outcome | None]") -> Outcome | None:
-    if task.cancelled():  # before its first step
-        return stopped(run)
-    if (error := task.exception()) is not None:
-        if run.stop_reason is StopReason.TIMED_OUT:
-            return TimedOut(timeout=run.job.timeout)
-        log.error("a run failed outside of its handler", job_id=str(run.job.job_id), exc_info=error)
-        return failed(error)
-    return task.result()
+def _same(context: contextvars.Context, other: contextvars.Context) -> bool:
+    """Whether the variables have the same values in both."""
+    try:
+        return context == other
+    except Exception:  # noqa: BLE001 - it compares values of the user's, in whatever way they have
+        return False

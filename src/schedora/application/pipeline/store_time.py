@@ -4,7 +4,7 @@ Instants that are written down must agree with those that the store makes itself
 differ. Each exchange brings the store's time; between exchanges this machine only measures spans.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from schedora.application.ports.clock import Clock
 
@@ -21,4 +21,8 @@ class StoreTime:
         self._store_at = store_now
 
     def now(self) -> datetime:
-        return self._store_at + (self._clock.monotonic() - self._read_at)
+        return self.at(self._clock.monotonic())
+
+    def at(self, moment: timedelta) -> datetime:
+        """What it said, or will say, at a moment of the monotonic clock."""
+        return self._store_at + (moment - self._read_at)

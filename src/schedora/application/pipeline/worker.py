@@ -14,7 +14,6 @@ leave together with the next; with little to do an exchange starts at once, with
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -24,28 +23,27 @@ from schedora.application.backoff import Backoff
 from schedora.application.errors import LeaseLost, StoreUnavailable
 from schedora.application.handlers import Handlers
 from schedora.application.log import Logger
-from schedora.application.pipeline.claim import Appetite
 from schedora.application.pipeline.complete import CompleteJobs
+from schedora.application.pipeline.exchange import Exchanges
 from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.in_doubt import InDoubt
-from schedora.application.pipeline.journal import tell_completion
-from schedora.application.pipeline.ledger import count_claims, count_completion
+from schedora.application.pipeline.journal import tell_completions
+from schedora.application.pipeline.ledger import count_completions
 from schedora.application.pipeline.lookout import Lookout
 from schedora.application.pipeline.outbox import Outbox
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.slots import GRACE, Slots
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.ports.clock import Clock
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
-from schedora.application.ports.metrics import Counter, Metrics
+from schedora.application.ports.job_queue import JobQueue
+from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.wakeup import Hint, Subscription, Wakeup
 from schedora.application.ports.workers import Workers
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
-from schedora.domain.ids import IncarnationId, JsonText, LeaseId
-from schedora.domain.job_state import WAITING
-from schedora.domain.outcome import HandedBack, Outcome, Succeeded
+from schedora.domain.ids import IncarnationId, JsonText
+from schedora.domain.outcome import Outcome, Succeeded
 from schedora.domain.worker import WorkerIdentity, WorkerState
 
 log = Logger("schedora.worker")
@@ -109,7 +107,6 @@ class Worker:
         self._metrics = metrics
         self._limits = limits or WorkerLimits()
         self._store_time = StoreTime(clock)
-        self._appetite = Appetite(identity.max_concurrent_jobs)
         self._in_doubt = InDoubt(queue)
         self._outbox = Outbox(metrics=metrics, randomness=randomness, worker_deaths_max=worker_deaths_max)
         self.slots = Slots(
@@ -126,15 +123,29 @@ class Worker:
         self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
         self._store_is_away = False
         self._lookout = Lookout(clock=clock, randomness=randomness)
-        self._incarnation: IncarnationId | None = None
+        self._exchanges = Exchanges(
+            claimant=self,
+            identity=identity,
+            queue=queue,
+            complete=complete,
+            slots=self.slots,
+            outbox=self._outbox,
+            lookout=self._lookout,
+            store_time=self._store_time,
+            wakeup=wakeup,
+            clock=clock,
+            metrics=metrics,
+            flush=self._limits.flush,
+            report=self._limits.report,
+            on_change=self.changed.set,
+        )
+        self.incarnation: IncarnationId | None = None
         self._status: WorkerState | None = None
         self._drained_by_request = False
         self._subscription: Subscription | None = None
         now = clock.monotonic()
-        self._flush_at: timedelta | None = None
         self._checked_at = now
         self._check_leases = False
-        self._report_at = now
         self._retry_at = now
         self._drain_deadline: timedelta | None = None
 
@@ -149,6 +160,7 @@ class Worker:
         finally:
             # Whatever ended this loop, no handler goes on without it.
             self.slots.stop_all(StopReason.DRAINED)
+            await self._exchanges.abandon()
         await self._leave()
 
     def drain(self) -> None:
@@ -160,7 +172,7 @@ class Worker:
 
     def heard(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
         """What the store answered to a heartbeat."""
-        if incarnation != self._incarnation or status is self._status:
+        if incarnation != self.incarnation or status is self._status:
             return
         self._status = status
         if status is WorkerState.DRAINING:
@@ -169,6 +181,18 @@ class Worker:
             self.slots.hand_back_buffer(DRAINED)
         self.changed.set()
 
+    @property
+    def may_claim(self) -> bool:
+        return self._status is WorkerState.ACTIVE and self._drain_deadline is None
+
+    @property
+    def hints_arrive(self) -> bool:
+        return self._subscription is not None and self._subscription.healthy
+
+    @property
+    def poll_interval(self) -> timedelta:
+        return self._limits.poll if self.hints_arrive else self._limits.poll_alone
+
     async def step(self) -> bool:
         """One turn: enforces deadlines, exchanges what is due. Whether anything moved: there may be more to do."""
         self.slots.enforce_deadlines()
@@ -176,196 +200,31 @@ class Worker:
         if self._clock.monotonic() < self._retry_at:
             return False
         try:
-            moved = await self._turn()
+            return await self._turn()
         except StoreUnavailable as error:
-            self._store_away(error)
+            self.store_away(error)
             return False
-        if moved and self._store_is_away:
-            self._store_is_away = False
-            self._backoff.reset()
-            log.info("the store is back", worker_id=self.identity.worker_id)
-        return moved
 
     async def _turn(self) -> bool:
-        if self._incarnation is None or self._status not in (WorkerState.ACTIVE, WorkerState.DRAINING):
+        if self.incarnation is None or self._status not in (WorkerState.ACTIVE, WorkerState.DRAINING):
+            await self._exchanges.ended()
             await self._join()
         resolved = await self._resolve_doubt()
         await self._check()
-        delivered = await self._deliver_in_workflows()
-        return await self._exchange() or delivered or resolved
+        return self._exchanges.start() or resolved
 
-    async def _exchange(self) -> bool:
-        completions = self._outbox.standalone() if self._flush_due() else []
-        suspects = self.slots.call_suspects()
-        starts = self._starts(suspects) if completions or suspects or self._starts_due() else []
-        claim = self._claim()
-        if not completions and not starts and claim is None:
-            return False
-        if claim is not None:
-            self._lookout.looking()
-        try:
-            answer = await self._queue.exchange(Delivery(completions=completions, starts=starts, claim=claim))
-        except StoreUnavailable:
-            raise
-        except Exception as error:
-            if not completions:
-                raise
-            self._lookout.hint()
-            await self._deliver_one_by_one(completions, error)
-            return True
-        self._store_time.learn(answer.at)
-        self._outbox.delivered(completions, answer.accepted)
-        self._started(starts, answer)
-        if claim is not None:
-            self._claimed(claim, answer)
-        self._went_back(completions, answer.accepted)
-        return True
-
-    async def _deliver_in_workflows(self) -> bool:
-        completions = self._outbox.in_workflows()
-        if not completions:
-            return False
-        try:
-            accepted = await self._complete(completions)
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - each is tried by itself, and tells its own error
-            await self._deliver_one_by_one(completions, error)
-            return True
-        self._outbox.delivered(completions, accepted)
-        self._went_back(completions, accepted)
-        self._lookout.hint()  # what was released may be for this worker
-        return True
-
-    async def _deliver_one_by_one(self, completions: Sequence[Completion], error: Exception) -> None:
-        """One of these is more than the store can take: the others must not suffer for it."""
-        log.warning("a batch of completions was refused", error=type(error).__name__)
-        for completion in completions:
-            try:
-                accepted = await self._deliver(completion)
-            except StoreUnavailable:
-                raise
-            except Exception as own_error:  # noqa: BLE001 - the outbox logs it, or raises it when nothing helps
-                self._outbox.refused(completion, own_error)
-            else:
-                self._outbox.delivered([completion], accepted)
-                self._went_back([completion], accepted)
-
-    async def _deliver(self, completion: Completion) -> Collection[LeaseId]:
-        if completion.workflow_id is not None:
-            return await self._complete([completion])
-        return (await self._queue.exchange(Delivery(completions=[completion]))).accepted
-
-    def _claim(self) -> ClaimRequest | None:
-        if self._incarnation is None or not self._may_claim():
-            return None
-        if not self._lookout.due:
-            return None
-        if self.slots.durations:
-            self._appetite.learn(self.slots.durations)
-            self.slots.durations.clear()
-        want = self._appetite.want(free_slots=self.slots.free, buffered=self.slots.buffered)
-        if want == 0:
-            return None
-        return ClaimRequest(
-            owner=self._incarnation,
-            worker_id=self.identity.worker_id,
-            queues=self.identity.queues,
-            types=self.identity.types,
-            limit=want,
-            start_count=self.slots.free,
-        )
-
-    def _may_claim(self) -> bool:
-        return self._status is WorkerState.ACTIVE and self._drain_deadline is None
-
-    def _claimed(self, claim: ClaimRequest, answer: Exchanged) -> None:
-        found = len(answer.claimed)
-        healthy = self._subscription is not None and self._subscription.healthy
-        unprompted = self._lookout.looked(
-            interval=self._limits.poll if healthy else self._limits.poll_alone,
-            found=found,
-            more_likely=found == claim.limit,
-            next_due_in=None if answer.next_due_at is None else answer.next_due_at - answer.at,
-        )
-        if unprompted and healthy:
-            self._metrics.count(Counter.WAKEUPS_MISSED, amount=found)
-        count_claims(self._metrics, answer.claimed)
-        self._take(answer.claimed)
-
-    def _take(self, jobs: Collection[ClaimedJob]) -> None:
-        if self._may_claim():
-            self.slots.take(jobs)
-            return
-        for job in jobs:  # asked to drain while they were under way
-            self._on_outcome(job, None, HandedBack(reason=DRAINED))
-
-    def _went_back(self, completions: Sequence[Completion], accepted: Collection[LeaseId]) -> None:
-        """Tells of jobs that wait again, and looks for them when they fall due."""
-        waiting = [c for c in completions if c.status in WAITING and c.lease_id in accepted]
-        for completion in waiting:
-            due_in = (completion.scheduled_at or completion.ended_at) - self._store_time.now()
-            self._lookout.due_at(self._clock.monotonic() + max(due_in, timedelta(0)))
-        if waiting:
-            self._wakeup.ring(queues={completion.queue for completion in waiting})
-
-    def _starts(self, suspects: Collection[ClaimedJob]) -> list[Start]:
-        """Of jobs that run, and of suspects that may as soon as this is on record."""
-        now = self._store_time.now()
-        return [
-            *(
-                Start(
-                    job_id=run.job.job_id,
-                    lease_id=run.job.lease_id,
-                    started_at=run.started_at,
-                    progress=run.progress,
-                )
-                for run in self.slots.untold
-            ),
-            *(Start(job_id=job.job_id, lease_id=job.lease_id, started_at=now) for job in suspects),
-        ]
-
-    def _started(self, starts: Sequence[Start], answer: Exchanged) -> None:
-        for start in starts:
-            if start.lease_id not in answer.accepted:
-                continue
-            if (run := self.slots.runs.get(start.lease_id)) is not None:
-                self.slots.told(run, start.progress)
-            else:
-                self.slots.start_suspect(start.lease_id, start.started_at)
-        if starts:
-            self._report_at = self._clock.monotonic() + self._limits.report
-        lost = {start.lease_id for start in starts} - answer.accepted
-        self.slots.lose(lost & self.slots.held())
-
-    def _flush_due(self) -> bool:
-        """Whether outcomes should go now: at once with little at hand, in company with much."""
-        if not len(self._outbox):
-            return False
-        if not self.slots.buffered or self._flush_at is None or len(self._outbox) >= self.slots.count * 4:
-            return True
-        return self._clock.monotonic() >= self._flush_at
-
-    def _starts_due(self) -> bool:
-        """Whether a start or a report of progress should travel without company."""
-        now = self._clock.monotonic()
-        return any(now >= self._tell_at(run) for run in self.slots.untold)
-
-    def _tell_at(self, run: Run) -> timedelta:
-        return self._report_at if run.recorded else run.began + self._limits.flush
-
-    def _on_outcome(self, job: ClaimedJob, run: Run | None, outcome: Outcome) -> None:
+    def _on_outcome(self, job: ClaimedJob, run: Run | None, outcome: Outcome, at: timedelta) -> None:
         if run is not None and run.written is not None:
             self._in_doubt.add(run, outcome)
         else:
-            if not len(self._outbox):
-                self._flush_at = self._clock.monotonic() + self._limits.flush
             started_at = run.started_at if run is not None else job.started_at
-            self._outbox.put(job, self._settled(job, outcome, started_at))
+            self._exchanges.put(job, self._settled(job, outcome, started_at, at), at)
         self.changed.set()
 
-    def _settled(self, job: ClaimedJob, outcome: Outcome, started_at: datetime | None) -> Completion:
-        ended_at = self._store_time.now()
+    def _settled(
+        self, job: ClaimedJob, outcome: Outcome, started_at: datetime | None, at: timedelta
+    ) -> Completion:
+        ended_at = self._store_time.at(at)
         if started_at is not None and ended_at < started_at:  # the store's clock was set back
             ended_at = started_at
         return self._outbox.settle(job, outcome, started_at=started_at, ended_at=ended_at)
@@ -374,7 +233,8 @@ class Worker:
         """Completes inside a handler's own transaction; may be called from the handler's thread."""
         if run.settled or run.stop_reason is not None:
             raise LeaseLost(f"job {run.job.job_id} is no longer held by this run")
-        completion = self._settled(run.job, Succeeded(result=result), run.started_at)
+        now = self._clock.monotonic()
+        completion = self._settled(run.job, Succeeded(result=result), run.started_at, now)
         run.released = await self._complete.within(connection, completion)
         run.written = completion
 
@@ -386,13 +246,13 @@ class Worker:
                 self._committed(run)
             else:
                 run.written = None
-                self._on_outcome(run.job, run, outcome)
+                self._on_outcome(run.job, run, outcome, self._clock.monotonic())
         return True
 
     def _committed(self, run: Run) -> None:
         if run.written is not None:
-            count_completion(self._metrics, run.written)
-            tell_completion(run.job, run.written)
+            count_completions(self._metrics, [run.written])
+            tell_completions([(run.job, run.written)])
         if run.released:  # others were told by the commit
             self._lookout.hint()
 
@@ -402,28 +262,30 @@ class Worker:
         Runs whose lease is gone, canceled or given to another worker, are stopped. Jobs that are this worker's
         without its knowledge came with a claim whose answer was lost: they are taken now.
         """
-        if self._incarnation is None or not (self._check_leases or self._clock.monotonic() >= self._check_at):
+        if self.incarnation is None or not (self._check_leases or self._clock.monotonic() >= self._check_at):
             return
         self._check_leases = False
+        await self._exchanges.ended()  # what they bring or end must be at hand, or gone, for both
         at_hand = self.slots.held()
-        held = await self._queue.held(self._incarnation)
+        held = await self._queue.held(self.incarnation)
         self._checked_at = self._clock.monotonic()
         self.slots.lose(at_hand - held)
         known = self.slots.held() | self._outbox.leases() | self._in_doubt.leases()
         if held <= known:
             return
-        unknown = [job for job in await self._queue.claims(self._incarnation) if job.lease_id in held - known]
+        unknown = [job for job in await self._queue.claims(self.incarnation) if job.lease_id in held - known]
         log.info("jobs found under this worker's lease", jobs=len(unknown))
-        self._take(unknown)
+        self._exchanges.take(unknown)
 
     @property
     def _check_at(self) -> timedelta:
-        busy = bool(self.slots.held())
-        return self._checked_at + (self._limits.lease_check if busy else self._limits.lease_check_idle)
+        return self._checked_at + (
+            self._limits.lease_check if self.slots.busy else self._limits.lease_check_idle
+        )
 
     async def _join(self) -> None:
         """Registers a new incarnation; what an earlier one held is lost."""
-        if self._incarnation is not None:
+        if self.incarnation is not None:
             log.warning("declared lost: registering again", worker_id=self.identity.worker_id)
         self.slots.lose(self.slots.held())
         incarnation = IncarnationId(self._randomness.random_id())
@@ -433,23 +295,23 @@ class Worker:
             status = WorkerState.DRAINING
             await self._workers.set_status([incarnation], status)
         self._store_time.learn(worker.last_heartbeat)
-        self._incarnation = incarnation
+        self.incarnation = incarnation
         self._status = status
         self._lookout.hint()
         self._pulse.beat_for(incarnation)
         log.info("worker registered", worker_id=self.identity.worker_id, incarnation=str(incarnation))
 
     async def _leave(self) -> None:
-        if self._incarnation is None:
+        if self.incarnation is None:
             return
         try:
-            await self._workers.set_status([self._incarnation], WorkerState.STOPPED)
+            await self._workers.set_status([self.incarnation], WorkerState.STOPPED)
         except StoreUnavailable as error:
             log.warning("could not say good-bye; the reaper will notice", error=str(error))
 
     def _on_hint(self, hint: Hint) -> None:
         anything = not hint.queues and not hint.owners
-        if anything or self._incarnation in hint.owners:
+        if anything or self.incarnation in hint.owners:
             self._check_leases = True
             self._pulse.ask()
         if anything or (
@@ -458,7 +320,15 @@ class Worker:
             self._lookout.hint()
         self.changed.set()
 
-    def _store_away(self, error: StoreUnavailable) -> None:
+    def store_answered(self) -> None:
+        """It is there, whatever was thought of it."""
+        if self._store_is_away:
+            self._store_is_away = False
+            self._backoff.reset()
+            log.info("the store is back", worker_id=self.identity.worker_id)
+
+    def store_away(self, error: StoreUnavailable) -> None:
+        """It is left alone for a while; then everything is looked at again."""
         if not self._store_is_away:
             self._store_is_away = True
             log.warning("the store is away; outcomes are kept", error=str(error), kept=len(self._outbox))
@@ -482,14 +352,8 @@ class Worker:
     def _pause(self) -> timedelta:
         """How long there will be nothing to do, unless something happens."""
         now = self._clock.monotonic()
-        if now < self._retry_at:
-            moments = [self._retry_at]
-        else:
-            moments = [self._check_at, *map(self._tell_at, self.slots.untold)]
-            if self.slots.free and self._may_claim():
-                moments.append(self._lookout.next_at)
-            if len(self._outbox) and self._flush_at is not None:
-                moments.append(self._flush_at)
+        away = now < self._retry_at
+        moments = [self._retry_at] if away else [self._check_at, *self._exchanges.moments()]
         if self.slots.next_deadline is not None:
             moments.append(self.slots.next_deadline)
         if self._drain_deadline is not None:

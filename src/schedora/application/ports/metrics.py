@@ -1,6 +1,6 @@
 """What is counted and timed. Names, labels and meanings are those that users see at ``/metrics``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
@@ -52,4 +52,4 @@ class Metrics(Protocol):
 
     def count(self, counter: Counter, label: str = "", amount: int = 1) -> None: ...
 
-    def observe(self, histogram: Histogram, labels: tuple[str, ...], span: timedelta) -> None: ...
+    def observe(self, histogram: Histogram, labels: tuple[str, ...], spans: Iterable[timedelta]) -> None: ...

@@ -66,7 +66,7 @@ def test_gauges_are_what_stands() -> None:
 
 def test_buckets_come_in_order_however_they_were_kept() -> None:
     tally = Tally()
-    tally.observe(Histogram.JOB_DURATION, ("work", "SUCCESS"), timedelta(seconds=2))
+    tally.observe(Histogram.JOB_DURATION, ("work", "SUCCESS"), [timedelta(seconds=2)])
     backwards = dict(reversed(tally.drain().items()))
 
     text = Reading(totals=backwards, stats=NONE, workers=()).text().decode()

@@ -44,7 +44,7 @@ def test_spans_are_told_in_cumulative_buckets(histogram: Histogram) -> None:
     labels = SPANS if histogram is Histogram.JOB_DURATION else ("mail",)
     ends = BUCKETS_SECONDS[histogram]
     for seconds in (0, ends[0], ends[1], ends[-1] + 1):
-        tally.observe(histogram, labels, timedelta(seconds=seconds))
+        tally.observe(histogram, labels, [timedelta(seconds=seconds)])
 
     told = tally.drain()
 
@@ -58,7 +58,7 @@ def test_spans_are_told_in_cumulative_buckets(histogram: Histogram) -> None:
 
 def test_the_labels_of_a_histogram() -> None:
     tally = Tally()
-    tally.observe(Histogram.JOB_DURATION, SPANS, timedelta(seconds=1))
+    tally.observe(Histogram.JOB_DURATION, SPANS, [timedelta(seconds=1)])
 
     told = tally.drain()
 
@@ -70,7 +70,7 @@ def test_the_labels_of_a_histogram() -> None:
 def test_what_was_given_back_is_told_again_with_what_came_meanwhile() -> None:
     tally = Tally()
     tally.count(Counter.JOBS_DEAD, "work")
-    tally.observe(Histogram.JOB_DURATION, SPANS, timedelta(seconds=1))
+    tally.observe(Histogram.JOB_DURATION, SPANS, [timedelta(seconds=1)])
     drained = tally.drain()
     tally.count(Counter.JOBS_DEAD, "work")
 
@@ -89,7 +89,7 @@ def test_threads_lose_nothing() -> None:
     def count() -> None:
         for _ in range(2_000):
             tally.count(Counter.JOBS_FENCED)
-            tally.observe(Histogram.JOB_DURATION, SPANS, timedelta(0))
+            tally.observe(Histogram.JOB_DURATION, SPANS, [timedelta(0)])
 
     def drain() -> None:
         for _ in range(200):

@@ -8,7 +8,7 @@ import attrs
 import pytest
 import structlog
 
-from schedora.application.pipeline.journal import NAME, tell_completion
+from schedora.application.pipeline.journal import NAME, tell_completions
 from schedora.domain.completion import Completion, settle
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
@@ -31,7 +31,7 @@ def settled(outcome: Outcome, *, started: bool = True) -> Completion:
 
 def told(completion: Completion, **changes: Any) -> list[dict[str, Any]]:
     with structlog.testing.capture_logs() as lines:
-        tell_completion(attrs.evolve(JOB, **changes), completion)
+        tell_completions([(attrs.evolve(JOB, **changes), completion)])
     return [dict(line) for line in lines]
 
 

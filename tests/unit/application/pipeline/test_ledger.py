@@ -5,7 +5,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from schedora.application.pipeline.ledger import count_claims, count_completion, count_fenced
+from schedora.application.pipeline.ledger import count_claims, count_completions, count_fenced
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
@@ -38,7 +38,7 @@ BACK = {(Counter.QUEUE_ENQUEUED, "mail"): 1}
 )
 def test_each_outcome_is_counted_once(outcome: Outcome, counted: object, status: str | None) -> None:
     metrics = RecordedMetrics()
-    count_completion(metrics, settled(a_claimed_job(type="letter", queue="mail"), outcome))
+    count_completions(metrics, [settled(a_claimed_job(type="letter", queue="mail"), outcome)])
     assert metrics.counted == counted
     timed = [(Histogram.JOB_DURATION, ("letter", status), SECOND)] if status else []
     assert metrics.observed == timed
@@ -46,7 +46,7 @@ def test_each_outcome_is_counted_once(outcome: Outcome, counted: object, status:
 
 def test_run_that_never_started_has_no_duration() -> None:
     metrics = RecordedMetrics()
-    count_completion(metrics, settled(a_claimed_job(started_at=None), WorkerLost(message="")))
+    count_completions(metrics, [settled(a_claimed_job(started_at=None), WorkerLost(message=""))])
     assert metrics.observed == []
     assert metrics.counted == {(Counter.QUEUE_ENQUEUED, "default"): 1}
 
@@ -55,7 +55,7 @@ def test_run_that_never_started_has_no_duration() -> None:
 def test_no_completion_ends_elsewhere(status: JobState) -> None:
     completion = attrs.evolve(settled(a_claimed_job(), Succeeded()), status=status)
     with pytest.raises(ValueError, match=f"no completion ends in {status}"):
-        count_completion(RecordedMetrics(), completion)
+        count_completions(RecordedMetrics(), [completion])
 
 
 def test_claims_tell_how_long_jobs_were_due() -> None:

@@ -45,33 +45,46 @@ def desk() -> Desk:
 def test_jobs_of_workflows_are_kept_apart(desk: Desk) -> None:
     alone = desk.put()
     together = desk.put(job=a_claimed_job(workflow_id=a_workflow_id()))
-    assert desk.outbox.standalone() == [alone]
-    assert desk.outbox.in_workflows() == [together]
+    assert desk.outbox.take_standalone() == [alone]
+    assert desk.outbox.take_in_workflows() == [together]
     assert len(desk.outbox) == 2
     assert desk.outbox.leases() == {alone.lease_id, together.lease_id}
 
 
 def test_completions_are_kept_until_the_store_has_answered(desk: Desk) -> None:
     completion = desk.put()
-    assert desk.outbox.standalone() == desk.outbox.standalone() == [completion]
+    assert desk.outbox.take_standalone() == [completion]
+    assert desk.outbox.take_standalone() == [], "it is under way"
+    assert (len(desk.outbox), desk.outbox.waiting, desk.outbox.standalone) == (1, 0, 0)
+    assert desk.outbox.leases() == {completion.lease_id}
     desk.outbox.delivered([completion], {completion.lease_id})
-    assert desk.outbox.standalone() == []
     assert (len(desk.outbox), desk.outbox.leases()) == (0, set())
+
+
+def test_what_is_put_back_goes_again(desk: Desk) -> None:
+    taken, lost = desk.put(), desk.put()
+    other = desk.put(job=a_claimed_job(workflow_id=a_workflow_id()))
+    desk.outbox.delivered([desk.outbox.take_standalone()[0]], {taken.lease_id})
+    desk.outbox.put_back([taken, lost])
+    assert desk.outbox.take_standalone() == [lost], "the other one has been answered"
+    desk.outbox.put_back(desk.outbox.take_in_workflows())
+    assert desk.outbox.take_in_workflows() == [other]
 
 
 def test_batch_is_bounded_and_in_the_order_of_job_ids(desk: Desk) -> None:
     jobs = [a_claimed_job() for _ in range(BATCH_MAX + 1)]
     for job in reversed(jobs):
         desk.put(job=job)
-    batch = desk.outbox.standalone()
+    batch = desk.outbox.take_standalone()
     assert len(batch) == BATCH_MAX
     assert all(before.job_id < after.job_id for before, after in pairwise(batch))
     desk.outbox.delivered(batch, {completion.lease_id for completion in batch})
-    assert [completion.job_id for completion in desk.outbox.standalone()] == [jobs[0].job_id]
+    assert [completion.job_id for completion in desk.outbox.take_standalone()] == [jobs[0].job_id]
 
 
 def test_accepted_completions_are_counted_and_fenced_ones_are_counted_as_such(desk: Desk) -> None:
     taken, late = desk.put(), desk.put()
+    desk.outbox.take_standalone()
     desk.outbox.delivered([taken, late], {taken.lease_id})
     assert desk.metrics.counted == {(Counter.JOBS_SUCCEEDED, "work"): 1, (Counter.JOBS_FENCED, ""): 1}
     assert len(desk.outbox) == 0
@@ -80,6 +93,8 @@ def test_accepted_completions_are_counted_and_fenced_ones_are_counted_as_such(de
 @pytest.mark.parametrize("in_workflow", [False, True])
 def test_completion_that_the_store_can_not_keep_becomes_a_failure(desk: Desk, in_workflow: bool) -> None:
     completion = desk.put(job=a_claimed_job(workflow_id=a_workflow_id() if in_workflow else None))
+    take = desk.outbox.take_in_workflows if in_workflow else desk.outbox.take_standalone
+    take()
     error = RuntimeError("a secret of the store")
     with capture_logs() as logged:
         desk.outbox.refused(completion, error)
@@ -91,7 +106,7 @@ def test_completion_that_the_store_can_not_keep_becomes_a_failure(desk: Desk, in
             "exc_info": error,
         }
     ]
-    [failure] = desk.outbox.in_workflows() if in_workflow else desk.outbox.standalone()
+    [failure] = take()
     assert (failure.lease_id, failure.status, failure.result) == (completion.lease_id, JobState.DEAD, None)
     assert (failure.started_at, failure.ended_at) == (completion.started_at, completion.ended_at)
     assert failure.error is not None
@@ -100,16 +115,18 @@ def test_completion_that_the_store_can_not_keep_becomes_a_failure(desk: Desk, in
 
 def test_failure_that_is_refused_as_well_is_beyond_help(desk: Desk) -> None:
     completion = desk.put()
+    desk.outbox.take_standalone()
     desk.outbox.refused(completion, RuntimeError("first"))
-    [failure] = desk.outbox.standalone()
+    [failure] = desk.outbox.take_standalone()
     with pytest.raises(RuntimeError, match="second"):
         desk.outbox.refused(failure, RuntimeError("second"))
 
 
 def test_failure_of_the_handler_that_is_refused_is_replaced(desk: Desk) -> None:
     completion = desk.put(Failed(kind="Oops", message="odd"))
+    desk.outbox.take_standalone()
     desk.outbox.refused(completion, RuntimeError("no"))
-    [failure] = desk.outbox.standalone()
+    [failure] = desk.outbox.take_standalone()
     assert failure.error is not None
     assert failure.error.kind == STORAGE_REFUSED
 

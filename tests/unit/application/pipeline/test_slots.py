@@ -1,9 +1,11 @@
 """The jobs at hand, and what becomes of each."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,7 @@ from schedora.application.handlers import Executor, Handler, Handlers
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.run import Run, StopReason
-from schedora.application.pipeline.slots import GRACE, NO_ROOM, Slots
+from schedora.application.pipeline.slots import GRACE, NO_ROOM, SLICE, Slots
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JsonText
@@ -32,8 +34,9 @@ class Rack:
         self.held = Held()
         self.outcomes: list[tuple[ClaimedJob, Outcome]] = []
         self.changes = 0
+        self._function: Callable[[JobContext], Awaitable[Any]] = self.held
         handlers = Handlers(
-            [Handler(type="work", executor=Executor.ASYNC, bind=lambda _: self.held)],
+            [Handler(type="work", executor=Executor.ASYNC, bind=lambda _: self._function)],
         )
         self.slots = Slots(
             count=2,
@@ -47,10 +50,13 @@ class Rack:
             ),
             clock=bench.clock,
             store_time=StoreTime(bench.clock),
-            on_outcome=lambda job, _run, outcome: self.outcomes.append((job, outcome)),
+            on_outcome=lambda job, _run, outcome, _at: self.outcomes.append((job, outcome)),
             on_change=self._changed,
             complete_in=self._complete_in,
         )
+
+    def handle(self, function: Callable[[JobContext], Awaitable[Any]]) -> None:
+        self._function = function
 
     def _changed(self) -> None:
         self.changes += 1
@@ -262,3 +268,129 @@ async def test_lost_suspect_is_forgotten(rack: Rack) -> None:
     assert rack.slots.call_suspects() == [suspect]
     rack.slots.lose({suspect.lease_id})
     assert (rack.slots.free, rack.slots.held(), rack.slots.next_deadline) == (2, set(), None)
+
+
+STORY: ContextVar[str] = ContextVar("story", default="untold")
+
+
+class Spoilt:
+    """A value that can't be compared."""
+
+    def __eq__(self, _other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment] # as what compares by itself has it
+
+
+class Line:
+    """A handler that waits for nothing, on one slot; what it does is said by job."""
+
+    def __init__(self, rack: Rack) -> None:
+        self.rack = rack
+        self.ran: list[ClaimedJob] = []
+        self.found: list[object] = []
+        self.tasks: list[object] = []
+        self.does: dict[int, Callable[[], None]] = {}
+        rack.slots.count = 1
+        rack.handle(self)
+
+    async def __call__(self, context: JobContext) -> str:
+        self.found.append(STORY.get())
+        self.tasks.append(asyncio.current_task())
+        number = len(self.ran)
+        self.ran.append(context.job)
+        if number in self.does:
+            self.does[number]()
+        return "let go"
+
+
+async def test_jobs_that_wait_for_nothing_share_a_task(rack: Rack) -> None:
+    line = Line(rack)
+    jobs = rack.take(*some(5))
+    await rack.settle()
+    assert line.ran == jobs
+    assert rack.outcomes == [(job, LET_GO) for job in jobs]
+    assert len(set(map(id, line.tasks))) == 1
+    assert len(rack.slots.durations) == 5
+
+
+@pytest.mark.parametrize("left", ["a tale", Spoilt()])
+async def test_no_job_finds_what_another_has_left(rack: Rack, left: object) -> None:
+    line = Line(rack)
+    line.does = {1: lambda: STORY.set(left)}  # type: ignore[arg-type, dict-item] # a token is no matter
+    rack.take(*some(5))
+    await rack.settle()
+    assert line.found == ["untold"] * 5
+    assert [task is line.tasks[0] for task in line.tasks] == [True, True, False, False, False]
+    assert len(rack.outcomes) == 5
+
+
+async def test_handler_that_cancels_its_own_task_cancels_no_other_job(rack: Rack) -> None:
+    line = Line(rack)
+
+    def cancel() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    line.does = {1: cancel}
+    jobs = rack.take(*some(4))
+    await rack.settle()
+    assert rack.outcomes == [(job, LET_GO) for job in jobs]
+    assert rack.slots.free == 1
+
+
+async def test_jobs_run_in_their_order_however_many_slots_there_are(rack: Rack) -> None:
+    line = Line(rack)
+    rack.slots.count = 3
+    jobs = rack.take(*some(20))
+    await rack.settle()
+    assert line.ran == jobs
+
+
+async def test_event_loop_is_given_its_turn_between_jobs(rack: Rack) -> None:
+    line = Line(rack)
+    turns: list[int] = []
+
+    async def look() -> None:
+        while len(line.ran) < 6:
+            turns.append(len(line.ran))
+            await asyncio.sleep(0)
+
+    line.does = dict.fromkeys((1, 3), lambda: rack.clock.advance(SLICE))
+    rack.take(*some(6))
+    await look()
+    assert {2, 4} <= set(turns)
+
+
+async def test_job_behind_one_that_waits_gets_a_slot_of_its_own(rack: Rack) -> None:
+    line = Line(rack)
+    rack.slots.count = 2
+    gate = asyncio.Event()
+
+    async def handler(context: JobContext) -> str:
+        if not line.ran:
+            line.ran.append(context.job)
+            await gate.wait()
+            return "let go"
+        return await line(context)
+
+    rack.handle(handler)
+    jobs = rack.take(*some(4))
+    await rack.settle()
+    assert line.ran == jobs
+    assert rack.outcomes == [(job, LET_GO) for job in jobs[1:]]
+    gate.set()
+    await rack.settle()
+    assert rack.slots.free == 2
+
+
+async def test_run_that_is_stopped_in_the_middle_of_a_line_ends_alone(rack: Rack) -> None:
+    rack.slots.count = 1
+    first, second, third = rack.take(*some(3))
+    await rack.settle()
+    rack.slots.lose({first.lease_id})
+    rack.held.let_go()
+    await rack.settle()
+    assert rack.held.stopped == [first.job_id]
+    assert rack.outcomes == [(second, LET_GO), (third, LET_GO)]

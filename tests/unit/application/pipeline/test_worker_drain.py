@@ -75,7 +75,7 @@ async def test_jobs_in_the_buffer_are_handed_back_at_once(engine: Engine) -> Non
     async with engine.running() as worker:
         assert worker.slots.buffered == 1
         worker.drain()
-        await engine.settle()
+        await engine.advance(engine.limits.flush)
         assert (await engine.bench.stores.job(runs.job_id)).status is S.RUNNING
         back = await engine.bench.stores.job(waits.job_id)
         assert (back.status, back.attempt, back.history[-1].reason) == (S.PENDING, 0, DRAINED)

@@ -54,7 +54,7 @@ async def test_what_was_just_counted_is_told(api: Api, bench: Bench) -> None:
 
 async def test_histograms_are_cumulative(api: Api, system: System) -> None:
     for seconds in (0.002, 0.002, 40, 1e6):
-        system.metrics.observe(Histogram.JOB_DURATION, ("work", "SUCCESS"), timedelta(seconds=seconds))
+        system.metrics.observe(Histogram.JOB_DURATION, ("work", "SUCCESS"), [timedelta(seconds=seconds)])
 
     told = await samples(api)
 

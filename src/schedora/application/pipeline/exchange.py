@@ -1,0 +1,340 @@
+"""Exchanges with the store: what is done for what is next.
+
+With little to do there is one at a time, and it starts at once. With much to do a second one starts while the store
+works on the first, so that the store does not wait while the worker reads one answer and writes the next question: it
+takes completions enough to be worth a transaction, or a claim where the first has none. There is never more than one
+claim under way, nor more than one exchange that tells of starts. Completions of workflows' jobs go beside these, one
+batch at a time, for they are transactions of several statements.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+from attrs import frozen
+
+from schedora.application.errors import StoreUnavailable
+from schedora.application.log import Logger
+from schedora.application.pipeline.claim import Appetite
+from schedora.application.pipeline.complete import CompleteJobs
+from schedora.application.pipeline.execute import DRAINED
+from schedora.application.pipeline.ledger import count_claims
+from schedora.application.pipeline.lookout import Lookout
+from schedora.application.pipeline.outbox import Outbox
+from schedora.application.pipeline.run import Run
+from schedora.application.pipeline.slots import Slots
+from schedora.application.pipeline.store_time import StoreTime
+from schedora.application.ports.clock import Clock
+from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
+from schedora.application.ports.metrics import Counter, Metrics
+from schedora.application.ports.wakeup import Wakeup
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.completion import Completion
+from schedora.domain.ids import IncarnationId, LeaseId
+from schedora.domain.job_state import WAITING
+from schedora.domain.worker import WorkerIdentity
+
+log = Logger("schedora.worker")
+
+UNDER_WAY_MAX = 2
+WORTH_A_SECOND = 500
+"""So many completions do not wait for the exchange that is under way."""
+
+
+class Claimant(Protocol):
+    """In whose name jobs are claimed."""
+
+    @property
+    def incarnation(self) -> IncarnationId | None: ...
+
+    @property
+    def may_claim(self) -> bool: ...
+
+    @property
+    def poll_interval(self) -> timedelta:
+        """How long to rest after a claim that found nothing."""
+        ...
+
+    @property
+    def hints_arrive(self) -> bool: ...
+
+    def store_answered(self) -> None: ...
+
+    def store_away(self, error: StoreUnavailable) -> None: ...
+
+
+@frozen(kw_only=True)
+class _UnderWay:
+    claims: bool = False
+    tells: bool = False
+    in_workflows: bool = False
+
+
+class Exchanges:
+    """Those of one worker. ``on_change`` is called whenever one has ended."""
+
+    def __init__(
+        self,
+        *,
+        claimant: Claimant,
+        identity: WorkerIdentity,
+        queue: JobQueue,
+        complete: CompleteJobs,
+        slots: Slots,
+        outbox: Outbox,
+        lookout: Lookout,
+        store_time: StoreTime,
+        wakeup: Wakeup,
+        clock: Clock,
+        metrics: Metrics,
+        flush: timedelta,
+        report: timedelta,
+        on_change: Callable[[], None],
+    ) -> None:
+        self._claimant = claimant
+        self._identity = identity
+        self._queue = queue
+        self._complete = complete
+        self._slots = slots
+        self._outbox = outbox
+        self._lookout = lookout
+        self._store_time = store_time
+        self._wakeup = wakeup
+        self._clock = clock
+        self._metrics = metrics
+        self._flush = flush
+        self._report = report
+        self._on_change = on_change
+        self._appetite = Appetite(identity.max_concurrent_jobs)
+        self._under_way: dict[asyncio.Task[None], _UnderWay] = {}
+        self._defect: BaseException | None = None
+        self._flush_at = self._report_at = clock.monotonic()
+
+    def put(self, job: ClaimedJob, completion: Completion, now: timedelta) -> None:
+        """Takes a completion, to be brought to the store soon."""
+        if not self._outbox.waiting:
+            self._flush_at = now + self._flush
+        self._outbox.put(job, completion)
+
+    def start(self) -> bool:
+        """Starts what is due; answers whether there was any. Raises what went wrong in an earlier one, unless it was
+        ``StoreUnavailable``, of which the claimant was told.
+        """
+        if self._defect is not None:
+            raise self._defect
+        started = False
+        while self._start_one():
+            started = True
+        in_workflows = any(kind.in_workflows for kind in self._under_way.values())
+        if not in_workflows and (completions := self._outbox.take_in_workflows()):
+            self._begin(self._deliver_in_workflows(completions), _UnderWay(in_workflows=True))
+            started = True
+        return started
+
+    async def ended(self) -> None:
+        """Returns once none is under way."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def abandon(self) -> None:
+        """Ends what is under way, wherever it is."""
+        for task in self._under_way:
+            task.cancel()
+        await self.ended()
+
+    def moments(self) -> list[timedelta]:
+        """When ``start`` will have something to do, unless something happens before."""
+        exchanging = self._exchanging()
+        if len(exchanging) >= UNDER_WAY_MAX:
+            return []
+        moments: list[timedelta] = []
+        if not any(other.tells for other in exchanging):
+            moments += map(self._tell_at, self._slots.untold)
+        if self._slots.free and self._claimant.may_claim and not any(other.claims for other in exchanging):
+            moments.append(self._lookout.next_at)
+        if self._outbox.standalone and not exchanging:
+            moments.append(self._flush_at)
+        return moments
+
+    def _start_one(self) -> bool:
+        exchanging = self._exchanging()
+        if len(exchanging) >= UNDER_WAY_MAX:
+            return False
+        claim = None if any(other.claims for other in exchanging) else self._claim()
+        telling = any(other.tells for other in exchanging)
+        suspects = [] if telling else self._slots.call_suspects()
+        starts = [] if telling else self._starts(suspects)
+        worth = WORTH_A_SECOND if exchanging else 1
+        if claim is None and not starts and not (self._outbox.standalone >= worth and self._flush_due()):
+            return False
+        completions = self._outbox.take_standalone()
+        if claim is not None:
+            self._lookout.looking()
+        delivery = Delivery(completions=completions, starts=starts, claim=claim)
+        self._begin(self._exchange(delivery), _UnderWay(claims=claim is not None, tells=bool(starts)))
+        return True
+
+    def _exchanging(self) -> list[_UnderWay]:
+        return [kind for kind in self._under_way.values() if not kind.in_workflows]
+
+    def _begin(self, work: Coroutine[Any, Any, None], kind: _UnderWay) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._under_way[task] = kind
+        task.add_done_callback(self._over)
+
+    def _over(self, task: "asyncio.Task[None]") -> None:
+        del self._under_way[task]
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, StoreUnavailable):
+            self._claimant.store_away(error)
+        elif error is not None:
+            self._defect = error
+        elif not task.cancelled():
+            self._claimant.store_answered()
+        self._on_change()
+
+    async def _exchange(self, delivery: Delivery) -> None:
+        try:
+            answer = await self._queue.exchange(delivery)
+        except StoreUnavailable:
+            self._outbox.put_back(delivery.completions)
+            raise
+        except Exception as error:
+            if not delivery.completions:
+                raise
+            self._lookout.hint()
+            await self._deliver_one_by_one(delivery.completions, error)
+            return
+        self._store_time.learn(answer.at)
+        self._outbox.delivered(delivery.completions, answer.accepted)
+        self._started(delivery.starts, answer)
+        if delivery.claim is not None:
+            self._claimed(delivery.claim, answer)
+        self._went_back(delivery.completions, answer.accepted)
+
+    async def _deliver_in_workflows(self, completions: Sequence[Completion]) -> None:
+        try:
+            accepted = await self._complete(completions)
+        except StoreUnavailable:
+            self._outbox.put_back(completions)
+            raise
+        except Exception as error:  # noqa: BLE001 - each is tried by itself, and tells its own error
+            await self._deliver_one_by_one(completions, error)
+            return
+        self._outbox.delivered(completions, accepted)
+        self._went_back(completions, accepted)
+        self._lookout.hint()  # what was released may be for this worker
+
+    async def _deliver_one_by_one(self, completions: Sequence[Completion], error: Exception) -> None:
+        """One of these is more than the store can take: the others must not suffer for it."""
+        log.warning("a batch of completions was refused", error=type(error).__name__)
+        try:
+            for completion in completions:
+                try:
+                    accepted = await self._deliver(completion)
+                except StoreUnavailable:
+                    raise
+                except Exception as own_error:  # noqa: BLE001 - the outbox logs it, or raises it when nothing helps
+                    self._outbox.refused(completion, own_error)
+                else:
+                    self._outbox.delivered([completion], accepted)
+                    self._went_back([completion], accepted)
+        finally:
+            self._outbox.put_back(completions)
+
+    async def _deliver(self, completion: Completion) -> Collection[LeaseId]:
+        if completion.workflow_id is not None:
+            return await self._complete([completion])
+        return (await self._queue.exchange(Delivery(completions=[completion]))).accepted
+
+    def _claim(self) -> ClaimRequest | None:
+        owner = self._claimant.incarnation
+        if owner is None or not self._claimant.may_claim or not self._lookout.due:
+            return None
+        if self._slots.durations:
+            self._appetite.learn(self._slots.durations)
+            self._slots.durations.clear()
+        free = self._slots.free
+        want = self._appetite.want(free_slots=free, buffered=self._slots.buffered)
+        if want == 0:
+            return None
+        return ClaimRequest(
+            owner=owner,
+            worker_id=self._identity.worker_id,
+            queues=self._identity.queues,
+            types=self._identity.types,
+            limit=want,
+            start_count=free,
+        )
+
+    def _claimed(self, claim: ClaimRequest, answer: Exchanged) -> None:
+        found = len(answer.claimed)
+        unprompted = self._lookout.looked(
+            interval=self._claimant.poll_interval,
+            found=found,
+            more_likely=found == claim.limit,
+            next_due_in=None if answer.next_due_at is None else answer.next_due_at - answer.at,
+        )
+        if unprompted and self._claimant.hints_arrive:
+            self._metrics.count(Counter.WAKEUPS_MISSED, amount=found)
+        count_claims(self._metrics, answer.claimed)
+        self.take(answer.claimed)
+
+    def take(self, jobs: Collection[ClaimedJob]) -> None:
+        """Runs jobs that are under this worker's lease, or hands them back where it takes no more."""
+        if self._claimant.may_claim:
+            self._slots.take(jobs)
+            return
+        for job in jobs:  # asked to drain while they were under way
+            self._slots.hand_back(job, DRAINED)
+
+    def _went_back(self, completions: Sequence[Completion], accepted: Collection[LeaseId]) -> None:
+        """Tells of jobs that wait again, and looks for them when they fall due."""
+        waiting = [c for c in completions if c.status in WAITING and c.lease_id in accepted]
+        for completion in waiting:
+            due_in = (completion.scheduled_at or completion.ended_at) - self._store_time.now()
+            self._lookout.due_at(self._clock.monotonic() + max(due_in, timedelta(0)))
+        if waiting:
+            self._wakeup.ring(queues={completion.queue for completion in waiting})
+
+    def _starts(self, suspects: Collection[ClaimedJob]) -> list[Start]:
+        """Of jobs that have run for long enough, and of suspects that may as soon as this is on record."""
+        now = self._clock.monotonic()
+        starts = [
+            Start(
+                job_id=run.job.job_id,
+                lease_id=run.job.lease_id,
+                started_at=run.started_at,
+                progress=run.progress,
+            )
+            for run in self._slots.untold
+            if now >= self._tell_at(run)
+        ]
+        if suspects:
+            at = self._store_time.at(now)
+            starts += [Start(job_id=job.job_id, lease_id=job.lease_id, started_at=at) for job in suspects]
+        return starts
+
+    def _started(self, starts: Sequence[Start], answer: Exchanged) -> None:
+        if not starts:
+            return
+        for start in starts:
+            if start.lease_id not in answer.accepted:
+                continue
+            if (run := self._slots.runs.get(start.lease_id)) is not None:
+                self._slots.told(run, start.progress)
+            else:
+                self._slots.start_suspect(start.lease_id, start.started_at)
+        self._report_at = self._clock.monotonic() + self._report
+        lost = {start.lease_id for start in starts} - answer.accepted
+        self._slots.lose(lost & self._slots.held())
+
+    def _flush_due(self) -> bool:
+        """Whether outcomes should go now: at once with little at hand, in company with much."""
+        if not self._slots.buffered or self._outbox.waiting >= WORTH_A_SECOND:
+            return True
+        return self._clock.monotonic() >= self._flush_at
+
+    def _tell_at(self, run: Run) -> timedelta:
+        return self._report_at if run.recorded else run.began + self._flush
