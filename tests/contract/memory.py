@@ -7,6 +7,7 @@ from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
 from schedora.adapters.memory.queues import MemoryQueues
+from schedora.adapters.memory.records import MemoryRecords
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.totals import MemoryTotals
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
@@ -36,6 +37,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         workflow_reader=MemoryWorkflowReader(store),
         workers=MemoryWorkers(store),
         queues=MemoryQueues(store),
+        records=MemoryRecords(store),
         wakeup=MemoryWakeup(store),
         totals=MemoryTotals(store),
         health=MemoryHealth(store),

@@ -9,6 +9,7 @@ from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.queues import PostgresQueues
+from schedora.adapters.postgres.records import PostgresRecords
 from schedora.adapters.postgres.totals import PostgresTotals
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
@@ -35,6 +36,7 @@ def postgres_stores(database: Database) -> Stores:
         workflow_reader=PostgresWorkflowReader(database),
         workers=PostgresWorkers(database),
         queues=PostgresQueues(database),
+        records=PostgresRecords(database),
         wakeup=PostgresWakeup(database),
         totals=PostgresTotals(database),
         health=PostgresHealth(database),

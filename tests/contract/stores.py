@@ -13,6 +13,7 @@ from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchang
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.jobs import NewJob
 from schedora.application.ports.queues import Queues
+from schedora.application.ports.records import Records
 from schedora.application.ports.totals import Totals
 from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
@@ -44,6 +45,7 @@ class Stores:
     workflow_reader: WorkflowReader
     workers: Workers
     queues: Queues
+    records: Records
     wakeup: Wakeup
     totals: Totals
     health: Health

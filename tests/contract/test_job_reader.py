@@ -1,11 +1,11 @@
 """Jobs as they are looked at."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from schedora.application.ports.job_reader import JobFilter
-from schedora.domain.ids import JobId, JsonText, WorkerId
+from schedora.domain.ids import JobId, JsonText, WorkerId, uuid7
 from schedora.domain.job import Job
 from schedora.domain.job_state import ENDED, JobState
 from schedora.domain.outcome import Failed, Succeeded, WorkerLost
@@ -140,7 +140,10 @@ async def test_filter_by_the_kind_of_the_newest_error(stores: Stores) -> None:
 
 
 async def test_filter_by_time_includes_the_first_instant_and_not_the_last(stores: Stores) -> None:
-    jobs = [await stores.submit_one() for _ in range(3)]
+    jobs = []
+    for number in range(3):
+        milliseconds = int((await stores.now()).timestamp() * 1000)
+        jobs.append(await stores.submit_one(job_id=JobId(uuid7(milliseconds, number))))
     first, second, third = (job.created_at for job in jobs)
     assert first < second < third
     assert await found(stores, JobFilter(created_after=second)) == [jobs[2].job_id, jobs[1].job_id]
@@ -149,6 +152,18 @@ async def test_filter_by_time_includes_the_first_instant_and_not_the_last(stores
         jobs[1].job_id,
         jobs[0].job_id,
     ]
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)],
+    ids=["first", "last"],
+)
+async def test_filter_by_time_takes_every_instant(stores: Stores, instant: datetime) -> None:
+    job = await stores.submit_one()
+    older = await found(stores, JobFilter(created_before=instant))
+    younger = await found(stores, JobFilter(created_after=instant))
+    assert older + younger == [job.job_id]
 
 
 async def test_ended_are_those_that_ended_or_do_not_exist(stores: Stores) -> None:

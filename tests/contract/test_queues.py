@@ -5,6 +5,8 @@ from datetime import timedelta
 from schedora.domain.ids import WorkerId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Succeeded
+from schedora.domain.queue import Queue
+from schedora.domain.retention import QueueRetention
 from schedora.domain.worker import WorkerState
 from tests.builders import HOUR, a_request
 from tests.contract.situations import LATER
@@ -40,6 +42,24 @@ async def test_pause_outlives_new_jobs(stores: Stores) -> None:
     await stores.submit(a_request(queue="a"))
     assert (await stores.queues.stats()).by_queue["a"].paused
     assert await stores.claim(await stores.worker()) == []
+
+
+async def test_what_a_queue_keeps_outlives_its_pauses_and_is_replaced_whole(stores: Stores) -> None:
+    spans = QueueRetention(succeeded=timedelta(minutes=1), dead=timedelta(days=36_500))
+    assert await stores.queues.set_retention("new", spans) == Queue(name="new", retention=spans)
+    paused = await stores.queues.pause("new")
+    assert (paused.paused, paused.retention) == (True, spans)
+    assert await stores.queues.resume("new") == Queue(name="new", retention=spans)
+    await stores.queues.pause("new")
+    other = QueueRetention(canceled=HOUR)
+    kept = await stores.queues.set_retention("new", other)
+    assert (kept.paused, kept.retention) == (True, other)
+    await stores.submit(a_request(queue="plain"))
+    by_queue = (await stores.queues.stats()).by_queue
+    assert {name: stats.retention for name, stats in by_queue.items()} == {
+        "new": other,
+        "plain": QueueRetention(),
+    }
 
 
 async def test_stats_of_an_empty_store(stores: Stores) -> None:

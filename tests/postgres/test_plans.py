@@ -14,16 +14,20 @@ from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.jobs import PostgresJobStore
 from schedora.adapters.postgres.queues import PostgresQueues
+from schedora.adapters.postgres.records import PostgresRecords
 from schedora.adapters.postgres.statements import load
 from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
 from schedora.adapters.postgres.workflows import PostgresWorkflowStore
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
 from schedora.application.ports.job_reader import JobFilter
+from schedora.application.ports.records import Pruned
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Outcome, Succeeded
+from schedora.domain.retention import Retention
+from schedora.domain.workflow import WorkflowState
 from tests.builders import a_new_job, a_request, settled
 from tests.databases import copy_of
 from tests.postgres.explained import Explaining, named_indexes
@@ -99,7 +103,8 @@ def numbered(n: int) -> UUID:
 
 OWNER = IncarnationId(numbered(7))
 FIRST_HELD = FINISHED + DELAYED + OTHERS + READY + DEAD + BLOCKED + 1
-AGES_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+AGES_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+"""Where the ids of the crowd are from."""
 
 
 @pytest.fixture(scope="module")
@@ -272,7 +277,7 @@ async def test_submissions_look_for_their_keys_alone(crowded: Explaining) -> Non
 
 BY_STATE = {
     JobState.PENDING: {"job_ready_pkey", "jobs_blocked_idx"},
-    JobState.RETRYING: {"job_ready_pkey", "jobs_blocked_idx"},
+    JobState.RETRYING: {"job_ready_retrying_idx", "jobs_blocked_idx"},
     JobState.SCHEDULED: {"job_leases_pkey"},
     JobState.RUNNING: {"job_leases_pkey"},
     JobState.DEAD: {"jobs_dead_idx"},
@@ -297,10 +302,13 @@ async def test_a_page_follows_a_key_and_ends_when_it_is_full(
 ) -> None:
     page = await PostgresJobReader(reads(crowded)).page(asked, limit=10, after=after)
     plan = crowded.plan
-    assert plan.indexes("jobs") == {index}
-    assert plan.rows("jobs") <= 11
-    assert len(page.jobs) == (10 if index == "jobs_pkey" else plan.rows("jobs") if not asked.states else 0)
-    assert plan.pages < 80
+    assert plan.indexes("jobs") == {index, "jobs_pkey"}
+    # Each twice: on the walk, and to be shown. A workflow has fewer than are asked for.
+    assert plan.rows("jobs") <= 2 * 11
+    assert len(page.jobs) == (
+        10 if index == "jobs_pkey" else plan.rows("jobs") // 2 if not asked.states else 0
+    )
+    assert plan.pages < 120
     assert not plan.sorts
 
 
@@ -356,11 +364,93 @@ async def test_what_hardly_any_job_fits_is_looked_for_once_along_the_key(
     assert not plan.sorts
 
 
+@pytest.mark.parametrize(
+    ("asked", "read"),
+    [
+        (JobFilter(type="unheard of"), 1_000),
+        (JobFilter(states=frozenset({JobState.SUCCESS}), worker_id=WorkerId("nobody")), 1_000),
+        (JobFilter(states=frozenset({JobState.DEAD}), error_kind="unheard of"), 2 * 100),
+        (JobFilter(states=frozenset({JobState.PENDING}), type="unheard of"), 2 * 100),
+    ],
+    ids=["type", "worker", "error", "waiting"],
+)
+async def test_a_walk_has_an_end_and_the_next_page_goes_on_from_there(
+    crowded: Explaining, asked: JobFilter, read: int
+) -> None:
+    reader = PostgresJobReader(reads(crowded), stride=1_000, sparse_stride=100)
+    first = await reader.page(asked, limit=10, after=None)
+    second = await reader.page(asked, limit=10, after=first.next_after)
+    assert (first.jobs, second.jobs) == ((), ())
+    assert first.next_after is not None
+    assert second.next_after is not None
+    assert second.next_after < first.next_after
+    for plan in crowded.plans:
+        # And the one where the walk ended.
+        assert plan.rows("jobs", "job_ready") <= read + BLOCKED + 1
+        assert plan.pages < 3_000
+
+
+async def test_a_range_of_time_is_found_by_id(crowded: Explaining) -> None:
+    asked = JobFilter(created_after=AGES_AGO - timedelta(days=1), created_before=AGES_AGO + timedelta(days=1))
+    assert (await PostgresJobReader(reads(crowded)).page(asked, limit=10, after=None)).jobs == ()
+    later = JobFilter(created_after=datetime.now(UTC))
+    assert (await PostgresJobReader(reads(crowded)).page(later, limit=10, after=None)).jobs == ()
+    within, above = crowded.plans
+    assert within.reads(FIRST_HELD - 1 + HELD, "jobs")
+    assert above.rows("jobs") == 0
+    assert above.pages < 20
+
+
+AT_ONCE = Retention(succeeded=timedelta(0), canceled=timedelta(0), dead=timedelta(0))
+
+
+async def test_pruning_walks_no_further_than_it_takes(crowded: Explaining) -> None:
+    records = PostgresRecords(reads(crowded))
+    assert (await records.prune_jobs(AT_ONCE, limit=500)).jobs == 500
+    _, plan = crowded.plans
+    assert plan.indexes("jobs") == named_indexes("prune_jobs")
+    assert plan.reads(500, "jobs")
+    assert plan.pages < 8_000
+
+
+async def test_pruning_has_an_end_where_nothing_has_expired(crowded: Explaining) -> None:
+    records = PostgresRecords(reads(crowded), stride=1_000)
+    century = timedelta(days=36_500)
+    kept = Retention(succeeded=timedelta(0), canceled=century, dead=century)
+    with psycopg.connect(crowded.url) as connection:
+        connection.execute("update jobs set status = 'CANCELED' where status = 'SUCCESS'")
+    for _ in range(2):
+        assert await records.prune_jobs(kept, limit=10) == Pruned()
+    for plan in crowded.plans[1::2]:
+        assert plan.indexes("jobs") == named_indexes("prune_jobs")
+        assert plan.reads(1_000, "jobs")
+
+
+async def test_pruning_workflows_reads_their_jobs_and_no_others(crowded: Explaining) -> None:
+    with psycopg.connect(crowded.url) as connection:
+        connection.execute(
+            "update workflows set completed_at = now(), total_jobs = 0 where workflow_id > %s",
+            [numbered(500)],
+        )
+        connection.execute(
+            "update workflows set completed_at = now(), canceled_jobs = 10 where workflow_id <= %s",
+            [numbered(500)],
+        )
+    pruned = await PostgresRecords(reads(crowded)).prune_workflows(AT_ONCE, limit=1_000)
+    assert (pruned.workflows, pruned.jobs, pruned.more) == (100, 0, True), "those of others go on"
+    _, plan = crowded.plans
+    assert plan.indexes("jobs", "workflows", "job_dependencies") == named_indexes("prune_workflows")
+    assert plan.rows("jobs") <= 500
+
+
 async def test_totals_do_not_read_what_has_ended(crowded: Explaining) -> None:
     await PostgresQueues(reads(crowded)).stats()
     plan = crowded.plans[0]
     assert plan.statement == load("stats")
     assert plan.indexes("job_ready") == named_indexes("stats")
+    assert {node["Node Type"] for node in plan.nodes if node.get("Relation Name") == "job_ready"} == {
+        "Index Only Scan"
+    }
     assert plan.indexes("jobs") == {"jobs_blocked_idx", "jobs_pkey"}
     assert plan.reads(BLOCKED + HELD, "jobs")
     assert plan.reads(DELAYED + OTHERS + READY, "job_ready")
@@ -389,7 +479,45 @@ async def test_a_page_of_workflows_follows_the_key(crowded: Explaining) -> None:
     await PostgresWorkflowReader(reads(crowded)).page(status=None, name=None, limit=10, after=None)
     plan = crowded.plan
     assert plan.indexes("workflows") == {"workflows_pkey"}
-    assert plan.rows("workflows") <= 200
+    assert plan.rows("workflows") <= 2 * 11
     # What each of them needs to know of its jobs is asked for each, not found by reading all jobs.
     assert plan.indexes("jobs", "job_leases") == {"jobs_workflow_idx", "job_leases_workflow_idx"}
     assert not plan.sorts
+
+
+@pytest.mark.parametrize(
+    ("status", "index"),
+    [
+        (WorkflowState.PENDING, "workflows_open_idx"),
+        (WorkflowState.RUNNING, "workflows_open_idx"),
+        (WorkflowState.SUCCESS, "workflows_pkey"),
+        (WorkflowState.FAILED, "workflows_pkey"),
+        (WorkflowState.CANCELED, "workflows_pkey"),
+    ],
+)
+async def test_workflows_in_a_state_are_looked_for_no_further_than_a_walk_goes(
+    crowded: Explaining, status: WorkflowState, index: str
+) -> None:
+    with psycopg.connect(crowded.url) as connection:
+        connection.execute(
+            "update workflows set completed_at = now(), succeeded_jobs = 10 where workflow_id <= %s",
+            [numbered(990)],
+        )
+    page = await PostgresWorkflowReader(reads(crowded), stride=100).page(
+        status=status, name=None, limit=20, after=None
+    )
+    assert (len(page.workflows), page.next_after is not None) == {
+        WorkflowState.PENDING: (10, False),
+        WorkflowState.RUNNING: (0, False),
+        WorkflowState.SUCCESS: (20, True),
+    }.get(status, (0, True))
+    plan = crowded.plan
+    assert plan.indexes("workflows") == {index, "workflows_pkey"}
+    assert plan.rows("workflows") <= 100 + 1
+    assert not plan.sorts
+
+
+async def test_a_workflow_is_found_by_name(crowded: Explaining) -> None:
+    await PostgresWorkflowReader(reads(crowded)).page(status=None, name="flow 7", limit=10, after=None)
+    assert crowded.plan.indexes("workflows") == {"workflows_tenant_id_name_key", "workflows_pkey"}
+    assert crowded.plan.rows("workflows") == 2

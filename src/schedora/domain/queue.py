@@ -1,10 +1,11 @@
-"""A queue: a name under which jobs wait, and that can be paused."""
+"""A queue: a name under which jobs wait; it can be paused, and keep its ended jobs for a time of its own."""
 
 from datetime import datetime
 
-from attrs import frozen
+from attrs import field, frozen
 
 from schedora.domain.job_request import QUEUE_LENGTH_MAX
+from schedora.domain.retention import QueueRetention
 from schedora.domain.text import check_text
 
 
@@ -12,6 +13,7 @@ from schedora.domain.text import check_text
 class Queue:
     name: str
     paused_at: datetime | None = None
+    retention: QueueRetention = field(factory=QueueRetention)
 
     def __attrs_post_init__(self) -> None:
         check_text("queue", self.name, length_max=QUEUE_LENGTH_MAX)

@@ -13,6 +13,7 @@ class ReaperService:
         self._reaper = Reaper(
             workers=system.workers,
             rescue=system.rescue_jobs,
+            prune=system.prune_records,
             clock=system.clock,
             randomness=system.randomness,
             heartbeat_timeout=timedelta(seconds=system.settings.worker_heartbeat_timeout),

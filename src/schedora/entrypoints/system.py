@@ -7,11 +7,12 @@ from contextlib import AbstractAsyncContextManager
 from attrs import frozen
 
 from schedora.application.commands.cancel import CancelJob
-from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue
+from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue, RetainInQueue
 from schedora.application.commands.requeue import DeleteDead, RequeueDead, RequeueJob
 from schedora.application.commands.submit import SubmitJobs
 from schedora.application.commands.workers import BeatWorker, DrainWorker, RegisterWorker
 from schedora.application.commands.workflows import CancelWorkflow, CreateWorkflow, RetryWorkflow
+from schedora.application.maintenance.prune import PruneRecords
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.clock import Clock
@@ -60,9 +61,11 @@ class System:
     pause_queue: PauseQueue
     resume_queue: ResumeQueue
     purge_queue: PurgeQueue
+    retain_in_queue: RetainInQueue
     check_health: CheckHealth
     complete_jobs: CompleteJobs
     rescue_jobs: RescueJobs
+    prune_records: PruneRecords
     queue_of_its_own: Callable[[], AbstractAsyncContextManager[JobQueue]]
     """The hot path, on connections that the worker's pipeline owns."""
     workers_of_its_own: Callable[[], AbstractAsyncContextManager[Workers]]

@@ -14,7 +14,7 @@ from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
 from schedora.application.commands.cancel import CancelJob
 from schedora.application.commands.group_commit import GroupCommit
-from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue
+from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue, RetainInQueue
 from schedora.application.commands.requeue import DeleteDead, RequeueDead, RequeueJob
 from schedora.application.commands.submit import SubmitJobs
 from schedora.application.commands.workers import BeatWorker, DrainWorker, RegisterWorker
@@ -25,6 +25,7 @@ from schedora.application.commands.workflows import (
     Step,
     WorkflowRequest,
 )
+from schedora.application.maintenance.prune import PruneRecords
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports import metrics as ports
@@ -34,6 +35,7 @@ from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
+from schedora.domain.retention import Retention
 from schedora.domain.workflow import Workflow
 from tests.builders import a_request
 from tests.contract.memory import memory_stores
@@ -166,6 +168,10 @@ class Bench:
         return PurgeQueue(units=self.stores.units, reader=self.stores.job_reader)
 
     @property
+    def retain_in_queue(self) -> RetainInQueue:
+        return RetainInQueue(queues=self.stores.queues)
+
+    @property
     def complete(self) -> CompleteJobs:
         return CompleteJobs(units=self.stores.units, wakeup=self.stores.wakeup)
 
@@ -180,6 +186,15 @@ class Bench:
             metrics=self.metrics,
             randomness=self.store.randomness,
             worker_deaths_max=WORKER_DEATHS_MAX,
+        )
+
+    @property
+    def prune(self) -> PruneRecords:
+        hour = timedelta(hours=1)
+        return PruneRecords(
+            records=self.stores.records,
+            clock=self.clock,
+            retention=Retention(succeeded=hour, canceled=2 * hour, dead=3 * hour),
         )
 
     async def flow(self, name: str = "flow", **edges: str) -> dict[str, Job]:

@@ -84,22 +84,7 @@ class MemoryJobStore:
     async def delete(self, job_ids: Collection[JobId]) -> None:
         for job in self._existing(job_ids):
             if job.ended:
-                self._forget(job)
-
-    def _forget(self, job: Job) -> None:
-        tables, request = self._tables, job.request
-        del tables.jobs[job.job_id], tables.fingerprints[job.job_id]
-        if request.idempotency_key is not None:
-            del tables.idempotency_keys[job.tenant_id, request.idempotency_key]
-        if request.workflow_id is not None:
-            others = tables.workflow_jobs[request.workflow_id]
-            tables.workflow_jobs[request.workflow_id] = _without(others, job.job_id)
-        for upstream in request.depends_on:
-            tables.dependants[upstream] = _without(tables.dependants[upstream], job.job_id)
-        for dependant in self._existing(tables.dependants.pop(job.job_id, ())):
-            depends_on = _without(dependant.request.depends_on, job.job_id)
-            request = attrs.evolve(dependant.request, depends_on=depends_on)
-            tables.jobs[dependant.job_id] = attrs.evolve(dependant, request=request)
+                forget(self._tables, job.job_id)
 
     @fallible
     async def complete(self, completions: Sequence[Completion]) -> set[LeaseId]:
@@ -129,8 +114,7 @@ class MemoryJobStore:
         return [job for job in self._existing(reached) if not job.ended]
 
     def _existing(self, job_ids: Collection[JobId]) -> list[Job]:
-        """In the order of their ids."""
-        return [self._tables.jobs[job_id] for job_id in sorted(set(job_ids)) if job_id in self._tables.jobs]
+        return _existing(self._tables, job_ids)
 
 
 def complete(tables: Tables, completions: Sequence[Completion]) -> set[LeaseId]:
@@ -142,6 +126,29 @@ def complete(tables: Tables, completions: Sequence[Completion]) -> set[LeaseId]:
             tables.jobs[job.job_id] = completed(job, completion)
             accepted.add(completion.lease_id)
     return accepted
+
+
+def forget(tables: Tables, job_id: JobId) -> None:
+    """Removes a job with all that refers to it."""
+    job = tables.jobs.pop(job_id)
+    del tables.fingerprints[job_id]
+    request = job.request
+    if request.idempotency_key is not None:
+        del tables.idempotency_keys[job.tenant_id, request.idempotency_key]
+    if request.workflow_id is not None:
+        others = tables.workflow_jobs[request.workflow_id]
+        tables.workflow_jobs[request.workflow_id] = _without(others, job.job_id)
+    for upstream in request.depends_on:
+        tables.dependants[upstream] = _without(tables.dependants[upstream], job.job_id)
+    for dependant in _existing(tables, tables.dependants.pop(job.job_id, ())):
+        depends_on = _without(dependant.request.depends_on, job.job_id)
+        request = attrs.evolve(dependant.request, depends_on=depends_on)
+        tables.jobs[dependant.job_id] = attrs.evolve(dependant, request=request)
+
+
+def _existing(tables: Tables, job_ids: Collection[JobId]) -> list[Job]:
+    """In the order of their ids."""
+    return [tables.jobs[job_id] for job_id in sorted(set(job_ids)) if job_id in tables.jobs]
 
 
 def _without(job_ids: tuple[JobId, ...], gone: JobId) -> tuple[JobId, ...]:

@@ -1,4 +1,4 @@
-"""Queues: pausing them, and how full they are."""
+"""Queues: pausing them, how long they keep what has ended, and how full they are."""
 
 from datetime import datetime
 
@@ -9,6 +9,7 @@ from schedora.adapters.memory.store import MemoryStore
 from schedora.application.ports.queues import QueueStats, Stats
 from schedora.domain.job_state import JobState
 from schedora.domain.queue import Queue
+from schedora.domain.retention import QueueRetention
 from schedora.domain.worker import LIVE
 
 
@@ -29,7 +30,13 @@ class MemoryQueues:
     @fallible
     async def resume(self, name: str) -> Queue:
         async with self._store.transaction() as tables:
-            tables.queues[name] = Queue(name=name)
+            tables.queues[name] = attrs.evolve(tables.queues.get(name, Queue(name=name)), paused_at=None)
+            return tables.queues[name]
+
+    @fallible
+    async def set_retention(self, name: str, retention: QueueRetention) -> Queue:
+        async with self._store.transaction() as tables:
+            tables.queues[name] = attrs.evolve(tables.queues.get(name, Queue(name=name)), retention=retention)
             return tables.queues[name]
 
     @fallible
@@ -55,5 +62,6 @@ class MemoryQueues:
         return QueueStats(
             by_status={state: count for state in JobState if (count := index.counts[queue.name, state])},
             paused=queue.paused,
+            retention=queue.retention,
             oldest_ready=now - oldest if oldest is not None and oldest <= now else None,
         )

@@ -1,19 +1,20 @@
 """Jobs as they are looked at.
 
-Pages follow the key, which is ordered by time, so that no page sorts. Where only states are asked for that few
-jobs are in, the small tables and the partial indexes tell which those are.
+A page is a walk along the key, which is ordered by time. Where only states are asked for that few jobs are in, it
+goes along the small tables and the partial indexes.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import attrs
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
     FromClause,
-    Integer,
     Text,
     Uuid,
     and_,
@@ -31,10 +32,18 @@ from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import Statement, among, compiled
 from schedora.adapters.postgres.tables import job_leases, job_ready, jobs
+from schedora.adapters.postgres.walk import SPARSE_STRIDE, STRIDE, sliced, walked
 from schedora.application.ports.job_reader import JobFilter, JobPage
-from schedora.domain.ids import JobId, JsonText
+from schedora.domain.ids import JobId, JsonText, uuid7
 from schedora.domain.job import Job
 from schedora.domain.job_state import ENDED, HELD, WAITING, JobState
+
+CLOCKS_APART = timedelta(minutes=5)
+"""A job's id tells the time of whoever submitted it, ``created_at`` that of the database: so far apart can these
+be, and ranges of time are still exact.
+"""
+
+_BOUNDS = frozenset({"below", "from", "until", "workflow_id"})
 
 _GET = compiled(rows.selected_jobs().where(jobs.c.job_id == bindparam("job_id")))
 _GOING_ON = compiled(
@@ -52,8 +61,12 @@ _UPSTREAM_RESULTS = compiled(
 
 
 class PostgresJobReader:
-    def __init__(self, database: Database) -> None:
+    def __init__(
+        self, database: Database, *, stride: int = STRIDE, sparse_stride: int = SPARSE_STRIDE
+    ) -> None:
         self._database = database
+        self._stride = stride
+        self._sparse_stride = sparse_stride
 
     async def get(self, job_id: JobId) -> Job | None:
         found = await self._database.fetch(_GET, job_id=job_id)
@@ -61,13 +74,15 @@ class PostgresJobReader:
 
     async def page(self, job_filter: JobFilter, *, limit: int, after: JobId | None) -> JobPage:
         values = {name: value for name, value in _asked(job_filter).items() if name != "states"}
-        if after is not None:
-            values["after"] = after
+        values |= _bounds(job_filter, after)
         statement = _page(job_filter.states, frozenset(values))
-        # One more than asked for tells whether there is a next page.
-        found = await self._database.fetch(statement, **values, limit=limit + 1)
-        shown = tuple(rows.job(row) for row in found[:limit])
-        return JobPage(jobs=shown, next_after=shown[-1].job_id if len(found) > limit else None)
+        stride = self._sparse_stride if _sparse(job_filter.states, frozenset(values)) else self._stride
+        found = await self._database.fetch(statement, **values, stride=stride, limit=limit)
+        page = sliced(found, limit=limit, stride=stride)
+        return JobPage(
+            jobs=tuple(rows.job(row) for row in page.rows),
+            next_after=None if page.next_after is None else JobId(page.next_after),
+        )
 
     async def ended(self, job_ids: Collection[JobId]) -> set[JobId]:
         going_on = await self._database.fetch(_GOING_ON, job_ids=list(job_ids))
@@ -84,23 +99,49 @@ def _asked(job_filter: JobFilter) -> dict[str, Any]:
     }
 
 
+def _bounds(job_filter: JobFilter, after: JobId | None) -> dict[str, Any]:
+    """Ids between which everything is."""
+    bounds: dict[str, Any] = {} if after is None else {"below": after}
+    if job_filter.created_after is not None:
+        bounds["from"] = _id_at(job_filter.created_after, -CLOCKS_APART)
+    if job_filter.created_before is not None:
+        bounds["until"] = _id_at(job_filter.created_before, CLOCKS_APART)
+    return bounds
+
+
+def _id_at(instant: datetime, shift: timedelta) -> UUID:
+    """Not above any id of the instant that is so far away from this one."""
+    milliseconds = (instant.timestamp() + shift.total_seconds()) * 1000  # which has no end, as dates have
+    return uuid7(max(0, int(milliseconds)), 0)
+
+
 @cache
 def _page(states: frozenset[JobState], names: frozenset[str]) -> Statement:
     """The statement for a page of these states, filtered by the parameters of these names."""
-    after = bindparam("after", type_=Uuid) if "after" in names else None
-    place = _places(states)
-    statement = rows.selected_jobs()
+    place = _places(states) if _sparse(states, names) else None
+    along: FromClause = jobs
     key: ColumnElement[Any] = jobs.c.job_id
     if place is not None:
-        statement = statement.join(place, place.c.job_id == jobs.c.job_id)
+        along = place.join(jobs, jobs.c.job_id == place.c.job_id)
         key = place.c.job_id
-    if after is not None:
-        statement = statement.where(key < after)
+    if states - ENDED:
+        along = along.outerjoin(job_leases, job_leases.c.job_id == key)
+    fits = [_condition(name) for name in sorted(names - _BOUNDS)]
     if states:
-        statement = statement.where(_in_states(states))
-    for name in sorted(names - {"after"}):
-        statement = statement.where(_condition(name))
-    return compiled(statement.order_by(key.desc()).limit(bindparam("limit", type_=Integer)))
+        fits.append(_in_states(states))
+    within = [_bound(name, key) for name in sorted(names & _BOUNDS)]
+    return walked(rows.selected_jobs(), jobs.c.job_id, along=along, by=key, within=within, fits=fits)
+
+
+def _bound(name: str, key: ColumnElement[Any]) -> ColumnElement[bool]:
+    """What confines the walk."""
+    match name:
+        case "workflow_id":
+            return jobs.c.workflow_id == bindparam(name, type_=Uuid)
+        case "from":
+            return key >= bindparam(name, type_=Uuid)
+        case _:
+            return key < bindparam(name, type_=Uuid)
 
 
 def _in_states(states: frozenset[JobState]) -> ColumnElement[bool]:
@@ -117,10 +158,15 @@ def _in_states(states: frozenset[JobState]) -> ColumnElement[bool]:
     return or_(false(), *parts)
 
 
-def _places(states: frozenset[JobState]) -> FromClause | None:
-    """The ids of the jobs that may be in these states; None where these may be most of all jobs."""
-    if not states or not states <= WAITING | HELD | {JobState.DEAD}:
-        return None
+def _sparse(states: frozenset[JobState], names: frozenset[str]) -> bool:
+    """Whether the walk goes from one of few to the next: not where these may be most of all jobs, and a workflow
+    has its own index.
+    """
+    return bool(states) and states <= WAITING | HELD | {JobState.DEAD} and "workflow_id" not in names
+
+
+def _places(states: frozenset[JobState]) -> FromClause:
+    """The ids of the jobs that may be in these states."""
     parts = [select(ids).where(*conditions) for ids, conditions in _small_sets(states)]
     return union_all(*parts).subquery("place")
 
@@ -129,7 +175,8 @@ def _small_sets(
     states: frozenset[JobState],
 ) -> Iterator[tuple[ColumnElement[Any], list[ColumnElement[bool]]]]:
     if states & WAITING:
-        yield job_ready.c.job_id, []
+        retrying = [job_ready.c.status == literal_column("'RETRYING'")]
+        yield job_ready.c.job_id, retrying if states & WAITING == {JobState.RETRYING} else []
         blocked = jobs.alias("blocked")
         # Written out: as a parameter it would not be known to mean the index of exactly these.
         yield blocked.c.job_id, [blocked.c.waits_for > literal_column("0")]

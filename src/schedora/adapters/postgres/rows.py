@@ -64,17 +64,21 @@ def selected_workflows() -> Select[Any]:
         .where(job_leases.c.workflow_id == workflows.c.workflow_id, job_leases.c.started_at.is_not(None))
         .scalar_subquery()
     )
-    # In this order, and no further than needed: only a workflow of which nothing was ever claimed is read whole.
-    begun = case(
-        (workflows.c.succeeded_jobs + workflows.c.failed_jobs > 0, true()),
-        (_any_where(job_leases.c.workflow_id == workflows.c.workflow_id), true()),
-        else_=_any_where(jobs.c.workflow_id == workflows.c.workflow_id, jobs.c.lease_token > 0),
-    )
     columns = [
         cast(column, Text).label(column.name) if column.name == "config" else column
         for column in workflows.columns
     ]
-    return select(*columns, running.label("running_jobs"), begun.label("begun"))
+    return select(*columns, running.label("running_jobs"), workflow_begun().label("begun"))
+
+
+def workflow_begun() -> ColumnElement[bool]:
+    """Whether any job of it was ever claimed, as far as the kept counts don't tell."""
+    # In this order, and no further than needed: only a workflow of which nothing was ever claimed is read whole.
+    return case(
+        (workflows.c.succeeded_jobs + workflows.c.failed_jobs > 0, true()),
+        (_any_where(job_leases.c.workflow_id == workflows.c.workflow_id), true()),
+        else_=_any_where(jobs.c.workflow_id == workflows.c.workflow_id, jobs.c.lease_token > 0),
+    )
 
 
 def _any_where(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
+    Interval,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -133,6 +134,13 @@ job_ready = Table(
     # A lane is one tenant, queue, priority and type. Within a lane jobs stand in the order of claims, so that a
     # claim reads what it takes and nothing else: not what is not due, not what is of another type.
     Index("job_ready_lane_idx", "tenant_id", "queue", "priority", "type", "scheduled_at", "job_id"),
+    # Few wait for a retry: they are listed and counted without reading all that wait.
+    Index(
+        "job_ready_retrying_idx",
+        "job_id",
+        postgresql_include=["tenant_id", "queue"],
+        postgresql_where=text("status = 'RETRYING'"),
+    ),
 )
 
 job_leases = Table(
@@ -192,6 +200,7 @@ workflows = Table(
     PrimaryKeyConstraint("workflow_id"),
     UniqueConstraint("tenant_id", "name"),
     CheckConstraint("least(total_jobs, succeeded_jobs, failed_jobs, canceled_jobs) >= 0", name="counts"),
+    Index("workflows_open_idx", "workflow_id", postgresql_where=text("completed_at is null")),
     postgresql_with={"fillfactor": "70"},
 )
 
@@ -201,7 +210,20 @@ queues = Table(
     _tenant(),
     Column("name", Text, nullable=False),
     _instant("paused_at"),
+    # How long its ended jobs are kept; null: as everywhere.
+    Column("retention_succeeded", Interval),
+    Column("retention_canceled", Interval),
+    Column("retention_dead", Interval),
     PrimaryKeyConstraint("tenant_id", "name"),
+)
+
+# How far the search for expired records has come, one row for each kind: all processes go on from there.
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("name", Text, nullable=False),
+    Column("position", UUID, nullable=False, server_default=text("'00000000-0000-0000-0000-000000000000'")),
+    PrimaryKeyConstraint("name"),
 )
 
 workers = Table(

@@ -2,18 +2,17 @@
 
 from functools import cache
 
-from sqlalchemy import Integer, Text, Uuid, and_, bindparam, or_
+from sqlalchemy import ColumnElement, Integer, Text, Uuid, and_, bindparam, not_, or_
 
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import Statement, compiled
 from schedora.adapters.postgres.tables import jobs, workflows
+from schedora.adapters.postgres.walk import STRIDE, sliced, walked
 from schedora.application.ports.workflow_reader import WorkflowPage
 from schedora.application.ports.workflows import WorkflowJobs
-from schedora.domain.ids import WorkflowId
+from schedora.domain.ids import DEFAULT_TENANT, WorkflowId
 from schedora.domain.workflow import ENDED_WORKFLOW, Workflow, WorkflowState
-
-_READ_AT_ONCE = 200
 
 _GET = compiled(rows.selected_workflows().where(workflows.c.workflow_id == bindparam("workflow_id")))
 _JOBS = compiled(
@@ -21,16 +20,26 @@ _JOBS = compiled(
 )
 
 
-_ENDED = and_(
-    workflows.c.succeeded_jobs + workflows.c.failed_jobs + workflows.c.canceled_jobs
-    == workflows.c.total_jobs,
-    or_(workflows.c.total_jobs > 0, workflows.c.canceled_at.is_not(None)),
-)
+_OPEN = workflows.c.completed_at.is_(None)
+_ENDED = workflows.c.completed_at.is_not(None)
+_WHOLE = workflows.c.canceled_at.is_(None)
+_BEGUN = or_(rows.workflow_begun(), workflows.c.canceled_jobs > 0)
+_IN = {
+    WorkflowState.PENDING: and_(_OPEN, not_(_BEGUN)),
+    WorkflowState.RUNNING: and_(_OPEN, _BEGUN),
+    WorkflowState.SUCCESS: and_(_ENDED, _WHOLE, workflows.c.failed_jobs == 0, workflows.c.canceled_jobs == 0),
+    WorkflowState.FAILED: and_(_ENDED, _WHOLE, workflows.c.failed_jobs > 0),
+    WorkflowState.CANCELED: and_(
+        _ENDED, or_(not_(_WHOLE), and_(workflows.c.failed_jobs == 0, workflows.c.canceled_jobs > 0))
+    ),
+}
+"""What ``Workflow.status`` says, as the store can look for it."""
 
 
 class PostgresWorkflowReader:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, stride: int = STRIDE) -> None:
         self._database = database
+        self._stride = stride
 
     async def get(self, workflow_id: WorkflowId) -> Workflow | None:
         found = await self._database.fetch(_GET, workflow_id=workflow_id)
@@ -45,38 +54,32 @@ class PostgresWorkflowReader:
     async def page(
         self, *, status: WorkflowState | None, name: str | None, limit: int, after: WorkflowId | None
     ) -> WorkflowPage:
-        matching: list[Workflow] = []
-        while len(matching) <= limit:  # one more than asked for tells whether there is a next page
-            read = await self._read(status, name, after)
-            # What a workflow's status is, the domain says; the store knows no more than whether it has ended.
-            matching += [workflow for workflow in read if status in (None, workflow.status)]
-            if len(read) < _READ_AT_ONCE:
-                break
-            after = read[-1].workflow_id
-        shown = tuple(matching[:limit])
+        values: dict[str, object] = {
+            key: value for key, value in {"name": name, "after": after}.items() if value is not None
+        }
+        statement = _page(status, frozenset(values))
+        if name is not None:
+            values["tenant_id"] = DEFAULT_TENANT
+        found = await self._database.fetch(statement, **values, stride=self._stride, limit=limit)
+        page = sliced(found, limit=limit, stride=self._stride)
         return WorkflowPage(
-            workflows=shown, next_after=shown[-1].workflow_id if len(matching) > limit else None
+            workflows=tuple(rows.workflow(row) for row in page.rows),
+            next_after=None if page.next_after is None else WorkflowId(page.next_after),
         )
-
-    async def _read(
-        self, status: WorkflowState | None, name: str | None, after: WorkflowId | None
-    ) -> list[Workflow]:
-        values = {key: value for key, value in {"name": name, "after": after}.items() if value is not None}
-        statement = _page(None if status is None else status in ENDED_WORKFLOW, frozenset(values))
-        return [
-            rows.workflow(row) for row in await self._database.fetch(statement, **values, limit=_READ_AT_ONCE)
-        ]
 
 
 @cache
-def _page(ended: bool | None, names: frozenset[str]) -> Statement:
-    statement = rows.selected_workflows()
-    if ended is not None:
-        statement = statement.where(_ENDED if ended else ~_ENDED)
+def _page(status: WorkflowState | None, names: frozenset[str]) -> Statement:
+    key = workflows.c.workflow_id
+    within: list[ColumnElement[bool]] = []
+    if status is not None and status not in ENDED_WORKFLOW:
+        within.append(_OPEN)
     if "name" in names:
-        statement = statement.where(workflows.c.name == bindparam("name", type_=Text))
+        within += [
+            workflows.c.tenant_id == bindparam("tenant_id", type_=Integer),
+            workflows.c.name == bindparam("name", type_=Text),
+        ]
     if "after" in names:
-        statement = statement.where(workflows.c.workflow_id < bindparam("after", type_=Uuid))
-    return compiled(
-        statement.order_by(workflows.c.workflow_id.desc()).limit(bindparam("limit", type_=Integer))
-    )
+        within.append(key < bindparam("after", type_=Uuid))
+    fits = [] if status is None else [_IN[status]]
+    return walked(rows.selected_workflows(), key, along=workflows, by=key, within=within, fits=fits)

@@ -1,4 +1,4 @@
-"""Pause, resume and purge queues."""
+"""Pause, resume and purge queues; say how long one keeps what has ended."""
 
 from attrs import frozen
 
@@ -10,6 +10,7 @@ from schedora.application.propagation import Ending, propagate
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job_state import WAITING
 from schedora.domain.queue import Queue
+from schedora.domain.retention import QueueRetention
 
 PAGE = 500
 PURGED = "purged"
@@ -34,6 +35,15 @@ class ResumeQueue:
         queue = await self.queues.resume(Queue(name=name).name)
         self.wakeup.ring(queues=[name])
         return queue
+
+
+@frozen(kw_only=True)
+class RetainInQueue:
+    queues: Queues
+
+    async def __call__(self, name: str, retention: QueueRetention) -> Queue:
+        """Raises ``InvalidField`` for a name that no queue can have."""
+        return await self.queues.set_retention(Queue(name=name).name, retention)
 
 
 @frozen(kw_only=True)

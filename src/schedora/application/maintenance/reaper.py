@@ -1,4 +1,4 @@
-"""The reaper: declares silent workers lost, rescues what they held, forgets those long gone.
+"""The reaper: declares silent workers lost, rescues what they held, forgets what is long gone.
 
 Any number may run: each round is safe beside any other.
 """
@@ -9,6 +9,7 @@ from datetime import timedelta
 from schedora.application.backoff import Backoff
 from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
+from schedora.application.maintenance.prune import PruneRecords
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.randomness import Randomness
@@ -18,6 +19,7 @@ log = Logger("schedora.reaper")
 
 LONGEST_INTERVAL = timedelta(seconds=10)
 ROUNDS_PER_TIMEOUT = 6
+NO_PAUSE = timedelta(0)
 
 
 class Reaper:
@@ -26,6 +28,7 @@ class Reaper:
         *,
         workers: Workers,
         rescue: RescueJobs,
+        prune: PruneRecords,
         clock: Clock,
         randomness: Randomness,
         heartbeat_timeout: timedelta,
@@ -33,6 +36,8 @@ class Reaper:
     ) -> None:
         self._workers = workers
         self._rescue = rescue
+        self._prune = prune
+        self._behind = False
         self._clock = clock
         self._randomness = randomness
         self._heartbeat_timeout = heartbeat_timeout
@@ -53,6 +58,7 @@ class Reaper:
         pruned_count = await self._workers.prune(self._cleanup_after)
         if pruned_count:
             log.info("forgot workers long gone", workers=pruned_count)
+        self._behind = (await self._prune(self._stopped)).more
         return rescued_count
 
     async def run(self) -> None:
@@ -70,8 +76,10 @@ class Reaper:
                     log.info("the store is back")
                 reachable = True
                 self._backoff.reset()
-                # Jitter keeps several reapers from working the same moments.
+                # Jitter keeps several reapers from working the same moments. What has to be pruned brings its own
+                # pauses.
                 pause = self._interval * (0.8 + 0.4 * self._randomness.unit())
+                pause = NO_PAUSE if self._behind else pause
             await self._clock.wait(self._stopped, pause)
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""Queues: pausing them, and how full they are."""
+"""Queues: pausing them, how long they keep what has ended, and how full they are."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,6 +8,7 @@ from attrs import field, frozen
 
 from schedora.domain.job_state import JobState
 from schedora.domain.queue import Queue
+from schedora.domain.retention import QueueRetention
 
 
 @frozen(kw_only=True)
@@ -17,6 +18,7 @@ class QueueStats:
     by_status: Mapping[JobState, int] = field(factory=dict)
     paused: bool = False
     oldest_ready: timedelta | None = None
+    retention: QueueRetention = field(factory=QueueRetention)
 
 
 @frozen(kw_only=True)
@@ -32,5 +34,9 @@ class Queues(Protocol):
         ...
 
     async def resume(self, name: str) -> Queue: ...
+
+    async def set_retention(self, name: str, retention: QueueRetention) -> Queue:
+        """In place of what it had of its own. Makes the queue when it is new."""
+        ...
 
     async def stats(self) -> Stats: ...

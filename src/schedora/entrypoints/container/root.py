@@ -11,11 +11,12 @@ from schedora.adapters.telemetry.flusher import Flusher
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.commands.cancel import CancelJob
 from schedora.application.commands.group_commit import GroupCommit
-from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue
+from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue, RetainInQueue
 from schedora.application.commands.requeue import DeleteDead, RequeueDead, RequeueJob
 from schedora.application.commands.submit import SubmitJobs
 from schedora.application.commands.workers import BeatWorker, DrainWorker, RegisterWorker
 from schedora.application.commands.workflows import CancelWorkflow, CreateWorkflow, RetryWorkflow
+from schedora.application.maintenance.prune import PruneRecords
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.clock import Clock
@@ -81,6 +82,7 @@ class Root(containers.DeclarativeContainer):
     pause_queue = providers.Singleton(PauseQueue, queues=storage.queues)
     resume_queue = providers.Singleton(ResumeQueue, queues=storage.queues, wakeup=storage.wakeup)
     purge_queue = providers.Singleton(PurgeQueue, units=storage.units, reader=storage.jobs)
+    retain_in_queue = providers.Singleton(RetainInQueue, queues=storage.queues)
     check_health = providers.Singleton(
         CheckHealth,
         database=storage.health,
@@ -98,6 +100,9 @@ class Root(containers.DeclarativeContainer):
         metrics=metrics,
         randomness=randomness,
         worker_deaths_max=settings.provided.max_worker_deaths,
+    )
+    prune_records = providers.Singleton(
+        PruneRecords, records=storage.records, clock=clock, retention=settings.provided.retention
     )
     system = providers.Singleton(
         System,
@@ -127,9 +132,11 @@ class Root(containers.DeclarativeContainer):
         pause_queue=pause_queue,
         resume_queue=resume_queue,
         purge_queue=purge_queue,
+        retain_in_queue=retain_in_queue,
         check_health=check_health,
         complete_jobs=complete_jobs,
         rescue_jobs=rescue_jobs,
+        prune_records=prune_records,
         queue_of_its_own=storage.queue_of_its_own,
         workers_of_its_own=storage.workers_of_its_own,
         flush_metrics=flusher.provided.flush,

@@ -1,5 +1,6 @@
 """Settings: from the environment or ``.env``, validated together, before anything starts."""
 
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 import schedora
 from schedora.adapters.postgres.location import Location
 from schedora.domain.errors import brief
+from schedora.domain.retention import Retention
 
 
 class LogFormat(StrEnum):
@@ -62,6 +64,9 @@ class Settings(BaseSettings):
     worker_shutdown_timeout: float = Field(30, ge=0, le=86_400)
     max_payload_bytes: int = Field(1_048_576, ge=2, le=268_435_456)
     max_worker_deaths: int = Field(3, ge=1, le=1_000)
+    job_retention_succeeded: float = Field(604_800, ge=60, le=3_153_600_000)
+    job_retention_canceled: float = Field(604_800, ge=60, le=3_153_600_000)
+    job_retention_dead: float = Field(2_592_000, ge=60, le=3_153_600_000)
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.JSON
 
@@ -72,6 +77,14 @@ class Settings(BaseSettings):
             if isinstance(values.get(name), str):
                 values[name] = transform(values[name])
         return values
+
+    @property
+    def retention(self) -> Retention:
+        return Retention(
+            succeeded=timedelta(seconds=self.job_retention_succeeded),
+            canceled=timedelta(seconds=self.job_retention_canceled),
+            dead=timedelta(seconds=self.job_retention_dead),
+        )
 
     @model_validator(mode="after")
     def _timeout_above_interval(self) -> Self:

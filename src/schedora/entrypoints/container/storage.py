@@ -11,6 +11,7 @@ from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
 from schedora.adapters.memory.queues import MemoryQueues
+from schedora.adapters.memory.records import MemoryRecords
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.totals import MemoryTotals
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
@@ -23,6 +24,7 @@ from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.queues import PostgresQueues
+from schedora.adapters.postgres.records import PostgresRecords
 from schedora.adapters.postgres.schema import check_schema
 from schedora.adapters.postgres.totals import PostgresTotals
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
@@ -89,6 +91,7 @@ class MemoryStorage(containers.DeclarativeContainer):
     workflows = providers.Singleton(MemoryWorkflowReader, store)
     workers = providers.Singleton(MemoryWorkers, store)
     queues = providers.Singleton(MemoryQueues, store)
+    records = providers.Singleton(MemoryRecords, store)
     wakeup = providers.Singleton(MemoryWakeup, store)
     totals = providers.Singleton(MemoryTotals, store)
     health = providers.Singleton(MemoryHealth, store)
@@ -116,6 +119,7 @@ class PostgresStorage(containers.DeclarativeContainer):
     workflows = providers.Singleton(PostgresWorkflowReader, database)
     workers = providers.Singleton(PostgresWorkers, database)
     queues = providers.Singleton(PostgresQueues, database)
+    records = providers.Singleton(PostgresRecords, database)
     wakeup = providers.Singleton(PostgresWakeup, database)
     totals = providers.Singleton(PostgresTotals, database)
     health = providers.Singleton(PostgresHealth, database)

@@ -7,8 +7,9 @@ from schedora.application.commands.queues import PURGED
 from schedora.application.errors import StoreUnavailable
 from schedora.domain.errors import InvalidField
 from schedora.domain.job_state import JobState
+from schedora.domain.retention import QueueRetention
 from schedora.domain.workflow import WorkflowState
-from tests.builders import a_request
+from tests.builders import HOUR, a_request
 from tests.contract.situations import STATE_OF, Situation, bring_about
 from tests.unit.application.bench import UP, Bench
 
@@ -37,7 +38,19 @@ async def test_name_that_no_queue_can_have_is_refused(bench: Bench, name: str) -
     for command in (bench.pause_queue, bench.resume_queue):
         with pytest.raises(InvalidField, match="queue must be"):
             await command(name)
+    with pytest.raises(InvalidField, match="queue must be"):
+        await bench.retain_in_queue(name, QueueRetention())
     assert bench.hints == []
+
+
+async def test_queue_keeps_what_ended_for_a_time_of_its_own_whatever_else_becomes_of_it(bench: Bench) -> None:
+    retention = QueueRetention(succeeded=HOUR, dead=2 * HOUR)
+    assert (await bench.retain_in_queue("mail", retention)).retention == retention
+    await bench.submit([a_request(queue="mail")])
+    for command in (bench.pause_queue, bench.resume_queue):
+        assert (await command("mail")).retention == retention
+    assert (await bench.stores.queues.stats()).by_queue["mail"].retention == retention
+    assert (await bench.retain_in_queue("mail", QueueRetention())).retention == QueueRetention()
 
 
 @pytest.mark.parametrize("situation", Situation)

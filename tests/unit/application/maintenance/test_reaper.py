@@ -4,11 +4,17 @@ import asyncio
 import itertools
 from datetime import timedelta
 
+import attrs
 import pytest
 
+from schedora.adapters.memory.records import MemoryRecords
 from schedora.application.errors import StoreUnavailable
+from schedora.application.maintenance import prune
 from schedora.application.maintenance.reaper import LONGEST_INTERVAL, Reaper
+from schedora.application.ports.job_reader import JobFilter
+from schedora.application.ports.records import Pruned, Records
 from schedora.domain.job_state import JobState
+from schedora.domain.retention import Retention
 from schedora.domain.worker import WorkerState
 from tests.builders import HOUR, SECOND, a_request
 from tests.unit.application.bench import Bench
@@ -16,10 +22,11 @@ from tests.unit.application.bench import Bench
 TIMEOUT = 90 * SECOND
 
 
-def a_reaper(bench: Bench, heartbeat_timeout: timedelta = TIMEOUT) -> Reaper:
+def a_reaper(bench: Bench, heartbeat_timeout: timedelta = TIMEOUT, records: Records | None = None) -> Reaper:
     return Reaper(
         workers=bench.stores.workers,
         rescue=bench.rescue,
+        prune=attrs.evolve(bench.prune, records=records or bench.stores.records),
         clock=bench.clock,
         randomness=bench.store.randomness,
         heartbeat_timeout=heartbeat_timeout,
@@ -137,3 +144,46 @@ async def test_round_tells_that_the_store_is_away(bench: Bench) -> None:
     bench.faults.fail("workers.declare_stale")
     with pytest.raises(StoreUnavailable):
         await a_reaper(bench).round()
+
+
+async def test_round_removes_records_kept_for_long_enough(bench: Bench) -> None:
+    job = await bench.stores.submit_one()
+    await bench.stores.cancel(job.job_id)
+    bench.clock.advance(2 * HOUR)
+    await a_reaper(bench).round()
+    assert await bench.stores.job_reader.get(job.job_id) is not None
+    bench.clock.advance(SECOND)
+    await a_reaper(bench).round()
+    assert await bench.stores.job_reader.get(job.job_id) is None
+
+
+async def test_reaper_that_is_behind_goes_on_without_a_pause(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune, "BATCH_MAX", 1)
+    monkeypatch.setattr(prune, "ROUND_MAX", timedelta(microseconds=1))
+    for job in await bench.stores.submit(*(a_request() for _ in range(3))):
+        await bench.stores.cancel(job.job_id)
+    bench.clock.advance(3 * HOUR)
+
+    class Slow(MemoryRecords):
+        async def prune_jobs(self, retention: Retention, *, limit: int) -> Pruned:
+            bench.clock.advance(timedelta(microseconds=1))
+            return await super().prune_jobs(retention, limit=limit)
+
+    reaper = a_reaper(bench, records=Slow(bench.store))
+    began = bench.clock.monotonic()
+    task = asyncio.create_task(reaper.run())
+    for _ in range(20):
+        await settle()
+        if not (await bench.stores.job_reader.page(JobFilter(), limit=1, after=None)).jobs:
+            break
+        bench.clock.advance_to_next_wait()
+    assert 0 * SECOND < bench.clock.monotonic() - began < SECOND
+    await settle()
+    bench.clock.advance_to_next_wait()
+    await settle()
+    assert bench.clock.next_wait is not None
+    assert bench.clock.next_wait - bench.clock.now() >= 0.8 * LONGEST_INTERVAL, "nothing is left to do"
+    reaper.stop()
+    await task

@@ -1,0 +1,51 @@
+"""The records of jobs and workflows that have ended."""
+
+from sqlalchemy import Text, bindparam, exists, select
+from sqlalchemy.dialects.postgresql import insert
+
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.statements import Statement, compiled, load
+from schedora.adapters.postgres.tables import sweeps
+from schedora.adapters.postgres.walk import STRIDE
+from schedora.application.ports.records import Pruned
+from schedora.domain.retention import Retention
+
+_FEW_WORKFLOWS = 100
+
+_name = bindparam("name", type_=Text)
+# Looks before it inserts: a conflict with a row that another sweep is changing would be waited for.
+_BEGIN = compiled(
+    insert(sweeps)
+    .from_select(["name"], select(_name).where(~exists().where(sweeps.c.name == _name)))
+    .on_conflict_do_nothing()
+)
+
+
+class PostgresRecords:
+    def __init__(self, database: Database, *, stride: int = STRIDE) -> None:
+        self._database = database
+        self._stride = stride
+
+    async def prune_jobs(self, retention: Retention, *, limit: int) -> Pruned:
+        return await self._prune("jobs", load("prune_jobs"), retention, limit=limit, stride=self._stride)
+
+    async def prune_workflows(self, retention: Retention, *, limit: int) -> Pruned:
+        return await self._prune(
+            "workflows",
+            load("prune_workflows"),
+            retention,
+            limit=limit,
+            stride=self._stride,
+            few=_FEW_WORKFLOWS,
+        )
+
+    async def _prune(self, sweep: str, statement: Statement, retention: Retention, **bounds: int) -> Pruned:
+        await self._database.fetch(_BEGIN, name=sweep)
+        (row,) = await self._database.fetch(
+            statement,
+            succeeded=retention.succeeded,
+            canceled=retention.canceled,
+            dead=retention.dead,
+            **bounds,
+        )
+        return Pruned(jobs=row["jobs"], workflows=row["workflows"], more=row["more"])

@@ -1,0 +1,65 @@
+-- Removes jobs outside of workflows that have been kept for long enough, oldest first: at most :limit of them, on a
+-- walk over at most :stride records from where the sweep stands. At the horizon it starts over.
+--
+-- Locks: the sweep's row, so that one walks at a time: whoever comes second finds nothing to do. Then jobs, passing
+-- over what others have locked, so it never waits.
+-- Index: jobs_pkey. Nothing tells when a job ended: that would be an index which every completion writes.
+with
+{retention},
+sweep as materialized (
+    select s.position from sweeps s where s.name = 'jobs' for update skip locked
+),
+found as materialized (
+    select w.tid, w.job_id, w.place, w.expired
+    from (
+        select
+            j.ctid as tid, j.job_id, row_number() over (order by j.job_id) as place,
+            j.workflow_id is null and now() - j.completed_at > case j.status
+                when 'SUCCESS' then s.succeeded
+                when 'CANCELED' then s.canceled
+                when 'DEAD' then s.dead
+            end as expired
+        from jobs j
+        join spans s on s.tenant_id = j.tenant_id and s.queue = j.queue
+        where j.job_id > (select s.position from sweep s) and j.job_id < (select h.id from horizon h)
+        order by j.job_id
+        limit :stride::int
+    ) w
+    where w.expired or w.place = :stride::int
+    order by w.job_id
+    limit :limit::int
+),
+locked as materialized (
+    select j.ctid as tid
+    from jobs j
+    where j.ctid = any(array(select f.tid from found f where f.expired)) and j.status in ('SUCCESS', 'DEAD', 'CANCELED')
+    for update skip locked
+),
+removed as (
+    delete from jobs j
+    where j.ctid = any(array(select l.tid from locked l))
+    returning j.tenant_id, j.queue, j.status
+),
+counted as (
+    insert into job_counts (tenant_id, queue, status, amount)
+    select r.tenant_id, r.queue, r.status, -count(*)
+    from removed r
+    group by r.tenant_id, r.queue, r.status
+),
+moved as (
+    update sweeps s
+    set position = coalesce(
+        (
+            select f.job_id
+            from found f
+            where f.place = :stride::int or (select count(*) from found) = :limit::int
+            order by f.job_id desc
+            limit 1
+        ),
+        '00000000-0000-0000-0000-000000000000'
+    )
+    where s.name = 'jobs' and exists (select from sweep)
+)
+select
+    (select count(*) from removed) as jobs, 0 as workflows,
+    (select count(*) from found f where f.expired) >= :limit::int as more
