@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import asdict, evolve
-from benchmarks import machine
 from benchmarks.bench import Bench
 from benchmarks.postgres import temporary_server
 from benchmarks.report import page
@@ -19,6 +18,8 @@ from benchmarks.running import run
 from benchmarks.scenarios.catalogue import scenarios
 from benchmarks.sizes import SIZES
 from benchmarks.systems.catalogue import Role, catalogue
+
+from benchmarks import machine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,7 +79,7 @@ def _tell(line: str) -> None:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    names = list(scenarios(workers=(1,), concurrency=None))
+    names = list(scenarios())
     systems = list(catalogue())
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(

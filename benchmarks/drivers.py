@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 STOP_SECONDS_MAX = 40.0
+FILL_SECONDS_MAX = 900.0
 _KEPT = ("PATH", "HOME", "TMPDIR", "LANG")
 
 
@@ -78,12 +79,22 @@ class Driver:
         said = self._ask("submit", "--count", str(count), "--mode", mode, *more, seconds_max=seconds_max)
         return Submitted(**json.loads(said))
 
-    def fill(self, count: int) -> int:
-        """Store jobs in the quickest way that the system has, and tell how many are stored."""
+    def fill(self, count: int, *, delay_seconds: float | None = None, priority: str | None = None) -> int:
+        """Store jobs in the quickest way that the system has, and tell how many. Raises Unable and Broken."""
+
+        def stored(mode: str) -> int:
+            return self.submit(
+                count,
+                mode,
+                delay_seconds=delay_seconds,
+                priority=priority,
+                seconds_max=FILL_SECONDS_MAX,
+            ).stored
+
         try:
-            return self.submit(count, "batch").stored
+            return stored("batch")
         except Unable:
-            return self.submit(count, "concurrent").stored
+            return stored("concurrent")
 
     def trickle(self, *, rate: float, count: int) -> Submitted:
         """Submit jobs one by one at a steady pace. Raises Unable and Broken."""
@@ -91,6 +102,19 @@ class Driver:
             "trickle", "--rate", str(rate), "--count", str(count), seconds_max=60 + 2 * count / rate
         )
         return Submitted(**json.loads(said))
+
+    def flow(self, shape: str, *, count: int, size: int) -> int:
+        """Store workflows of that many jobs each, and tell how many jobs. Raises Unable and Broken."""
+        said = self._ask(
+            "flow", "--shape", shape, "--count", str(count), "--size", str(size), seconds_max=FILL_SECONDS_MAX
+        )
+        return Submitted(**json.loads(said)).stored
+
+    @contextmanager
+    def serving(self) -> Iterator[str]:
+        """Run an HTTP server while the context lasts; the URL to which jobs are posted."""
+        with self.running("serve", name="serve") as process:
+            yield process.line("listening", seconds_max=60)
 
     @contextmanager
     def working(self, counters: Path, slot: int, *, concurrency: int | None = None) -> Iterator[Worker]:
@@ -128,14 +152,7 @@ class Worker:
 
     def ready(self, *, seconds_max: float = 60) -> int:
         """Return the process that runs the jobs once it takes some. Raises Broken."""
-        deadline = time.monotonic() + seconds_max
-        while time.monotonic() < deadline:
-            for line in self.process.said().splitlines():
-                if line.startswith("ready"):
-                    return int(line.split()[1])
-            self.process.must_run()
-            time.sleep(0.01)
-        raise Broken(f"a worker was not ready after {seconds_max:g} s: {self.process.complaint()}")
+        return int(self.process.line("ready", seconds_max=seconds_max))
 
 
 @frozen(kw_only=True)
@@ -173,6 +190,17 @@ class Process:
             return self.running.wait(seconds_max)
         except subprocess.TimeoutExpired:
             raise Broken(f"no end after {seconds_max:g} s: {self.complaint()}") from None
+
+    def line(self, start: str, *, seconds_max: float) -> str:
+        """Return what follows `start` on the line that begins so, once it is said. Raises Broken."""
+        deadline = time.monotonic() + seconds_max
+        while time.monotonic() < deadline:
+            for line in self.said().splitlines(keepends=True):
+                if line.startswith(f"{start} ") and line.endswith("\n"):
+                    return line.removeprefix(start).strip()
+            self.must_run()
+            time.sleep(0.01)
+        raise Broken(f"not {start} after {seconds_max:g} s: {self.complaint()}")
 
     def must_run(self) -> None:
         """Raises Broken when it has ended."""

@@ -32,7 +32,7 @@ def temporary_server(settings: Mapping[str, str] | None = None) -> Iterator[Serv
     with tempfile.TemporaryDirectory(prefix="schedora-bench-", ignore_cleanup_errors=True) as parent:
         embedded = start_embedded(Path(parent) / "data", settings or {})
         try:
-            yield Server(url=embedded.url)
+            yield Server(url=embedded.url, data_dir=Path(parent) / "data")
         finally:
             embedded.release()
 
@@ -42,6 +42,17 @@ class Server:
     """A running server."""
 
     url: str
+    data_dir: Path | None = None
+    """Of one that was started here."""
+
+    def log(self) -> str:
+        """Return what it has written down. Raises RuntimeError for a server that was not started here."""
+        if self.data_dir is None:
+            raise RuntimeError("the log of a server started elsewhere is not at hand")
+        files = sorted(
+            self.data_dir.glob("postgres/**/postgresql-*.log"), key=lambda file: file.stat().st_mtime
+        )
+        return "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -50,7 +61,7 @@ class Server:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
             try:
-                yield Database(url=urlunsplit(urlsplit(self.url)._replace(path=f"/{name}")))
+                yield Database(name=name, url=urlunsplit(urlsplit(self.url)._replace(path=f"/{name}")))
             finally:
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
@@ -89,6 +100,7 @@ class Spending:
 class Database:
     """A database of its own for one case."""
 
+    name: str
     url: str
 
     def settle(self) -> None:

@@ -1,0 +1,63 @@
+"""How fast jobs are submitted over HTTP, beside a route that validates the same and does nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from benchmarks.drivers import Broken, Process
+from benchmarks.scenarios.metrics import JOBS_PER_SECOND
+from benchmarks.scenarios.scenario import Case
+from benchmarks.systems.catalogue import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from benchmarks.bench import Bench
+    from benchmarks.scenarios.scenario import Round
+    from benchmarks.systems.catalogue import System
+
+LOAD_SECONDS_MAX = 120
+# By case: connections, and jobs a request.
+LOADS = {
+    "one by one, 1 connection": (1, 1),
+    "one by one, 50 connections": (50, 1),
+    "batches of 1,000, 4 connections": (4, 1_000),
+}
+
+
+class Http:
+    name = "http"
+    question = "Jobs a second that one API process takes, each durable before it is answered"
+    metrics = (JOBS_PER_SECOND,)
+    verbs = frozenset({"setup", "serve"})
+    roles = frozenset(Role)
+
+    def cases(self, system: System) -> tuple[Case, ...]:  # noqa: ARG002 - the same for all
+        return tuple(Case(name=name) for name in LOADS)
+
+    @contextmanager
+    def prepared(self, bench: Bench, system: System, case: Case) -> Iterator[Round]:
+        connections, batch = LOADS[case.name]
+        count = bench.sizes.http_one if batch == 1 else bench.sizes.http_batch
+
+        def measure() -> Mapping[str, float]:
+            with bench.staged(system) as stage, stage.driver.serving() as url:
+                load = [
+                    sys.executable,
+                    "-m",
+                    "benchmarks.load",
+                    url,
+                    str(count),
+                    str(connections),
+                    str(batch),
+                ]
+                with Process.started(load, stage.directory, "load") as process:
+                    if process.wait(LOAD_SECONDS_MAX):
+                        raise Broken(process.complaint())
+                    said = json.loads(process.said())
+            return {"jobs_per_second": said["jobs"] / said["seconds"]}
+
+        yield measure
