@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import asdict, evolve
+from benchmarks import machine
 from benchmarks.bench import Bench
 from benchmarks.postgres import temporary_server
 from benchmarks.report import page
@@ -18,8 +19,6 @@ from benchmarks.running import run
 from benchmarks.scenarios.catalogue import scenarios
 from benchmarks.sizes import SIZES
 from benchmarks.systems.catalogue import Role, catalogue
-
-from benchmarks import machine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from enum import StrEnum
 from pathlib import Path
 
 from attrs import frozen
+from benchmarks.systems.environments import interpreter
 
 FOLDER = Path(__file__).parent
 VERBS = ("setup", "submit", "trickle", "work")
@@ -91,7 +91,7 @@ class System:
 
         Raises EnvironmentUnavailable.
         """
-        return Path(sys.executable)
+        return interpreter(self.folder)
 
 
 def catalogue() -> dict[str, System]:

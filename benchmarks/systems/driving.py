@@ -132,7 +132,7 @@ def drive(
 
 def ready(pid: int | None = None) -> None:
     """Tell the harness that this worker can take jobs, and which process runs them if it is not this one."""
-    print("ready", pid or os.getpid(), flush=True)
+    print("ready", pid or os.getpid(), file=sys.__stdout__, flush=True)  # sys.stdout may be a log by now
 
 
 async def terminated() -> None:

