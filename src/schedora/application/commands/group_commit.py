@@ -26,6 +26,8 @@ WAITING_MAX = 10_000
 WAITING_CHARACTERS_MAX = 64 * 1024 * 1024
 FLUSHES_MAX = 2
 """While one is written, the next is made ready."""
+SHARED_MIN = 16
+"""Fewer are not shared between flushes: what a statement costs by itself would be paid twice."""
 
 
 @define(eq=False)
@@ -51,6 +53,7 @@ class GroupCommit:
         self._characters = 0
         self._room = asyncio.Event()
         self._flushing = 0
+        self._writing = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, request: JobRequest) -> Submission:
@@ -78,18 +81,32 @@ class GroupCommit:
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                await self._write(self._taken())
+                group = self._taken(self._share())
+                self._writing += 1
+                try:
+                    await self._write(group)
+                finally:
+                    self._writing -= 1
         except asyncio.CancelledError:  # the event loop comes to its end
             while self._waiting:
-                _refuse(self._taken(), StoreUnavailable("the process ends before the job was stored"))
+                _refuse(
+                    self._taken(GROUP_MAX), StoreUnavailable("the process ends before the job was stored")
+                )
             raise
         finally:
             self._flushing -= 1
 
-    def _taken(self) -> list[_Waiting]:
+    def _share(self) -> int:
+        """How many to take: those who came at one moment would else all be answered at one moment, and come back
+        at one; in two parts, one is made ready while the other is written.
+        """
+        idle = FLUSHES_MAX - self._writing
+        return min(GROUP_MAX, max(SHARED_MIN, -(-len(self._waiting) // idle)))
+
+    def _taken(self, count: int) -> list[_Waiting]:
         group: list[_Waiting] = []
         characters = 0
-        while self._waiting and len(group) < GROUP_MAX and characters < GROUP_CHARACTERS_MAX:
+        while self._waiting and len(group) < count and characters < GROUP_CHARACTERS_MAX:
             one = self._waiting.popleft()
             self._characters -= len(one.request.payload)
             if not one.answer.done():  # else nobody waits for it any more

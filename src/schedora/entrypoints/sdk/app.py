@@ -22,7 +22,12 @@ from schedora.entrypoints.sdk.options import (
     workflow_id_of,
 )
 from schedora.entrypoints.sdk.registration import ExecutorName, JobDecorator, make_job_function
-from schedora.entrypoints.sdk.submission import shared_connection, submit_prepared, synchronous
+from schedora.entrypoints.sdk.submission import (
+    shared_connection,
+    submit_all_prepared,
+    submit_prepared,
+    synchronous,
+)
 from schedora.entrypoints.sdk.systems import OwnSystems, Systems
 from schedora.entrypoints.sdk.views import JobView, WorkflowView
 from schedora.entrypoints.sdk.waiting import (
@@ -156,7 +161,10 @@ class Schedora:
         ``TooLarge``, ``Invalid``, ``WorkflowClosed`` and ``StoreUnavailable``; then nothing is stored.
         """
         prepared = job if isinstance(job, PreparedJob) else self.prepare(job, payload, **options)
-        return (await self.submit_many([prepared]))[0]
+        connection = prepared.connection
+        return await self.systems.use(
+            lambda system: submit_prepared(system, prepared, connection), here=connection is not None
+        )
 
     @overload
     def submit_sync(self, job: PreparedJob[R], /) -> JobView[R]: ...
@@ -188,7 +196,7 @@ class Schedora:
         jobs = list(jobs)
         connection = shared_connection(jobs, connection)
         return await self.systems.use(
-            lambda system: submit_prepared(system, jobs, connection), here=connection is not None
+            lambda system: submit_all_prepared(system, jobs, connection), here=connection is not None
         )
 
     def submit_many_sync(
@@ -198,7 +206,7 @@ class Schedora:
         jobs = list(jobs)
         connection = synchronous(shared_connection(jobs, connection))
         return self.systems.use_sync(
-            lambda system: submit_prepared(system, jobs, connection), here=connection is not None
+            lambda system: submit_all_prepared(system, jobs, connection), here=connection is not None
         )
 
     @overload

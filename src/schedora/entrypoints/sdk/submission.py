@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from schedora.application.errors import TooLarge
 from schedora.entrypoints.sdk.definition import PreparedJob
 from schedora.entrypoints.sdk.views import JobView, submitted_view
+
+R = TypeVar("R")
 
 if TYPE_CHECKING:
     from schedora.entrypoints.system import System
@@ -38,7 +40,15 @@ def synchronous(connection: object) -> object:
     return connection
 
 
-async def submit_prepared(
+async def submit_prepared(system: "System", job: PreparedJob[R], connection: object) -> JobView[R]:
+    """Stores it. Waits for nothing but the store."""
+    request = job.request
+    check_size("payload", request.payload, system.settings.max_payload_bytes)
+    (submission,) = await system.submit_jobs([request], connection=connection)
+    return submitted_view(submission)
+
+
+async def submit_all_prepared(
     system: "System", jobs: Sequence[PreparedJob[Any]], connection: object
 ) -> list[JobView[Any]]:
     """Stores them all or none. Waits for nothing but the store."""

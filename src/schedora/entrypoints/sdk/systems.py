@@ -56,6 +56,8 @@ class _Keeper:
 
     def __init__(self, connect: "Callable[[], AbstractAsyncContextManager[System]]") -> None:
         self.system: asyncio.Future[System] = asyncio.get_running_loop().create_future()
+        self.opened: System | None = None
+        """The same without waiting, while it is open."""
         self._closing = asyncio.Event()
         self._task = asyncio.get_running_loop().create_task(self._keep(connect), name="schedora-system")
 
@@ -72,8 +74,12 @@ class _Keeper:
     async def _keep(self, connect: "Callable[[], AbstractAsyncContextManager[System]]") -> None:
         try:
             async with connect() as system:
+                self.opened = system
                 self.system.set_result(system)
-                await self._closing.wait()
+                try:
+                    await self._closing.wait()
+                finally:
+                    self.opened = None
         except BaseException as error:
             if self.system.done():
                 raise
@@ -94,7 +100,9 @@ class OwnSystems:
 
     async def use(self, use: Use[T], *, here: bool = False) -> T:
         del here  # it is always done on this event loop
-        return await use(await self._current())
+        keeper = self._keepers.get(asyncio.get_running_loop())
+        system = None if keeper is None else keeper.opened
+        return await use(await self._current() if system is None else system)
 
     def use_sync(self, use: Use[T], *, here: bool = False) -> T:
         if not here:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schedora.application.commands import group_commit
-from schedora.application.commands.group_commit import FLUSHES_MAX, GROUP_MAX, GroupCommit
+from schedora.application.commands.group_commit import FLUSHES_MAX, GROUP_MAX, SHARED_MIN, GroupCommit
 from schedora.application.errors import Entangled, StoreUnavailable
 from schedora.application.ports.intake import JobIntake
 from schedora.application.ports.job_reader import JobFilter
@@ -257,9 +257,26 @@ async def test_who_leaves_while_his_group_is_written_takes_nobody_with_him(
 
 
 async def test_groups_have_a_limit(group: GroupCommit, gate: Gate) -> None:
-    gate.open = True
-    await asyncio.gather(*sent(group, *[a_request()] * (GROUP_MAX + 1)))
-    assert [len(types) for types in gate.groups] == [GROUP_MAX, 1]
+    async with all_slots_taken(group, gate) as first:
+        rest = sent(group, *[a_request()] * (FLUSHES_MAX * GROUP_MAX + 1))
+        await until(lambda: len(group._waiting) == len(rest))
+    await asyncio.gather(*first, *rest)
+    sizes = [len(types) for types in gate.groups[FLUSHES_MAX:]]
+    assert max(sizes) == GROUP_MAX
+    assert sum(sizes) == len(rest)
+
+
+@pytest.mark.parametrize(
+    ("count", "sizes"), [(SHARED_MIN, [SHARED_MIN]), (2 * SHARED_MIN + 1, [SHARED_MIN + 1, SHARED_MIN])]
+)
+async def test_many_who_come_at_one_moment_are_shared_between_the_flushes(
+    group: GroupCommit, gate: Gate, count: int, sizes: list[int]
+) -> None:
+    tasks = sent(group, *[a_request()] * count)
+    await gate.has_seen(len(sizes))
+    assert [len(types) for types in gate.groups] == sizes
+    await gate.let_in(len(sizes))
+    await asyncio.gather(*tasks)
 
 
 async def test_groups_have_a_limit_in_characters(
