@@ -21,11 +21,14 @@ INTEGER_BITS_MAX = 1_023
 """Common parsers, orjson among them, read no number that a double can't hold at least roughly."""
 
 _STRICT = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
+_NULL = JsonText("null")
 _LONG_NUMBER = re.compile(r"[0-9]{19}")
 
 
 def encode_json(value: object) -> JsonText:
     """``value`` encoded, keys sorted. Raises ``NotJson``."""
+    if value is None:
+        return _NULL
     try:
         document = orjson.dumps(value, option=_STRICT)
     except TypeError:

@@ -93,15 +93,16 @@ class Signature:
         """The function with its arguments. Raises ``InvalidPayload``."""
         model = self._resolve()
         try:
-            checked = model.model_validate_json(payload)
-            self._check_extra(checked.model_extra)
+            checked = model.__pydantic_validator__.validate_json(payload)
+            if self._extra is not None:
+                self._check_extra(checked.model_extra)
         except ValidationError as error:
             raise InvalidPayload(reasons(error)) from None
-        given, extra = checked.model_fields_set, checked.model_extra
+        given, fields = checked.__pydantic_fields_set__, self._fields
         values: dict[str, Any] = {
-            name: getattr(checked, field) for field, name in self._fields.items() if field in given
+            fields[field]: value for field, value in checked.__dict__.items() if field in given
         }
-        if extra:
+        if extra := checked.__pydantic_extra__:
             if self._context in extra:
                 raise InvalidPayload(f"{self._context}: unexpected field")
             values |= extra
