@@ -46,6 +46,8 @@ class PostgresWakeup:
         self._queues: set[str] = set()
         self._owners: set[IncarnationId] = set()
         self._sending: set[asyncio.Task[None]] = set()
+        self._send_at = 0.0
+        """When the next hint may go, on the loop's clock: the first one goes at once, those that follow are merged."""
         database.before_close(self._finish)
 
     def ring(self, *, queues: Collection[str] = (), owners: Collection[IncarnationId] = ()) -> None:
@@ -74,9 +76,14 @@ class PostgresWakeup:
                 await listening
 
     def _send_soon(self) -> None:
-        self._database.loop.call_later(_MERGE_SECONDS, self._send)
+        loop = self._database.loop
+        if loop.time() >= self._send_at:
+            self._send()
+        else:
+            loop.call_at(self._send_at, self._send)
 
     def _send(self) -> None:
+        self._send_at = self._database.loop.time() + _MERGE_SECONDS
         hint = self._taken()
         if hint == Hint():  # the end came first, and sent it
             return
