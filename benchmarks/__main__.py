@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,17 +13,21 @@ from typing import TYPE_CHECKING
 from attrs import asdict, evolve
 from benchmarks import machine
 from benchmarks.bench import Bench
+from benchmarks.chart import draw
 from benchmarks.postgres import temporary_server
 from benchmarks.report import page
 from benchmarks.results import Results
 from benchmarks.running import run
 from benchmarks.scenarios.catalogue import scenarios
 from benchmarks.sizes import SIZES
-from benchmarks.systems.catalogue import Role, catalogue
+from benchmarks.systems.catalogue import Role, Store, catalogue
+from benchmarks.systems.environments import EnvironmentUnavailable
+from benchmarks.systems.redis_server import RedisUnavailable, redis_server
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from benchmarks.scenarios.scenario import Scenario
     from benchmarks.systems.catalogue import System
 
 
@@ -42,21 +47,48 @@ def main(argv: Sequence[str] | None = None) -> int:
         sizes=asdict(sizes),
         systems={},
     )
-    systems = [known[name] for name in arguments.systems] if arguments.systems else _default(known, arguments)
+    wanted = [known[name] for name in arguments.systems] if arguments.systems else _default(known, arguments)
     output: Path = arguments.output
     output.mkdir(parents=True, exist_ok=True)
-    with temporary_server() as server:
-        bench = Bench(server=server, redis_url=None, sizes=sizes)
+    with ExitStack() as stack:
+        systems, redis_url = _at_hand(wanted, results, stack)
+        server = stack.enter_context(temporary_server())
+        bench = Bench(server=server, redis_url=redis_url, sizes=sizes)
         results.machine = {**results.machine, "postgresql": server.settings()}
         results.systems = {system.name: _told(system) for system in systems}
         for scenario in chosen:
             able = [s for s in systems if arguments.systems or s.role in scenario.roles]
             results.cases += run(bench, scenario, able, rounds=arguments.rounds, tell=_tell)
-            # After each, so that a run that is stopped leaves what it had.
-            results.write(output / "results.json")
-            (output / "results.md").write_text(page(results, chosen, known), encoding="utf-8")
+            _write(output, results, chosen, known)  # after each: a run that is stopped leaves what it had
     print(page(results, chosen, known))
     return 1 if any(case.broken for case in results.cases) else 0
+
+
+def _write(output: Path, results: Results, chosen: Sequence[Scenario], known: Mapping[str, System]) -> None:
+    results.write(output / "results.json")
+    (output / "results.md").write_text(page(results, chosen, known), encoding="utf-8")
+    draw(results, known, output / "results.svg")
+
+
+def _at_hand(wanted: Sequence[System], results: Results, stack: ExitStack) -> tuple[list[System], str | None]:
+    """Those of the systems that can be had, and the Redis of those that need one; the others are noted."""
+    found: list[System] = []
+    for system in wanted:
+        try:
+            system.interpreter()
+        except EnvironmentUnavailable as error:
+            results.missing[system.name] = str(error)
+        else:
+            found.append(system)
+    if all(system.store is Store.POSTGRESQL for system in found):
+        return found, None
+    try:
+        return found, stack.enter_context(redis_server())
+    except RedisUnavailable as error:
+        for system in found:
+            if system.store is Store.REDIS:
+                results.missing[system.name] = str(error)
+        return [system for system in found if system.store is Store.POSTGRESQL], None
 
 
 def _default(known: dict[str, System], arguments: argparse.Namespace) -> list[System]:
@@ -66,6 +98,7 @@ def _default(known: dict[str, System], arguments: argparse.Namespace) -> list[Sy
 def _told(system: System) -> dict[str, object]:
     return {
         "title": system.title,
+        "requirements": system.requirements(),
         "role": system.role.value,
         "store": system.store.value,
         "lacks": {lack.value: reason for lack, reason in system.lacks.items()},

@@ -32,6 +32,14 @@ class CaseResult:
         values = [one[key] for one in self.rounds if key in one]
         return Figure.of(values) if values else None
 
+    def ratio(self, other: CaseResult | None, key: str) -> Figure | None:
+        """To what the other measured, each round by itself; None where there is nothing to compare."""
+        if other is None or other is self:
+            return None
+        pairs = zip(self.rounds, other.rounds, strict=False)
+        values = [one[key] / two[key] for one, two in pairs if key in one and two.get(key)]
+        return Figure.of(values) if values else None
+
 
 @define(kw_only=True)
 class Results:
@@ -48,21 +56,10 @@ class Results:
     def of(self, scenario: str) -> list[CaseResult]:
         return [case for case in self.cases if case.scenario == scenario]
 
-    def ratio(self, result: CaseResult, key: str) -> Figure | None:
-        """To the case that it is held against, of the same system, each round by itself."""
-        other = next(
-            (
-                case
-                for case in self.of(result.scenario)
-                if case.system == result.system and case.case == result.against
-            ),
-            None,
-        )
-        if other is None:
-            return None
-        pairs = zip(result.rounds, other.rounds, strict=False)
-        values = [one[key] / two[key] for one, two in pairs if key in one and two.get(key)]
-        return Figure.of(values) if values else None
+    def find(self, scenario: str, case: str | None, system: str) -> CaseResult | None:
+        """None where it was not measured."""
+        found = (one for one in self.of(scenario) if (one.case, one.system) == (case, system))
+        return next(found, None)
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")

@@ -93,6 +93,12 @@ class System:
         """
         return interpreter(self.folder)
 
+    def requirements(self) -> list[str]:
+        """The packages that are installed for it, as pinned."""
+        file = self.folder / "requirements.txt"
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        return [line for line in lines if line and not line.startswith("#")]
+
 
 def catalogue() -> dict[str, System]:
     """Every system there is, by name: ours, the limits, the peers."""

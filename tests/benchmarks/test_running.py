@@ -7,7 +7,7 @@ from typing import cast
 from attrs import define, field
 from benchmarks.bench import Bench
 from benchmarks.drivers import Broken, Unable
-from benchmarks.results import CaseResult, Results
+from benchmarks.results import CaseResult
 from benchmarks.running import run
 from benchmarks.scenarios.metrics import JOBS_PER_SECOND
 from benchmarks.scenarios.scenario import Case, Round
@@ -51,10 +51,6 @@ class Humming:
             return {"jobs_per_second": self.measure(system.name, case.name)}
 
         yield measure
-
-
-def results_of(cases: list[CaseResult]) -> Results:
-    return Results(began_at="now", machine={}, sizes={}, systems={}, cases=cases)
 
 
 def test_systems_take_turns_in_each_case_and_each_round() -> None:
@@ -106,12 +102,12 @@ def test_a_ratio_is_taken_in_each_round_by_itself() -> None:
         against="low",
         rounds=[{"jobs_per_second": 20}, {"jobs_per_second": 20}],
     )
-    other = CaseResult(scenario="hum", case="low", system="b", rounds=[{"jobs_per_second": 1}] * 2)
-    ratio = results_of([other, low, high]).ratio(high, "jobs_per_second")
+    ratio = high.ratio(low, "jobs_per_second")
     assert ratio is not None
     assert (ratio.least, ratio.median, ratio.most) == (1.0, 1.5, 2.0)
 
 
-def test_there_is_no_ratio_to_nothing() -> None:
+def test_there_is_no_ratio_to_nothing_nor_to_itself() -> None:
     alone = CaseResult(scenario="hum", case="low", system="a", rounds=[{"jobs_per_second": 10}])
-    assert results_of([alone]).ratio(alone, "jobs_per_second") is None
+    assert alone.ratio(None, "jobs_per_second") is None
+    assert alone.ratio(alone, "jobs_per_second") is None
