@@ -174,6 +174,16 @@ QUEUE: dict[str, Any] = {"queue": "mail", "paused": False, "paused_at": None}
 
 PAUSED_QUEUE: dict[str, Any] = {"queue": "mail", "paused": True, "paused_at": CREATED_AT}
 
+RETENTION_CHANGE: dict[str, Any] = {"succeeded_seconds": 86_400, "dead_seconds": 7_776_000}
+
+_RETENTION: dict[str, Any] = {
+    "succeeded_seconds": 86_400.0,
+    "canceled_seconds": None,
+    "dead_seconds": 7_776_000.0,
+}
+
+QUEUE_RETENTION: dict[str, Any] = {"queue": "mail"} | _RETENTION
+
 _FIGURES: dict[str, Any] = {
     "pending_jobs": 12,
     "running_jobs": 3,
@@ -184,7 +194,7 @@ _FIGURES: dict[str, Any] = {
 
 STATS: dict[str, Any] = _FIGURES | {
     "unhandled_types": ["send_fax"],
-    "queues": {"mail": _FIGURES | {"paused": False}},
+    "queues": {"mail": _FIGURES | {"paused": False, "retention": _RETENTION}},
 }
 
 HEALTH: dict[str, Any] = {

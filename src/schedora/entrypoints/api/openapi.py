@@ -11,11 +11,13 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from schedora.entrypoints.api.documented import REFERENCE
 from schedora.entrypoints.api.schemas.job_submission import JobBatch, JobSubmission
 from schedora.entrypoints.api.schemas.problem import ProblemView
-from schedora.entrypoints.api.schemas.queues import DlqFilter
+from schedora.entrypoints.api.schemas.queues import DlqFilter, RetentionChange
 from schedora.entrypoints.api.schemas.workers import Heartbeat, WorkerRegistration
 from schedora.entrypoints.api.schemas.workflows import WorkflowSubmission
 
-BODIES = (JobSubmission, JobBatch, WorkflowSubmission, DlqFilter, WorkerRegistration, Heartbeat)
+BODIES = (
+    JobSubmission, JobBatch, WorkflowSubmission, DlqFilter, RetentionChange, WorkerRegistration, Heartbeat
+)  # fmt: skip
 VALIDATION: JsonSchemaMode = "validation"
 
 TRACEPARENT: dict[str, Any] = {

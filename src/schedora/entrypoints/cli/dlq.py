@@ -1,5 +1,6 @@
 """``schedora dlq``: list, requeue."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import typer
 
 from schedora.entrypoints.cli.arguments import given
 from schedora.entrypoints.cli.exits import CommandGroup, Misused
+from schedora.entrypoints.cli.paging import filled
 from schedora.entrypoints.cli.printing import print_json, print_line
 from schedora.entrypoints.cli.server import (
     DEFAULT_URL,
@@ -45,7 +47,8 @@ def list_(
 ) -> None:
     """List dead jobs, newest first."""
     with reached(url) as client:
-        page = client.list_dlq(type=job_type, queue=queue, error_kind=error_kind, limit=limit, cursor=cursor)
+        read = partial(client.list_dlq, type=job_type, queue=queue, error_kind=error_kind)
+        page = filled(lambda limit, cursor: read(limit=limit, cursor=cursor), limit, cursor)
     if as_json:
         print_json(page)
         return

@@ -1,5 +1,6 @@
 """``schedora jobs``: submit, list, show, watch, cancel, retry."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from schedora.domain.job_state import JobState
 from schedora.domain.retry import RETRIES_LIMIT, RetryKind
 from schedora.entrypoints.cli import arguments
 from schedora.entrypoints.cli.exits import FAILED, CommandGroup, Failed
+from schedora.entrypoints.cli.paging import filled
 from schedora.entrypoints.cli.printing import print_json, print_line
 from schedora.entrypoints.cli.server import (
     DEFAULT_URL,
@@ -152,7 +154,8 @@ def list_(
 ) -> None:
     """List jobs, newest first."""
     with reached(url) as client:
-        page = client.list_jobs(
+        read = partial(
+            client.list_jobs,
             status=status or None,
             type=job_type,
             queue=queue,
@@ -160,9 +163,8 @@ def list_(
             worker_id=worker,
             created_after=arguments.instant(created_after, "--created-after"),
             created_before=arguments.instant(created_before, "--created-before"),
-            limit=limit,
-            cursor=cursor,
         )
+        page = filled(lambda limit, cursor: read(limit=limit, cursor=cursor), limit, cursor)
     if as_json:
         print_json(page)
         return

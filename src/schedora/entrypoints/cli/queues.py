@@ -1,19 +1,33 @@
-"""``schedora queues``: stats, pause, resume, purge."""
+"""``schedora queues``: stats, pause, resume, retain, purge."""
 
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
+from schedora.domain.retention import RETENTION_MAX, RETENTION_MIN
 from schedora.entrypoints.cli.arguments import named
 from schedora.entrypoints.cli.exits import CommandGroup
 from schedora.entrypoints.cli.printing import print_json, print_line, print_note, print_table
 from schedora.entrypoints.cli.server import DEFAULT_URL, JsonOption, UrlOption, reached
 from schedora.entrypoints.cli.surety import YesOption, make_sure
 
-app = typer.Typer(name="queues", cls=CommandGroup, help="Look at queues, pause, resume and purge them.")
+app = typer.Typer(
+    name="queues",
+    cls=CommandGroup,
+    help="Look at queues, pause, resume and purge them; say how long they keep what has ended.",
+)
 
 QueueArgument = Annotated[str, typer.Argument(metavar="QUEUE", show_default=False)]
+KeptOption = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        min=RETENTION_MIN.total_seconds(),
+        max=RETENTION_MAX.total_seconds(),
+        help="After their end. Default: as the settings say.",
+    ),
+]
 
 
 @app.command()
@@ -61,6 +75,32 @@ def resume(queue: QueueArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonO
         print_json(resumed)
     else:
         print_line(f"{resumed.queue}  resumed")
+
+
+@app.command()
+def retain(
+    queue: QueueArgument,
+    *,
+    succeeded: KeptOption = None,
+    canceled: KeptOption = None,
+    dead: KeptOption = None,
+    url: UrlOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """Say how long a queue keeps its ended jobs, in place of what was said before.
+
+    What is not given goes by the settings of the reaper.
+    """
+    with reached(url) as client:
+        kept = client.set_retention(
+            named(queue, "a queue"), succeeded=succeeded, canceled=canceled, dead=dead
+        )
+    if as_json:
+        print_json(kept)
+        return
+    spans = (kept.succeeded_seconds, kept.canceled_seconds, kept.dead_seconds)
+    rows = [(queue, *(None if span is None else timedelta(seconds=span) for span in spans))]
+    print_table(("QUEUE", "SUCCEEDED", "CANCELED", "DEAD"), rows)
 
 
 @app.command()

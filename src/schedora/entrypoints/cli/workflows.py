@@ -1,5 +1,6 @@
 """``schedora workflows``: submit, list, show, watch, cancel, retry."""
 
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import typer
 from schedora.domain.workflow import WorkflowState
 from schedora.entrypoints.cli import arguments
 from schedora.entrypoints.cli.exits import FAILED, CommandGroup
+from schedora.entrypoints.cli.paging import filled
 from schedora.entrypoints.cli.printing import print_json, print_line, print_table
 from schedora.entrypoints.cli.server import (
     DEFAULT_URL,
@@ -68,7 +70,8 @@ def list_(
 ) -> None:
     """List workflows, newest first."""
     with reached(url) as client:
-        page = client.list_workflows(status=status, name=name, limit=limit, cursor=cursor)
+        read = partial(client.list_workflows, status=status, name=name)
+        page = filled(lambda limit, cursor: read(limit=limit, cursor=cursor), limit, cursor)
     if as_json:
         print_json(page)
         return

@@ -109,6 +109,15 @@ class WorkerList:
 
 
 @frozen(kw_only=True)
+class RetentionView:
+    """For how long a queue keeps its ended jobs; None: as long as the settings say for all."""
+
+    succeeded_seconds: float | None
+    canceled_seconds: float | None
+    dead_seconds: float | None
+
+
+@frozen(kw_only=True)
 class QueueFigures:
     """How full one queue is. ``oldest_ready_seconds``: for how long its oldest ready job has been waiting."""
 
@@ -118,6 +127,7 @@ class QueueFigures:
     by_status: Mapping[JobState, int]
     paused: bool
     oldest_ready_seconds: float | None
+    retention: RetentionView
 
 
 @frozen(kw_only=True)

@@ -72,6 +72,7 @@ class _Methods:
     queue_stats = Endpoint(endpoints.queue_stats)
     pause_queue = Endpoint(endpoints.pause_queue)
     resume_queue = Endpoint(endpoints.resume_queue)
+    set_retention = Endpoint(endpoints.set_retention)
     purge_queue = Endpoint(endpoints.purge_queue)
     list_dlq = Endpoint(endpoints.list_dlq)
     requeue = Endpoint(endpoints.requeue)

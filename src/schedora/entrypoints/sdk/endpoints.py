@@ -19,6 +19,7 @@ from schedora.entrypoints.sdk.api_views import (
     Page,
     QueueStats,
     QueueView,
+    RetentionView,
     WorkerList,
     WorkerView,
 )
@@ -290,6 +291,26 @@ def resume_queue(queue: str) -> Conversation[QueueView]:
     """Its jobs run again."""
     path = f"/queues/{in_path(queue)}/resume"
     return ask(Call(method="POST", path=path, decode=data(QueueView), repeatable=True))
+
+
+def set_retention(
+    queue: str,
+    *,
+    succeeded: float | timedelta | None = None,
+    canceled: float | timedelta | None = None,
+    dead: float | timedelta | None = None,
+) -> Conversation[RetentionView]:
+    """For how long the queue keeps its ended jobs, by their state, in place of what was said before.
+
+    Seconds or timedeltas; None: as long as the settings say for all.
+    """
+    spans = {"succeeded": succeeded, "canceled": canceled, "dead": dead}
+    body = {
+        f"{name}_seconds": None if span is None else as_delay(name, span).total_seconds()
+        for name, span in spans.items()
+    }
+    path = f"/queues/{in_path(queue)}/retention"
+    return ask(Call(method="PUT", path=path, body=body, decode=data(RetentionView), repeatable=True))
 
 
 def purge_queue(queue: str | None = None) -> Conversation[int]:

@@ -111,7 +111,7 @@ CALLS = [
     ("POST", "/workflows/{job}/retry", None), ("POST", "/workers/register", {"worker_id": "w1"}),
     ("POST", "/workers/w1/heartbeat", {}), ("GET", "/workers", None), ("POST", "/workers/w1/drain", None),
     ("GET", "/queue/stats", None), ("POST", "/queue/purge", None), ("POST", "/queues/q/pause", None),
-    ("POST", "/queues/q/resume", None), ("GET", "/health", None), ("GET", "/health/ready", None),
+    ("POST", "/queues/q/resume", None), ("PUT", "/queues/q/retention", {}), ("GET", "/health", None), ("GET", "/health/ready", None),
 ]  # fmt: skip
 
 

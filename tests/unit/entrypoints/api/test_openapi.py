@@ -12,7 +12,13 @@ from schedora.entrypoints.api.schemas.envelopes import Data, Page
 from schedora.entrypoints.api.schemas.health import HealthView, ProbeView
 from schedora.entrypoints.api.schemas.jobs import BatchRowView, CanceledView, EventView, JobView
 from schedora.entrypoints.api.schemas.problem import ProblemView
-from schedora.entrypoints.api.schemas.queues import PurgedView, QueueView, RequeuedView, StatsView
+from schedora.entrypoints.api.schemas.queues import (
+    PurgedView,
+    QueueRetentionView,
+    QueueView,
+    RequeuedView,
+    StatsView,
+)
 from schedora.entrypoints.api.schemas.workers import WorkerListView, WorkerView
 from schedora.entrypoints.api.schemas.workflows import (
     WorkflowCreatedView,
@@ -29,7 +35,7 @@ ENDPOINTS = {
     "GET /workflows/{workflow_id}", "GET /workflows/{workflow_id}/status", "POST /workflows/{workflow_id}/cancel",
     "POST /workflows/{workflow_id}/retry", "POST /workers/register", "POST /workers/{worker_id}/heartbeat",
     "GET /workers", "POST /workers/{worker_id}/drain", "GET /queue/stats", "POST /queue/purge",
-    "POST /queues/{name}/pause", "POST /queues/{name}/resume", "GET /health", "GET /health/live",
+    "POST /queues/{name}/pause", "POST /queues/{name}/resume", "PUT /queues/{name}/retention", "GET /health", "GET /health/live",
     "GET /health/ready", "GET /metrics",
 }  # fmt: skip
 
@@ -37,7 +43,7 @@ VIEWS: dict[str, Any] = {
     view.__name__: view
     for view in (
         JobView, BatchRowView, CanceledView, EventView, WorkflowView, WorkflowCreatedView, WorkflowDetailView,
-        WorkflowStatusView, WorkerView, WorkerListView, StatsView, PurgedView, QueueView, RequeuedView, HealthView,
+        WorkflowStatusView, WorkerView, WorkerListView, StatsView, PurgedView, QueueView, QueueRetentionView, RequeuedView, HealthView,
         ProbeView, ProblemView,
     )
 }  # fmt: skip

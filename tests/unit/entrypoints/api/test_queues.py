@@ -110,3 +110,36 @@ async def test_jobs_of_a_paused_queue_wait(api: Api, bench: Bench) -> None:
 @pytest.mark.parametrize("verb", ["pause", "resume"])
 async def test_a_name_that_no_queue_can_have(api: Api, name: str, verb: str) -> None:
     problem(await api.post(f"/queues/{name}/{verb}"), 422, "queue")
+
+
+@pytest.mark.parametrize("name", ["mail", "a/b c"])
+async def test_a_queue_keeps_what_ended_for_a_time_of_its_own(api: Api, name: str) -> None:
+    settings = {"succeeded_seconds": None, "canceled_seconds": None, "dead_seconds": None}
+    await submit(api, queue=name)
+    assert (await api.get("/queue/stats")).json()["queues"][name]["retention"] == settings
+
+    answer = await api.put(f"/queues/{name}/retention", json={"succeeded_seconds": 60, "dead_seconds": 90.5})
+
+    assert answer.status_code == 200
+    kept = settings | {"succeeded_seconds": 60.0, "dead_seconds": 90.5}
+    assert answer.json() == {"data": {"queue": name} | kept}
+    assert (await api.get("/queue/stats")).json()["queues"][name]["retention"] == kept
+    again = await api.put(f"/queues/{name}/retention", json={"canceled_seconds": 3_153_600_000})
+    assert again.json() == {"data": {"queue": name} | settings | {"canceled_seconds": 3_153_600_000.0}}
+    assert (await api.put(f"/queues/{name}/retention", json={})).json() == {
+        "data": {"queue": name} | settings
+    }
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("succeeded_seconds", 59.9), ("canceled_seconds", -1), ("dead_seconds", 3_153_600_001),
+        ("dead_seconds", "60"), ("dead_seconds", True), ("succeeded", 60),
+    ],
+)  # fmt: skip
+async def test_a_retention_that_can_not_be_is_refused(api: Api, field: str, value: object) -> None:
+    answer = await api.put("/queues/mail/retention", json={field: value})
+
+    problem(answer, 422, field)
+    assert (await api.get("/queue/stats")).json()["queues"] == {}

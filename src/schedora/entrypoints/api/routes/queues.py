@@ -1,20 +1,24 @@
-"""Queues: how full they are, paused, resumed, purged."""
+"""Queues: how full they are, paused, resumed, purged, and how long they keep what has ended."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.addresses import PREFIX
 from schedora.entrypoints.api.answers import answer
-from schedora.entrypoints.api.documented import answers
+from schedora.entrypoints.api.body import SMALL_BYTES, read_json
+from schedora.entrypoints.api.documented import answers, takes
 from schedora.entrypoints.api.inputs import TheSystem
 from schedora.entrypoints.api.schemas.envelopes import Data
 from schedora.entrypoints.api.schemas.queues import (
     PurgedView,
     PurgeQuery,
+    QueueRetentionView,
     QueueView,
+    RetentionChange,
     StatsView,
+    queue_retention_view,
     queue_view,
     stats_view,
 )
@@ -63,3 +67,15 @@ async def pause_queue(system: TheSystem, name: str) -> Response:
 async def resume_queue(system: TheSystem, name: str) -> Response:
     """Its jobs run again."""
     return answer({"data": queue_view(await system.resume_queue(name))})
+
+
+@router.put(
+    "/queues/{name:path}/retention",
+    summary="Say how long a queue keeps its ended jobs",
+    openapi_extra=takes(RetentionChange, examples.RETENTION_CHANGE),
+    responses=answers(200, Data[QueueRetentionView], {"data": examples.QUEUE_RETENTION}, refuses=(413, 422)),
+)
+async def retain_in_queue(request: Request, system: TheSystem, name: str) -> Response:
+    """In place of what was said before. What is null or left out goes by the settings."""
+    change = await read_json(request, RetentionChange, SMALL_BYTES)
+    return answer({"data": queue_retention_view(await system.retain_in_queue(name, change.retention()))})

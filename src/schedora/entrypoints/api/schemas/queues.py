@@ -1,18 +1,33 @@
 """Queues and the dead letter queue: filters and figures."""
 
 from collections import Counter
+from datetime import timedelta
+from typing import Annotated
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from schedora.application.ports.queues import QueueStats, Stats
 from schedora.domain.job_state import JobState
 from schedora.domain.queue import Queue
+from schedora.domain.retention import RETENTION_MAX, RETENTION_MIN, QueueRetention
 from schedora.entrypoints.api.answers import seconds
 from schedora.entrypoints.api.schemas.fields import Body, Cursor, FilterName, QueryString, Utc
 from schedora.entrypoints.api.schemas.jobs import LIMIT_DEFAULT, Limit
 
 PENDING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
 """Not begun, or not begun again: as in a workflow's counts."""
+
+
+Kept = Annotated[float, Field(ge=RETENTION_MIN.total_seconds(), le=RETENTION_MAX.total_seconds())]
+
+
+class RetentionView(TypedDict):
+    """For how long the queue keeps its ended jobs; null: as long as the settings say for all."""
+
+    succeeded_seconds: float | None
+    canceled_seconds: float | None
+    dead_seconds: float | None
 
 
 class QueueStatsView(TypedDict):
@@ -22,6 +37,7 @@ class QueueStatsView(TypedDict):
     by_status: dict[str, int]
     paused: bool
     oldest_ready_seconds: float | None
+    retention: RetentionView
 
 
 class StatsView(TypedDict):
@@ -49,8 +65,27 @@ class QueueView(TypedDict):
     paused_at: Utc | None
 
 
+class QueueRetentionView(RetentionView):
+    queue: str
+
+
 class RequeuedView(TypedDict):
     requeued: int
+
+
+class RetentionChange(Body):
+    """For how long a queue keeps its ended jobs, by their state; null or left out: as long as the settings say."""
+
+    succeeded_seconds: Kept | None = None
+    canceled_seconds: Kept | None = None
+    dead_seconds: Kept | None = None
+
+    def retention(self) -> QueueRetention:
+        return QueueRetention(
+            succeeded=_span(self.succeeded_seconds),
+            canceled=_span(self.canceled_seconds),
+            dead=_span(self.dead_seconds),
+        )
 
 
 class PurgeQuery(QueryString):
@@ -83,6 +118,10 @@ def queue_view(queue: Queue) -> QueueView:
     return {"queue": queue.name, "paused": queue.paused, "paused_at": queue.paused_at}
 
 
+def queue_retention_view(queue: Queue) -> QueueRetentionView:
+    return {"queue": queue.name, **_retention_view(queue.retention)}
+
+
 def stats_view(stats: Stats) -> StatsView:
     total: Counter[JobState] = Counter()
     for queue in stats.by_queue.values():
@@ -109,4 +148,17 @@ def _queue_stats_view(queue: QueueStats) -> QueueStatsView:
         "by_status": {state.value: by_status[state] for state in JobState},
         "paused": queue.paused,
         "oldest_ready_seconds": None if queue.oldest_ready is None else seconds(queue.oldest_ready),
+        "retention": _retention_view(queue.retention),
     }
+
+
+def _retention_view(retention: QueueRetention) -> RetentionView:
+    return {
+        "succeeded_seconds": None if retention.succeeded is None else seconds(retention.succeeded),
+        "canceled_seconds": None if retention.canceled is None else seconds(retention.canceled),
+        "dead_seconds": None if retention.dead is None else seconds(retention.dead),
+    }
+
+
+def _span(given: float | None) -> timedelta | None:
+    return None if given is None else timedelta(seconds=given)
