@@ -45,7 +45,7 @@ async def test_pause_outlives_new_jobs(stores: Stores) -> None:
 
 
 async def test_what_a_queue_keeps_outlives_its_pauses_and_is_replaced_whole(stores: Stores) -> None:
-    spans = QueueRetention(succeeded=timedelta(minutes=1), dead=timedelta(days=36_500))
+    spans = QueueRetention(success=timedelta(minutes=1), dead=timedelta(days=36_500))
     assert await stores.queues.set_retention("new", spans) == Queue(name="new", retention=spans)
     paused = await stores.queues.pause("new")
     assert (paused.paused, paused.retention) == (True, spans)

@@ -20,8 +20,8 @@ from tests.contract.stores import Stores
 S = JobState
 
 NO_TIME = timedelta(0)
-AT_ONCE = Retention(succeeded=NO_TIME, canceled=NO_TIME, dead=NO_TIME)
-AN_HOUR = Retention(succeeded=HOUR, canceled=HOUR, dead=HOUR)
+AT_ONCE = Retention(success=NO_TIME, canceled=NO_TIME, dead=NO_TIME)
+AN_HOUR = Retention(success=HOUR, canceled=HOUR, dead=HOUR)
 HOPELESS = Failed(kind="Oops", message="no", retryable=False)
 LONG_AGO = count(1_600_000_000_000)
 """Ids are as old as what they name; those of other tests are from the future."""
@@ -117,7 +117,7 @@ async def test_what_has_ended_goes_and_what_goes_on_stays(stores: Stores) -> Non
     ("retention", "gone"),
     [
         (AN_HOUR, set()),
-        (attrs.evolve(AN_HOUR, succeeded=NO_TIME), {S.SUCCESS}),
+        (attrs.evolve(AN_HOUR, success=NO_TIME), {S.SUCCESS}),
         (attrs.evolve(AN_HOUR, canceled=NO_TIME), {S.CANCELED}),
         (attrs.evolve(AN_HOUR, dead=NO_TIME), {S.DEAD}),
     ],
@@ -131,7 +131,7 @@ async def test_each_ending_has_a_time_of_its_own(
 
 
 async def test_a_queue_may_keep_its_own_for_longer(stores: Stores) -> None:
-    await stores.queues.set_retention("audit", QueueRetention(succeeded=HOUR))
+    await stores.queues.set_retention("audit", QueueRetention(success=HOUR))
     kept = await ended(stores, Succeeded(), queue="audit")
     dead = await ended(stores, HOPELESS, queue="audit")
     other = await ended(stores, Succeeded())
@@ -143,7 +143,7 @@ async def test_a_queue_may_keep_its_own_for_longer(stores: Stores) -> None:
 
 async def test_a_queue_may_keep_its_own_for_shorter(stores: Stores) -> None:
     minute = timedelta(minutes=1)
-    await stores.queues.set_retention("logs", QueueRetention(succeeded=minute))
+    await stores.queues.set_retention("logs", QueueRetention(success=minute))
     await submit(stores, *(a_request(queue=queue) for queue in ("logs", "logs", "default")))
     claims = await stores.claim(await stores.worker())
     ages = dict(zip([claim.job_id for claim in claims], (2 * minute, NO_TIME, 2 * minute), strict=True))
@@ -205,7 +205,7 @@ async def test_a_workflow_goes_whole_and_not_before_it_has_ended(stores: Stores)
 
 
 async def test_a_workflow_stays_with_the_job_that_is_kept_longest(stores: Stores) -> None:
-    await stores.queues.set_retention("audit", QueueRetention(succeeded=HOUR))
+    await stores.queues.set_retention("audit", QueueRetention(success=HOUR))
     workflow_id = await flow(stores, a_request(), a_request(queue="audit"))
     other_id = await flow(stores, a_request(), name="other")
     for owner in (workflow_id, workflow_id, other_id):

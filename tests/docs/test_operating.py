@@ -1,4 +1,4 @@
-"""``docs/operating.md`` and ``.env.example`` against the settings, the metrics and the retention by hand."""
+"""``docs/operating.md`` and ``.env.example`` against the settings and the metrics."""
 
 import re
 from typing import Any

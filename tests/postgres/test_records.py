@@ -10,9 +10,9 @@ import pytest
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.records import PostgresRecords
 from schedora.application.ports.records import Pruned
-from schedora.domain.ids import JobId
+from schedora.domain.ids import JobId, uuid7
 from schedora.domain.retention import Retention
-from tests.builders import a_request
+from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
 from tests.contract.test_records import AT_ONCE, ended, flow, run_next, submit
@@ -102,6 +102,44 @@ async def test_the_next_process_goes_on_where_the_last_one_ended(stores: Stores,
     assert await position(database) == 0, "and then starts over"
 
 
+async def test_a_sweep_starts_behind_what_it_has_cleared_and_once_a_day_from_the_beginning(
+    stores: Stores, database: Database
+) -> None:
+    """Entries of deleted rows stay in the index while anybody holds a snapshot: none may walk over them again."""
+    jobs = await submit(stores, *(a_request() for _ in range(4)))
+    for job in (jobs[0], jobs[1], jobs[3]):
+        await stores.cancel(job.job_id)
+    assert (await stores.records.prune_jobs(AT_ONCE, limit=1)).jobs == 1
+    assert await position(database) == int(jobs[0].job_id)
+    assert (await stores.records.prune_jobs(AT_ONCE, limit=10)).jobs == 2
+    assert await position(database) == int(jobs[1].job_id), "not behind the one that waits"
+    [late] = await stores.add(a_new_job(job_id=JobId(uuid7(1, 0))))
+    for job in (late, jobs[2]):
+        await stores.cancel(job.job_id)
+    assert (await stores.records.prune_jobs(AT_ONCE, limit=10)).jobs == 1
+    async with await psycopg.AsyncConnection.connect(database._url) as connection:
+        await connection.execute("update sweeps set restarted_at = now() - interval '25 hours'")
+    assert (await stores.records.prune_jobs(AT_ONCE, limit=10)).jobs == 0
+    assert await position(database) == 0
+    assert (await stores.records.prune_jobs(AT_ONCE, limit=10)).jobs == 1
+    assert await stores.job_reader.get(late.job_id) is None
+
+
+async def test_a_sweep_of_workflows_starts_behind_what_it_has_cleared(
+    stores: Stores, database: Database
+) -> None:
+    first, second = await flow(stores, a_request(), name="a"), await flow(stores, a_request(), name="b")
+    last = await flow(stores, a_request(), name="c")
+    await run_next(stores, first)
+    assert (await stores.records.prune_workflows(AT_ONCE, limit=10)).workflows == 1
+    assert await position(database, "workflows") == int(first)
+    await run_next(stores, second)
+    await run_next(stores, last)
+    assert (await stores.records.prune_workflows(AT_ONCE, limit=1)).workflows == 1
+    assert (await stores.records.prune_workflows(AT_ONCE, limit=10)).workflows == 1
+    assert await position(database, "workflows") == int(last)
+
+
 async def test_nothing_younger_than_the_shortest_retention_is_looked_at(
     stores: Stores, database: Database
 ) -> None:
@@ -110,7 +148,7 @@ async def test_nothing_younger_than_the_shortest_retention_is_looked_at(
     await stores.cancel(job.job_id)
     assert (await stores.records.prune_jobs(AT_ONCE, limit=10)).jobs == 0
     century = timedelta(days=36_500)
-    kept = Retention(succeeded=century, canceled=century, dead=century)
+    kept = Retention(success=century, canceled=century, dead=century)
     await ended(stores, None)
     assert (await stores.records.prune_jobs(kept, limit=10)).jobs == 0, "before all time"
 

@@ -17,14 +17,14 @@ RETENTION_MAX = timedelta(days=36_500)
 class Retention:
     """Spans from the end of a job on, by the state that it ended in."""
 
-    succeeded: timedelta
+    success: timedelta
     canceled: timedelta
     dead: timedelta
 
     def expired(self, status: JobState, completed_at: datetime, now: datetime) -> bool:
         """Whether a job that ended so, then, has been kept for long enough."""
         spans = {
-            JobState.SUCCESS: self.succeeded,
+            JobState.SUCCESS: self.success,
             JobState.CANCELED: self.canceled,
             JobState.DEAD: self.dead,
         }
@@ -35,7 +35,7 @@ class Retention:
 class QueueRetention:
     """What one queue has of its own; None: as everywhere. Raises ``InvalidField``."""
 
-    succeeded: timedelta | None = None
+    success: timedelta | None = None
     canceled: timedelta | None = None
     dead: timedelta | None = None
 
@@ -49,7 +49,7 @@ class QueueRetention:
     def over(self, everywhere: Retention) -> Retention:
         """What is in force in this queue."""
         return Retention(
-            succeeded=everywhere.succeeded if self.succeeded is None else self.succeeded,
+            success=everywhere.success if self.success is None else self.success,
             canceled=everywhere.canceled if self.canceled is None else self.canceled,
             dead=everywhere.dead if self.dead is None else self.dead,
         )

@@ -194,7 +194,7 @@ class Bench:
         return PruneRecords(
             records=self.stores.records,
             clock=self.clock,
-            retention=Retention(succeeded=hour, canceled=2 * hour, dead=3 * hour),
+            retention=Retention(success=hour, canceled=2 * hour, dead=3 * hour),
         )
 
     async def flow(self, name: str = "flow", **edges: str) -> dict[str, Job]:

@@ -7,6 +7,7 @@ from sqlalchemy import Interval, bindparam, func, null, select
 from sqlalchemy.dialects.postgresql import insert
 
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.job_counts import fold_counts
 from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import among, compiled, load
 from schedora.adapters.postgres.tables import queues, workers
@@ -17,10 +18,7 @@ from schedora.domain.queue import Queue
 from schedora.domain.retention import QueueRetention
 from schedora.domain.worker import LIVE
 
-_FEW = 100
-"""So many rows of kept counts are summed up as fast as one."""
-
-_SPANS = (queues.c.retention_succeeded, queues.c.retention_canceled, queues.c.retention_dead)
+_SPANS = (queues.c.retention_success, queues.c.retention_canceled, queues.c.retention_dead)
 _TOLD = (queues.c.name, queues.c.paused_at, *_SPANS)
 
 _opened = insert(queues).values(tenant_id=bindparam("tenant_id"), name=bindparam("name"))
@@ -66,7 +64,7 @@ class PostgresQueues:
             _RETAIN,
             tenant_id=DEFAULT_TENANT,
             name=name,
-            retention_succeeded=retention.succeeded,
+            retention_success=retention.success,
             retention_canceled=retention.canceled,
             retention_dead=retention.dead,
         )
@@ -86,7 +84,7 @@ class PostgresQueues:
         # Read after them, so that it knows each queue that they are in.
         known = [_queue(row) for row in await self._database.fetch(_ALL, tenant_id=DEFAULT_TENANT)]
         handled = {row["type"] for row in await self._database.fetch(_HANDLED)}
-        await self._database.fetch(load("fold_counts"), few=_FEW)
+        await fold_counts(self._database)
         return Stats(
             by_queue={
                 queue.name: QueueStats(
@@ -107,5 +105,5 @@ def _queue(row: Row) -> Queue:
 
 def _retention(row: Row) -> QueueRetention:
     return QueueRetention(
-        succeeded=row["retention_succeeded"], canceled=row["retention_canceled"], dead=row["retention_dead"]
+        success=row["retention_success"], canceled=row["retention_canceled"], dead=row["retention_dead"]
     )

@@ -4,6 +4,7 @@ from sqlalchemy import Text, bindparam, exists, select
 from sqlalchemy.dialects.postgresql import insert
 
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.job_counts import fold_counts
 from schedora.adapters.postgres.statements import Statement, compiled, load
 from schedora.adapters.postgres.tables import sweeps
 from schedora.adapters.postgres.walk import STRIDE
@@ -27,7 +28,10 @@ class PostgresRecords:
         self._stride = stride
 
     async def prune_jobs(self, retention: Retention, *, limit: int) -> Pruned:
-        return await self._prune("jobs", load("prune_jobs"), retention, limit=limit, stride=self._stride)
+        pruned = await self._prune("jobs", load("prune_jobs"), retention, limit=limit, stride=self._stride)
+        # For where nobody ever reads them.
+        await fold_counts(self._database)
+        return pruned
 
     async def prune_workflows(self, retention: Retention, *, limit: int) -> Pruned:
         return await self._prune(
@@ -43,7 +47,7 @@ class PostgresRecords:
         await self._database.fetch(_BEGIN, name=sweep)
         (row,) = await self._database.fetch(
             statement,
-            succeeded=retention.succeeded,
+            success=retention.success,
             canceled=retention.canceled,
             dead=retention.dead,
             **bounds,

@@ -211,18 +211,22 @@ queues = Table(
     Column("name", Text, nullable=False),
     _instant("paused_at"),
     # How long its ended jobs are kept; null: as everywhere.
-    Column("retention_succeeded", Interval),
+    Column("retention_success", Interval),
     Column("retention_canceled", Interval),
     Column("retention_dead", Interval),
     PrimaryKeyConstraint("tenant_id", "name"),
 )
+
+_NIL = text("'00000000-0000-0000-0000-000000000000'")
 
 # How far the search for expired records has come, one row for each kind: all processes go on from there.
 sweeps = Table(
     "sweeps",
     metadata,
     Column("name", Text, nullable=False),
-    Column("position", UUID, nullable=False, server_default=text("'00000000-0000-0000-0000-000000000000'")),
+    Column("position", UUID, nullable=False, server_default=_NIL),
+    Column("cleared", UUID, nullable=False, server_default=_NIL),  # nothing is left up to here
+    Column("restarted_at", TIMESTAMP(timezone=True), nullable=False, server_default=text("now()")),
     PrimaryKeyConstraint("name"),
 )
 

@@ -174,10 +174,10 @@ QUEUE: dict[str, Any] = {"queue": "mail", "paused": False, "paused_at": None}
 
 PAUSED_QUEUE: dict[str, Any] = {"queue": "mail", "paused": True, "paused_at": CREATED_AT}
 
-RETENTION_CHANGE: dict[str, Any] = {"succeeded_seconds": 86_400, "dead_seconds": 7_776_000}
+RETENTION_CHANGE: dict[str, Any] = {"success_seconds": 86_400, "dead_seconds": 7_776_000}
 
 _RETENTION: dict[str, Any] = {
-    "succeeded_seconds": 86_400.0,
+    "success_seconds": 86_400.0,
     "canceled_seconds": None,
     "dead_seconds": 7_776_000.0,
 }

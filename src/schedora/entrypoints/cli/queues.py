@@ -81,7 +81,7 @@ def resume(queue: QueueArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonO
 def retain(
     queue: QueueArgument,
     *,
-    succeeded: KeptOption = None,
+    success: KeptOption = None,
     canceled: KeptOption = None,
     dead: KeptOption = None,
     url: UrlOption = DEFAULT_URL,
@@ -92,15 +92,13 @@ def retain(
     What is not given goes by the settings of the reaper.
     """
     with reached(url) as client:
-        kept = client.set_retention(
-            named(queue, "a queue"), succeeded=succeeded, canceled=canceled, dead=dead
-        )
+        kept = client.set_retention(named(queue, "a queue"), success=success, canceled=canceled, dead=dead)
     if as_json:
         print_json(kept)
         return
-    spans = (kept.succeeded_seconds, kept.canceled_seconds, kept.dead_seconds)
+    spans = (kept.success_seconds, kept.canceled_seconds, kept.dead_seconds)
     rows = [(queue, *(None if span is None else timedelta(seconds=span) for span in spans))]
-    print_table(("QUEUE", "SUCCEEDED", "CANCELED", "DEAD"), rows)
+    print_table(("QUEUE", "SUCCESS", "CANCELED", "DEAD"), rows)
 
 
 @app.command()

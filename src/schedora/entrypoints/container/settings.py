@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     worker_shutdown_timeout: float = Field(30, ge=0, le=86_400)
     max_payload_bytes: int = Field(1_048_576, ge=2, le=268_435_456)
     max_worker_deaths: int = Field(3, ge=1, le=1_000)
-    job_retention_succeeded: float = Field(604_800, ge=60, le=3_153_600_000)
+    job_retention_success: float = Field(604_800, ge=60, le=3_153_600_000)
     job_retention_canceled: float = Field(604_800, ge=60, le=3_153_600_000)
     job_retention_dead: float = Field(2_592_000, ge=60, le=3_153_600_000)
     log_level: LogLevel = LogLevel.INFO
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     @property
     def retention(self) -> Retention:
         return Retention(
-            succeeded=timedelta(seconds=self.job_retention_succeeded),
+            success=timedelta(seconds=self.job_retention_success),
             canceled=timedelta(seconds=self.job_retention_canceled),
             dead=timedelta(seconds=self.job_retention_dead),
         )

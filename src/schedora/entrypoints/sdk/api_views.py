@@ -112,7 +112,7 @@ class WorkerList:
 class RetentionView:
     """For how long a queue keeps its ended jobs; None: as long as the settings say for all."""
 
-    succeeded_seconds: float | None
+    success_seconds: float | None
     canceled_seconds: float | None
     dead_seconds: float | None
 

@@ -296,7 +296,7 @@ def resume_queue(queue: str) -> Conversation[QueueView]:
 def set_retention(
     queue: str,
     *,
-    succeeded: float | timedelta | None = None,
+    success: float | timedelta | None = None,
     canceled: float | timedelta | None = None,
     dead: float | timedelta | None = None,
 ) -> Conversation[RetentionView]:
@@ -304,7 +304,7 @@ def set_retention(
 
     Seconds or timedeltas; None: as long as the settings say for all.
     """
-    spans = {"succeeded": succeeded, "canceled": canceled, "dead": dead}
+    spans = {"success": success, "canceled": canceled, "dead": dead}
     body = {
         f"{name}_seconds": None if span is None else as_delay(name, span).total_seconds()
         for name, span in spans.items()

@@ -44,7 +44,7 @@ async def test_name_that_no_queue_can_have_is_refused(bench: Bench, name: str) -
 
 
 async def test_queue_keeps_what_ended_for_a_time_of_its_own_whatever_else_becomes_of_it(bench: Bench) -> None:
-    retention = QueueRetention(succeeded=HOUR, dead=2 * HOUR)
+    retention = QueueRetention(success=HOUR, dead=2 * HOUR)
     assert (await bench.retain_in_queue("mail", retention)).retention == retention
     await bench.submit([a_request(queue="mail")])
     for command in (bench.pause_queue, bench.resume_queue):

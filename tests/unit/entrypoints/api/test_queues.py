@@ -114,14 +114,14 @@ async def test_a_name_that_no_queue_can_have(api: Api, name: str, verb: str) -> 
 
 @pytest.mark.parametrize("name", ["mail", "a/b c"])
 async def test_a_queue_keeps_what_ended_for_a_time_of_its_own(api: Api, name: str) -> None:
-    settings = {"succeeded_seconds": None, "canceled_seconds": None, "dead_seconds": None}
+    settings = {"success_seconds": None, "canceled_seconds": None, "dead_seconds": None}
     await submit(api, queue=name)
     assert (await api.get("/queue/stats")).json()["queues"][name]["retention"] == settings
 
-    answer = await api.put(f"/queues/{name}/retention", json={"succeeded_seconds": 60, "dead_seconds": 90.5})
+    answer = await api.put(f"/queues/{name}/retention", json={"success_seconds": 60, "dead_seconds": 90.5})
 
     assert answer.status_code == 200
-    kept = settings | {"succeeded_seconds": 60.0, "dead_seconds": 90.5}
+    kept = settings | {"success_seconds": 60.0, "dead_seconds": 90.5}
     assert answer.json() == {"data": {"queue": name} | kept}
     assert (await api.get("/queue/stats")).json()["queues"][name]["retention"] == kept
     again = await api.put(f"/queues/{name}/retention", json={"canceled_seconds": 3_153_600_000})
@@ -134,7 +134,7 @@ async def test_a_queue_keeps_what_ended_for_a_time_of_its_own(api: Api, name: st
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("succeeded_seconds", 59.9), ("canceled_seconds", -1), ("dead_seconds", 3_153_600_001),
+        ("success_seconds", 59.9), ("canceled_seconds", -1), ("dead_seconds", 3_153_600_001),
         ("dead_seconds", "60"), ("dead_seconds", True), ("succeeded", 60),
     ],
 )  # fmt: skip

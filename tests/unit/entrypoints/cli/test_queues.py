@@ -133,13 +133,13 @@ def test_an_empty_system_has_nothing_to_note() -> None:
 
 def test_retain(run: Run, submit: Submit, queue: str) -> None:
     submit("echo", "--queue", queue)
-    shown = run("queues", "retain", queue, "--succeeded", "3600", "--dead", "86400").out
-    assert shown.splitlines()[0].split() == ["QUEUE", "SUCCEEDED", "CANCELED", "DEAD"]
+    shown = run("queues", "retain", queue, "--success", "3600", "--dead", "86400").out
+    assert shown.splitlines()[0].split() == ["QUEUE", "SUCCESS", "CANCELED", "DEAD"]
     assert queue in shown
     retention = run("queues", "stats", "--json").document["queues"][queue]["retention"]
-    assert retention == {"succeeded_seconds": 3600.0, "canceled_seconds": None, "dead_seconds": 86400.0}
+    assert retention == {"success_seconds": 3600.0, "canceled_seconds": None, "dead_seconds": 86400.0}
     again = run("queues", "retain", queue, "--json").document
-    assert again == dict.fromkeys(("succeeded_seconds", "canceled_seconds", "dead_seconds"))
+    assert again == dict.fromkeys(("success_seconds", "canceled_seconds", "dead_seconds"))
 
 
 @pytest.mark.parametrize("span", ["59", "a", "1e99"])

@@ -1,5 +1,8 @@
 -- Removes jobs outside of workflows that have been kept for long enough, oldest first: at most :limit of them, on a
--- walk over at most :stride records from where the sweep stands. At the horizon it starts over.
+-- walk over at most :stride records from where the sweep stands.
+--
+-- At the horizon it starts over, behind what it has cleared away: there, entries of deleted rows may stay in the index
+-- for as long as anybody holds a snapshot. Once a day it starts from the very beginning, for what came late.
 --
 -- Locks: the sweep's row, so that one walks at a time: whoever comes second finds nothing to do. Then jobs, passing
 -- over what others have locked, so it never waits.
@@ -7,7 +10,10 @@
 with
 {retention},
 sweep as materialized (
-    select s.position from sweeps s where s.name = 'jobs' for update skip locked
+    select s.position, s.cleared, s.restarted_at < now() - interval '1 day' as stale
+    from sweeps s
+    where s.name = 'jobs'
+    for update skip locked
 ),
 found as materialized (
     select w.tid, w.job_id, w.place, w.expired
@@ -15,7 +21,7 @@ found as materialized (
         select
             j.ctid as tid, j.job_id, row_number() over (order by j.job_id) as place,
             j.workflow_id is null and now() - j.completed_at > case j.status
-                when 'SUCCESS' then s.succeeded
+                when 'SUCCESS' then s.success
                 when 'CANCELED' then s.canceled
                 when 'DEAD' then s.dead
             end as expired
@@ -38,7 +44,7 @@ locked as materialized (
 removed as (
     delete from jobs j
     where j.ctid = any(array(select l.tid from locked l))
-    returning j.tenant_id, j.queue, j.status
+    returning j.job_id, j.tenant_id, j.queue, j.status
 ),
 counted as (
     insert into job_counts (tenant_id, queue, status, amount)
@@ -46,19 +52,43 @@ counted as (
     from removed r
     group by r.tenant_id, r.queue, r.status
 ),
-moved as (
-    update sweeps s
-    set position = coalesce(
+ahead as materialized (
+    select
+        s.stale,
         (
             select f.job_id
             from found f
             where f.place = :stride::int or (select count(*) from found) = :limit::int
             order by f.job_id desc
             limit 1
-        ),
-        '00000000-0000-0000-0000-000000000000'
-    )
-    where s.name = 'jobs' and exists (select from sweep)
+        ) as reached,
+        case
+            when s.position = s.cleared then coalesce(
+                (
+                    -- The last one before the first that stays.
+                    select g.job_id
+                    from (
+                        select f.job_id, f.place, row_number() over (order by f.place) as gone_count
+                        from found f
+                        join removed r on r.job_id = f.job_id
+                    ) g
+                    where g.place = g.gone_count
+                    order by g.place desc
+                    limit 1
+                ),
+                s.cleared
+            )
+            else s.cleared
+        end as cleared
+    from sweep s
+),
+moved as (
+    update sweeps s
+    set position = coalesce(a.reached, case when a.stale then '00000000-0000-0000-0000-000000000000' else a.cleared end),
+        cleared = case when a.reached is null and a.stale then '00000000-0000-0000-0000-000000000000' else a.cleared end,
+        restarted_at = case when a.reached is null and a.stale then now() else s.restarted_at end
+    from ahead a
+    where s.name = 'jobs'
 )
 select
     (select count(*) from removed) as jobs, 0 as workflows,

@@ -1,6 +1,8 @@
 -- Removes workflows that have ended and of which every job has been kept for long enough, oldest first: as many as
--- have :limit jobs together, on a walk over at most :stride workflows from where the sweep stands. At the horizon it
--- starts over.
+-- have :limit jobs together, on a walk over at most :stride workflows from where the sweep stands.
+--
+-- At the horizon it starts over, behind what it has cleared away: there, entries of deleted rows may stay in the index
+-- for as long as anybody holds a snapshot. Once a day it starts from the very beginning, for what came late.
 --
 -- Locks: the sweep's row, so that one walks at a time: whoever comes second finds nothing to do. Then workflows,
 -- passing over what others have locked or changed meanwhile; then their jobs, which nobody changes without that lock.
@@ -8,7 +10,10 @@
 with
 {retention},
 sweep as materialized (
-    select s.position from sweeps s where s.name = 'workflows' for update skip locked
+    select s.position, s.cleared, s.restarted_at < now() - interval '1 day' as stale
+    from sweeps s
+    where s.name = 'workflows'
+    for update skip locked
 ),
 found as materialized (
     select w.workflow_id, w.total_jobs, w.completed_at, w.place, w.expired
@@ -24,7 +29,7 @@ found as materialized (
                     join spans s on s.tenant_id = j.tenant_id and s.queue = j.queue
                     where j.workflow_id is not null and j.workflow_id = w.workflow_id
                         and (now() - j.completed_at > case j.status
-                            when 'SUCCESS' then s.succeeded
+                            when 'SUCCESS' then s.success
                             when 'CANCELED' then s.canceled
                             when 'DEAD' then s.dead
                         end) is not true
@@ -67,7 +72,7 @@ unlinked as (
     delete from job_dependencies d where d.upstream_id = any(array(select r.job_id from removed r))
 ),
 ended as (
-    delete from workflows w where w.workflow_id = any(array(select l.workflow_id from locked l)) returning 1
+    delete from workflows w where w.workflow_id = any(array(select l.workflow_id from locked l)) returning w.workflow_id
 ),
 counted as (
     insert into job_counts (tenant_id, queue, status, amount)
@@ -75,9 +80,9 @@ counted as (
     from removed r
     group by r.tenant_id, r.queue, r.status
 ),
-moved as (
-    update sweeps s
-    set position = coalesce(
+ahead as materialized (
+    select
+        s.stale,
         (
             select p.workflow_id
             from picked p
@@ -86,10 +91,34 @@ moved as (
                 or (select count(*) from picked) < (select count(*) from found)
             order by p.workflow_id desc
             limit 1
-        ),
-        '00000000-0000-0000-0000-000000000000'
-    )
-    where s.name = 'workflows' and exists (select from sweep)
+        ) as reached,
+        case
+            when s.position = s.cleared then coalesce(
+                (
+                    -- The last one before the first that stays.
+                    select g.workflow_id
+                    from (
+                        select f.workflow_id, f.place, row_number() over (order by f.place) as gone_count
+                        from picked f
+                        join ended r on r.workflow_id = f.workflow_id
+                    ) g
+                    where g.place = g.gone_count
+                    order by g.place desc
+                    limit 1
+                ),
+                s.cleared
+            )
+            else s.cleared
+        end as cleared
+    from sweep s
+),
+moved as (
+    update sweeps s
+    set position = coalesce(a.reached, case when a.stale then '00000000-0000-0000-0000-000000000000' else a.cleared end),
+        cleared = case when a.reached is null and a.stale then '00000000-0000-0000-0000-000000000000' else a.cleared end,
+        restarted_at = case when a.reached is null and a.stale then now() else s.restarted_at end
+    from ahead a
+    where s.name = 'workflows'
 )
 select
     (select count(*) from removed) as jobs, (select count(*) from ended) as workflows,

@@ -6,7 +6,7 @@ with
 spans as not materialized (
     select
         q.tenant_id, q.name as queue,
-        coalesce(q.retention_succeeded, :succeeded::interval) as succeeded,
+        coalesce(q.retention_success, :success::interval) as success,
         coalesce(q.retention_canceled, :canceled::interval) as canceled,
         coalesce(q.retention_dead, :dead::interval) as dead
     from queues q
@@ -15,8 +15,8 @@ horizon as materialized (
     select (lpad(to_hex(greatest(0, extract(epoch from now() - shortest.span) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid as id
     from (
         select least(
-            :succeeded::interval, :canceled::interval, :dead::interval,
-            (select min(least(s.succeeded, s.canceled, s.dead)) from spans s)
+            :success::interval, :canceled::interval, :dead::interval,
+            (select min(least(s.success, s.canceled, s.dead)) from spans s)
         ) as span
     ) shortest
 )

@@ -25,7 +25,7 @@ Kept = Annotated[float, Field(ge=RETENTION_MIN.total_seconds(), le=RETENTION_MAX
 class RetentionView(TypedDict):
     """For how long the queue keeps its ended jobs; null: as long as the settings say for all."""
 
-    succeeded_seconds: float | None
+    success_seconds: float | None
     canceled_seconds: float | None
     dead_seconds: float | None
 
@@ -76,13 +76,13 @@ class RequeuedView(TypedDict):
 class RetentionChange(Body):
     """For how long a queue keeps its ended jobs, by their state; null or left out: as long as the settings say."""
 
-    succeeded_seconds: Kept | None = None
+    success_seconds: Kept | None = None
     canceled_seconds: Kept | None = None
     dead_seconds: Kept | None = None
 
     def retention(self) -> QueueRetention:
         return QueueRetention(
-            succeeded=_span(self.succeeded_seconds),
+            success=_span(self.success_seconds),
             canceled=_span(self.canceled_seconds),
             dead=_span(self.dead_seconds),
         )
@@ -154,7 +154,7 @@ def _queue_stats_view(queue: QueueStats) -> QueueStatsView:
 
 def _retention_view(retention: QueueRetention) -> RetentionView:
     return {
-        "succeeded_seconds": None if retention.succeeded is None else seconds(retention.succeeded),
+        "success_seconds": None if retention.success is None else seconds(retention.success),
         "canceled_seconds": None if retention.canceled is None else seconds(retention.canceled),
         "dead_seconds": None if retention.dead is None else seconds(retention.dead),
     }

@@ -2,13 +2,15 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-SPANS = ("retention_succeeded", "retention_canceled", "retention_dead")
+NIL = sa.text("'00000000-0000-0000-0000-000000000000'")
+SPANS = ("retention_success", "retention_canceled", "retention_dead")
 
 
 def upgrade() -> None:
@@ -17,10 +19,12 @@ def upgrade() -> None:
     op.create_table(
         "sweeps",
         sa.Column("name", sa.Text, nullable=False),
+        sa.Column("position", sa.UUID, server_default=NIL, nullable=False),
+        sa.Column("cleared", sa.UUID, server_default=NIL, nullable=False),
         sa.Column(
-            "position",
-            sa.UUID,
-            server_default=sa.text("'00000000-0000-0000-0000-000000000000'"),
+            "restarted_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
             nullable=False,
         ),
         sa.PrimaryKeyConstraint("name", name="sweeps_pkey"),
