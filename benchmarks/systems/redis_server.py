@@ -50,7 +50,7 @@ def redis_server() -> Iterator[str]:
             _await_answer(server, path, log)
             yield f"unix://{path}"
         finally:
-            server.terminate()
+            server.kill()  # asked to end, it would write a last snapshot, of what nobody wants
             server.wait()
 
 
