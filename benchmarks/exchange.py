@@ -367,7 +367,56 @@ async def stored(url: str, watch: Any, options: argparse.Namespace) -> None:
         print(f"| {name} | {spread(found)} | {ratio:.2f} |")
 
 
-EXPERIMENTS = {"sizes": sizes, "snapshot": snapshot, "stored": stored}
+async def sustained(url: str, watch: Any, options: argparse.Namespace) -> None:
+    """A drain with submission going on, so that the backlog stays about the same; autovacuum does what it does."""
+    print("| | jobs/s | each sixth in turn | WAL, bytes a job | tables with their indexes, MB |")
+    print("| --- | ---: | --- | ---: | --- |")
+    await empty(watch)
+    for command in options.alter:
+        await watch.execute(command)
+    await store(watch, Backlog(count=2 * _CHUNK))
+    await settle(watch)
+    async with snapshot_held(url) if options.held else nullcontext():
+        one = Drained(count=options.jobs)
+        wal = await watch.fetchval("select pg_current_wal_lsn()")
+        async with Database(url, pool_size=1, max_overflow=0) as database:
+            worker = Worker(database, options.k[0], ["type0"])
+            await worker.register(watch)
+            one.marks.append(time.perf_counter())
+            submitting = asyncio.create_task(_keep_up(url, one))
+            await worker.work(one, options.jobs)
+            await submitting
+        one.wal_bytes = await watch.fetchval("select (pg_current_wal_lsn() - $1::pg_lsn)::bigint", wal)
+    told = " ".join(f"{part:,.0f}" for part in one.parts(6))
+    sizes = await watch.fetch(
+        "select relname, pg_total_relation_size(oid) / 1e6 as size from pg_class"
+        " where relname in ('jobs', 'job_ready', 'job_leases', 'job_counts') order by 1"
+    )
+    print(
+        f"| {'held' if options.held else 'none'} | {one.jobs_per_second:,.0f} | {told} |"
+        f" {one.wal_bytes / one.count:,.0f} | {' '.join(f'{row[0]} {row[1]:.0f}' for row in sizes)} |"
+    )
+    for row in await watch.fetch(
+        "select relname, autovacuum_count, n_dead_tup from pg_stat_user_tables where autovacuum_count > 0"
+    ):
+        print(*row)
+
+
+async def _keep_up(url: str, drained: Drained) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        stored = 2 * _CHUNK
+        while stored < drained.count + 2 * _CHUNK:
+            if stored - drained.done > 2 * _CHUNK:
+                await asyncio.sleep(0.01)
+                continue
+            await store(connection, Backlog(count=_CHUNK))
+            stored += _CHUNK
+    finally:
+        await connection.close()
+
+
+EXPERIMENTS = {"sizes": sizes, "snapshot": snapshot, "stored": stored, "sustained": sustained}
 
 
 def main() -> None:
@@ -381,6 +430,8 @@ def main() -> None:
     parser.add_argument("--types", type=int, default=1)
     parser.add_argument("--cases", nargs="+", default=[], help="of `stored`, besides none")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the server")
+    parser.add_argument("--held", action="store_true", help="`sustained` under a snapshot")
+    parser.add_argument("--alter", nargs="+", default=[], metavar="SQL", help="before `sustained`")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="schedora-exchange-") as directory:
         server = start_embedded(Path(directory), dict(pair.split("=", 1) for pair in options.set))

@@ -157,6 +157,18 @@ def test_a_lane_that_was_empty_keeps_its_place(driven: Driven) -> None:
     assert driven.places["mail"] == (NOON + timedelta(seconds=12), UUID(int=12))
 
 
+def test_a_claim_that_was_under_way_is_no_news_after_one_from_the_beginning(driven: Driven) -> None:
+    for n in range(3):
+        driven.claim(a_row(n))
+    under_way = driven.cursor.start()
+    assert under_way.behind
+    driven.now += 10.0
+    head = [1, "default", 5, "work", (NOON + timedelta(seconds=1)).isoformat(), str(UUID(int=1))]
+    assert not driven.claim(heads=[head])
+    driven.cursor.finish(under_way, {"sought_seconds": QUICK, "heads": None}, [a_row(9)], full=True)
+    assert driven.places == {"default": (NOON + timedelta(seconds=1), UUID(int=0))}
+
+
 def test_places_are_few(driven: Driven) -> None:
     for n in range(500):
         driven.claim(a_row(n, queue=f"q{n}"))
@@ -181,7 +193,7 @@ def test_nothing_ready_is_passed_over_for_longer_than_said(
 ) -> None:
     """Jobs come in late: each with a lane, the time at which it may be claimed, and by how much it is older."""
     driven = Driven()
-    coming = sorted((at, lane, n, age) for n, (lane, at, age) in enumerate(jobs))
+    coming = sorted((at, lane, n, age) for n, (lane, at, age) in enumerate(jobs, 1))
     waiting: dict[tuple[datetime, int], tuple[int, float]] = {}
     began = driven.now
     while coming or waiting:

@@ -68,6 +68,8 @@ class Start:
     places: tuple[tuple[Lane, Place], ...] = ()
     heads_limit: int = 0
     """Of so many lanes it should tell the first job."""
+    walks: int = 0
+    """How many claims from the beginning were over by then."""
 
     @property
     def behind(self) -> bool:
@@ -92,7 +94,7 @@ BEGINNING = Start()
 
 
 class ClaimCursor:
-    """The place last claimed in each lane, while it pays to know it. Not shared between threads."""
+    """The place last claimed in each lane, while it pays to know it. Claims may overlap, on one event loop."""
 
     def __init__(self, monotonic_seconds: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_seconds = monotonic_seconds
@@ -100,6 +102,7 @@ class ClaimCursor:
         self._used = False
         self._slow_before = False
         self._caught_up = False
+        self._walks = 0
         self._walk_seconds = 0.0
         self._restart_at = 0.0
         self._doubted_until = 0.0
@@ -107,14 +110,15 @@ class ClaimCursor:
     def start(self) -> Start:
         """Where the next claim starts."""
         if not self._used or self.restart_in() == timedelta(0):
-            return Start(heads_limit=_LANES_MAX if self._slow_before else 0)
+            return Start(heads_limit=_LANES_MAX if self._slow_before else 0, walks=self._walks)
         if not self._caught_up:
-            return Start(tuple(self._places.items()))
+            return Start(tuple(self._places.items()), walks=self._walks)
         # Hardly anything stands there that was not claimed lately, so that reading it again costs little.
         return Start(
             tuple(
                 (lane, Place(_before(place.scheduled_at), _FIRST_ID)) for lane, place in self._places.items()
-            )
+            ),
+            walks=self._walks,
         )
 
     def finish(self, start: Start, answer: Row, claimed: Sequence[Row], *, full: bool) -> None:
@@ -129,8 +133,10 @@ class ClaimCursor:
             if not self._pays(beyond_seconds):
                 self._used = False
                 self._doubted_until = now + _DOUBT_SECONDS
-            self._remember(claimed)
+            if start.walks == self._walks:  # a later one from the beginning knows better
+                self._remember(claimed)
             return
+        self._walks += 1
         slow = self._is_slow(beyond_seconds)
         # Any process may have to wait for its processor once.
         self._used = slow and self._slow_before and now >= self._doubted_until

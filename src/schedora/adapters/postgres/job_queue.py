@@ -25,7 +25,7 @@ _NO_CLAIM: dict[str, Any] = {
 
 
 class PostgresJobQueue:
-    """One exchange at a time."""
+    """Exchanges may overlap: each is a transaction of its own."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -25,7 +25,7 @@ from schedora.adapters.postgres.statements import Statement
 from schedora.adapters.postgres.tables import VERSION_TABLE
 from schedora.application.errors import SchemaMismatch
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 """Those that this version knows, oldest first; it works on the last one."""
 
 _MIGRATING = 0x5C4ED0_4A

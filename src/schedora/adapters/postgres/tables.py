@@ -120,6 +120,13 @@ jobs = Table(
     postgresql_with={"fillfactor": "45"},
 )
 
+_BUSY = {
+    "autovacuum_vacuum_scale_factor": "0.02",
+    "autovacuum_vacuum_threshold": "5000",
+    "autovacuum_vacuum_cost_delay": "0",
+}
+"""Of tables whose rows come and go with every job."""
+
 job_ready = Table(
     "job_ready",
     metadata,
@@ -141,6 +148,7 @@ job_ready = Table(
         postgresql_include=["tenant_id", "queue"],
         postgresql_where=text("status = 'RETRYING'"),
     ),
+    postgresql_with=_BUSY,
 )
 
 job_leases = Table(
@@ -159,7 +167,7 @@ job_leases = Table(
     PrimaryKeyConstraint("job_id"),
     Index("job_leases_owner_idx", "owner"),
     Index("job_leases_workflow_idx", "workflow_id", postgresql_where=text("workflow_id is not null")),
-    postgresql_with={"fillfactor": "70"},  # a start is written beside its claim
+    postgresql_with={"fillfactor": "70", **_BUSY},  # a start is written beside its claim
 )
 
 job_dependencies = Table(
@@ -180,6 +188,7 @@ job_counts = Table(
     Column("queue", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
+    postgresql_with=_BUSY,
 )
 
 workflows = Table(

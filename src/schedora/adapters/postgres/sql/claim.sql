@@ -117,7 +117,7 @@ head as materialized (
 ),
 due as materialized (
     -- The next :limit jobs stand in lanes whose heads are among the first :limit heads.
-    select h.*, count(*) over () as lanes
+    select h.*, count(*) over () as lanes, count(*) over (partition by h.priority) as peers
     from (
         select h.* from head h where h.scheduled_at <= now()
         order by h.priority desc, h.scheduled_at, h.job_id
@@ -126,23 +126,23 @@ due as materialized (
 ),
 bound as materialized (
     -- No later than this does the last of the next :limit jobs stand: that many stand before it, an equal share of
-    -- them in each lane. None where there are fewer.
+    -- them in each lane of its priority. None where there are fewer.
     select near.priority, near.scheduled_at, near.job_id
     from (
         select d.priority, share.scheduled_at, share.job_id
         from due d
         cross join lateral (
-            select d.scheduled_at, d.job_id where d.lanes >= :limit::int
+            select d.scheduled_at, d.job_id where d.peers >= :limit::int
             union all
             (
                 select r.scheduled_at, r.job_id
                 from job_ready r
-                where d.lanes < :limit::int
+                where d.peers < :limit::int
                     and r.tenant_id = d.tenant_id and r.queue = d.queue and r.priority = d.priority
                     and r.type = d.type and (r.scheduled_at, r.job_id) > (d.after_at, d.after_id)
                     and r.scheduled_at <= now()
                 order by r.scheduled_at, r.job_id
-                limit (:limit::int + d.lanes - 1) / d.lanes
+                limit (:limit::int + d.peers - 1) / d.peers
             )
         ) share
         where d.lanes > 1
