@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is asked for. 1 when something failed."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end what was started, as after Ctrl-C
     arguments = _arguments(argv)
     known = catalogue()
     every = scenarios(workers=arguments.workers, concurrency=arguments.concurrency)
@@ -154,4 +153,5 @@ def _counts(text: str) -> tuple[int, ...]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # end what was started, as after Ctrl-C
     sys.exit(main())

@@ -1,0 +1,103 @@
+"""The page and the chart of a run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from benchmarks.chart import draw
+from benchmarks.report import page
+from benchmarks.results import CaseResult, Results
+from benchmarks.scenarios.catalogue import scenarios
+from benchmarks.systems.catalogue import catalogue
+
+MACHINE: dict[str, Any] = {
+    "cpu": "a processor",
+    "cores": 2,
+    "memory_gigabytes": 8.0,
+    "system": "a system",
+    "python": "3.11.0",
+    "postgresql": {"fsync": "on"},
+    "versions": {"schedora": "0.1.0"},
+}
+
+
+def rounds(*rates: float) -> list[Mapping[str, float]]:
+    return [{"jobs_per_second": rate, "worker_megabytes": 50.0} for rate in rates]
+
+
+@pytest.fixture
+def results() -> Results:
+    return Results(
+        began_at="2026-01-02 03:04 UTC",
+        machine=MACHINE,
+        sizes={},
+        systems={
+            "schedora": {"requirements": []},
+            "bare_record": {"requirements": []},
+            "pgqueuer": {"requirements": ["pgqueuer==1.6.0"]},
+        },
+        missing={"oban": "the registry can't be reached"},
+        cases=[
+            CaseResult(scenario="drain", case="1 worker", system="schedora", rounds=rounds(30, 10, 20)),
+            CaseResult(scenario="drain", case="1 worker", system="bare_record", rounds=rounds(60, 40, 40)),
+            CaseResult(scenario="drain", case="1 worker", system="pgqueuer", broken="it fell over"),
+            CaseResult(
+                scenario="drain",
+                case="2 workers",
+                system="schedora",
+                against="1 worker",
+                rounds=rounds(60, 30, 20),
+            ),
+        ],
+    )
+
+
+def written(results: Results) -> str:
+    return page(results, list(scenarios().values()), catalogue())
+
+
+def row(results: Results, start: str) -> list[str]:
+    (line,) = [line for line in written(results).splitlines() if line.startswith(start)]
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+def test_a_row_has_the_median_with_its_spread_and_its_ratios(results: Results) -> None:
+    cells = row(results, "| 2 workers | Schedora")
+    assert cells[2] == "30 (20 to 60)"
+    assert "2.00 (1.00 to 3.00)" in cells  # to one worker, each round by itself
+
+
+def test_a_row_has_its_ratio_to_the_limit(results: Results) -> None:
+    assert "0.50 (0.25 to 0.50)" in row(results, "| 1 worker | Schedora")
+
+
+def test_what_a_system_lacks_stands_beside_its_figure(results: Results) -> None:
+    assert row(results, "| 1 worker | *bare SQL, full record*")[-1] == "dependencies, queues"
+
+
+def test_the_overview_has_a_row_for_each_system_that_was_measured(results: Results) -> None:
+    assert row(results, "| Schedora |")[:2] == ["Schedora", "20"]
+
+
+def test_failures_and_absences_are_told(results: Results) -> None:
+    text = written(results)
+    assert "**failed**. it fell over" in text
+    assert "oban: the registry can't be reached" in text
+    assert "- pgqueuer==1.6.0" in text
+
+
+def test_the_chart_is_the_same_for_the_same_results(results: Results, tmp_path: Path) -> None:
+    draw(results, catalogue(), tmp_path / "one.svg")
+    draw(results, catalogue(), tmp_path / "two.svg")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    text = " ".join(ET.parse(tmp_path / "one.svg").getroot().itertext())
+    assert "drain, 1 worker" in text
+    assert "Schedora" in text
+
+
+def test_there_is_no_chart_of_nothing(results: Results, tmp_path: Path) -> None:
+    results.cases.clear()
+    draw(results, catalogue(), tmp_path / "none.svg")
+    assert not (tmp_path / "none.svg").exists()
