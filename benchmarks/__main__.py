@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from benchmarks.systems.catalogue import System
 
 
+RESULTS, PAGE = "results.json", "results.md"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure what is asked for. 1 when something failed."""
     arguments = _arguments(argv)
@@ -40,15 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = SIZES[arguments.scale]
     if arguments.jobs is not None:
         sizes = evolve(sizes, drain=arguments.jobs, scaling=arguments.jobs)
-    results = Results(
-        began_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        machine=machine.describe(),
-        sizes=asdict(sizes),
-        systems={},
-    )
+    results = Results(machine=machine.describe(), sizes=asdict(sizes))
     wanted = [known[name] for name in arguments.systems] if arguments.systems else _default(known, arguments)
     output: Path = arguments.output
     output.mkdir(parents=True, exist_ok=True)
+    earlier = Results.read(output / RESULTS) if arguments.add and (output / RESULTS).exists() else None
     with ExitStack() as stack:
         systems, redis_url = _at_hand(wanted, results, stack)
         server = stack.enter_context(temporary_server())
@@ -56,17 +55,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         results.machine = {**results.machine, "postgresql": server.settings()}
         results.systems = {system.name: _told(system) for system in systems}
         for scenario in chosen:
+            results.began_at[scenario.name] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
             able = [s for s in systems if arguments.systems or s.role in scenario.roles]
             results.cases += run(bench, scenario, able, rounds=arguments.rounds, tell=_tell)
-            _write(output, results, chosen, known)  # after each: a run that is stopped leaves what it had
-    print(page(results, chosen, known))
+            _write(
+                output, results, earlier, every, known
+            )  # after each: a run that is stopped leaves what it had
+    print((output / PAGE).read_text(encoding="utf-8"))
     return 1 if any(case.broken for case in results.cases) else 0
 
 
-def _write(output: Path, results: Results, chosen: Sequence[Scenario], known: Mapping[str, System]) -> None:
-    results.write(output / "results.json")
-    (output / "results.md").write_text(page(results, chosen, known), encoding="utf-8")
-    draw(results, known, output / "results.svg")
+def _write(
+    output: Path,
+    results: Results,
+    earlier: Results | None,
+    every: Mapping[str, Scenario],
+    known: Mapping[str, System],
+) -> None:
+    told = evolve(results)
+    if earlier is not None:
+        told.add(earlier)
+    told.write(output / RESULTS)
+    (output / PAGE).write_text(page(told, list(every.values()), known), encoding="utf-8")
+    draw(told, known, output / "results.svg")
 
 
 def _at_hand(wanted: Sequence[System], results: Results, stack: ExitStack) -> tuple[list[System], str | None]:
@@ -129,6 +140,11 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--concurrency", type=_positive, help="jobs at once in each worker of the drains")
     parser.add_argument(
         "--output", type=Path, default=Path(".bench/results"), help="folder of the results (.bench/results)"
+    )
+    parser.add_argument(
+        "--add",
+        action="store_true",
+        help="keep what is in that folder of scenarios that are not measured now",
     )
     arguments = parser.parse_args(argv)
     for given, allowed in ((arguments.scenarios, names), (arguments.systems or [], systems)):

@@ -85,7 +85,8 @@ def page(results: Results, scenarios: Sequence[Scenario], systems: Mapping[str, 
     lines = ["# Benchmarks", "", *_place(results), *_overview(results, systems)]
     for scenario in scenarios:
         if cases := results.of(scenario.name):
-            lines += ["", f"## {scenario.name}", "", f"{scenario.question}.", ""]
+            when = results.began_at[scenario.name]
+            lines += ["", f"## {scenario.name}", "", f"{scenario.question}. {when}.", ""]
             lines += _table(scenario, cases, systems, results)
             lines += _failures(cases, systems)
     lines += _notes(results, systems)
@@ -111,7 +112,7 @@ def _overview(results: Results, systems: Mapping[str, System]) -> Iterator[str]:
 def _place(results: Results) -> Iterator[str]:
     machine = results.machine
     yield (
-        f"{results.began_at}. {machine['cpu']}, {machine['cores']} cores, {machine['memory_gigabytes']} GB, "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gigabytes']} GB, "
         f"{machine['system']}, Python {machine['python']}."
     )
     yield ""

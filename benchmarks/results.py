@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from attrs import asdict, define, field, frozen
 from benchmarks.figures import Figure
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
+from cattrs import BaseValidationError, structure
 
 
 @frozen(kw_only=True)
@@ -45,13 +44,20 @@ class CaseResult:
 class Results:
     """One run."""
 
-    began_at: str
     machine: Mapping[str, Any]
     sizes: Mapping[str, float]
-    systems: Mapping[str, Mapping[str, Any]]
+    systems: dict[str, Mapping[str, Any]] = field(factory=dict)
     missing: dict[str, str] = field(factory=dict)
     """Systems that were asked for and are not there, with the reason."""
     cases: list[CaseResult] = field(factory=list)
+    began_at: dict[str, str] = field(factory=dict)
+    """By scenario: when it was measured."""
+
+    def add(self, other: Results) -> None:
+        """Take over the scenarios of another run that are not in this one."""
+        self.systems = {**other.systems, **self.systems}
+        self.cases = [*self.cases, *(case for case in other.cases if case.scenario not in self.began_at)]
+        self.began_at = {**other.began_at, **self.began_at}
 
     def of(self, scenario: str) -> list[CaseResult]:
         return [case for case in self.cases if case.scenario == scenario]
@@ -63,3 +69,11 @@ class Results:
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Results:
+        """Raises OSError, and ValueError for what is not the results of a run."""
+        try:
+            return structure(json.loads(path.read_text(encoding="utf-8")), cls)
+        except BaseValidationError as error:
+            raise ValueError(f"{path} has no results of this version: {error}") from error

@@ -21,7 +21,12 @@ def test_a_run_leaves_its_rounds_a_page_and_a_chart(
     assert results["machine"]["postgresql"]["fsync"] == "on"
     assert results["machine"]["postgresql"]["synchronous_commit"] == "on"
     assert (tmp_path / "results.svg").exists()
-    assert capsys.readouterr().out.strip() == (tmp_path / "results.md").read_text().strip()
+    first = (tmp_path / "results.json").read_text()
+    assert main(["submit", *arguments[1:5], "--rounds", "1", "--add", "--output", str(tmp_path)]) == 0
+    added = json.loads((tmp_path / "results.json").read_text())
+    assert added["began_at"].keys() == {"submit", "drain"}
+    assert [one for one in added["cases"] if one["scenario"] == "drain"] == json.loads(first)["cases"]
+    assert capsys.readouterr().out.strip().endswith((tmp_path / "results.md").read_text().strip())
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def rounds(*rates: float) -> list[Mapping[str, float]]:
 @pytest.fixture
 def results() -> Results:
     return Results(
-        began_at="2026-01-02 03:04 UTC",
+        began_at={"drain": "2026-01-02 03:04 UTC"},
         machine=MACHINE,
         sizes={},
         systems={
@@ -101,3 +101,33 @@ def test_there_is_no_chart_of_nothing(results: Results, tmp_path: Path) -> None:
     results.cases.clear()
     draw(results, catalogue(), tmp_path / "none.svg")
     assert not (tmp_path / "none.svg").exists()
+
+
+def test_what_was_measured_is_read_as_it_was_written(results: Results, tmp_path: Path) -> None:
+    results.write(tmp_path / "results.json")
+    assert Results.read(tmp_path / "results.json") == results
+
+
+def test_results_of_another_kind_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('{"machine": {}, "cases": [1]}')
+    with pytest.raises(ValueError, match=r"results\.json has no results of this version"):
+        Results.read(tmp_path / "results.json")
+
+
+def test_a_scenario_that_is_measured_anew_replaces_the_old_one_whole(results: Results) -> None:
+    new = Results(
+        machine=MACHINE,
+        sizes={},
+        systems={"schedora": {"requirements": ["new"]}},
+        cases=[CaseResult(scenario="submit", case="one by one", system="schedora", rounds=rounds(7))],
+        began_at={"submit": "2026-01-03 00:00 UTC"},
+    )
+    old = CaseResult(scenario="submit", case="50 at once", system="schedora", rounds=rounds(5))
+    results.cases.append(old)
+    results.began_at["submit"] = "2026-01-02 04:00 UTC"
+    new.add(results)
+    assert [case.case for case in new.of("submit")] == ["one by one"]
+    assert new.of("drain") == results.of("drain")
+    assert new.began_at == {"drain": "2026-01-02 03:04 UTC", "submit": "2026-01-03 00:00 UTC"}
+    assert new.systems["schedora"] == {"requirements": ["new"]}
+    assert "pgqueuer" in new.systems
