@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 from benchmarks.drivers import Driver
-from benchmarks.postgres import Database, Server, temporary_server
 from benchmarks.systems.catalogue import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.postgres import Database, Server
     from benchmarks.sizes import Sizes
     from benchmarks.systems.catalogue import System
 
@@ -66,6 +66,3 @@ def scratch() -> Iterator[Path]:
         prefix="schedora-bench-", dir=parent, ignore_cleanup_errors=True
     ) as path:
         yield Path(path)
-
-
-__all__ = ["Bench", "Stage", "scratch", "temporary_server"]

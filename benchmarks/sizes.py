@@ -29,6 +29,8 @@ class Sizes:
     long_seconds_max: float = 600
     """Bound of the long drains."""
     idle_seconds: float = 30
+    idle_settle_seconds: float = 5
+    """After the start, until a process counts as idle."""
 
 
 SIZES = {
@@ -69,6 +71,7 @@ SIZES = {
         memory=300,
         long_seconds_max=20,
         idle_seconds=2,
+        idle_settle_seconds=1,
     ),
 }
 """By name. `tiny` only shows that everything works."""

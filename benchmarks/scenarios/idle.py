@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from benchmarks.scenarios.scenario import Round
     from benchmarks.systems.catalogue import System
 
-SETTLE_SECONDS = 5.0
 # On a server of its own, as writing every statement down would cost the others time.
 SETTINGS = {"log_statement": "all", "log_line_prefix": "%d "}
 WORKER, REAPER = "worker", "reaper"
@@ -55,7 +54,7 @@ class Idle:
                         process = worker.process
                     else:
                         process = stack.enter_context(stage.driver.running("reap", name="reap"))
-                    time.sleep(SETTLE_SECONDS)
+                    time.sleep(bench.sizes.idle_settle_seconds)
                     said_before = len(server.log())
                     began = time.monotonic()
                     time.sleep(bench.sizes.idle_seconds)
