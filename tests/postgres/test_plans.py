@@ -103,6 +103,8 @@ def numbered(n: int) -> UUID:
 
 OWNER = IncarnationId(numbered(7))
 FIRST_HELD = FINISHED + DELAYED + OTHERS + READY + DEAD + BLOCKED + 1
+AHEAD = 1
+"""Before 18, whoever numbers rows reads one further."""
 AGES_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 """Where the ids of the crowd are from."""
 
@@ -304,7 +306,7 @@ async def test_a_page_follows_a_key_and_ends_when_it_is_full(
     plan = crowded.plan
     assert plan.indexes("jobs") == {index, "jobs_pkey"}
     # Each twice: on the walk, and to be shown. A workflow has fewer than are asked for.
-    assert plan.rows("jobs") <= 2 * 11
+    assert plan.rows("jobs") <= 2 * 11 + AHEAD
     assert len(page.jobs) == (
         10 if index == "jobs_pkey" else plan.rows("jobs") // 2 if not asked.states else 0
     )
@@ -409,7 +411,7 @@ async def test_pruning_walks_no_further_than_it_takes(crowded: Explaining) -> No
     assert (await records.prune_jobs(AT_ONCE, limit=500)).jobs == 500
     _, plan, _ = crowded.plans
     assert plan.indexes("jobs") == named_indexes("prune_jobs")
-    assert plan.reads(500, "jobs")
+    assert 500 <= plan.rows("jobs") <= 500 + AHEAD
     assert plan.pages < 8_000
 
 
@@ -423,7 +425,7 @@ async def test_pruning_has_an_end_where_nothing_has_expired(crowded: Explaining)
         assert await records.prune_jobs(kept, limit=10) == Pruned()
     for plan in crowded.plans[1::3]:
         assert plan.indexes("jobs") == named_indexes("prune_jobs")
-        assert plan.reads(1_000, "jobs")
+        assert 1_000 <= plan.rows("jobs") <= 1_000 + AHEAD
 
 
 async def test_pruning_workflows_reads_their_jobs_and_no_others(crowded: Explaining) -> None:
@@ -479,7 +481,7 @@ async def test_a_page_of_workflows_follows_the_key(crowded: Explaining) -> None:
     await PostgresWorkflowReader(reads(crowded)).page(status=None, name=None, limit=10, after=None)
     plan = crowded.plan
     assert plan.indexes("workflows") == {"workflows_pkey"}
-    assert plan.rows("workflows") <= 2 * 11
+    assert plan.rows("workflows") <= 2 * 11 + AHEAD
     # What each of them needs to know of its jobs is asked for each, not found by reading all jobs.
     assert plan.indexes("jobs", "job_leases") == {"jobs_workflow_idx", "job_leases_workflow_idx"}
     assert not plan.sorts
@@ -513,7 +515,7 @@ async def test_workflows_in_a_state_are_looked_for_no_further_than_a_walk_goes(
     }.get(status, (0, True))
     plan = crowded.plan
     assert plan.indexes("workflows") == {index, "workflows_pkey"}
-    assert plan.rows("workflows") <= 100 + 1
+    assert plan.rows("workflows") <= 100 + 1 + AHEAD
     assert not plan.sorts
 
 
