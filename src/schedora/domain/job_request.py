@@ -6,7 +6,7 @@ from functools import cached_property
 from hashlib import blake2b
 from typing import Self
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from schedora.domain.errors import InvalidField
 from schedora.domain.ids import JobId, JsonText, WorkflowId
@@ -77,10 +77,7 @@ class JobRequest:
     def with_payload(self, payload: JsonText) -> Self:
         """The same with another payload."""
         self._fingerprint_tail  # noqa: B018 - made once for all that are made from this one
-        # Not by evolve, which checks every field again.
-        made = object.__new__(type(self))
-        for name, value in self.__dict__.items():
-            object.__setattr__(made, name, value)
+        made = self._copied()
         object.__setattr__(made, "payload", payload)
         return made
 
@@ -88,7 +85,17 @@ class JobRequest:
         """As it is read from a store that has it under this key: the trace is the job's."""
         if self.trace is None and self.idempotency_key == idempotency_key:
             return self
-        return evolve(self, idempotency_key=idempotency_key, trace=None)
+        made = self._copied()
+        object.__setattr__(made, "idempotency_key", idempotency_key)
+        object.__setattr__(made, "trace", None)
+        return made
+
+    def _copied(self) -> Self:
+        # Not by evolve, which checks every field again.
+        made = object.__new__(type(self))
+        for name, value in self.__dict__.items():
+            object.__setattr__(made, name, value)
+        return made
 
     def fingerprint(self) -> bytes:
         """16 bytes, equal for equal requests: tells whether a taken key was taken by the same request.

@@ -6,6 +6,7 @@ from typing import Self
 from attrs import evolve, frozen
 
 _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
+_STORED = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-(00|01)")
 
 
 @frozen(kw_only=True)
@@ -31,17 +32,18 @@ class TraceContext:
 
     @classmethod
     def stored(cls, traceparent: str) -> Self:
-        """The trace of a header that was valid when it was kept. Raises ``ValueError`` if it is not now."""
-        trace = cls.parse(traceparent)
-        if trace is None:
+        """The trace whose ``traceparent`` was kept. Raises ``ValueError`` for what can't have been one."""
+        match = _STORED.fullmatch(traceparent)
+        if match is None:
             raise ValueError(f"a stored job has no valid traceparent: {traceparent!r}")
-        return trace
+        trace_id, span_id, flags = match.groups()
+        return cls(trace_id=trace_id, span_id=span_id, sampled=flags == "01")
 
     @classmethod
     def new(cls, random_192_bits: int) -> Self:
         """A trace of its own, from 192 random bits."""
-        (traceparent,) = new_traceparents(1, random_192_bits)
-        return cls.stored(traceparent)
+        digits = f"{random_192_bits:048x}"
+        return cls(trace_id=_not_zero(digits[:32]), span_id=_not_zero(digits[32:]))
 
     def followed_by(self, span_id: str) -> Self:
         """The same trace, one span further."""

@@ -73,8 +73,16 @@ class _DiscreetFormatter(structlog.stdlib.ProcessorFormatter):
     """Whole lines, whose URLs tell no password, wherever in them they stand."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = super().format(record)
-        return _PASSWORD.sub(r"\1***@", line) if "://" in line else line
+        return _discreet(super().format(record))
+
+
+def rendered(event: EventDict) -> str:
+    """The line of an event that says all that a line says."""
+    return _discreet(_dumps(event))
+
+
+def _discreet(line: str) -> str:
+    return _PASSWORD.sub(r"\1***@", line) if "://" in line else line
 
 
 def _as_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -12,6 +12,7 @@ from schedora.entrypoints.api.edge import Edge
 from schedora.entrypoints.api.inputs import plain_address
 from schedora.entrypoints.api.openapi import describe
 from schedora.entrypoints.api.routes import dlq, health, jobs, metrics, queues, submit, workers, workflows
+from schedora.entrypoints.api.shortcut import Shortcut
 from schedora.entrypoints.system import System
 
 DESCRIPTION = "Jobs and workflows of jobs, stored durably, run by a pool of workers."
@@ -26,8 +27,12 @@ ROUTERS = (
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def create_app(system: System, *, lifespan: Lifespan | None = None) -> FastAPI:
-    """The API over ``system``, which the caller opens and closes, in ``lifespan`` or elsewhere."""
+def create_app(
+    system: System, *, lifespan: Lifespan | None = None, tell: Callable[..., None] | None = None
+) -> FastAPI:
+    """The API over ``system``, which the caller opens and closes, in ``lifespan`` or elsewhere. ``tell`` as for
+    the edge.
+    """
     settings = system.settings
     app = FastAPI(
         title=settings.app_name,
@@ -46,5 +51,6 @@ def create_app(system: System, *, lifespan: Lifespan | None = None) -> FastAPI:
     documentation = add_docs(app)
     errors.install(app, [*documentation, *(route for router in ROUTERS for route in router.routes)])
     describe(app)
-    app.add_middleware(Edge, randomness=system.randomness, metrics=app.state.http_metrics)
+    app.add_middleware(Shortcut, routes=submit.ROUTES)
+    app.add_middleware(Edge, randomness=system.randomness, metrics=app.state.http_metrics, tell=tell)
     return app

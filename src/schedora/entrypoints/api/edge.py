@@ -4,8 +4,8 @@ what nothing else has answered.
 
 import re
 import time
+from collections.abc import Callable, Iterable
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,7 +17,9 @@ from schedora.entrypoints.api.errors import INTERNAL
 from schedora.entrypoints.api.visit import Visit
 
 _SANE = re.compile(r"[\x21-\x7e]{1,128}")
-CORRELATION_HEADERS = ("x-correlation-id", "x-request-id")
+CORRELATION_HEADERS = (b"x-correlation-id", b"x-request-id")
+TRACEPARENT = b"traceparent"
+TELLING = frozenset({*CORRELATION_HEADERS, TRACEPARENT})
 CLIENT_LEFT = 499
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNROUTED = "none"
@@ -28,17 +30,26 @@ log = Logger("schedora.api")
 class Edge:
     """Pure ASGI. HEAD is answered wherever GET is, by the same route."""
 
-    def __init__(self, app: ASGIApp, *, randomness: Randomness, metrics: HttpMetrics) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        randomness: Randomness,
+        metrics: HttpMetrics,
+        tell: Callable[..., None] | None = None,
+    ) -> None:
+        """``tell`` writes the line of a request: by default like any other line."""
         self._app = app
         self._randomness = randomness
         self._metrics = metrics
+        self._tell_of = tell or log.info
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         method = scope["method"]
-        visit = self._visit(Headers(scope=scope))
+        visit = self._visit(scope["headers"])
         visit.enter(scope)
         if method == "HEAD":
             # On a copy: the server looks at its own to know that an answer to HEAD has no body.
@@ -50,9 +61,13 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-correlation-id"] = visit.correlation_id
-                headers["traceparent"] = visit.trace.traceparent
+                marks = (
+                    (b"x-correlation-id", visit.correlation_id),
+                    (b"traceparent", visit.trace.traceparent),
+                )
+                message["headers"] = [
+                    *message["headers"], *((name, mark.encode("latin-1")) for name, mark in marks)
+                ]  # fmt: skip
             elif method == "HEAD":
                 message = {**message, "body": b""}
             await send(message)
@@ -74,11 +89,12 @@ class Edge:
         finally:
             self._tell(scope, method, status, time.perf_counter() - started_seconds, visit)
 
-    def _visit(self, headers: Headers) -> Visit:
-        given = next((headers[name] for name in CORRELATION_HEADERS if name in headers), "")
-        traceparent = headers.get("traceparent")
+    def _visit(self, headers: Iterable[tuple[bytes, bytes]]) -> Visit:
+        # Of several, the first counts.
+        told = {name: value.decode("latin-1") for name, value in reversed([*headers]) if name in TELLING}
+        given = next((told[name] for name in CORRELATION_HEADERS if name in told), "")
         trace = TraceContext.new(self._randomness.bits(192))
-        caller = TraceContext.parse(traceparent) if traceparent is not None else None
+        caller = TraceContext.parse(told[TRACEPARENT]) if TRACEPARENT in told else None
         return Visit(
             trace=trace if caller is None else caller.followed_by(trace.span_id),
             correlation_id=given if _SANE.fullmatch(given) else self._randomness.random_id().hex,
@@ -88,7 +104,7 @@ class Edge:
         route = getattr(scope.get("route"), "path", UNROUTED)
         known_method = method if method in METHODS else "OTHER"
         self._metrics.observe(known_method, route, status, duration_seconds)
-        log.info(
+        self._tell_of(
             "request",
             method=known_method,
             route=route,

@@ -113,22 +113,31 @@ def problem_of(error: Exception) -> Problem:
     return INTERNAL
 
 
+ANSWERED = (Refused, DomainError, ApplicationError)
+"""What routes raise to be answered as a problem."""
+
+
+async def answer_problem(request: Request, error: Exception) -> Response:
+    trace_id = visit_of(request).trace.trace_id
+    if isinstance(error, StoreUnavailable):
+        log.warning("the store is away", error=str(error), trace_id=trace_id)
+    return problem_of(error).response(trace_id)
+
+
 def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     """Makes ``app`` answer every error of the table as a problem. ``routes`` are all that it has."""
 
-    async def answer_problem(request: Request, error: Exception) -> Response:
+    async def answer_http(request: Request, error: Exception) -> Response:
         problem = problem_of(error)
-        trace_id = visit_of(request).trace.trace_id
-        if isinstance(error, StoreUnavailable):
-            log.warning("the store is away", error=str(error), trace_id=trace_id)
         if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:
             problem = _with_all_methods(routes, request, problem)
-        elif problem.status == HTTPStatus.NOT_FOUND and isinstance(error, HTTPException):
+        elif problem.status == HTTPStatus.NOT_FOUND:
             problem = Problem(kind="not-found", status=404, detail="Nothing is found at this address.")
-        return problem.response(trace_id)
+        return problem.response(visit_of(request).trace.trace_id)
 
-    for kind in (Refused, DomainError, ApplicationError, RequestValidationError, HTTPException):
+    for kind in (*ANSWERED, RequestValidationError):
         app.add_exception_handler(kind, answer_problem)
+    app.add_exception_handler(HTTPException, answer_http)
 
 
 def _with_all_methods(routes: Sequence[BaseRoute], request: Request, problem: Problem) -> Problem:

@@ -2,13 +2,16 @@
 
 import contextlib
 import errno
+import logging
 import socket
 from collections.abc import Callable, Iterator
 
 import uvicorn
 
+from schedora.adapters.telemetry.log_lines import LogLines
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.protocol import PROTOCOL
+from schedora.entrypoints.container.settings import LogFormat, Settings
 from schedora.entrypoints.system import System
 
 BACKLOG = 2_048
@@ -43,8 +46,9 @@ class ApiService:
     def __init__(self, system: System, listening: socket.socket, *, on_ready: Callable[[str], None]) -> None:
         """Takes over the socket. ``on_ready`` gets the URL once requests are answered."""
         url = url_of(listening)
+        self._lines = _request_lines(system.settings)
         config = uvicorn.Config(
-            create_app(system),
+            create_app(system, tell=None if self._lines is None else self._lines.tell),
             http=PROTOCOL,
             lifespan="off",
             ws="none",
@@ -61,9 +65,19 @@ class ApiService:
             await self._server.serve(sockets=[self._listening])
         finally:
             self._listening.close()
+            if self._lines is not None:
+                self._lines.flush()
 
     def stop(self) -> None:
         self._server.should_exit = True
+
+
+def _request_lines(settings: Settings) -> LogLines | None:
+    """Where lines are for machines, those of requests are written many at a time."""
+    handler = next((one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler), None)
+    if handler is None or settings.log_format is not LogFormat.JSON:
+        return None
+    return LogLines("schedora.api", handler)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -122,3 +122,6 @@ def _requests(body: bytes, system: System, visit: Visit) -> list[JobRequest]:
     if errors:
         raise Refused(invalid(errors))
     return requests
+
+
+ROUTES = tuple(route for route in router.routes if isinstance(route, DirectRoute))
