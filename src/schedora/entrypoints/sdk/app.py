@@ -188,7 +188,7 @@ class Schedora:
     async def submit_many(
         self, jobs: Sequence[PreparedJob[R]], *, connection: object = None
     ) -> list[JobView[R]]:
-        """Stores all of them or none, in one round trip; answers in the order given.
+        """Stores all of them or none; answers in the order given.
 
         ``connection`` is a connection or session of the caller's with a transaction open: the jobs exist if
         and only if that transaction commits. Raises as ``submit``.
