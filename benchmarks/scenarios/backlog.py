@@ -46,6 +46,8 @@ class Backlog:
     def prepared(self, bench: Bench, system: System, case: Case) -> Iterator[Round]:
         with bench.staged(system) as stage:
             _store(bench, stage, case.name)
+            if stage.database is not None:
+                stage.database.settle()  # or autovacuum would, while others are measured
 
             def measure() -> Mapping[str, float]:
                 return drain(
