@@ -206,6 +206,22 @@ async def test_completions_find_their_rows_by_key(crowded: Explaining, outcome: 
     assert plan.reads(2 * len(claims), "jobs", "job_leases")
 
 
+async def test_each_lease_is_looked_up_though_there_was_none_when_that_was_planned(
+    crowded: Explaining,
+) -> None:
+    """A quiet queue has no leases, and plans last: all ends would be compared with all leases from then on."""
+    claims = await held_jobs(crowded)
+    crowded.plans.clear()
+    with psycopg.connect(crowded.url, autocommit=True) as connection:
+        connection.execute("delete from job_leases")
+        connection.execute("vacuum analyze job_leases")
+    completions = [settled(claim, Succeeded(), ended_at=claim.claimed_at) for claim in claims]
+    answer = await PostgresJobQueue(reads(crowded)).exchange(Delivery(completions=completions))
+    assert answer.accepted == frozenset()
+    [lookup] = [node for node in crowded.plan.nodes if node.get("Index Name") == "job_leases_pkey"]
+    assert "job_id" in lookup["Index Cond"]
+
+
 async def test_starts_find_their_rows_by_key(crowded: Explaining) -> None:
     claims = await held_jobs(crowded)
     crowded.plans.clear()

@@ -16,12 +16,21 @@ done as materialized (
         started_at, ended_at, result, error_message, error, moves
     )
 ),
-ended as (
-    -- The fence: a claim that lost its lease finds no row here, and nothing of it is written.
-    delete from job_leases l
-    using done d
-    where l.job_id = d.job_id and l.lease_id = d.lease_id
-    returning l.worker_id, l.claimed_at, l.token, d.*, d.status in ('SUCCESS', 'DEAD', 'CANCELED') as ends_job
+ended as materialized (
+    -- The fence: a claim that lost its lease finds no row here, and nothing of it is written. Each is looked up by
+    -- itself: joined with a table that was empty when the plan was made, all would be compared with all.
+    select l.*, d.*, d.status in ('SUCCESS', 'DEAD', 'CANCELED') as ends_job
+    from done d
+    cross join lateral (
+        select l.ctid as tid, l.worker_id, l.claimed_at, l.token
+        from job_leases l
+        where l.job_id = d.job_id and l.lease_id = d.lease_id
+        for update
+    ) l
+),
+given_up as (
+    -- By their place in the table: they are locked, so they can't move.
+    delete from job_leases l where l.ctid = any(array(select e.tid from ended e))
 ),
 recorded as (
     update jobs j
