@@ -13,7 +13,6 @@ from typing import Any
 from schedora.adapters.postgres.schema import migrate, verify
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.application.log import Logger
-from schedora.entrypoints.api.service import ApiService, PortInUse, listen
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import LogFormat, Settings, load_settings
 from schedora.entrypoints.database import database_of
@@ -26,8 +25,6 @@ from schedora.entrypoints.supervisor import supervise
 from schedora.entrypoints.system import System
 from schedora.entrypoints.worker import WorkerService, default_worker_id
 
-__all__ = ["PortInUse", "run_api", "run_migrate", "run_on_loop", "run_reaper", "run_up", "run_worker"]
-
 log = Logger("schedora.process")
 
 MakeServices = Callable[[System], Sequence[Service]]
@@ -35,6 +32,8 @@ MakeServices = Callable[[System], Sequence[Service]]
 
 def run_up(*, app: Schedora, host: str, port: int, data_dir: Path | None, memory: bool) -> int:
     """API, worker and reaper in one process. Answers the exit status, as all of these do."""
+    from schedora.entrypoints.api.service import ApiService, listen  # noqa: PLC0415 - workers need not carry it
+
     settings = _prepared(data_dir, app)
     with listen(host, port) as listening:
 
@@ -50,6 +49,8 @@ def run_up(*, app: Schedora, host: str, port: int, data_dir: Path | None, memory
 
 
 def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
+    from schedora.entrypoints.api.service import ApiService, listen  # noqa: PLC0415 - as above
+
     settings = _prepared(data_dir)
     with listen(host, port) as listening:
         return _run(

@@ -9,11 +9,9 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import asyncpg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
@@ -24,6 +22,9 @@ from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import Statement
 from schedora.adapters.postgres.tables import VERSION_TABLE
 from schedora.application.errors import SchemaMismatch
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 REVISIONS = ("0001", "0002", "0003")
 """Those that this version knows, oldest first; it works on the last one."""
@@ -73,8 +74,10 @@ async def check_schema(session: Session) -> None:
     _check(revisions[0]["version_num"] if revisions else None)
 
 
-def configuration(connection: Connection | None = None) -> Config:
+def configuration(connection: Connection | None = None) -> "Config":
     """Alembic's, with the scripts that come with this package; ``connection`` is what they run on."""
+    from alembic.config import Config  # noqa: PLC0415 - most processes find the schema as they want it
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -129,11 +132,15 @@ def _wait_for_others(connection: Connection) -> None:
 
 
 def _revision(connection: Connection) -> str | None:
-    opts = {"version_table": VERSION_TABLE}
-    return MigrationContext.configure(connection, opts=opts).get_current_revision()
+    if not connection.scalar(text(_STORED.text)):
+        return None
+    revision: str | None = connection.scalar(text(_REVISION.text))
+    return revision
 
 
 def _upgrade_from(current: str | None, connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415 - as above
+
     _logger.info("the schema goes from %s to %s", current or "nothing", REVISIONS[-1])
     with _ALEMBIC:
         command.upgrade(configuration(connection), REVISIONS[-1])

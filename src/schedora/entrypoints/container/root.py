@@ -1,10 +1,9 @@
 """The composition root: the one place that knows both what is wished for and who answers."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dependency_injector import containers, providers
 
-from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.system.randomness import SystemRandomness
 from schedora.adapters.telemetry.flusher import Flusher
@@ -27,9 +26,16 @@ from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.container.storage import MemoryStorage, PostgresStorage
 from schedora.entrypoints.system import System
 
+if TYPE_CHECKING:
+    from schedora.adapters.redis.health import RedisHealth
 
-def _redis_health(url: str | None) -> RedisHealth | None:
-    return None if url is None else RedisHealth(url)
+
+def _redis_health(url: str | None) -> "RedisHealth | None":
+    if url is None:
+        return None
+    from schedora.adapters.redis.health import RedisHealth  # noqa: PLC0415 - who has no Redis need not carry it
+
+    return RedisHealth(url)
 
 
 class Root(containers.DeclarativeContainer):
