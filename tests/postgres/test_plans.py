@@ -222,6 +222,17 @@ async def test_each_lease_is_looked_up_though_there_was_none_when_that_was_plann
     assert "job_id" in lookup["Index Cond"]
 
 
+async def test_so_it_is_at_its_start(crowded: Explaining) -> None:
+    claims = await held_jobs(crowded)
+    crowded.plans.clear()
+    with psycopg.connect(crowded.url, autocommit=True) as connection:
+        connection.execute("delete from job_leases")
+        connection.execute("vacuum analyze job_leases")
+    await PostgresJobQueue(reads(crowded)).exchange(Delivery(starts=starts_of(claims)))
+    [lookup] = [node for node in crowded.plan.nodes if node.get("Index Name") == "job_leases_pkey"]
+    assert "job_id" in lookup["Index Cond"]
+
+
 async def test_starts_find_their_rows_by_key(crowded: Explaining) -> None:
     claims = await held_jobs(crowded)
     crowded.plans.clear()

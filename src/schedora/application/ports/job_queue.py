@@ -44,8 +44,9 @@ class Exchanged:
 
     ``accepted`` are the leases whose completion or start was taken; a lease that is not among them is gone.
     ``claimed`` comes in the order in which the jobs should run. ``next_due_at``, given when less than asked
-    for was claimed, is when the next waiting job of these queues and types falls due; an instant that has
-    passed means that others were claiming at the same moment and that trying again soon is worth it.
+    for was claimed, is when the next waiting job of these queues and types falls due, or when to look again for
+    one that this claim may have passed over; an instant that has passed means that others were claiming at the same
+    moment and that trying again soon is worth it.
     ``at`` is the store's clock.
     """
 

@@ -9,12 +9,22 @@ begun as materialized (
         :start_job_id::uuid[], :start_lease_id::uuid[], :started_at::timestamptz[], :progress::text[]
     ) as b (job_id, lease_id, started_at, progress)
 ),
+told as materialized (
+    -- Each lease is looked up by itself: joined with a table that was empty when the plan was made, all would be
+    -- compared with all. The limit, which is no limit, lets the planner expect one row; then it goes by their place.
+    select l.tid, b.started_at, b.progress
+    from begun b
+    cross join lateral (
+        select l.ctid as tid from job_leases l where l.job_id = b.job_id and l.lease_id = b.lease_id for update
+    ) l
+    limit cardinality(:start_job_id::uuid[])
+),
 started as (
     update job_leases l
-    set started_at = coalesce(l.started_at, b.started_at),
-        progress = coalesce(b.progress::json, l.progress)
-    from begun b
-    where l.job_id = b.job_id and l.lease_id = b.lease_id
+    set started_at = coalesce(l.started_at, t.started_at),
+        progress = coalesce(t.progress::json, l.progress)
+    from told t
+    where l.ctid = t.tid
     returning l.lease_id
 )
 select now() as at, array(select s.lease_id from started s) as accepted
