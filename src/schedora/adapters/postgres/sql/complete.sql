@@ -27,7 +27,8 @@ ended as materialized (
         where l.job_id = d.job_id and l.lease_id = d.lease_id
         for update
     ) l
-    limit cardinality(:job_id::uuid[])  -- No limit, but lets the planner expect one row: then it looks up records, too.
+    -- No limit, but the planner expects one row by it: then it looks up each record, too.
+    limit cardinality(:job_id::uuid[])
 ),
 given_up as (
     -- By their place in the table: they are locked, so they can't move.
