@@ -132,6 +132,10 @@ class Exchanges:
             started = True
         return started
 
+    @property
+    def under_way(self) -> bool:
+        return bool(self._under_way)
+
     async def ended(self) -> None:
         """Returns once none is under way."""
         while self._under_way:

@@ -344,7 +344,8 @@ class Worker:
     def _drained(self) -> bool:
         if self._drain_deadline is None:
             return False
-        if not self.slots.unsettled and not len(self._outbox) and not len(self._in_doubt):
+        settled = not self.slots.unsettled and not len(self._outbox) and not len(self._in_doubt)
+        if settled and not self._exchanges.under_way:  # a claim may bring jobs yet, which go back
             return True
         # With the store away for good, what is left is rescued like a dead worker's.
         return self._clock.monotonic() >= self._drain_deadline + GRACE * 2

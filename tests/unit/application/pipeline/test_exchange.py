@@ -148,3 +148,23 @@ async def test_defect_in_an_exchange_ends_the_worker(engine: Engine, queue: Slow
         assert engine.task is not None
         with pytest.raises(RuntimeError, match="a defect"):
             await engine.task
+
+
+async def test_what_a_claim_under_way_brings_to_a_worker_that_drains_goes_back(
+    engine: Engine, queue: SlowQueue, bench: Bench
+) -> None:
+    engine.handle(short)
+    async with engine.running() as worker:
+        queue.slow = True
+        job = await bench.stores.submit_one(a_request())
+        bench.stores.wakeup.ring(queues={"default"})
+        await engine.settle()
+        worker.drain()
+        await engine.settle()
+        assert engine.task is not None
+        assert not engine.task.done(), "it waits for what is under way"
+        queue.slow = False
+        queue.pass_on()
+        await engine.settle()
+        assert (await bench.stores.job(job.job_id)).status is JobState.PENDING
+        assert engine.task.done()
