@@ -17,11 +17,11 @@ from schedora.application.commands.group_commit import GroupCommit
 from schedora.application.commands.requeue import RequeueJob
 from schedora.application.errors import ApplicationError, Conflict, Entangled
 from schedora.application.pipeline.complete import CompleteJobs
-from schedora.application.ports.job_queue import Delivery
+from schedora.application.ports.job_queue import Delivery, Start
 from schedora.application.ports.workflows import CountChange
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import HandedBack, Succeeded
+from schedora.domain.outcome import Failed, HandedBack, Succeeded
 from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
@@ -157,6 +157,36 @@ async def test_a_cause_that_ends_waits_for_the_other_that_is_ending(
         assert (await one.job(effect_id)).waits_for == 2
     assert await waiting == {second.lease_id}
     assert (await one.job(effect_id)).waits_for == 0
+
+
+@pytest.mark.parametrize("status", [JobState.SUCCESS, JobState.RETRYING])
+async def test_an_end_beside_the_report_of_its_start_leaves_no_lease_behind(
+    stores: Stores, migrated_url: str, status: JobState
+) -> None:
+    await stores.submit(*[a_request() for _ in range(3)])
+    claims = await stores.claim(await stores.worker())
+    outcome = Succeeded() if status is JobState.SUCCESS else Failed(kind="Oops", message="no")
+    completions = [await stores.settle(claim, outcome) for claim in claims]
+    async with someone(migrated_url) as other:
+        await other.execute("update job_leases set progress = '1' where job_id = %s", [claims[1].job_id])
+        ending = asyncio.create_task(stores.exchange(completions=completions))
+        await somebody_waits(migrated_url)
+        await other.commit()
+        assert len((await ending).accepted) == 3
+    assert await count(migrated_url, "job_leases") == 0
+    assert {(await stores.job(claim.job_id)).status for claim in claims} == {status}
+
+
+async def test_two_reports_of_one_run_at_once_are_both_accepted(stores: Stores, migrated_url: str) -> None:
+    await stores.submit(a_request())
+    [claim] = await stores.claim(await stores.worker())
+    start = Start(job_id=claim.job_id, lease_id=claim.lease_id, started_at=claim.claimed_at)
+    async with someone(migrated_url) as other:
+        await other.execute("update job_leases set progress = '1'")
+        telling = asyncio.create_task(stores.exchange(starts=[start]))
+        await somebody_waits(migrated_url)
+        await other.commit()
+        assert (await telling).accepted == {claim.lease_id}
 
 
 async def test_a_cancel_that_comes_first_fences_the_completion(stores: Stores, migrated_url: str) -> None:

@@ -19,7 +19,13 @@ done as materialized (
 ended as materialized (
     -- The fence: a claim that lost its lease finds no row here, and nothing of it is written. Each is looked up by
     -- itself: joined with a table that was empty when the plan was made, all would be compared with all.
-    select l.*, d.*, d.status in ('SUCCESS', 'DEAD', 'CANCELED') as ends_job
+    select
+        l.*, d.*, d.status in ('SUCCESS', 'DEAD', 'CANCELED') as ends_job,
+        -- Where this statement sees the lease: a report of its start, committed since, may have moved it from there.
+        coalesce(
+            (select seen.ctid from job_leases seen where seen.ctid = l.tid),
+            (select seen.ctid from job_leases seen where seen.job_id = d.job_id and seen.lease_id = d.lease_id)
+        ) as seen_tid
     from done d
     cross join lateral (
         select l.ctid as tid, l.worker_id, l.claimed_at, l.token
@@ -31,8 +37,10 @@ ended as materialized (
     limit cardinality(:job_id::uuid[])
 ),
 given_up as (
-    -- By their place in the table: they are locked, so they can't move.
-    delete from job_leases l where l.ctid = any(array(select e.tid from ended e))
+    -- By their place in the table: by the one that this statement sees, to find them, and by the one where they were
+    -- locked, which is looked at again if that is another.
+    delete from job_leases l
+    where l.ctid = any(array(select e.seen_tid from ended e union all select e.tid from ended e where e.tid <> e.seen_tid))
 ),
 recorded as (
     update jobs j

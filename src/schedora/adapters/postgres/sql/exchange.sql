@@ -14,7 +14,7 @@ select
     now() as at,
     case
         when c.job_id is not distinct from (select f.job_id from first f)
-            then array(select e.lease_id from ended e union all select s.lease_id from started s)
+            then array(select e.lease_id from ended e union all select t.lease_id from told t)
     end as accepted,
     -- What this very exchange puts back is not in its own view of job_ready.
     (
