@@ -81,6 +81,14 @@ class JobRequest:
         object.__setattr__(made, "payload", payload)
         return made
 
+    def again(self, *, payload: JsonText, idempotency_key: str, trace: TraceContext) -> Self:
+        """The same asked for under another key. Checks nothing but the key; raises ``InvalidField``."""
+        check_text("idempotency_key", idempotency_key, length_max=KEY_LENGTH_MAX)
+        self._fingerprint_tail  # noqa: B018 - made once for all that are made from this one
+        made = self._copied()
+        made.__dict__.update(payload=payload, idempotency_key=idempotency_key, trace=trace)
+        return made
+
     def as_stored(self, idempotency_key: str | None) -> Self:
         """As it is read from a store that has it under this key: the trace is the job's."""
         if self.trace is None and self.idempotency_key == idempotency_key:
@@ -93,8 +101,7 @@ class JobRequest:
     def _copied(self) -> Self:
         # Not by evolve, which checks every field again.
         made = object.__new__(type(self))
-        for name, value in self.__dict__.items():
-            object.__setattr__(made, name, value)
+        made.__dict__.update(self.__dict__)
         return made
 
     def fingerprint(self) -> bytes:

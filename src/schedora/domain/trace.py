@@ -63,6 +63,11 @@ def new_traceparents(count: int, random_bits: int) -> list[str]:
     ]
 
 
+def trace_id_of(traceparent: str) -> str:
+    """The trace of a header that ``TraceContext`` or ``new_traceparents`` wrote."""
+    return traceparent[3:35]
+
+
 def _not_zero(digits: str) -> str:
     """The standard has no ids of zeros alone."""
     return digits if digits.strip("0") else f"{1:0{len(digits)}x}"

@@ -178,6 +178,20 @@ def test_other_payload_is_all_that_changes() -> None:
     assert BASE.payload == "{}", "it stays as it was"
 
 
+def test_again_it_is_another_request_of_its_kind() -> None:
+    payload = JsonText('{"other":1}')
+    made = BASE.again(payload=payload, idempotency_key="k", trace=TRACE)
+    assert made == attrs.evolve(BASE, payload=payload, idempotency_key="k", trace=TRACE)
+    assert made.fingerprint() == attrs.evolve(BASE, payload=payload).fingerprint()
+    assert (BASE.payload, BASE.idempotency_key, BASE.trace) == ("{}", None, None), "it stays as it was"
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "a\x00b"])
+def test_again_it_needs_a_lawful_key(key: str) -> None:
+    with pytest.raises(InvalidField, match="idempotency_key"):
+        BASE.again(payload=BASE.payload, idempotency_key=key, trace=TRACE)
+
+
 def test_as_stored_it_has_its_key_and_no_trace_of_its_own() -> None:
     traced = attrs.evolve(BASE, trace=TRACE)
     assert traced.as_stored(None) == BASE

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedora.domain.trace import TraceContext, new_traceparents
+from schedora.domain.trace import TraceContext, new_traceparents, trace_id_of
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -88,3 +88,7 @@ def test_stored_header_must_be_valid() -> None:
     assert TraceContext.stored(trace.traceparent) == trace
     with pytest.raises(ValueError, match="no valid traceparent: 'spoilt'"):
         TraceContext.stored("spoilt")
+
+
+def test_the_trace_of_a_header() -> None:
+    assert trace_id_of(TraceContext(trace_id=TRACE_ID, span_id=SPAN_ID).traceparent) == TRACE_ID

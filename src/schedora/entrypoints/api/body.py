@@ -1,6 +1,7 @@
 """Request bodies: read within a bound, whatever the headers claim, and checked once."""
 
 import re
+from collections.abc import Mapping
 from typing import TypeVar
 
 from fastapi import Request
@@ -41,8 +42,9 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     """All of it. Raises ``TooLarge`` as soon as it is known to be over the limit, and ``Refused`` for what is
     said to be no JSON.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and len(declared) < 20 and int(declared) > limit_bytes:
+    headers = _headers_of(request)
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and len(declared) < 20 and int(declared) > limit_bytes:
         raise TooLarge("body", int(declared), limit_bytes)
     chunks: list[bytes] = []
     size_bytes = 0
@@ -59,7 +61,7 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
             break
     body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     if body:
-        _check_media_type(request)
+        _check_media_type(headers)
     return body
 
 
@@ -96,20 +98,30 @@ def field_path(location: tuple[int | str, ...]) -> str:
     return path.removeprefix(".") or "body"
 
 
-def _check_media_type(request: Request) -> None:
+def _headers_of(request: Request) -> Mapping[bytes, bytes]:
+    """By name; of several, the first counts."""
+    return dict(reversed([*request.scope["headers"]]))
+
+
+def _check_media_type(headers: Mapping[bytes, bytes]) -> None:
     # Browsers send other sites' forms without asking, and bodies of no kind, but never JSON; and they tell the
     # site. A program that says nothing of its body means JSON.
-    silent = "" if "origin" in request.headers else JSON
-    media_type, _, parameters = request.headers.get("content-type", silent).lower().partition(";")
+    silent = "" if b"origin" in headers else JSON
+    media_type, _, parameters = _told(headers, b"content-type", silent).partition(";")
     media_type = media_type.strip()
     if media_type != JSON and not (media_type.startswith("application/") and media_type.endswith("+json")):
         raise _wrong_kind(f"The body must be {JSON}, not {shown(media_type or 'of no kind')}.")
     charset = _CHARSET.search(parameters)
     if charset is not None and charset[1] not in UTF_8:
         raise _wrong_kind(f"The body must be in UTF-8, not in {shown(charset[1])}.")
-    coding = request.headers.get("content-encoding", IDENTITY).strip().lower()
+    coding = _told(headers, b"content-encoding", IDENTITY).strip()
     if coding != IDENTITY:
         raise _wrong_kind(f"The body must be sent as it is, not as {shown(coding)}.")
+
+
+def _told(headers: Mapping[bytes, bytes], name: bytes, silent: str) -> str:
+    told = headers.get(name)
+    return silent if told is None else told.decode("latin-1").lower()
 
 
 def _wrong_kind(detail: str) -> Refused:

@@ -32,7 +32,7 @@ from schedora.entrypoints.api.problems import (
 )
 from schedora.entrypoints.api.schemas.envelopes import Data
 from schedora.entrypoints.api.schemas.job_submission import JobBatch, JobSubmission, LooseBatch
-from schedora.entrypoints.api.schemas.jobs import BatchRowView, JobView, batch_row_view, job_view
+from schedora.entrypoints.api.schemas.jobs import BatchRowView, JobView, batch_row_view, submission_view
 from schedora.entrypoints.api.visit import Visit, visit_of
 from schedora.entrypoints.system import System
 
@@ -67,12 +67,12 @@ async def submit_job(request: Request) -> Response:
     submission = await read_json(request, JobSubmission, single_limit_bytes(limit))
     job_request = submission.request(trace=visit.trace, payload_max_bytes=limit)
     (done,) = await system.submit_jobs([job_request])
-    view = job_view(done.job)
+    view = submission_view(done)
     if not done.created:
-        detail = f"The idempotency key is taken by job {done.job.job_id}."
+        detail = f"The idempotency key is taken by job {done.job_id}."
         problem = Problem(kind="key-taken", status=409, detail=detail)
         raise Refused(problem.with_members(data=view, same_request=done.same_request))
-    return answer({"data": view}, status=201, headers={"Location": job_address(done.job.job_id)})
+    return answer({"data": view}, status=201, headers={"Location": job_address(done.job_id)})
 
 
 @router.post(

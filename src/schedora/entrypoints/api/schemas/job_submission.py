@@ -5,11 +5,12 @@ The models check shape and JSON types; the rules are the domain's, and every rul
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from functools import lru_cache
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 from pydantic import Field
 
-from schedora.application.encoding import encode_json
+from schedora.application.encoding import encode_json, size_bytes
 from schedora.application.errors import NotJson, TooLarge
 from schedora.domain.errors import InvalidField
 from schedora.domain.ids import JobId, JsonText, WorkflowId
@@ -39,6 +40,9 @@ _ARGUMENTS = {
     "retry_max_seconds": "max_delay",
     "timeout_seconds": "timeout",
 }
+
+_KINDS_MAX = 1_000
+"""How many kinds of jobs are remembered."""
 
 V = TypeVar("V")
 
@@ -109,6 +113,22 @@ class JobSubmission(JobFields):
     workflow_id: Uuid | None = None
     depends_on: list[Uuid] | None = None
 
+    def request(self, *, trace: TraceContext, payload_max_bytes: int) -> JobRequest:
+        """As of all jobs. Most differ from others in nothing but payload and key: the rest is checked once."""
+        if self.scheduled_at is None and self.workflow_id is None and self.depends_on is None:
+            try:
+                payload = _bounded("payload", encode_json(self.payload), payload_max_bytes)
+                kind = _Kind(
+                    self.type, self.priority, self.queue, self.retry_policy, self.max_retries,
+                    self.retry_base_seconds, self.retry_max_seconds, self.timeout_seconds,
+                )  # fmt: skip
+                return _of_kind(kind).again(
+                    payload=payload, idempotency_key=self.idempotency_key, trace=trace
+                )
+            except (NotJson, InvalidField, OverflowError):
+                pass  # it is told below, with all else that is wrong
+        return super().request(trace=trace, payload_max_bytes=payload_max_bytes)
+
     def _own_arguments(self) -> Mapping[str, object]:
         return {
             "idempotency_key": self.idempotency_key,
@@ -147,10 +167,40 @@ def encoded_object(name: str, value: dict[str, Any], max_bytes: int, errors: lis
     except NotJson as error:
         errors.append(field_problem(name, error.reason))
         return JsonText("{}")
-    size_bytes = len(text) if text.isascii() else len(text.encode())
-    if size_bytes > max_bytes:
-        raise TooLarge(name, size_bytes, max_bytes)
+    return _bounded(name, text, max_bytes)
+
+
+def _bounded(name: str, text: JsonText, max_bytes: int) -> JsonText:
+    size = size_bytes(text)
+    if size > max_bytes:
+        raise TooLarge(name, size, max_bytes)
     return text
+
+
+class _Kind(NamedTuple):
+    """What many jobs have in common."""
+
+    type: str
+    priority: int
+    queue: str
+    retry_policy: str
+    max_retries: int
+    retry_base_seconds: float
+    retry_max_seconds: float
+    timeout_seconds: float
+
+
+@lru_cache(_KINDS_MAX)
+def _of_kind(kind: _Kind) -> JobRequest:
+    """Raises ``InvalidField`` and ``OverflowError``."""
+    retry = RetryPolicy(
+        kind=RetryKind(kind.retry_policy),
+        max_retries=kind.max_retries,
+        base=timedelta(seconds=kind.retry_base_seconds),
+        max_delay=timedelta(seconds=kind.retry_max_seconds),
+    )
+    timeout = timedelta(seconds=kind.timeout_seconds)
+    return JobRequest(type=kind.type, priority=kind.priority, queue=kind.queue, retry=retry, timeout=timeout)
 
 
 def span(name: str, value_seconds: float, max_seconds: int, errors: list[FieldProblem]) -> timedelta:

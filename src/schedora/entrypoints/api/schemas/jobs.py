@@ -11,6 +11,7 @@ from schedora.domain.events import AttemptError, JobEvent
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 from schedora.domain.retry import RetryKind
+from schedora.domain.trace import trace_id_of
 from schedora.entrypoints.api.answers import embedded, seconds
 from schedora.entrypoints.api.schemas.fields import (
     AnyJson,
@@ -158,6 +159,46 @@ def job_view(job: Job) -> JobView:
     }
 
 
+def submission_view(submission: Submission) -> JobView:
+    """``job_view`` of its job, without the record, which a new job needs for nothing else."""
+    if submission.record is not None:
+        return job_view(submission.record)
+    new, request, created_at = submission.new, submission.new.request, submission.created_at
+    retry = request.retry
+    return {
+        "job_id": new.job_id,
+        "type": request.type,
+        "payload": embedded(request.payload),
+        "idempotency_key": new.idempotency_key,
+        "priority": request.priority,
+        "queue": request.queue,
+        "scheduled_at": request.scheduled_at or created_at,
+        "max_retries": retry.max_retries,
+        "retry_policy": retry.kind,
+        "retry_base_seconds": seconds(retry.base),
+        "retry_max_seconds": seconds(retry.max_delay),
+        "timeout_seconds": seconds(request.timeout),
+        "workflow_id": request.workflow_id,
+        "key": request.key,
+        "depends_on": list(request.depends_on),
+        "status": JobState.PENDING,
+        "worker_id": None,
+        "attempt": 0,
+        "retry_count": 0,
+        "lease_token": 0,
+        "worker_deaths": 0,
+        "created_at": created_at,
+        "claimed_at": None,
+        "started_at": None,
+        "completed_at": None,
+        "error_message": None,
+        "errors": [],
+        "progress": None,
+        "result": None,
+        "trace_id": trace_id_of(new.traceparent),
+    }
+
+
 def event_view(event: JobEvent) -> EventView:
     return {
         "at": event.at,
@@ -171,7 +212,7 @@ def event_view(event: JobEvent) -> EventView:
 
 def batch_row_view(submission: Submission) -> BatchRowView:
     return {
-        "job_id": submission.job.job_id,
+        "job_id": submission.job_id,
         "outcome": "created" if submission.created else "existing",
         "same_request": submission.same_request,
     }
