@@ -16,7 +16,7 @@ from schedora.domain.retry import RetryPolicy
 from schedora.domain.values import frozen
 
 
-@frozen(kw_only=True)
+@frozen
 class ClaimedJob:
     """Its fields can't change while the lease lives; the fence makes sure of that.
 

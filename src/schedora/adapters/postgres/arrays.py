@@ -57,15 +57,15 @@ def of_completions(completions: Sequence[Completion]) -> dict[str, Any]:
     return {
         "job_id": [one.job_id for one in completions],
         "lease_id": [one.lease_id for one in completions],
-        "status": [one.status.value for one in completions],
-        "attempt": [one.attempt for one in completions],
-        "retry_count": [one.retry_count for one in completions],
-        "worker_deaths": [one.worker_deaths for one in completions],
+        **_column("status", [one.status for one in completions], _value),
+        **_column("attempt", [one.attempt for one in completions]),
+        **_column("retry_count", [one.retry_count for one in completions]),
+        **_column("worker_deaths", [one.worker_deaths for one in completions]),
         "suspect": _sparse([one.suspect or None for one in completions]),
         "scheduled_at": _sparse([one.scheduled_at for one in completions]),
-        "run_started_at": [one.started_at for one in completions],
-        "ended_at": [one.ended_at for one in completions],
-        "result": _sparse([one.result for one in completions]),
+        "run_started_at": [one.started_at and one.started_at.timestamp() for one in completions],
+        "ended_at": [one.ended_at.timestamp() for one in completions],
+        **_column("result", [one.result for one in completions]),
         "error_message": _sparse([error and storable(error.message) for error in errors]),
         "error": _sparse([error and encoded_error(error) for error in errors]),
         "moves": _sparse([encoded_moves(one.moves) for one in completions]),
@@ -181,10 +181,16 @@ def _error(error: AttemptError) -> dict[str, Any]:
 
 
 def _column(name: str, values: list[V], stored: Callable[[V], Any] | None = None) -> dict[str, Any]:
-    """One column of ``submit.sql``: what all rows have in common is sent, and taken apart, once."""
+    """One column: what all rows have in common is sent, and taken apart, once."""
+    if not values:
+        return {name: [], f"all_{name}": None}
     if values.count(values[0]) == len(values):
         return {name: [], f"all_{name}": values[0] if stored is None else stored(values[0])}
     return {name: values if stored is None else list(map(stored, values)), f"all_{name}": None}
+
+
+def _value(state: JobState) -> str:
+    return state.value
 
 
 def _array_literal(job_ids: tuple[JobId, ...]) -> str | None:

@@ -121,14 +121,16 @@ class ClaimCursor:
             walks=self._walks,
         )
 
-    def finish(self, start: Start, answer: Row, claimed: Sequence[Row], *, full: bool) -> None:
+    def finish(
+        self, start: Start, answer: Row, claimed: Sequence[Row], *, full: bool, jobs: int | None = None
+    ) -> None:
         """What came of the claim: the first row, the rows of its jobs in their order, and whether those are as many
-        as were asked for.
+        as were asked for. Where not every job has a row, but the last of each lane, ``jobs`` says how many there are.
         """
         now = self._monotonic_seconds()
         self._caught_up = not full
         seconds = answer["sought_seconds"] or 0.0
-        beyond_seconds = seconds - _SLOW_SECONDS_PER_JOB * len(claimed)
+        beyond_seconds = seconds - _SLOW_SECONDS_PER_JOB * (len(claimed) if jobs is None else jobs)
         if start.behind:
             if not self._pays(beyond_seconds):
                 self._used = False

@@ -1,10 +1,8 @@
 """The hot path: completions and starts in, claims out, in one statement."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
-
-import attrs
 
 from schedora.adapters.postgres import arrays, rows
 from schedora.adapters.postgres.claim_cursor import BEGINNING, ClaimCursor, Start
@@ -35,17 +33,21 @@ class PostgresJobQueue:
         wish = delivery.claim
         start = BEGINNING if wish is None else self._cursor.start()
         answer = await self._answer(delivery, start)
-        exchanged = Exchanged(at=answer[0]["at"])
+        at = answer[0]["at"]
+        accepted: Collection[LeaseId] = ()
         if delivery.completions or delivery.starts:
-            exchanged = attrs.evolve(exchanged, accepted=frozenset(answer[0]["accepted"]))
+            some = answer[0]["accepted"]
+            accepted = delivery.leases if some is None else some
         if wish is None:
-            return exchanged
-        claims = answer if answer[0]["job_id"] is not None else ()
-        full = len(claims) == wish.limit
-        self._cursor.finish(start, answer[0], claims, full=full)
-        return attrs.evolve(
-            exchanged,
-            claimed=tuple(rows.claimed_job(row, wish.owner, wish.worker_id) for row in claims),
+            return Exchanged(at=at, accepted=frozenset(accepted))
+        claims = answer if answer[0]["job_ids"] is not None else ()
+        claimed = rows.claimed_jobs(claims, wish.owner, wish.worker_id)
+        full = len(claimed) == wish.limit
+        self._cursor.finish(start, answer[0], rows.last_of_each(claims), jobs=len(claimed), full=full)
+        return Exchanged(
+            at=at,
+            accepted=frozenset(accepted),
+            claimed=claimed,
             next_due_at=answer[0]["next_due_at"] if full else self._next_look_at(start, answer[0]),
         )
 

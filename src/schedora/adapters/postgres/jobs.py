@@ -118,7 +118,8 @@ class PostgresJobStore:
 
     async def complete(self, completions: Sequence[Completion]) -> set[LeaseId]:
         (answer,) = await self._session.fetch(load("complete"), **arrays.of_completions(completions))
-        return set(answer["accepted"])
+        accepted = answer["accepted"]
+        return {one.lease_id for one in completions} if accepted is None else set(accepted)
 
     async def release(self, job_ids: Collection[JobId]) -> set[str]:
         released = await self._session.fetch(load("release"), job_id=sorted(set(job_ids)))

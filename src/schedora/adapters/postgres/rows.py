@@ -1,8 +1,10 @@
 """Rows of the tables as values of the domain."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 import orjson
 from sqlalchemy import ColumnElement, Select, Text, case, cast, false, func, literal_column, select, true
@@ -31,6 +33,12 @@ from schedora.domain.worker import Worker, WorkerIdentity, WorkerState
 from schedora.domain.workflow import JobCounts, Workflow
 
 _STATES = {state.value: state for state in JobState}
+_OWN = (
+    "scheduled_ats", "job_ids", "lease_ids", "payloads", "workflow_ids", "keys", "depend_on", "traceparents",
+    "created_ats", "started_ats",
+)  # fmt: skip
+"""What jobs of one claim do not share, by what they are sorted first."""
+
 _DOCUMENTS = ("payload", "errors", "history", "result")
 
 
@@ -158,6 +166,47 @@ def claimed_job(row: Row, owner: IncarnationId, worker_id: WorkerId) -> ClaimedJ
     )
 
 
+def claimed_jobs(claims: Sequence[Row], owner: IncarnationId, worker_id: WorkerId) -> tuple[ClaimedJob, ...]:
+    """The jobs of a claim in the order in which they should run. Each row has those that are alike."""
+    claimed: list[ClaimedJob] = []
+    for row in claims:
+        at, token, priority = row["at"], row["token"], row["priority"]
+        job_type, queue = row["type"], row["queue"]
+        waited_as, attempt, retry_count = _STATES[row["status"]], row["attempt"], row["retry_count"]
+        deaths, suspect, timeout = row["worker_deaths"], row["suspect"], _span(row["timeout_us"])
+        policy = _policy(row["retry_kind"], row["max_retries"], row["retry_base_us"], row["retry_max_us"])
+        own = zip(*map(row.__getitem__, _OWN), strict=True)
+        claimed += [
+            # By place: twenty-four names would take as long again.
+            ClaimedJob(
+                job_id, lease_id, token, owner, worker_id, job_type, queue, priority, payload, waited_as, attempt,
+                retry_count, deaths, policy, timeout, workflow_id, key, (depends_on and _job_ids(depends_on)) or (),
+                traceparent, created_at, scheduled_at, at, started_at, suspect,
+            )
+            for (
+                scheduled_at, job_id, lease_id, payload, workflow_id, key, depends_on, traceparent, created_at,
+                started_at,
+            ) in sorted(own)
+        ]  # fmt: skip
+    if len(claims) > 1:
+        claimed.sort(key=running_order)
+    return tuple(claimed)
+
+
+def last_of_each(claims: Sequence[Row]) -> list[dict[str, Any]]:
+    """The place of the last job in each row of a claim, in the order of those places."""
+    lasts = [
+        {
+            **{name: row[name] for name in ("tenant_id", "queue", "priority", "type")},
+            "scheduled_at": at,
+            "job_id": job_id,
+        }
+        for row in claims
+        for at, job_id in [max(zip(row["scheduled_ats"], row["job_ids"], strict=True))]
+    ]
+    return sorted(lasts, key=lambda last: (last["scheduled_at"], last["job_id"]))
+
+
 def running_order(claimed: ClaimedJob) -> tuple[int, datetime, JobId]:
     """The sort key by which claimed jobs should run."""
     return -claimed.priority, claimed.scheduled_at, claimed.job_id
@@ -203,6 +252,11 @@ def worker(row: Row) -> Worker:
         memory_percent=row["memory_percent"],
         running_jobs=row["running_jobs"],
     )
+
+
+def _job_ids(array: str) -> tuple[JobId, ...]:
+    """Those of an array as PostgreSQL writes it."""
+    return tuple(JobId(UUID(job_id)) for job_id in array.strip("{}").split(",") if job_id)
 
 
 def _lease(row: Row) -> Lease | None:

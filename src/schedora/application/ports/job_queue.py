@@ -66,6 +66,11 @@ class Delivery:
     starts: Sequence[Start] = ()
     claim: ClaimRequest | None = field(default=None)
 
+    @property
+    def leases(self) -> list[LeaseId]:
+        """Those that it tells of."""
+        return [*(one.lease_id for one in self.completions), *(one.lease_id for one in self.starts)]
+
 
 class JobQueue(Protocol):
     async def exchange(self, delivery: Delivery) -> Exchanged:

@@ -1,15 +1,25 @@
 -- Ends claims: exactly what `completed()` in domain/completion.py says, for those whose lease is still there.
--- Arrays of nulls may be left empty.
+-- Answers the time, and which were accepted unless all were.
+--
+-- A column comes as an array with one element a completion or, where all have the same there, as that value, in the
+-- parameter whose name begins with all_; then the array is empty. Other arrays of nulls may be left empty. Times are
+-- seconds since 1970: exact to the microsecond until 2255, and encoded in a quarter of the time.
 --
 -- Locks: job_leases in the order given (by job_id), then jobs; then adds to job_ready and job_counts.
 -- Index: job_leases_pkey, jobs_pkey. The update of jobs touches no index unless the job is DEAD.
 with
 done as materialized (
-    select *
+    select
+        d.job_id, d.lease_id, coalesce(d.status, :all_status::text) as status,
+        coalesce(d.attempt, :all_attempt::int) as attempt,
+        coalesce(d.retry_count, :all_retry_count::int) as retry_count,
+        coalesce(d.worker_deaths, :all_worker_deaths::int) as worker_deaths, d.suspect, d.scheduled_at,
+        to_timestamp(d.started_at) as started_at, to_timestamp(d.ended_at) as ended_at,
+        coalesce(d.result, :all_result::text) as result, d.error_message, d.error, d.moves
     from unnest(
         :job_id::uuid[], :lease_id::uuid[], :status::text[], :attempt::int[],
         :retry_count::int[], :worker_deaths::int[], :suspect::bool[], :scheduled_at::timestamptz[],
-        :run_started_at::timestamptz[], :ended_at::timestamptz[], :result::text[], :error_message::text[],
+        :run_started_at::float8[], :ended_at::float8[], :result::text[], :error_message::text[],
         :error::text[], :moves::text[]
     ) as d (
         job_id, lease_id, status, attempt, retry_count, worker_deaths, suspect, scheduled_at,
@@ -98,4 +108,8 @@ counted as (
     where r.status in ('SUCCESS', 'DEAD', 'CANCELED')
     group by r.tenant_id, r.queue, r.status
 )
-select now() as at, array(select e.lease_id from ended e) as accepted
+select
+    now() as at,
+    case
+        when (select count(*) from ended) < cardinality(:job_id::uuid[]) then array(select e.lease_id from ended e)
+    end as accepted

@@ -2,18 +2,16 @@
 -- start.sql and claim.sql as they are, and one answer.
 --
 -- Locks: as those do. What is completed here and waits again can be claimed from the next exchange on.
--- The first row of the answer carries `at`, `accepted` and `next_due_at`, whether or not a job was claimed.
+-- The answer is that of claim.sql, each row with `accepted` as well.
 with
 {complete},
 {start},
-{claim},
-first as materialized (
-    select c.job_id from claimed c order by c.priority desc, c.scheduled_at, c.job_id limit 1
-)
+{claim}
 select
     now() as at,
     case
-        when c.job_id is not distinct from (select f.job_id from first f)
+        when (select count(*) from ended) + (select count(*) from told)
+                < cardinality(:job_id::uuid[]) + cardinality(:start_job_id::uuid[])
             then array(select e.lease_id from ended e union all select t.lease_id from told t)
     end as accepted,
     -- What this very exchange puts back is not in its own view of job_ready.
@@ -31,7 +29,6 @@ select
     ) as next_due_at,
     (select s.seconds from sought s) as sought_seconds,
     (select s.heads from sought s) as heads,
-    c.*
+    a.*
 from (select) as answer
-left join claimed c on true
-order by c.priority desc, c.scheduled_at, c.job_id
+left join alike a on true

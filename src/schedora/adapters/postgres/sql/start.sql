@@ -1,4 +1,5 @@
 -- Records that attempts have started, or what they tell of themselves. A start that is on record stays.
+-- Answers the time, and which were accepted unless all were.
 --
 -- Locks: job_leases in the order given (by job_id).
 -- Index: job_leases_pkey. Touches no index.
@@ -27,4 +28,9 @@ started as (
     where l.ctid = t.tid
 )
 -- One that another report moved at this moment is not found again: then that one has put the start on record.
-select now() as at, array(select t.lease_id from told t) as accepted
+select
+    now() as at,
+    case
+        when (select count(*) from told) < cardinality(:start_job_id::uuid[])
+            then array(select t.lease_id from told t)
+    end as accepted
