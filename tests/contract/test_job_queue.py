@@ -223,6 +223,40 @@ async def test_claim_tells_all_that_its_holder_needs(stores: Stores) -> None:
     assert (claim.lease_token, claim.worker_deaths, claim.suspect) == (1, 0, False)
 
 
+async def test_jobs_of_one_claim_keep_their_order_and_what_sets_them_apart(stores: Stores) -> None:
+    now = await stores.now()
+    workflow_id = await stores.workflow()
+    [first, second] = [
+        await stores.submit_one(a_request(type="other", workflow_id=workflow_id)) for _ in range(2)
+    ]
+    asked = [
+        a_request(
+            payload=JsonText(str(place)),
+            timeout=(1 + place % 2) * SECOND,
+            retry=RetryPolicy(max_retries=place % 3),
+            scheduled_at=now - HOUR + place * SECOND,
+        )
+        for place in range(12)
+    ]
+    asked[5] = attrs.evolve(
+        asked[5], workflow_id=workflow_id, key="b", depends_on=(first.job_id, second.job_id)
+    )
+    jobs = [await stores.submit_one(request) for request in asked]
+    claims = await stores.claim(await stores.worker(), limit=len(jobs))
+    assert [claim.job_id for claim in claims] == [job.job_id for job in jobs]
+    for claim, job in zip(claims, jobs, strict=True):
+        request = job.request
+        assert (claim.payload, claim.timeout, claim.retry) == (
+            request.payload,
+            request.timeout,
+            request.retry,
+        )
+        assert (claim.workflow_id, claim.key, claim.depends_on) == (
+            request.workflow_id, request.key, request.depends_on,
+        )  # fmt: skip
+        assert (claim.traceparent, claim.scheduled_at) == (job.trace.traceparent, job.scheduled_at)
+
+
 async def test_workflow_claim_names_key_and_dependencies(stores: Stores) -> None:
     workflow_id = await stores.workflow()
     first = await stores.submit_one(a_request(type="other", workflow_id=workflow_id))
@@ -282,6 +316,28 @@ async def test_completion_makes_of_the_record_what_the_domain_says(stores: Store
     answer = await stores.exchange(completions=[completion])
     assert answer.accepted == {claim.lease_id}
     assert await stores.job(job.job_id) == completed(held, completion)
+
+
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        [Succeeded(result=JsonText("1")), Succeeded(result=JsonText("2")), Succeeded()],
+        [Succeeded(result=JsonText("1"))] * 3,
+        [Succeeded(result=JsonText("1")), Failed(kind="Oops", message="no"), HandedBack(reason="draining")],
+    ],
+    ids=["with different results", "all the same", "with different ends"],
+)
+async def test_completions_in_company_keep_what_is_their_own(stores: Stores, outcomes: list[Outcome]) -> None:
+    await stores.submit(*(a_request() for _ in outcomes))
+    claims = await stores.claim(await stores.worker())
+    held = [await stores.job(claim.job_id) for claim in claims]
+    completions = [
+        await stores.settle(claim, outcome) for claim, outcome in zip(claims, outcomes, strict=True)
+    ]
+    answer = await stores.exchange(completions=completions)
+    assert answer.accepted == {claim.lease_id for claim in claims}
+    for job, completion in zip(held, completions, strict=True):
+        assert await stores.job(job.job_id) == completed(job, completion)
 
 
 async def test_second_failure_adds_to_the_first(stores: Stores) -> None:
