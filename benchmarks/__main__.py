@@ -16,7 +16,7 @@ from benchmarks.bench import Bench
 from benchmarks.chart import draw
 from benchmarks.postgres import temporary_server
 from benchmarks.report import page
-from benchmarks.results import Results
+from benchmarks.results import Results, Run
 from benchmarks.running import run
 from benchmarks.scenarios.catalogue import scenarios
 from benchmarks.sizes import SIZES
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     sizes = SIZES[arguments.scale]
     if arguments.jobs is not None:
         sizes = evolve(sizes, drain=arguments.jobs, scaling=arguments.jobs)
-    results = Results(machine=machine.describe(), sizes=asdict(sizes))
+    results = Results(machine=machine.describe())
     wanted = [known[name] for name in arguments.systems] if arguments.systems else _default(known, arguments)
     output: Path = arguments.output
     output.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         results.machine = {**results.machine, "postgresql": server.settings()}
         results.systems = {system.name: _told(system) for system in systems}
         for scenario in chosen:
-            results.began_at[scenario.name] = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+            results.runs[scenario.name] = Run(
+                began_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+                rounds=arguments.rounds,
+                scale=arguments.scale,
+                sizes=asdict(sizes),
+            )
             able = [s for s in systems if arguments.systems or s.role in scenario.roles]
             results.cases += run(bench, scenario, able, rounds=arguments.rounds, tell=_tell)
             _write(

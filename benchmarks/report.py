@@ -85,8 +85,11 @@ def page(results: Results, scenarios: Sequence[Scenario], systems: Mapping[str, 
     lines = ["# Benchmarks", "", *_place(results), *_overview(results, systems)]
     for scenario in scenarios:
         if cases := results.of(scenario.name):
-            when = results.began_at[scenario.name]
-            lines += ["", f"## {scenario.name}", "", f"{scenario.question}. {when}.", ""]
+            run = results.runs[scenario.name]
+            conditions = (
+                f"{run.began_at}, {run.scale} scale, {run.rounds} {'round' if run.rounds == 1 else 'rounds'}"
+            )
+            lines += ["", f"## {scenario.name}", "", f"{scenario.question}. {conditions}.", ""]
             lines += _table(scenario, cases, systems, results)
             lines += _failures(cases, systems)
     lines += _notes(results, systems)

@@ -40,24 +40,33 @@ class CaseResult:
         return Figure.of(values) if values else None
 
 
+@frozen(kw_only=True)
+class Run:
+    """When one scenario was measured, and how much of everything there was."""
+
+    began_at: str
+    rounds: int
+    scale: str
+    sizes: Mapping[str, float]
+
+
 @define(kw_only=True)
 class Results:
-    """One run."""
+    """What one run measured, or several of which each added to the one before."""
 
     machine: Mapping[str, Any]
-    sizes: Mapping[str, float]
     systems: dict[str, Mapping[str, Any]] = field(factory=dict)
     missing: dict[str, str] = field(factory=dict)
     """Systems that were asked for and are not there, with the reason."""
     cases: list[CaseResult] = field(factory=list)
-    began_at: dict[str, str] = field(factory=dict)
-    """By scenario: when it was measured."""
+    runs: dict[str, Run] = field(factory=dict)
+    """By scenario."""
 
     def add(self, other: Results) -> None:
         """Take over the scenarios of another run that are not in this one."""
         self.systems = {**other.systems, **self.systems}
-        self.cases = [*self.cases, *(case for case in other.cases if case.scenario not in self.began_at)]
-        self.began_at = {**other.began_at, **self.began_at}
+        self.cases = [*self.cases, *(case for case in other.cases if case.scenario not in self.runs)]
+        self.runs = {**other.runs, **self.runs}
 
     def of(self, scenario: str) -> list[CaseResult]:
         return [case for case in self.cases if case.scenario == scenario]

@@ -24,7 +24,8 @@ def test_a_run_leaves_its_rounds_a_page_and_a_chart(
     first = (tmp_path / "results.json").read_text()
     assert main(["submit", *arguments[1:5], "--rounds", "1", "--add", "--output", str(tmp_path)]) == 0
     added = json.loads((tmp_path / "results.json").read_text())
-    assert added["began_at"].keys() == {"submit", "drain"}
+    assert {name: run["rounds"] for name, run in added["runs"].items()} == {"drain": 2, "submit": 1}
+    assert added["runs"]["drain"]["sizes"]["drain"] == 150
     assert [one for one in added["cases"] if one["scenario"] == "drain"] == json.loads(first)["cases"]
     assert capsys.readouterr().out.strip().endswith((tmp_path / "results.md").read_text().strip())
 

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from benchmarks.chart import draw
 from benchmarks.report import page
-from benchmarks.results import CaseResult, Results
+from benchmarks.results import CaseResult, Results, Run
 from benchmarks.scenarios.catalogue import scenarios
 from benchmarks.systems.catalogue import catalogue
 
@@ -27,12 +27,15 @@ def rounds(*rates: float) -> list[Mapping[str, float]]:
     return [{"jobs_per_second": rate, "worker_megabytes": 50.0} for rate in rates]
 
 
+def run(began_at: str, *, count: int = 1) -> Run:
+    return Run(began_at=began_at, rounds=count, scale="small", sizes={"drain": 20_000})
+
+
 @pytest.fixture
 def results() -> Results:
     return Results(
-        began_at={"drain": "2026-01-02 03:04 UTC"},
+        runs={"drain": run("2026-01-02 03:04 UTC", count=3)},
         machine=MACHINE,
-        sizes={},
         systems={
             "schedora": {"requirements": []},
             "bare_record": {"requirements": []},
@@ -81,6 +84,12 @@ def test_the_overview_has_a_row_for_each_system_that_was_measured(results: Resul
     assert row(results, "| Schedora |")[:2] == ["Schedora", "20"]
 
 
+def test_each_table_says_when_and_how_much_of_it_was_measured(results: Results) -> None:
+    assert "2026-01-02 03:04 UTC, small scale, 3 rounds." in written(results)
+    results.runs["drain"] = run("2026-01-02 03:04 UTC")
+    assert "2026-01-02 03:04 UTC, small scale, 1 round." in written(results)
+
+
 def test_failures_and_absences_are_told(results: Results) -> None:
     text = written(results)
     assert "**failed**. it fell over" in text
@@ -117,17 +126,17 @@ def test_results_of_another_kind_are_refused(tmp_path: Path) -> None:
 def test_a_scenario_that_is_measured_anew_replaces_the_old_one_whole(results: Results) -> None:
     new = Results(
         machine=MACHINE,
-        sizes={},
         systems={"schedora": {"requirements": ["new"]}},
         cases=[CaseResult(scenario="submit", case="one by one", system="schedora", rounds=rounds(7))],
-        began_at={"submit": "2026-01-03 00:00 UTC"},
+        runs={"submit": run("2026-01-03 00:00 UTC")},
     )
     old = CaseResult(scenario="submit", case="50 at once", system="schedora", rounds=rounds(5))
     results.cases.append(old)
-    results.began_at["submit"] = "2026-01-02 04:00 UTC"
+    results.runs["submit"] = run("2026-01-02 04:00 UTC")
     new.add(results)
     assert [case.case for case in new.of("submit")] == ["one by one"]
     assert new.of("drain") == results.of("drain")
-    assert new.began_at == {"drain": "2026-01-02 03:04 UTC", "submit": "2026-01-03 00:00 UTC"}
+    began_at = {name: run.began_at for name, run in new.runs.items()}
+    assert began_at == {"drain": "2026-01-02 03:04 UTC", "submit": "2026-01-03 00:00 UTC"}
     assert new.systems["schedora"] == {"requirements": ["new"]}
     assert "pgqueuer" in new.systems
