@@ -24,7 +24,7 @@ WORKER_LOST = "worker_lost"
 TIMEOUT = "timeout"
 
 
-@frozen(kw_only=True)
+@frozen
 class Completion:
     """One claim's end, addressed to the lease that it ends.
 
@@ -42,10 +42,10 @@ class Completion:
     attempt: int
     retry_count: int
     worker_deaths: int
-    suspect: bool = False
-    scheduled_at: datetime | None = None
     started_at: datetime | None
     ended_at: datetime
+    suspect: bool = False
+    scheduled_at: datetime | None = None
     result: JsonText | None = None
     error: AttemptError | None = None
     moves: tuple[JobEvent, ...] = ()
@@ -134,21 +134,10 @@ def _success(
     """Most ends are one: no moves are collected of which the record's columns tell."""
     check_move(job.waited_as, JobState.SCHEDULED)
     check_move(JobState.SCHEDULED if started_at is None else JobState.RUNNING, JobState.SUCCESS)
-    return Completion(
-        job_id=job.job_id,
-        lease_id=job.lease_id,
-        lease_token=job.lease_token,
-        workflow_id=job.workflow_id,
-        type=job.type,
-        queue=job.queue,
-        status=JobState.SUCCESS,
-        attempt=job.attempt + 1,
-        retry_count=job.retry_count,
-        worker_deaths=job.worker_deaths,
-        started_at=started_at,
-        ended_at=ended_at,
-        result=result,
-    )
+    return Completion(  # by place: names take three times as long
+        job.job_id, job.lease_id, job.lease_token, job.workflow_id, job.type, job.queue, JobState.SUCCESS,
+        job.attempt + 1, job.retry_count, job.worker_deaths, started_at, ended_at, result=result,
+    )  # fmt: skip
 
 
 def _retry_at(

@@ -61,7 +61,11 @@ class Execute:
             if isinstance(outcome, Succeeded) and outcome.result is not None:
                 return checked_size(outcome.result, self._result_bytes_max)
             return outcome
-        decoded = {key: None if text is None else decode_json(text) for key, text in upstream.items()}
+        decoded = (
+            {key: None if text is None else decode_json(text) for key, text in upstream.items()}
+            if upstream
+            else {}
+        )
         context = JobContext(job, link=link, upstream=decoded, result_bytes_max=self._result_bytes_max)
         return await outcome_of(
             self._call(run, handler, context), result_bytes_max=self._result_bytes_max, run=run

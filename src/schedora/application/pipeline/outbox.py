@@ -87,15 +87,15 @@ class Outbox:
 
     def delivered(self, completions: Collection[Completion], accepted: Collection[LeaseId]) -> None:
         """Forgets what the store has answered, counts it, and tells of it."""
-        taken: list[_Waiting] = []
+        taken: list[tuple[ClaimedJob, Completion]] = []
         for completion in completions:
             lease_id = completion.lease_id
             waiting = self._sent.pop(lease_id, None)
             if lease_id not in accepted:
                 log.warning("late result dropped: the lease is gone", job_id=str(completion.job_id))
             elif waiting is not None:
-                taken.append(_Waiting(waiting.job, completion))
-        count_completions(self._metrics, [waiting.completion for waiting in taken])
+                taken.append((waiting.job, completion))
+        count_completions(self._metrics, [completion for _, completion in taken])
         count_fenced(self._metrics, len(completions) - len(taken))
         tell_completions(taken)
 
