@@ -15,8 +15,9 @@ from sqlalchemy import Connection, create_engine
 
 from schedora.adapters.postgres import schema
 from schedora.adapters.postgres.location import Location
-from schedora.adapters.postgres.schema import REVISIONS, configuration, create, migrate, on_connection, verify
-from schedora.adapters.postgres.tables import VERSION_TABLE, metadata
+from schedora.adapters.postgres.migration import configuration, on_connection
+from schedora.adapters.postgres.schema import REVISIONS, VERSION_TABLE, create, migrate, verify
+from schedora.adapters.postgres.tables import metadata
 from schedora.application.errors import SchemaMismatch, StoreUnavailable
 from tests.databases import empty_database
 

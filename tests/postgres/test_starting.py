@@ -9,8 +9,7 @@ import psycopg
 import pytest
 
 from schedora.adapters.postgres.embedded import start_embedded
-from schedora.adapters.postgres.schema import migrate, verify
-from schedora.adapters.postgres.tables import VERSION_TABLE
+from schedora.adapters.postgres.schema import VERSION_TABLE, migrate, verify
 from tests.databases import on
 from tests.e2e.conftest import Cluster, swift_environment
 

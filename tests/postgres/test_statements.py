@@ -1,12 +1,18 @@
 """Statements as PostgreSQL takes them."""
 
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
 import pytest
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.schema import CreateTable
 
 from schedora.adapters.postgres import statements
-from schedora.adapters.postgres.statements import Statement, compiled, load
+from schedora.adapters.postgres.built import compiled
+from schedora.adapters.postgres.statements import Statement, load
 from schedora.adapters.postgres.tables import jobs
+from schedora.adapters.postgres.wholes import selected_jobs, selected_workflows
 
 
 def test_parameters_are_numbered_in_the_order_of_the_text_and_given_by_name() -> None:
@@ -34,10 +40,30 @@ def test_parts_are_put_in_and_comments_left_out() -> None:
 
 
 def test_a_part_that_is_no_list_of_expressions_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    texts = {"whole": "with\n{part}\nselect 1", "part": "select 1"}
+    texts = {"whole": "with\n{part}\nselect 1", "part": "values (1)"}
     monkeypatch.setattr(statements, "_read", texts.__getitem__)
-    with pytest.raises(ValueError, match=r"part\.sql is not of the form: with \.\.\. select"):
+    with pytest.raises(ValueError, match=r"part\.sql is not of the form: \[with \.\.\.\] select"):
         load.__wrapped__("whole")
+
+
+@pytest.mark.parametrize(
+    ("name", "selected"),
+    [("whole_jobs", selected_jobs), ("whole_workflows", selected_workflows)],
+    ids=["jobs", "workflows"],
+)
+async def test_whole_rows_are_the_same_written_and_built(
+    name: str, selected: Callable[[], Select[Any]], migrated_url: str
+) -> None:
+    built = compiled(selected())
+    connection = await asyncpg.connect(migrated_url)
+    try:
+        answered = [
+            [column.name for column in (await connection.prepare(text)).get_attributes()]
+            for text in (load(name).text, built.text)
+        ]
+    finally:
+        await connection.close()
+    assert answered[0] == answered[1]
 
 
 def test_what_is_no_query_is_a_mistake() -> None:

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from attrs import evolve
 
+from schedora.adapters.system.child_command import MEMORY
 from schedora.adapters.system.child_protocol import Ended, Progress, Said, Written, decode_call, encode_said
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.application.context import JobContext
@@ -34,9 +35,6 @@ RESULT_BYTES_MAX = 512 * 1024 * 1024
 """A guard for this process alone: the worker holds results against the limit that is set."""
 
 HANDLER_NOT_FOUND = "handler_not_found"
-
-MEMORY = "--memory"
-"""The worker keeps its jobs in its own memory."""
 
 OUT_OF_REACH = NoSystem(
     "a handler in a process of its own can't reach a worker that keeps its jobs in memory: run the handler in"

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from schedora.adapters.postgres.embedded import default_data_dir, start_embedded
 from schedora.adapters.postgres.schema import create, migrate
 from schedora.entrypoints.container.settings import Settings
 
@@ -22,6 +21,11 @@ def database_of(settings: Settings, *, creating: bool = False) -> Iterator[str]:
             create(settings.database_url)
         yield settings.database_url
         return
+    from schedora.adapters.postgres.embedded import (  # noqa: PLC0415 - who names a database need not carry it
+        default_data_dir,
+        start_embedded,
+    )
+
     server = start_embedded(settings.schedora_data_dir or default_data_dir())
     try:
         migrate(server.url)

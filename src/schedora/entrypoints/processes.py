@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from schedora.adapters.postgres.schema import migrate, verify
 from schedora.adapters.telemetry.logs import configure_logs
@@ -18,23 +18,27 @@ from schedora.entrypoints.container.settings import LogFormat, Settings, load_se
 from schedora.entrypoints.database import database_of
 from schedora.entrypoints.metrics_flush import MetricsFlush
 from schedora.entrypoints.reaper import ReaperService
-from schedora.entrypoints.sdk.app import Schedora
 from schedora.entrypoints.sdk.systems import SharedSystem
 from schedora.entrypoints.service import Service, serve
 from schedora.entrypoints.supervisor import supervise
 from schedora.entrypoints.system import System
-from schedora.entrypoints.worker import WorkerService, default_worker_id
+
+if TYPE_CHECKING:
+    from schedora.entrypoints.sdk.app import Schedora
+    from schedora.entrypoints.worker import WorkerService
 
 log = Logger("schedora.process")
 
 MakeServices = Callable[[System], Sequence[Service]]
 
 
-def run_up(*, app: Schedora, host: str, port: int, data_dir: Path | None, memory: bool) -> int:
+def run_up(*, app: "Schedora", host: str, port: int, data_dir: Path | None, memory: bool) -> int:
     """API, worker and reaper in one process. Answers the exit status, as all of these do."""
     from schedora.entrypoints.api.service import ApiService, listen  # noqa: PLC0415 - workers need not carry it
 
     settings = _prepared(data_dir, app)
+    if not memory:
+        _load_pages()
     with listen(host, port) as listening:
 
         def services(system: System) -> Sequence[Service]:
@@ -52,6 +56,7 @@ def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
     from schedora.entrypoints.api.service import ApiService, listen  # noqa: PLC0415 - as above
 
     settings = _prepared(data_dir)
+    _load_pages()
     with listen(host, port) as listening:
         return _run(
             settings,
@@ -61,7 +66,7 @@ def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
 
 def run_worker(
     *,
-    app: Schedora,
+    app: "Schedora",
     target: str | None,
     queues: tuple[str, ...],
     concurrency: int | None,
@@ -71,6 +76,8 @@ def run_worker(
 ) -> int:
     settings = _prepared(data_dir, app)
     if processes > 1:
+        from schedora.entrypoints.worker import default_worker_id  # noqa: PLC0415 - only they run jobs
+
         # The embedded server, if that is the one, must outlast each single worker process.
         with ExitStack() as stack:
             verify(stack.enter_context(database_of(settings)))  # not over and over in each of them
@@ -106,7 +113,12 @@ def run_migrate(*, data_dir: Path | None) -> int:
     return 0
 
 
-def _prepared(data_dir: Path | None, app: Schedora | None = None) -> Settings:
+def _load_pages() -> None:
+    """Imports SQLAlchemy before the first request for a list, which would keep all others waiting meanwhile."""
+    from schedora.adapters.postgres import job_pages, workflow_pages  # noqa: F401, PLC0415
+
+
+def _prepared(data_dir: Path | None, app: "Schedora | None" = None) -> Settings:
     """The settings in force: what is typed wins over what the app says, and that over the environment."""
     settings_with = load_settings if app is None else app.settings_with
     settings = settings_with(schedora_data_dir=data_dir)
@@ -117,12 +129,14 @@ def _prepared(data_dir: Path | None, app: Schedora | None = None) -> Settings:
 def _worker(
     system: System,
     settings: Settings,
-    app: Schedora,
+    app: "Schedora",
     *,
     queues: tuple[str, ...] = (),
     concurrency: int | None = None,
     worker_id: str | None = None,
-) -> WorkerService:
+) -> "WorkerService":
+    from schedora.entrypoints.worker import WorkerService, default_worker_id  # noqa: PLC0415 - as above
+
     return WorkerService(
         system,
         app.handlers,
@@ -136,7 +150,7 @@ def _run(
     settings: Settings,
     make_services: MakeServices,
     *,
-    app: Schedora | None = None,
+    app: "Schedora | None" = None,
     memory: bool = False,
     creating: bool = False,
 ) -> int:
@@ -147,7 +161,7 @@ def _run(
     return status
 
 
-async def _serve(system: System, make_services: MakeServices, app: Schedora | None) -> int:
+async def _serve(system: System, make_services: MakeServices, app: "Schedora | None") -> int:
     await system.open()
     if app is not None:
         # For good: a handler's thread that outlives the system must not open another one.

@@ -3,13 +3,13 @@
 import asyncio
 import os
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import schedora
+from schedora.adapters.system.child_command import CHILD_COMMAND, MEMORY
 from schedora.adapters.system.processes import ChildProcesses
 from schedora.adapters.system.vitals import ProcessVitals
 from schedora.application.handlers import Handlers
@@ -20,13 +20,10 @@ from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.domain.ids import IncarnationId, WorkerId
 from schedora.domain.worker import WorkerIdentity, WorkerState
-from schedora.entrypoints.child import MEMORY
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 
 log = Logger("schedora.worker")
-
-CHILD_COMMAND = (sys.executable, "-m", "schedora.entrypoints.child")
 
 OnStatus = Callable[[IncarnationId, WorkerState | None], None]
 

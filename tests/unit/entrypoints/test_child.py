@@ -11,6 +11,7 @@ import orjson
 import psutil
 import pytest
 
+from schedora.adapters.system.child_command import CHILD_COMMAND
 from schedora.adapters.system.processes import PROCESS_DIED, ChildProcesses
 from schedora.application.pipeline.execute import INVALID_PAYLOAD, INVALID_RESULT
 from schedora.application.ports.processes import ProcessCall
@@ -18,7 +19,6 @@ from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, Outcome, Snoozed, Succeeded
 from schedora.entrypoints.child import HANDLER_NOT_FOUND
-from schedora.entrypoints.worker import CHILD_COMMAND
 from tests.builders import NOON, a_claimed_job
 
 HANDLERS = "tests.unit.entrypoints.child_handlers"

@@ -4,12 +4,9 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple, TypeAlias
 
-from sqlalchemy import ARRAY, Text, Uuid, bindparam, func, select
-
 from schedora.adapters.postgres import arrays, rows
 from schedora.adapters.postgres.session import Session
-from schedora.adapters.postgres.statements import Statement, compiled, load
-from schedora.adapters.postgres.tables import job_leases, job_ready, jobs
+from schedora.adapters.postgres.statements import Statement, load, written
 from schedora.application.errors import Entangled
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.domain.completion import Completion
@@ -20,31 +17,25 @@ _ROWS_MAX = 1_000
 _PAYLOAD_CHARACTERS_MAX = 8 * 1024 * 1024
 _TRIES = 10
 
-_IDS = func.any(bindparam("job_id", type_=ARRAY(Uuid)))
-_LOCK_READY = compiled(
-    select(job_ready.c.job_id)
-    .where(job_ready.c.job_id == _IDS)
-    .order_by(job_ready.c.job_id)
-    .with_for_update()
-)
-_LOCK_LEASES = compiled(
-    select(job_leases.c.job_id)
-    .where(job_leases.c.job_id == _IDS)
-    .order_by(job_leases.c.job_id)
-    .with_for_update()
-)
-_LOCK_JOBS = compiled(
-    rows.selected_jobs().where(jobs.c.job_id == _IDS).order_by(jobs.c.job_id).with_for_update(of=jobs)
-)
+_LOCK_READY = written("""
+select r.job_id from job_ready r where r.job_id = any(:job_id::uuid[]) order by r.job_id for update
+""")
+_LOCK_LEASES = written("""
+select l.job_id from job_leases l where l.job_id = any(:job_id::uuid[]) order by l.job_id for update
+""")
+_LOCK_JOBS = written("""
+{whole_jobs}
+where jobs.job_id = any(:job_id::uuid[])
+order by jobs.job_id
+for update of jobs
+""")
 _SAVEPOINT = Statement("savepoint unlocked", ())
 _ROLLBACK = Statement("rollback to savepoint unlocked", ())
 _RELEASE = Statement("release savepoint unlocked", ())
-_BY_KEY = compiled(
-    rows.selected_jobs().where(
-        jobs.c.tenant_id == bindparam("tenant_id", type_=jobs.c.tenant_id.type),
-        jobs.c.idempotency_key == func.any(bindparam("keys", type_=ARRAY(Text))),
-    )
-)
+_BY_KEY = written("""
+{whole_jobs}
+where jobs.tenant_id = :tenant_id::int and jobs.idempotency_key = any(:keys::text[])
+""")
 
 
 _Key: TypeAlias = tuple[TenantId, str]

@@ -3,47 +3,48 @@
 from collections import defaultdict
 from datetime import timedelta
 
-from sqlalchemy import Interval, bindparam, func, null, select
-from sqlalchemy.dialects.postgresql import insert
-
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_counts import fold_counts
 from schedora.adapters.postgres.session import Row
-from schedora.adapters.postgres.statements import among, compiled, load
-from schedora.adapters.postgres.tables import queues, workers
+from schedora.adapters.postgres.statements import load, written
 from schedora.application.ports.queues import QueueStats, Stats
 from schedora.domain.ids import DEFAULT_TENANT
 from schedora.domain.job_state import JobState
 from schedora.domain.queue import Queue
 from schedora.domain.retention import QueueRetention
-from schedora.domain.worker import LIVE
 
-_SPANS = (queues.c.retention_success, queues.c.retention_canceled, queues.c.retention_dead)
-_TOLD = (queues.c.name, queues.c.paused_at, *_SPANS)
-
-_opened = insert(queues).values(tenant_id=bindparam("tenant_id"), name=bindparam("name"))
-_PAUSE = compiled(
-    _opened.values(paused_at=func.now())
-    .on_conflict_do_update(
-        index_elements=[queues.c.tenant_id, queues.c.name],
-        set_={"paused_at": func.coalesce(queues.c.paused_at, func.now())},
-    )
-    .returning(*_TOLD)
+_PAUSE = written("""
+insert into queues (tenant_id, name, paused_at)
+values (:tenant_id::int, :name::text, now())
+on conflict (tenant_id, name) do update set paused_at = coalesce(queues.paused_at, excluded.paused_at)
+returning name, paused_at, retention_success, retention_canceled, retention_dead
+""")
+_RESUME = written("""
+insert into queues (tenant_id, name)
+values (:tenant_id::int, :name::text)
+on conflict (tenant_id, name) do update set paused_at = null
+returning name, paused_at, retention_success, retention_canceled, retention_dead
+""")
+_RETAIN = written("""
+insert into queues (tenant_id, name, retention_success, retention_canceled, retention_dead)
+values (
+    :tenant_id::int, :name::text, :retention_success::interval, :retention_canceled::interval,
+    :retention_dead::interval
 )
-_RESUME = compiled(
-    _opened.on_conflict_do_update(
-        index_elements=[queues.c.tenant_id, queues.c.name], set_={"paused_at": null()}
-    ).returning(*_TOLD)
-)
-_spans = {column.name: bindparam(column.name, type_=Interval) for column in _SPANS}
-_RETAIN = compiled(
-    _opened.values(_spans)
-    .on_conflict_do_update(index_elements=[queues.c.tenant_id, queues.c.name], set_=_spans)
-    .returning(*_TOLD)
-)
-_ALL = compiled(select(*_TOLD).where(queues.c.tenant_id == bindparam("tenant_id")).order_by(queues.c.name))
-_HANDLED = compiled(
-    select(func.unnest(workers.c.types).label("type")).where(among(workers.c.status, LIVE)).distinct()
+on conflict (tenant_id, name) do update
+set retention_success = excluded.retention_success,
+    retention_canceled = excluded.retention_canceled,
+    retention_dead = excluded.retention_dead
+returning name, paused_at, retention_success, retention_canceled, retention_dead
+""")
+_ALL = written("""
+select q.name, q.paused_at, q.retention_success, q.retention_canceled, q.retention_dead
+from queues q
+where q.tenant_id = :tenant_id::int
+order by q.name
+""")
+_HANDLED = written(
+    "select distinct unnest(w.types) as type from workers w where w.status in ('ACTIVE', 'DRAINING')"
 )
 
 

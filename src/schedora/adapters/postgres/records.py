@@ -1,25 +1,21 @@
 """The records of jobs and workflows that have ended."""
 
-from sqlalchemy import Text, bindparam, exists, select
-from sqlalchemy.dialects.postgresql import insert
-
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_counts import fold_counts
-from schedora.adapters.postgres.statements import Statement, compiled, load
-from schedora.adapters.postgres.tables import sweeps
-from schedora.adapters.postgres.walk import STRIDE
+from schedora.adapters.postgres.statements import Statement, load, written
+from schedora.adapters.postgres.stride import STRIDE
 from schedora.application.ports.records import Pruned
 from schedora.domain.retention import Retention
 
 _FEW_WORKFLOWS = 100
 
-_name = bindparam("name", type_=Text)
 # Looks before it inserts: a conflict with a row that another sweep is changing would be waited for.
-_BEGIN = compiled(
-    insert(sweeps)
-    .from_select(["name"], select(_name).where(~exists().where(sweeps.c.name == _name)))
-    .on_conflict_do_nothing()
-)
+_BEGIN = written("""
+insert into sweeps (name)
+select :name::text
+where not exists (select from sweeps s where s.name = :name::text)
+on conflict do nothing
+""")
 
 
 class PostgresRecords:

@@ -36,9 +36,6 @@ from schedora.domain.job_state import HELD, PASSING, JobState
 from schedora.domain.retry import RetryKind
 from schedora.domain.worker import WorkerState
 
-VERSION_TABLE = "schedora_version"
-"""Which revision of the schema this is. Not Alembic's usual name, which a program's own tables may have taken."""
-
 RESTING = tuple(state for state in JobState if state not in HELD | PASSING)
 """What ``jobs.status`` can be: the states that a job can be in without a lease."""
 

@@ -3,32 +3,19 @@
 from collections.abc import Mapping
 
 import orjson
-from sqlalchemy import ARRAY, Double, Text, bindparam, func, select
-from sqlalchemy.dialects.postgresql import insert
 
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.statements import compiled
-from schedora.adapters.postgres.tables import metric_totals
+from schedora.adapters.postgres.statements import written
 from schedora.application.ports.totals import Series
 
 # Sorted by whoever calls, so that processes adding to the same series don't wait for each other in a circle.
-_increments = (
-    func.unnest(
-        bindparam("names", type_=ARRAY(Text)),
-        bindparam("labels", type_=ARRAY(Text)),
-        bindparam("amounts", type_=ARRAY(Double)),
-    )
-    .table_valued("name", "labels", "value")
-    .render_derived()
-)
-_added = insert(metric_totals).from_select(["name", "labels", "value"], select(_increments))
-_ADD = compiled(
-    _added.on_conflict_do_update(
-        index_elements=[metric_totals.c.name, metric_totals.c.labels],
-        set_={"value": metric_totals.c.value + _added.excluded.value},
-    )
-)
-_READ = compiled(select(metric_totals.c.name, metric_totals.c.labels, metric_totals.c.value))
+_ADD = written("""
+insert into metric_totals (name, labels, value)
+select a.name, a.labels, a.amount
+from unnest(:names::text[], :labels::text[], :amounts::float8[]) as a (name, labels, amount)
+on conflict (name, labels) do update set value = metric_totals.value + excluded.value
+""")
+_READ = written("select t.name, t.labels, t.value from metric_totals t")
 
 
 class PostgresTotals:

@@ -4,26 +4,13 @@ It ends when the page is full, or when it has gone so far that another request s
 does not grow with what is stored, and nothing has to be indexed for the sake of filters.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
-from uuid import UUID
+from collections.abc import Collection
+from typing import Any
 
 from sqlalchemy import ColumnElement, FromClause, Integer, Select, and_, bindparam, func, or_, select, true
 
-from schedora.adapters.postgres.session import Row
-from schedora.adapters.postgres.statements import Statement, compiled
-
-STRIDE = 100_000
-"""Rows walked over for one page, at most: 40 ms if they are in memory, a second if they are not."""
-SPARSE_STRIDE = 10_000
-"""The same where rows that follow each other lie far apart: one page of the table each."""
-
-
-class Slice(NamedTuple):
-    """``rows`` for one page, and the id that the next one goes on behind; None at the end."""
-
-    rows: Sequence[Row]
-    next_after: UUID | None
+from schedora.adapters.postgres.built import compiled
+from schedora.adapters.postgres.statements import Statement
 
 
 def walked(
@@ -61,11 +48,3 @@ def walked(
         # One more than asked for tells whether there is a next page.
         .limit(bindparam("limit", type_=Integer) + 1)
     )
-
-
-def sliced(found: Sequence[Row], *, limit: int, stride: int) -> Slice:
-    fitting = [row for row in found if row["fits"]]
-    if len(fitting) > limit:
-        return Slice(fitting[:limit], fitting[limit - 1]["id"])
-    walked_out = bool(found) and found[-1]["step"] == stride
-    return Slice(fitting, found[-1]["id"] if walked_out else None)

@@ -3,100 +3,84 @@
 from collections.abc import Collection
 from datetime import timedelta
 
-from sqlalchemy import (
-    ARRAY,
-    Interval,
-    Text,
-    Uuid,
-    bindparam,
-    case,
-    delete,
-    exists,
-    func,
-    select,
-    update,
-)
-from sqlalchemy.dialects.postgresql import insert
-
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.statements import among, compiled, load
-from schedora.adapters.postgres.tables import job_leases, workers
+from schedora.adapters.postgres.statements import load, written
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, WorkerId
-from schedora.domain.worker import LIVE, Worker, WorkerIdentity, WorkerState
+from schedora.domain.worker import Worker, WorkerIdentity, WorkerState
 
-_LIVE = among(workers.c.status, LIVE)
-_THESE = workers.c.incarnation == func.any(bindparam("incarnations", type_=ARRAY(Uuid)))
-_SILENT = workers.c.last_heartbeat < func.now() - bindparam("silent_for", type_=Interval)
-_TOLD = ("worker_id", "hostname", "pid", "version", "max_concurrent_jobs", "queues", "types")
-
-_told = insert(workers).values(
-    incarnation=bindparam("incarnation"),
-    status=WorkerState.ACTIVE.value,
-    registered_at=func.now(),
-    last_heartbeat=func.now(),
-    **{name: bindparam(name) for name in _TOLD},
+_REGISTER = written("""
+insert into workers (
+    incarnation, worker_id, hostname, pid, version, max_concurrent_jobs, queues, types, status, registered_at,
+    last_heartbeat
 )
-_REGISTER = compiled(
-    _told.on_conflict_do_update(
-        index_elements=[workers.c.incarnation],
-        set_={name: _told.excluded[name] for name in (*_TOLD, "status", "last_heartbeat")},
-    ).returning(workers.c.incarnation)
+values (
+    :incarnation::uuid, :worker_id::text, :hostname::text, :pid::int, :version::text, :max_concurrent_jobs::int,
+    :queues::text[], :types::text[], 'ACTIVE', now(), now()
 )
-_BEAT = compiled(
-    update(workers)
-    .where(workers.c.incarnation == bindparam("beating"))
-    .values(
-        last_heartbeat=case((_LIVE, func.now()), else_=workers.c.last_heartbeat),
-        cpu_percent=case(
-            (_LIVE, bindparam("cpu", type_=workers.c.cpu_percent.type)), else_=workers.c.cpu_percent
-        ),
-        memory_percent=case(
-            (_LIVE, bindparam("memory", type_=workers.c.memory_percent.type)), else_=workers.c.memory_percent
-        ),
-    )
-    .returning(workers.c.status)
+on conflict (incarnation) do update
+set worker_id = excluded.worker_id,
+    hostname = excluded.hostname,
+    pid = excluded.pid,
+    version = excluded.version,
+    max_concurrent_jobs = excluded.max_concurrent_jobs,
+    queues = excluded.queues,
+    types = excluded.types,
+    status = excluded.status,
+    last_heartbeat = excluded.last_heartbeat
+""")
+_BEAT = written("""
+update workers
+set last_heartbeat = case when status in ('ACTIVE', 'DRAINING') then now() else last_heartbeat end,
+    cpu_percent = case when status in ('ACTIVE', 'DRAINING') then :cpu::float8 else cpu_percent end,
+    memory_percent = case when status in ('ACTIVE', 'DRAINING') then :memory::float8 else memory_percent end
+where incarnation = :incarnation::uuid
+returning status
+""")
+_SET_STATUS = written(
+    "update workers set status = :status::text where incarnation = any(:incarnations::uuid[])"
 )
-_SET_STATUS = compiled(
-    update(workers).where(_THESE).values(status=bindparam("new_status")).returning(workers.c.incarnation)
+# One after the other and passing over what others declare, so that any number of reapers can do this at once.
+_DECLARE_STALE = written("""
+update workers
+set status = 'STALE'
+where incarnation in (
+    select w.incarnation
+    from workers w
+    where w.status in ('ACTIVE', 'DRAINING') and w.last_heartbeat < now() - :silent_for::interval
+    order by w.incarnation
+    for update skip locked
 )
-_DECLARE_STALE = compiled(
-    # One after the other and passing over what others declare, so that any number of reapers can do this at once.
-    update(workers)
-    .where(
-        workers.c.incarnation.in_(
-            select(workers.c.incarnation)
-            .where(_LIVE, _SILENT)
-            .order_by(workers.c.incarnation)
-            .with_for_update(skip_locked=True)
-        )
-    )
-    .values(status=WorkerState.STALE.value)
-    .returning(workers.c.incarnation)
+returning incarnation
+""")
+_PRUNE = written("""
+delete from workers
+where incarnation in (
+    select w.incarnation
+    from workers w
+    where w.status not in ('ACTIVE', 'DRAINING') and w.last_heartbeat < now() - :silent_for::interval
+        and not exists (select from job_leases l where l.owner = w.incarnation)
+    order by w.incarnation
+    for update skip locked
 )
-_PRUNE = compiled(
-    delete(workers)
-    .where(
-        workers.c.incarnation.in_(
-            select(workers.c.incarnation)
-            .where(~_LIVE, _SILENT, ~exists().where(job_leases.c.owner == workers.c.incarnation))
-            .order_by(workers.c.incarnation)
-            .with_for_update(skip_locked=True)
-        )
-    )
-    .returning(workers.c.incarnation)
-)
-_READ = select(
-    *workers.columns,
-    select(func.count(job_leases.c.job_id))
-    .where(job_leases.c.owner == workers.c.incarnation)
-    .scalar_subquery()
-    .label("running_jobs"),
-).order_by(workers.c.registered_at.desc(), workers.c.incarnation.desc())
-_BY_INCARNATION = compiled(_READ.where(_THESE))
-_NAMED = compiled(_READ.where(workers.c.worker_id == bindparam("worker_id")))
-_REGISTERED = compiled(_READ.where(workers.c.status == func.any(bindparam("states", type_=ARRAY(Text)))))
+returning incarnation
+""")
+_BY_INCARNATION = written("""
+{whole_workers}
+where workers.incarnation = any(:incarnations::uuid[])
+order by workers.registered_at desc, workers.incarnation desc
+""")
+_NAMED = written("""
+{whole_workers}
+where workers.worker_id = :worker_id::text
+order by workers.registered_at desc, workers.incarnation desc
+""")
+_REGISTERED = written("""
+{whole_workers}
+where workers.status = any(:states::text[])
+order by workers.registered_at desc, workers.incarnation desc
+""")
 
 
 class PostgresWorkers:
@@ -122,12 +106,12 @@ class PostgresWorkers:
         self, incarnation: IncarnationId, *, cpu_percent: float | None, memory_percent: float | None
     ) -> WorkerState | None:
         beaten = await self._database.fetch(
-            _BEAT, beating=incarnation, cpu=cpu_percent, memory=memory_percent
+            _BEAT, incarnation=incarnation, cpu=cpu_percent, memory=memory_percent
         )
         return WorkerState(beaten[0]["status"]) if beaten else None
 
     async def set_status(self, incarnations: Collection[IncarnationId], status: WorkerState) -> None:
-        await self._database.fetch(_SET_STATUS, incarnations=sorted(incarnations), new_status=status.value)
+        await self._database.fetch(_SET_STATUS, incarnations=sorted(incarnations), status=status.value)
 
     async def named(self, worker_id: WorkerId) -> list[Worker]:
         return [rows.worker(row) for row in await self._database.fetch(_NAMED, worker_id=worker_id)]

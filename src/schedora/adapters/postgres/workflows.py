@@ -3,50 +3,39 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Uuid, bindparam, func, select, update
-from sqlalchemy.dialects.postgresql import insert
-
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.jobs import PostgresJobStore
 from schedora.adapters.postgres.session import Session
-from schedora.adapters.postgres.statements import compiled, load
-from schedora.adapters.postgres.tables import jobs, workflows
+from schedora.adapters.postgres.statements import load, written
 from schedora.application.errors import NameTaken
 from schedora.application.ports.workflows import CountChange, WorkflowJobs
 from schedora.domain.ids import JsonText, TenantId, WorkflowId
 from schedora.domain.workflow import Workflow
 
-_IDS = func.any(bindparam("workflow_id", type_=ARRAY(Uuid)))
-
-_ADD = compiled(
-    insert(workflows)
-    .values(
-        workflow_id=bindparam("workflow_id"),
-        tenant_id=bindparam("tenant_id"),
-        name=bindparam("name"),
-        description=bindparam("description"),
-        config=bindparam("config"),
-        created_at=func.statement_timestamp(),
-    )
-    .on_conflict_do_nothing(index_elements=[workflows.c.tenant_id, workflows.c.name])
-    .returning(workflows.c.created_at)
+_ADD = written("""
+insert into workflows (workflow_id, tenant_id, name, description, config, created_at)
+values (
+    :workflow_id::uuid, :tenant_id::int, :name::text, :description::text, :config::json, statement_timestamp()
 )
-_LOCK = compiled(
-    select(workflows.c.workflow_id)
-    .where(workflows.c.workflow_id == _IDS)
-    .order_by(workflows.c.workflow_id)
-    .with_for_update()
-)
-_READ = compiled(
-    rows.selected_workflows().where(workflows.c.workflow_id == _IDS).order_by(workflows.c.workflow_id)
-)
-_JOB_IDS = compiled(select(jobs.c.job_id).where(jobs.c.workflow_id == bindparam("workflow_id")))
-_SET_CANCELED = compiled(
-    update(workflows)
-    .where(workflows.c.workflow_id == bindparam("workflow_id"))
-    .values(canceled_at=bindparam("at"))
-    .returning(workflows.c.workflow_id)
-)
+on conflict (tenant_id, name) do nothing
+returning created_at
+""")
+_LOCK = written("""
+select w.workflow_id
+from workflows w
+where w.workflow_id = any(:workflow_id::uuid[])
+order by w.workflow_id
+for update
+""")
+_READ = written("""
+{whole_workflows}
+where workflows.workflow_id = any(:workflow_id::uuid[])
+order by workflows.workflow_id
+""")
+_JOB_IDS = written("select j.job_id from jobs j where j.workflow_id = :workflow_id::uuid")
+_SET_CANCELED = written("""
+update workflows set canceled_at = :at::timestamptz where workflow_id = :workflow_id::uuid
+""")
 
 
 class PostgresWorkflowStore:

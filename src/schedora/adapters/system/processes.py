@@ -14,7 +14,6 @@ from contextlib import suppress
 
 import psutil
 
-from schedora.adapters.system.child_protocol import Ended, Progress, Written, decode_said, encode_call
 from schedora.application.log import Logger
 from schedora.application.ports.processes import ProcessCall, ProcessLink
 from schedora.domain.outcome import Failed, Outcome
@@ -93,6 +92,14 @@ class _Died:
 
 
 async def _converse(child: Process, call: ProcessCall, link: ProcessLink) -> Outcome | _Died:
+    from schedora.adapters.system.child_protocol import (  # noqa: PLC0415 - most workers have no such handler
+        Ended,
+        Progress,
+        Written,
+        decode_said,
+        encode_call,
+    )
+
     if child.stdin is None or child.stdout is None:
         raise RuntimeError("a child was started without pipes")
     try:

@@ -1,8 +1,12 @@
-"""The composition root: the one place that knows both what is wished for and who answers."""
+"""The composition root: the one place that knows both what is wished for and who answers.
 
-from typing import TYPE_CHECKING, Any
+Made of providers alone: the module of dependency-injector's containers imports FastAPI wherever that is installed,
+and workers need not carry it.
+"""
 
-from dependency_injector import containers, providers
+from typing import TYPE_CHECKING
+
+from dependency_injector import providers
 
 from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.system.randomness import SystemRandomness
@@ -23,11 +27,12 @@ from schedora.application.ports.randomness import Randomness
 from schedora.application.queries.endings import Endings
 from schedora.application.queries.health import CheckHealth
 from schedora.entrypoints.container.settings import Settings
-from schedora.entrypoints.container.storage import MemoryStorage, PostgresStorage
 from schedora.entrypoints.system import System
 
 if TYPE_CHECKING:
     from schedora.adapters.redis.health import RedisHealth
+    from schedora.entrypoints.container.memory import MemoryStorage
+    from schedora.entrypoints.container.postgres import PostgresStorage
 
 
 def _redis_health(url: str | None) -> "RedisHealth | None":
@@ -38,12 +43,22 @@ def _redis_health(url: str | None) -> "RedisHealth | None":
     return RedisHealth(url)
 
 
-class Root(containers.DeclarativeContainer):
-    settings = providers.Dependency(instance_of=Settings)
-    clock: providers.Dependency[Any] = providers.Dependency()
-    randomness: providers.Dependency[Any] = providers.Dependency()
-    storage = providers.DependenciesContainer()
+def _storage(
+    settings: Settings, clock: Clock, randomness: Randomness, database_url: str | None
+) -> "MemoryStorage | PostgresStorage":
+    """The two storages, told apart here and nowhere else: both offer the same names."""
+    if database_url is None:
+        from schedora.entrypoints.container.memory import MemoryStorage  # noqa: PLC0415 - one or the other
 
+        return MemoryStorage(clock=clock, randomness=randomness)
+    from schedora.entrypoints.container.postgres import PostgresStorage  # noqa: PLC0415 - as above
+
+    return PostgresStorage(settings=settings, database_url=database_url)
+
+
+def _system(
+    settings: Settings, clock: Clock, randomness: Randomness, storage: "MemoryStorage | PostgresStorage"
+) -> providers.Singleton[System]:
     metrics = providers.Singleton(Tally)
     flusher = providers.Singleton(Flusher, metrics, storage.totals, clock)
     endings = providers.Singleton(Endings, storage.jobs, clock)
@@ -93,7 +108,7 @@ class Root(containers.DeclarativeContainer):
         CheckHealth,
         database=storage.health,
         workers=storage.workers,
-        redis=providers.Callable(_redis_health, settings.provided.redis_url),
+        redis=providers.Callable(_redis_health, settings.redis_url),
     )
     complete_jobs = providers.Singleton(CompleteJobs, units=storage.units, wakeup=storage.wakeup)
     rescue_jobs = providers.Singleton(
@@ -105,12 +120,12 @@ class Root(containers.DeclarativeContainer):
         wakeup=storage.wakeup,
         metrics=metrics,
         randomness=randomness,
-        worker_deaths_max=settings.provided.max_worker_deaths,
+        worker_deaths_max=settings.max_worker_deaths,
     )
     prune_records = providers.Singleton(
-        PruneRecords, records=storage.records, clock=clock, retention=settings.provided.retention
+        PruneRecords, records=storage.records, clock=clock, retention=settings.retention
     )
-    system = providers.Singleton(
+    return providers.Singleton(
         System,
         settings=settings,
         clock=clock,
@@ -166,10 +181,5 @@ def build_system(
     settings = settings.model_copy(update={"database_url": database_url})
     clock = clock or SystemClock()
     randomness = randomness or SystemRandomness(clock)
-    storage = (
-        MemoryStorage(clock=clock, randomness=randomness)
-        if database_url is None
-        else PostgresStorage(settings=settings, database_url=database_url)
-    )
-    system: System = Root(settings=settings, clock=clock, randomness=randomness, storage=storage).system()
-    return system
+    storage = _storage(settings, clock, randomness, database_url)
+    return _system(settings, clock, randomness, storage)()

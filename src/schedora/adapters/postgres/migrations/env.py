@@ -7,8 +7,9 @@ from alembic import context
 from sqlalchemy import Connection
 
 from schedora.adapters.postgres.location import Location
-from schedora.adapters.postgres.schema import on_connection
-from schedora.adapters.postgres.tables import VERSION_TABLE, metadata
+from schedora.adapters.postgres.migration import on_connection
+from schedora.adapters.postgres.schema import VERSION_TABLE
+from schedora.adapters.postgres.tables import metadata
 
 
 def run_on(connection: Connection) -> None:

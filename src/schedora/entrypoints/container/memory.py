@@ -1,0 +1,58 @@
+"""The ports, answered from memory. Offers the names that ``postgres.py`` offers."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
+
+from dependency_injector import providers
+
+from schedora.adapters.memory.health import MemoryHealth
+from schedora.adapters.memory.intake import MemoryJobIntake
+from schedora.adapters.memory.job_queue import MemoryJobQueue
+from schedora.adapters.memory.job_reader import MemoryJobReader
+from schedora.adapters.memory.queues import MemoryQueues
+from schedora.adapters.memory.records import MemoryRecords
+from schedora.adapters.memory.store import MemoryStore
+from schedora.adapters.memory.totals import MemoryTotals
+from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
+from schedora.adapters.memory.wakeup import MemoryWakeup
+from schedora.adapters.memory.workers import MemoryWorkers
+from schedora.adapters.memory.workflow_reader import MemoryWorkflowReader
+from schedora.application.ports.clock import Clock
+from schedora.application.ports.randomness import Randomness
+
+T = TypeVar("T")
+
+
+def shared(port: T) -> Callable[[], AbstractAsyncContextManager[T]]:
+    """Hands out one and the same adapter: memory has no connections to own."""
+
+    @asynccontextmanager
+    async def hand_out() -> AsyncIterator[T]:
+        yield port
+
+    return hand_out
+
+
+async def nothing() -> None:
+    """Memory is open as soon as it is there."""
+
+
+class MemoryStorage:
+    def __init__(self, *, clock: Clock, randomness: Randomness) -> None:
+        store = providers.Singleton(MemoryStore, clock=clock, randomness=randomness)
+        self.units = providers.Singleton(MemoryUnitOfWorkFactory, store)
+        self.intake = providers.Singleton(MemoryJobIntake, store)
+        self.jobs = providers.Singleton(MemoryJobReader, store)
+        self.workflows = providers.Singleton(MemoryWorkflowReader, store)
+        self.workers = providers.Singleton(MemoryWorkers, store)
+        self.queues = providers.Singleton(MemoryQueues, store)
+        self.records = providers.Singleton(MemoryRecords, store)
+        self.wakeup = providers.Singleton(MemoryWakeup, store)
+        self.totals = providers.Singleton(MemoryTotals, store)
+        self.health = providers.Singleton(MemoryHealth, store)
+        self.queue = providers.Singleton(MemoryJobQueue, store)
+        self.queue_of_its_own = providers.Factory(shared, self.queue)
+        self.workers_of_its_own = providers.Factory(shared, self.workers)
+        self.open = providers.Object(nothing)
+        self.close = providers.Object(nothing)

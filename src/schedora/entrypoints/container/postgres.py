@@ -1,0 +1,85 @@
+"""The ports, answered by PostgreSQL. Offers the names that ``memory.py`` offers."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
+
+from dependency_injector import providers
+
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.health import PostgresHealth
+from schedora.adapters.postgres.intake import PostgresJobIntake
+from schedora.adapters.postgres.job_queue import PostgresJobQueue
+from schedora.adapters.postgres.job_reader import PostgresJobReader
+from schedora.adapters.postgres.queues import PostgresQueues
+from schedora.adapters.postgres.records import PostgresRecords
+from schedora.adapters.postgres.schema import check_schema
+from schedora.adapters.postgres.totals import PostgresTotals
+from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
+from schedora.adapters.postgres.wakeup import PostgresWakeup
+from schedora.adapters.postgres.workers import PostgresWorkers
+from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
+from schedora.entrypoints.container.settings import Settings
+
+T = TypeVar("T")
+
+
+def on_own_database(
+    make_database: Callable[[], Database], make_port: Callable[[Database], T]
+) -> Callable[[], AbstractAsyncContextManager[T]]:
+    """Hands out an adapter on connections of its own, opened and closed with it."""
+
+    @asynccontextmanager
+    async def hand_out() -> AsyncIterator[T]:
+        database = make_database()
+        await database.open()
+        try:
+            yield make_port(database)
+        finally:
+            await database.close()
+
+    return hand_out
+
+
+def opening(database: Database) -> Callable[[], Awaitable[None]]:
+    """Connects, and looks whether the schema is the one that this version knows."""
+
+    async def open_and_check() -> None:
+        await database.open()
+        try:
+            await check_schema(database)
+        except BaseException:
+            await database.close()
+            raise
+
+    return open_and_check
+
+
+class PostgresStorage:
+    def __init__(self, *, settings: Settings, database_url: str) -> None:
+        database = providers.Singleton(
+            Database,
+            database_url,
+            pool_size=settings.database_pool_size,
+            max_overflow=settings.database_max_overflow,
+        )
+        small_database = providers.Factory(Database, database_url, pool_size=2, max_overflow=0)
+        self.units = providers.Singleton(PostgresUnitOfWorkFactory, database)
+        self.intake = providers.Singleton(PostgresJobIntake, database)
+        self.jobs = providers.Singleton(PostgresJobReader, database)
+        self.workflows = providers.Singleton(PostgresWorkflowReader, database)
+        self.workers = providers.Singleton(PostgresWorkers, database)
+        self.queues = providers.Singleton(PostgresQueues, database)
+        self.records = providers.Singleton(PostgresRecords, database)
+        self.wakeup = providers.Singleton(PostgresWakeup, database)
+        self.totals = providers.Singleton(PostgresTotals, database)
+        self.health = providers.Singleton(PostgresHealth, database)
+        self.queue = providers.Singleton(PostgresJobQueue, database)
+        self.queue_of_its_own = providers.Factory(
+            on_own_database, small_database.provider, providers.Object(PostgresJobQueue)
+        )
+        self.workers_of_its_own = providers.Factory(
+            on_own_database, small_database.provider, providers.Object(PostgresWorkers)
+        )
+        self.open = providers.Factory(opening, database)
+        self.close = database.provided.close
