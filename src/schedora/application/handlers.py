@@ -34,13 +34,15 @@ class DuplicateType(Exception):
 class Handler:
     """``bind`` turns an encoded payload into a call and raises ``InvalidPayload`` where it does not fit.
 
-    ``target`` (``module:qualified.name``) is where a child process finds the registered function.
+    ``target`` (``module:qualified.name``) is where a child process finds the registered function. What only the
+    context tells is not read for a handler that is known not to look at it.
     """
 
     type: str
     executor: Executor
     bind: Callable[[JsonText], BoundCall]
     target: str = ""
+    takes_context: bool = True
 
 
 class Handlers:

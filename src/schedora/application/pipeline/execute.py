@@ -52,7 +52,8 @@ class Execute:
     async def _outcome(self, run: Run, handler: Handler, link: WorkerLink) -> Outcome:
         job = run.job
         try:
-            upstream = await self._reader.upstream_results(job.job_id) if job.depends_on else {}
+            wanted = job.depends_on and handler.takes_context
+            upstream = await self._reader.upstream_results(job.job_id) if wanted else {}
         except StoreUnavailable:
             return HandedBack(reason=UPSTREAM_NOT_READ)
         if handler.executor is Executor.PROCESS:

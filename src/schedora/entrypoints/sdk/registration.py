@@ -50,7 +50,13 @@ def make_job_function(
     """Raises ``TypeError`` and ``ValueError`` for a function that can't be a handler of this kind."""
     signature = Signature(job_type, function, names)
     chosen = _executor(function, executor)
-    handler = Handler(type=job_type, executor=chosen, bind=signature.bind, target=_target(function, chosen))
+    handler = Handler(
+        type=job_type,
+        executor=chosen,
+        bind=signature.bind,
+        target=_target(function, chosen),
+        takes_context=signature.takes_context,
+    )
     return JobFunction(
         submitter=submitter, signature=signature, options=options, handler=handler, function=function
     )

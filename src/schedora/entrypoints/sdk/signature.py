@@ -71,6 +71,11 @@ class Signature:
         except NameError:
             self._model = None
 
+    @property
+    def takes_context(self) -> bool:
+        """Whether the function has a parameter for the ``JobContext``."""
+        return self._context is not None
+
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> JsonText:
         """The arguments as a payload. Raises ``InvalidArguments``, and ``NotJson`` for NaN and the like."""
         model = self._resolve()

@@ -312,6 +312,18 @@ async def test_results_of_what_it_depends_on_are_read_by_key(desk: Desk) -> None
     assert seen == [{"a": {"n": 1}, "b": None}]
 
 
+async def test_results_are_not_read_for_a_handler_that_does_not_look_at_them(desk: Desk) -> None:
+    await desk.bench.flow(a="", b="a")
+    await desk.bench.run({"a": UP})
+    [claim] = await desk.bench.claim()
+    desk.bench.faults.away = True
+    blind = Handler(
+        type="work", executor=Executor.ASYNC, bind=lambda _: on_loop(lambda: 1), takes_context=False
+    )
+    run = Run(claim, started_at=NOON, began=timedelta(0))
+    assert await desk.execute(run, blind, desk.link) == Succeeded(result=JsonText("1"))
+
+
 async def test_results_that_can_not_be_read_now_send_the_job_back(desk: Desk) -> None:
     await desk.bench.flow(a="", b="a")
     await desk.bench.run({"a": UP})

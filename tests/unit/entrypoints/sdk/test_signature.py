@@ -137,8 +137,16 @@ def test_the_context_goes_to_a_first_parameter_of_its_type() -> None:
         return ctx, number
 
     assert round_trip(function, number=1) == (CONTEXT, 1)
+    assert Signature("job", function).takes_context
     with pytest.raises(InvalidPayload, match="ctx: unexpected field"):
         Signature("job", function).bind(JsonText('{"ctx":1,"number":1}'))
+
+
+def test_a_function_may_do_without_the_context() -> None:
+    def function(number: int) -> Any:
+        return number
+
+    assert not Signature("job", function).takes_context
 
 
 def test_the_name_of_the_context_is_no_further_argument() -> None:
