@@ -9,7 +9,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from schedora.adapters.postgres import unit_of_work
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.statements import Statement, load
 from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.system.randomness import SystemRandomness
 from schedora.application.commands.cancel import CancelJob
@@ -157,6 +159,54 @@ async def test_a_cause_that_ends_waits_for_the_other_that_is_ending(
         assert (await one.job(effect_id)).waits_for == 2
     assert await waiting == {second.lease_id}
     assert (await one.job(effect_id)).waits_for == 0
+
+
+async def test_who_advances_waits_for_who_has_the_workflow(rivals: list[Stores], migrated_url: str) -> None:
+    one, other = rivals[:2]
+    workflow_id, effect_id = await a_diamond(one)
+    claims = await one.claim(await one.worker())
+    completions = [await one.settle(claim, Succeeded()) for claim in claims]
+    async with other.units.begin() as unit:
+        await unit.workflows.lock([workflow_id])
+        advancing = asyncio.create_task(one.units.advance(completions))
+        await somebody_waits(migrated_url)
+        assert [(await one.job(claim.job_id)).status for claim in claims] == [JobState.RUNNING] * 2
+    assert (await advancing).accepted == {claim.lease_id for claim in claims}
+    assert (await one.job(effect_id)).waits_for == 0
+    assert await count(migrated_url, "job_leases") == 0
+
+
+async def test_who_advances_knows_what_has_been_committed_since_he_began(
+    rivals: list[Stores], migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = rivals[:2]
+    workflow_id, _ = await a_diamond(one)
+    claim, _ = await one.claim(await one.worker())
+    completion = await one.settle(claim, Succeeded())
+    # The statement as it is, but that it waits between its beginning and its look at the workflow.
+    advance = load("advance")
+    held = "from unnest"
+    first, then = advance.text.split("held as materialized")
+    assert held in then
+    waits = Statement(
+        f"{first.replace('with', 'with paused as materialized (select pg_advisory_xact_lock(4711)),', 1)}"
+        f"held as materialized{then.replace(held, 'from paused cross join unnest', 1)}",
+        advance.parameters,
+    )
+    monkeypatch.setattr(unit_of_work, "load", lambda _: waits)
+    async with someone(migrated_url) as rival:
+        await rival.execute("select pg_advisory_xact_lock(4711)")
+        advancing = asyncio.create_task(one.units.advance([completion]))
+        await somebody_waits(migrated_url)
+        later = await other.submit_one(
+            a_request(workflow_id=workflow_id, depends_on=(claim.job_id,)), waits_for=1
+        )
+        async with other.units.begin() as unit:
+            await unit.workflows.lock([workflow_id])
+            await unit.workflows.count([CountChange(workflow_id=workflow_id, total=1)], at=await unit.now())
+        await rival.rollback()
+        assert (await advancing).accepted == {claim.lease_id}
+    assert (await one.job(later.job_id)).waits_for == 0
 
 
 @pytest.mark.parametrize("status", [JobState.SUCCESS, JobState.RETRYING])

@@ -5,15 +5,17 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
+import attrs
 import psycopg
 import pytest
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.jobs import PostgresJobStore
+from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
 from schedora.domain.claimed_job import ClaimedJob
-from schedora.domain.ids import IncarnationId, JobId, WorkerId
+from schedora.domain.ids import IncarnationId, JobId, WorkerId, WorkflowId
 from schedora.domain.outcome import Failed, Succeeded
 from tests.builders import a_new_job, a_request, settled
 from tests.databases import copy_of
@@ -193,3 +195,25 @@ async def test_release(backlog: Explaining) -> None:
     assert await PostgresJobStore(backlog).release(upstream)
     assert_looks_up(backlog, named_indexes("release"), *TABLES)
     assert backlog.plan.rows(*TABLES) == 2 * RELEASED
+
+
+FLOWS = f"""
+insert into workflows (workflow_id, name, description, config, created_at, total_jobs)
+select id(n), 'flow ' || n, '', '{{}}', now(), 100 from generate_series(1, 100) n;
+update job_leases set workflow_id = id(1);
+insert into job_dependencies (upstream_id, job_id)
+select id({READY} + n), id({READY + HELD + RELEASED} + n) from generate_series(1, {RELEASED}) n;
+"""
+"""Held jobs of one workflow among many, for some of which others wait."""
+
+
+async def test_advance(backlog: Explaining) -> None:
+    with psycopg.connect(backlog.url) as connection:
+        connection.execute(FLOWS.encode())
+    claims = [attrs.evolve(claim, workflow_id=WorkflowId(numbered(1))) for claim in await held_jobs(backlog)]
+    done = [settled(claim, Succeeded(), ended_at=claim.claimed_at) for claim in claims]
+    advanced = await PostgresUnitOfWorkFactory(cast("Any", backlog)).advance(done)
+    assert (len(advanced.accepted), len(advanced.queues)) == (HELD, RELEASED)
+    assert_looks_up(backlog, named_indexes("advance"), *TABLES, "workflows")
+    assert backlog.plan.rows("jobs") == HELD + RELEASED
+    assert backlog.plan.rows("job_leases") == HELD

@@ -1,6 +1,6 @@
 """One transaction over the stores."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Self
@@ -12,6 +12,9 @@ from schedora.adapters.memory.tables import Tables
 from schedora.adapters.memory.wakeup import MemoryWakeup
 from schedora.adapters.memory.workflows import MemoryWorkflowStore
 from schedora.application.errors import StoreUnavailable
+from schedora.application.pipeline.complete import complete
+from schedora.application.ports.unit_of_work import Advanced
+from schedora.domain.completion import Completion
 
 
 class MemoryUnitOfWork:
@@ -58,6 +61,11 @@ class MemoryUnitOfWorkFactory:
             finally:
                 unit.open = False
         self._wakeup.ring(queues=unit.rung)
+
+    async def advance(self, completions: Sequence[Completion]) -> Advanced:
+        async with self.begin() as unit:
+            accepted, queues = await complete(unit, completions)
+        return Advanced(accepted=frozenset(accepted), queues=frozenset(queues))
 
     @asynccontextmanager
     async def join(self, connection: object) -> AsyncIterator[MemoryUnitOfWork]:

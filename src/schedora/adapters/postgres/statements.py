@@ -61,7 +61,7 @@ def _part(name: str) -> str:
     """A query from its ``select`` on; else what stands between ``with`` and the final ``select``, which starts at the
     beginning of a line.
     """
-    text = _read(name).strip()
+    text = _INCLUDED.sub(lambda found: _part(found[1]), _read(name)).strip()
     if text.startswith("select"):
         return text
     head, found, _ = text.partition("\nselect")

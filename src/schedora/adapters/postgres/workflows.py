@@ -64,9 +64,13 @@ class PostgresWorkflowStore:
             created_at=added[0]["created_at"],
         )
 
+    async def hold(self, workflow_ids: Collection[WorkflowId]) -> None:
+        """As ``lock``, for who need not know how they are."""
+        await self._session.fetch(_LOCK, workflow_id=sorted(set(workflow_ids)))
+
     async def lock(self, workflow_ids: Collection[WorkflowId]) -> list[Workflow]:
         ids = sorted(set(workflow_ids))
-        await self._session.fetch(_LOCK, workflow_id=ids)
+        await self.hold(ids)
         # A statement of its own, for it sees what the one before had to wait for.
         return [rows.workflow(row) for row in await self._session.fetch(_READ, workflow_id=ids)]
 

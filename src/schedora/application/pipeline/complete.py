@@ -1,5 +1,5 @@
 """Bring completions of workflows' jobs to the store: the completion, what it releases and what it cancels
-are one transaction.
+are one transaction. Where nothing is canceled, that is one step.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from schedora.application.ports.unit_of_work import JoinedUnitOfWork, UnitOfWork
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.propagation import Ending, propagate
 from schedora.domain.completion import Completion
+from schedora.domain.dependency import Effect, effect
 from schedora.domain.ids import LeaseId
 
 
@@ -21,6 +22,18 @@ class CompleteJobs:
 
     async def __call__(self, completions: Sequence[Completion]) -> set[LeaseId]:
         """The leases whose completion was accepted. Raises ``StoreUnavailable``."""
+        advancing = [one for one in completions if one.workflow_id is not None and not _cancels(one)]
+        accepted: set[LeaseId] = set()
+        if advancing:
+            advanced = await self.units.advance(advancing)
+            self.wakeup.ring(queues=advanced.queues)
+            accepted |= advanced.accepted
+        if len(advancing) < len(completions):
+            rest = [one for one in completions if one.workflow_id is None or _cancels(one)]
+            accepted |= await self._in_unit(rest)
+        return accepted
+
+    async def _in_unit(self, completions: Sequence[Completion]) -> set[LeaseId]:
         async with self.units.begin() as unit:
             accepted, queues = await complete(unit, completions)
         self.wakeup.ring(queues=queues)
@@ -34,6 +47,11 @@ class CompleteJobs:
         """
         async with self.units.join(connection) as unit:
             return await complete_within(unit, completion)
+
+
+def _cancels(completion: Completion) -> bool:
+    """Whether what depends on the job is canceled by this."""
+    return completion.ends_job and effect(completion.status) is not Effect.RELEASE
 
 
 async def complete_within(unit: JoinedUnitOfWork, completion: Completion) -> set[str]:

@@ -4,7 +4,7 @@ With little to do there is one at a time, and it starts at once. With much to do
 works on the first, so that the store does not wait while the worker reads one answer and writes the next question: it
 takes completions enough to be worth a transaction, or a claim where the first has none. There is never more than one
 claim under way, nor more than one exchange that tells of starts. Completions of workflows' jobs go beside these, one
-batch at a time, for they are transactions of several statements.
+batch at a time, for they change other jobs, too.
 """
 
 import asyncio

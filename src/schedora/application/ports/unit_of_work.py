@@ -1,12 +1,16 @@
 """One transaction over the stores: all of it happens, or none."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Protocol
 
+from attrs import frozen
+
 from schedora.application.ports.jobs import JobStore
 from schedora.application.ports.workflows import WorkflowStore
+from schedora.domain.completion import Completion
+from schedora.domain.ids import LeaseId
 
 
 class UnitOfWork(Protocol):
@@ -29,12 +33,26 @@ class JoinedUnitOfWork(UnitOfWork, Protocol):
         ...
 
 
+@frozen(kw_only=True)
+class Advanced:
+    """What came of completions: the leases whose completion was accepted, and the queues that got claimable jobs."""
+
+    accepted: frozenset[LeaseId]
+    queues: frozenset[str]
+
+
 class UnitOfWorkFactory(Protocol):
     def begin(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """Commits on a clean exit, rolls back on an exception and passes it on.
 
         Raises ``StoreUnavailable``; then nothing is known to be stored. Conflicts between units that the
         store can resolve by running one after the other (deadlocks) surface as ``StoreUnavailable`` too.
+        """
+        ...
+
+    async def advance(self, completions: Sequence[Completion]) -> Advanced:
+        """Completes jobs of workflows, of which none fails or is canceled for good, releases what waited for them,
+        and counts: as in a unit, and in less time. Raises as ``begin``.
         """
         ...
 
