@@ -84,9 +84,8 @@ class JobRequest:
     def again(self, *, payload: JsonText, idempotency_key: str, trace: TraceContext) -> Self:
         """The same asked for under another key. Checks nothing but the key; raises ``InvalidField``."""
         check_text("idempotency_key", idempotency_key, length_max=KEY_LENGTH_MAX)
-        self._fingerprint_tail  # noqa: B018 - made once for all that are made from this one
-        made = self._copied()
-        made.__dict__.update(payload=payload, idempotency_key=idempotency_key, trace=trace)
+        made = self.with_payload(payload)
+        made.__dict__.update(idempotency_key=idempotency_key, trace=trace)
         return made
 
     def as_stored(self, idempotency_key: str | None) -> Self:

@@ -23,6 +23,7 @@ TELLING = frozenset({*CORRELATION_HEADERS, TRACEPARENT})
 CLIENT_LEFT = 499
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNROUTED = "none"
+TRACE_BITS, CORRELATION_BITS = 192, 128
 
 log = Logger("schedora.api")
 
@@ -92,13 +93,17 @@ class Edge:
     def _visit(self, headers: Iterable[tuple[bytes, bytes]]) -> Visit:
         # Of several, the first counts.
         told = {name: value.decode("latin-1") for name, value in reversed([*headers]) if name in TELLING}
-        given = next((told[name] for name in CORRELATION_HEADERS if name in told), "")
-        trace = TraceContext.new(self._randomness.bits(192))
-        caller = TraceContext.parse(told[TRACEPARENT]) if TRACEPARENT in told else None
-        return Visit(
-            trace=trace if caller is None else caller.followed_by(trace.span_id),
-            correlation_id=given if _SANE.fullmatch(given) else self._randomness.random_id().hex,
-        )
+        # Drawn at once: each draw is a call to the operating system.
+        bits = self._randomness.bits(TRACE_BITS + CORRELATION_BITS)
+        trace = TraceContext.new(bits >> CORRELATION_BITS)
+        correlation_id = f"{bits % (1 << CORRELATION_BITS):032x}"
+        if told:
+            if (caller := TraceContext.parse(told.get(TRACEPARENT, ""))) is not None:
+                trace = caller.followed_by(trace.span_id)
+            given = next((told[name] for name in CORRELATION_HEADERS if name in told), "")
+            if _SANE.fullmatch(given):
+                correlation_id = given
+        return Visit(trace=trace, correlation_id=correlation_id)
 
     def _tell(self, scope: Scope, method: str, status: int, duration_seconds: float, visit: Visit) -> None:
         route = getattr(scope.get("route"), "path", UNROUTED)
