@@ -18,7 +18,10 @@ BODIES: list[tuple[str, bytes]] = [
     ("/jobs", b'{"type": "echo"}'),
     ("/jobs", b"{"),
     ("/jobs", b'{"type": "echo", "idempotency_key": "k", "payload": {"a": "' + b"x" * 3_000 + b'"}}'),
-    ("/jobs", b'{"type": "echo", "idempotency_key": "k", "priority": 7, "scheduled_at": "2031-05-01T14:30:00Z"}'),
+    (
+        "/jobs",
+        b'{"type": "echo", "idempotency_key": "k", "priority": 7, "scheduled_at": "2031-05-01T14:30:00Z"}',
+    ),
     ("/jobs", b'{"type": "", "idempotency_key": "k", "priority": 11}'),
     ("/jobs", b'{"type": "echo", "type": "echo", "idempotency_key": "k"}'),
     ("/jobs", b'{"type": "\xff", "idempotency_key": "k"}'),
