@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.job_queue import PostgresJobQueue
+from schedora.adapters.postgres.job_queue import PostgresJobQueue, _of_claim
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.jobs import PostgresJobStore
 from schedora.adapters.postgres.queues import PostgresQueues
@@ -174,6 +174,23 @@ async def test_a_claim_that_finds_little_walks_over_nothing_either(crowded: Expl
     assert plan.indexes("job_ready") == named_indexes("claim")
     assert plan.reads(0, "job_ready")
     assert plan.pages < 40
+
+
+async def test_a_claim_among_few_walks_over_nothing_either(crowded: Explaining) -> None:
+    with psycopg.connect(crowded.url) as connection:
+        connection.execute(
+            "delete from job_ready r where r.scheduled_at < now() and r.type = 'work' and r.job_id not in ("
+            "select o.job_id from job_ready o where o.scheduled_at < now() and o.type = 'work' limit 10)"
+        )
+    claimed = await crowded.fetch(load("claim_few"), **_of_claim(wish(limit=20)))
+    assert (len(claimed), claimed[0]["many"]) == (10, False)
+    plan = crowded.plan
+    assert plan.indexes("job_ready") == named_indexes("claim_few")
+    assert plan.indexes("jobs") == {"jobs_pkey"}
+    # The first of each lane; of the two that hold jobs of this type once more the delayed one, and what it takes.
+    assert plan.reads(3 + 1 + 10, "job_ready")
+    assert plan.reads(10, "jobs")
+    assert plan.pages < 200
 
 
 async def test_a_claim_finds_when_the_next_is_due_without_going_through_those(crowded: Explaining) -> None:

@@ -77,6 +77,11 @@ class Start:
         return bool(self.places)
 
     @property
+    def plain(self) -> bool:
+        """Whether it is as if there were no cursor."""
+        return not self.places and not self.heads_limit
+
+    @property
     def parameters(self) -> dict[str, Any]:
         """Those of ``claim.sql`` that say where to start and what to tell of the lanes."""
         return {

@@ -1,6 +1,7 @@
 """The hot path: completions and starts in, claims out, in one statement."""
 
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,21 +19,29 @@ _TRIES = 5
 _NOW = Statement("select now() as at", ())
 _NO_CLAIM: dict[str, Any] = {
     "owner": None, "worker_id": "", "queues": [], "types": [], "limit": 0, "start_count": 0,
-    **BEGINNING.parameters,
 }  # fmt: skip
+_MANY_SECONDS = 1.0
 
 
 class PostgresJobQueue:
     """Exchanges may overlap: each is a transaction of its own."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, monotonic_seconds: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._monotonic_seconds = monotonic_seconds
         self._cursor = ClaimCursor()
+        self._little_left = False
+        """Whether the last claim found less than was asked for: then the next is likely to find little as well."""
+        self._many_until = 0.0
+        """For so long it is known to be no use to look for few."""
 
     async def exchange(self, delivery: Delivery) -> Exchanged:
         wish = delivery.claim
         start = BEGINNING if wish is None else self._cursor.start()
-        answer = await self._answer(delivery, start)
+        plain = start.plain and not delivery.completions and not delivery.starts
+        if wish is not None and plain and self._may_be_few() and (found := await self._claim_few(wish)):
+            return found
+        answer = await self._fetch(*_statement(delivery, start))
         at = answer[0]["at"]
         accepted: Collection[LeaseId] = ()
         if delivery.completions or delivery.starts:
@@ -43,6 +52,7 @@ class PostgresJobQueue:
         claims = answer if answer[0]["job_ids"] is not None else ()
         claimed = rows.claimed_jobs(claims, wish.owner, wish.worker_id)
         full = len(claimed) == wish.limit
+        self._little_left = not full
         self._cursor.finish(start, answer[0], rows.last_of_each(claims), jobs=len(claimed), full=full)
         return Exchanged(
             at=at,
@@ -66,9 +76,28 @@ class PostgresJobQueue:
         restart_at: datetime = answer["at"] + self._cursor.restart_in()
         return restart_at if due_at is None else min(due_at, restart_at)
 
-    async def _answer(self, delivery: Delivery, start: Start) -> Sequence[Row]:
+    def _may_be_few(self) -> bool:
+        return self._little_left and self._monotonic_seconds() >= self._many_until
+
+    async def _claim_few(self, wish: ClaimRequest) -> Exchanged | None:
+        """None where there are more: then nothing is claimed."""
+        answer = await self._fetch(load("claim_few"), _of_claim(wish))
+        first = answer[0]
+        if first["many"]:
+            self._many_until = self._monotonic_seconds() + _MANY_SECONDS
+            return None
+        claims = answer if first["job_id"] is not None else ()
+        full = len(claims) == wish.limit
+        self._little_left = not full
+        self._cursor.finish(BEGINNING, first, claims, full=full)
+        return Exchanged(
+            at=first["at"],
+            claimed=tuple([rows.claimed_job(row, wish.owner, wish.worker_id) for row in claims]),
+            next_due_at=None if full else first["next_due_at"],
+        )
+
+    async def _fetch(self, statement: Statement, values: dict[str, Any]) -> Sequence[Row]:
         """Running it again after a conflict is safe: nothing of it happened, and the fence stands."""
-        statement, values = _statement(delivery, start)
         for _ in range(_TRIES - 1):
             try:
                 return await self._database.fetch(statement, **values)
@@ -82,30 +111,26 @@ def _statement(delivery: Delivery, start: Start) -> tuple[Statement, dict[str, A
     ending = {completion.lease_id for completion in delivery.completions}
     # The end of a claim says all that its start could say.
     starts = [one for one in delivery.starts if one.lease_id not in ending]
-    values = {
-        "complete": arrays.of_completions(delivery.completions),
-        "start": arrays.of_starts(starts),
-        "claim": _of_claim(delivery.claim, start),
-    }
-    due = [
-        name
-        for name, wanted in (
-            ("complete", delivery.completions), ("start", starts), ("claim", delivery.claim)
-        )
-        if wanted
-    ]  # fmt: skip
-    match due:
-        case []:
+    wish = delivery.claim
+    match bool(delivery.completions), bool(starts), wish:
+        case False, False, None:
             return _NOW, {}
-        case [name]:
-            return load(name), values[name]
+        case True, False, None:
+            return load("complete"), arrays.of_completions(delivery.completions)
+        case False, True, None:
+            return load("start"), arrays.of_starts(starts)
+        case False, False, ClaimRequest():
+            return load("claim"), {**_of_claim(wish), **start.parameters}
         case _:
-            return load("exchange"), {**values["complete"], **values["start"], **values["claim"]}
+            return load("exchange"), {
+                **arrays.of_completions(delivery.completions),
+                **arrays.of_starts(starts),
+                **(_NO_CLAIM if wish is None else _of_claim(wish)),
+                **start.parameters,
+            }
 
 
-def _of_claim(wish: ClaimRequest | None, start: Start) -> dict[str, Any]:
-    if wish is None:
-        return _NO_CLAIM
+def _of_claim(wish: ClaimRequest) -> dict[str, Any]:
     return {
         "owner": wish.owner,
         "worker_id": wish.worker_id,
@@ -113,5 +138,4 @@ def _of_claim(wish: ClaimRequest | None, start: Start) -> dict[str, Any]:
         "types": list(wish.types),
         "limit": wish.limit,
         "start_count": wish.start_count,
-        **start.parameters,
     }
