@@ -132,6 +132,11 @@ class Exchanges:
             started = True
         return started
 
+    def prompt(self) -> None:
+        """Starts one that is due, for whoever hears of something to do before ``start`` is called."""
+        if self._defect is None:
+            self._start_one()
+
     @property
     def under_way(self) -> bool:
         return bool(self._under_way)

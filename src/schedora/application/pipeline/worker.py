@@ -143,6 +143,8 @@ class Worker:
         self._status: WorkerState | None = None
         self._drained_by_request = False
         self._subscription: Subscription | None = None
+        self._resting = False
+        """Whether the loop has nothing to do: then a claim may start without it."""
         now = clock.monotonic()
         self._checked_at = now
         self._check_leases = False
@@ -155,7 +157,9 @@ class Worker:
             async with self._wakeup.subscribe(self._on_hint) as self._subscription:
                 while not self._drained():
                     if not await self.step():
+                        self._resting = True
                         await self._clock.wait(self.changed, self._pause())
+                        self._resting = False
                         self.changed.clear()
         finally:
             # Whatever ended this loop, no handler goes on without it.
@@ -318,6 +322,8 @@ class Worker:
             hint.queues and (not self.identity.queues or hint.queues & set(self.identity.queues))
         ):
             self._lookout.hint()
+            if self._resting and not self._check_leases and self._clock.monotonic() >= self._retry_at:
+                self._exchanges.prompt()  # not only once this loop has woken up: somebody waits for that job
         self.changed.set()
 
     def store_answered(self) -> None:

@@ -12,6 +12,7 @@ from schedora.application.pipeline.execute import INVALID_RESULT
 from schedora.application.pipeline.slots import GRACE, NO_ROOM
 from schedora.application.pipeline.worker import WorkerLimits
 from schedora.application.ports.metrics import Counter, Histogram
+from schedora.application.ports.wakeup import Hint
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Succeeded, WorkerLost
@@ -237,6 +238,27 @@ async def test_hint_for_other_queues_is_none(engine: Engine) -> None:
         engine.bench.stores.wakeup.ring(queues=["other", "mine"])
         await engine.settle()
         assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
+
+
+async def test_hint_is_followed_up_before_the_loop_has_woken_up(engine: Engine) -> None:
+    engine.handle(answer)
+    async with engine.running() as worker:
+        await engine.settle()
+        job = await engine.bench.stores.submit_one()
+        worker._on_hint(Hint(queues=frozenset({"default"})))
+        assert worker._exchanges.under_way
+        worker._on_hint(Hint(queues=frozenset({"default"})))
+        assert len(worker._exchanges._under_way) == 1, "one claim at a time"
+        await engine.settle()
+        assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
+
+
+async def test_hint_that_tells_of_leases_is_left_to_the_loop(engine: Engine) -> None:
+    engine.handle(answer)
+    async with engine.running() as worker:
+        await engine.settle()
+        worker._on_hint(Hint())  # anything: leases are compared while no exchange is under way
+        assert not worker._exchanges.under_way
 
 
 async def test_canceled_job_is_interrupted(engine: Engine) -> None:

@@ -14,6 +14,7 @@ from schedora.application.pipeline.execute import UPSTREAM_NOT_READ
 from schedora.application.pipeline.outbox import STORAGE_REFUSED
 from schedora.application.ports.job_queue import Delivery, Exchanged
 from schedora.application.ports.metrics import Counter
+from schedora.application.ports.wakeup import Hint
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JobId, LeaseId
 from schedora.domain.job_state import JobState
@@ -46,6 +47,16 @@ async def test_worker_that_finds_no_store_waits_for_it(engine: Engine) -> None:
         engine.bench.faults.away = False
         await engine.advance(LONG_ENOUGH)
         assert len(engine.pulse.incarnations) == 1
+
+
+async def test_store_that_is_away_is_left_alone_whatever_is_hinted(engine: Engine) -> None:
+    engine.handle(Counted())
+    async with engine.running() as worker:
+        engine.bench.faults.away = True
+        worker._on_hint(Hint(queues=frozenset({"default"})))
+        await engine.settle()
+        worker._on_hint(Hint(queues=frozenset({"default"})))
+        assert not worker._exchanges.under_way
 
 
 async def test_pauses_between_tries_grow(engine: Engine) -> None:
