@@ -35,9 +35,14 @@ def uuid7(unix_ms: int, random: int) -> UUID:
 
     Ascending (``unix_ms``, ``random``) yields ascending ids. Raises ``ValueError`` when either does not fit.
     """
+    return UUID(int=uuid7_number(unix_ms, random))
+
+
+def uuid7_number(unix_ms: int, random: int) -> int:
+    """As ``uuid7``: its 128 bits."""
     if not 0 <= unix_ms < 1 << 48:
         raise ValueError(f"unix_ms must fit 48 bits, not {unix_ms}")
     if not 0 <= random < 1 << _RANDOM_BITS:
         raise ValueError(f"random must fit 74 bits, not {random}")
     high, low = random >> 62, random & ((1 << 62) - 1)
-    return UUID(int=unix_ms << 80 | _VERSION | high << 64 | _VARIANT | low)
+    return unix_ms << 80 | _VERSION | high << 64 | _VARIANT | low

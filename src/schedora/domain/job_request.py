@@ -76,9 +76,9 @@ class JobRequest:
 
     def with_payload(self, payload: JsonText) -> Self:
         """The same with another payload."""
-        self._fingerprint_tail  # noqa: B018 - made once for all that are made from this one
+        self._fingerprint_frame  # noqa: B018 - made once for all that are made from this one
         made = self._copied()
-        object.__setattr__(made, "payload", payload)
+        made.__dict__["payload"] = payload
         return made
 
     def again(self, *, payload: JsonText, idempotency_key: str, trace: TraceContext) -> Self:
@@ -93,8 +93,7 @@ class JobRequest:
         if self.trace is None and self.idempotency_key == idempotency_key:
             return self
         made = self._copied()
-        object.__setattr__(made, "idempotency_key", idempotency_key)
-        object.__setattr__(made, "trace", None)
+        made.__dict__.update(idempotency_key=idempotency_key, trace=None)
         return made
 
     def _copied(self) -> Self:
@@ -108,13 +107,16 @@ class JobRequest:
 
         The trace is left out: two tries of one submission rarely share it.
         """
-        head = _measured((self.type, self.payload))
-        return blake2b(head + self._fingerprint_tail, digest_size=16).digest()
+        head, tail = self._fingerprint_frame
+        payload = self.payload.encode()
+        return blake2b(head + len(payload).to_bytes(8, "big") + payload + tail, digest_size=16).digest()
 
     @cached_property
-    def _fingerprint_tail(self) -> bytes:
-        """What all requests that differ in nothing but payload and idempotency key have in common."""
-        return _measured(
+    def _fingerprint_frame(self) -> tuple[bytes, bytes]:
+        """What stands before and behind the payload: the same in all requests that differ in nothing but payload
+        and idempotency key.
+        """
+        return _measured((self.type,)), _measured(
             (
                 str(self.priority),
                 self.queue,

