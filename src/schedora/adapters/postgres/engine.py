@@ -31,6 +31,10 @@ _PLANNER = {
 _RELEASE_TIMEOUT_SECONDS = 2.0
 _CLOSE_TIMEOUT_SECONDS = 5.0
 _GRACE = timedelta(seconds=2)
+_KEPT_MAX = 4
+"""Connections that stay out of the pool between uses: to take one out and to hand it back costs as much as a round
+trip.
+"""
 
 
 if TYPE_CHECKING:
@@ -74,6 +78,8 @@ class Database:
         self._command_timeout = command_timeout
         self._pooled = pooled if location.pooled is None else location.pooled
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._kept: list[PoolConnectionProxy[asyncpg.Record]] = []
+        self._acquiring = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._before_close: list[Callable[[], Awaitable[None]]] = []
 
@@ -91,9 +97,12 @@ class Database:
         for action in self._before_close:
             await action()
         pool, self._pool = self._pool, None
+        kept, self._kept = self._kept, []
         if pool is not None:
             try:
                 async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
+                    for connection in kept:
+                        await pool.release(connection)
                     await pool.close()
             except TimeoutError:
                 pool.terminate()
@@ -155,10 +164,40 @@ class Database:
     ) -> AsyncIterator["PoolConnectionProxy[asyncpg.Record]"]:
         if self._pool is None:
             raise StoreUnavailable(f"{self.description} is not open")
-        pool, patience = self._pool, patience or self._command_timeout
+        pool = self._pool
+        connection = self._taken() or await self._acquired(pool, patience or self._command_timeout)
+        keep = False
+        try:
+            yield connection
+            # Not while others wait for one, and not once there is another pool or none.
+            keep = not self._acquiring and len(self._kept) < _KEPT_MAX and pool is self._pool
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, TimeoutError | asyncpg.InternalClientError):
+                _discard(connection)  # it may answer some day, and then to the wrong question
+            raise
+        finally:
+            if keep:
+                self._kept.append(connection)
+            else:
+                with translated(self.description):
+                    await pool.release(connection, timeout=_RELEASE_TIMEOUT_SECONDS)
+
+    def _taken(self) -> "PoolConnectionProxy[asyncpg.Record] | None":
+        """The one of those kept that was used last, if there is any."""
+        while self._kept:
+            connection = self._kept.pop()
+            with suppress(asyncpg.InterfaceError):  # it broke, and the pool has taken it back
+                if not connection.is_closed():
+                    return connection
+        return None
+
+    async def _acquired(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", patience: timedelta
+    ) -> "PoolConnectionProxy[asyncpg.Record]":
+        self._acquiring += 1
         with connecting_to(self.description):
             try:
-                connection = await pool.acquire(timeout=patience.total_seconds())
+                return await pool.acquire(timeout=patience.total_seconds())
             except TimeoutError:
                 if pool.get_size() - pool.get_idle_size() < self._connections_max:
                     raise
@@ -166,15 +205,8 @@ class Database:
                     f"all {self._connections_max} connections to {self.description} were in use for"
                     f" {patience.total_seconds():g} seconds"
                 ) from None
-        try:
-            yield connection
-        except StoreUnavailable as error:
-            if isinstance(error.__cause__, TimeoutError | asyncpg.InternalClientError):
-                _discard(connection)  # it may answer some day, and then to the wrong question
-            raise
-        finally:
-            with translated(self.description):
-                await pool.release(connection, timeout=_RELEASE_TIMEOUT_SECONDS)
+            finally:
+                self._acquiring -= 1
 
     def _connecting(self) -> dict[str, Any]:
         limit_ms = str(int(self._command_timeout / timedelta(milliseconds=1)))
