@@ -140,6 +140,40 @@ async def test_connections_that_broke_while_idle_are_replaced(migrated_url: str)
         assert await pid_of(database) not in pids
 
 
+async def test_who_waits_for_a_connection_gets_one_that_would_else_be_kept(migrated_url: str) -> None:
+    async with small(migrated_url) as database:
+
+        async def several() -> None:
+            for _ in range(20):
+                await database.fetch(ONE)
+
+        async def one() -> None:
+            async with database.transaction() as session:
+                await session.fetch(ONE)
+
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await asyncio.gather(several(), one(), several(), one())
+
+
+async def test_few_connections_are_kept(migrated_url: str) -> None:
+    async with Database(migrated_url) as database:
+        await asyncio.gather(*(pid_of(database) for _ in range(10)))
+        assert len(database._kept) <= engine._KEPT_MAX
+        kept = database._kept[-1].get_server_pid()
+        assert await pid_of(database) == kept, "the one that was used last"
+
+
+async def test_what_ends_after_the_database_is_closed_keeps_nothing(migrated_url: str) -> None:
+    database = Database(migrated_url)
+    await database.open()
+    async with database.transaction() as session:
+        closing = asyncio.create_task(database.close())
+        await asyncio.sleep(0)
+        await session.fetch(ONE)
+    await closing
+    assert not database._kept
+
+
 async def test_a_statement_that_takes_too_long_is_given_up_by_the_server(migrated_url: str) -> None:
     async with small(migrated_url, command_timeout=timedelta(seconds=0.1)) as database:
         pid = await pid_of(database)

@@ -1,24 +1,27 @@
 """What jobs do to the store that hardly ever happens."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import Any
 
 import psycopg
 import pytest
-from attrs import define
+from attrs import define, field
 
 from schedora.adapters.postgres import jobs as jobs_module
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.jobs import PostgresJobStore, chunks
 from schedora.adapters.postgres.session import Row, Session
-from schedora.adapters.postgres.statements import Statement
+from schedora.adapters.postgres.statements import Statement, load
 from schedora.application.errors import Entangled
 from schedora.application.ports.job_queue import Delivery, Start
-from schedora.application.ports.jobs import NewJob
+from schedora.application.ports.jobs import NewJob, Submission
 from schedora.domain.ids import JsonText
+from schedora.domain.job_request import JobRequest
 from schedora.domain.outcome import Succeeded
+from schedora.domain.retry import RetryKind, RetryPolicy
 from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores
 
@@ -82,6 +85,47 @@ async def test_a_key_whose_owners_come_and_go_is_given_up(database: Database) ->
     session = Missing(database, (jobs_module._BY_KEY,), times=1_000)
     with pytest.raises(Entangled, match="come and go"):
         await PostgresJobStore(session).add([a_new_job(a_request(idempotency_key="k"))])
+
+
+@define
+class Watched:
+    """A session that remembers what was asked."""
+
+    session: Session
+    statements: list[Statement] = field(factory=list)
+
+    async def fetch(self, statement: Statement, /, **values: Any) -> Sequence[Row]:
+        self.statements.append(statement)
+        return await self.session.fetch(statement, **values)
+
+
+async def test_jobs_that_are_alike_go_the_short_way_once_their_queue_is_there(database: Database) -> None:
+    watched = Watched(database)
+    store = PostgresJobStore(watched)
+    short, long = load("submit_alike"), load("submit")
+
+    async def add(*requests: JobRequest) -> list[Submission]:
+        watched.statements.clear()
+        return await store.add([a_new_job(request) for request in requests])
+
+    due = datetime(2030, 1, 31, 8, tzinfo=UTC)
+    said: dict[str, Any] = {"queue": "q", "priority": 7, "scheduled_at": due, "timeout": timedelta(seconds=9)}
+    said |= {"key": "k", "retry": RetryPolicy(kind=RetryKind.FIXED, max_retries=1, base=timedelta(seconds=2))}
+    for ways in [[short, long], [short]]:
+        submissions = await add(a_request(**said), a_request(**said, payload=JsonText('{"n":1}')))
+        assert watched.statements == ways
+        for one in submissions:
+            assert one.created
+            assert await postgres_stores(database).job(one.job_id) == one.job
+    first = a_request(**said, idempotency_key="1")
+    assert [one.created for one in await add(first, a_request(**said, idempotency_key="2"))] == [True, True]
+    [again, other] = await add(first, a_request(**said))
+    assert (again.created, again.same_request, other.created) == (False, True, True)
+    assert watched.statements == [short, jobs_module._BY_KEY]
+    [again] = await add(first)
+    assert (again.created, again.same_request) == (False, True)
+    await add(a_request(**said), a_request(**{**said, "priority": 8}))
+    assert watched.statements == [long]
 
 
 @pytest.mark.parametrize(("times", "succeeds"), [(4, True), (5, False)])

@@ -76,7 +76,7 @@ class JobRequest:
 
     def with_payload(self, payload: JsonText) -> Self:
         """The same with another payload."""
-        self._fingerprint_frame  # noqa: B018 - made once for all that are made from this one
+        self.terms  # noqa: B018 - made once for all that are made from this one
         made = self._copied()
         made.__dict__["payload"] = payload
         return made
@@ -107,14 +107,14 @@ class JobRequest:
 
         The trace is left out: two tries of one submission rarely share it.
         """
-        head, tail = self._fingerprint_frame
+        head, tail = self.terms
         payload = self.payload.encode()
         return blake2b(head + len(payload).to_bytes(8, "big") + payload + tail, digest_size=16).digest()
 
     @cached_property
-    def _fingerprint_frame(self) -> tuple[bytes, bytes]:
-        """What stands before and behind the payload: the same in all requests that differ in nothing but payload
-        and idempotency key.
+    def terms(self) -> tuple[bytes, bytes]:
+        """What stands in the fingerprint before and behind the payload: equal in all requests that differ in nothing
+        but payload, idempotency key and trace.
         """
         return _measured((self.type,)), _measured(
             (

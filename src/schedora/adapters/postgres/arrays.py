@@ -46,7 +46,42 @@ def of_new_jobs(new: Sequence[NewJob], lock_timeout: timedelta | None = None) ->
         **_column("traceparent", [one.traceparent for one in new]),
         "queue_tenant_id": [tenant_id for tenant_id, _ in queues],
         "queue_name": [queue for _, queue in queues],
-        "lock_timeout": None if lock_timeout is None else f"{microseconds(lock_timeout) // 1_000}ms",
+        "lock_timeout": _milliseconds(lock_timeout),
+    }
+
+
+def alike(new: Sequence[NewJob]) -> bool:
+    """Whether ``submit_alike.sql`` can store them."""
+    first = new[0]
+    request, tenant_id = first.request, first.tenant_id
+    if request.workflow_id is not None:  # as all must be that depend on others
+        return False
+    terms = request.terms
+    return all(one.request.terms == terms and one.tenant_id == tenant_id for one in new)
+
+
+def of_alike_jobs(new: Sequence[NewJob], lock_timeout: timedelta | None = None) -> dict[str, Any]:
+    """The parameters of ``submit_alike.sql``."""
+    request = new[0].request
+    policy = request.retry
+    return {
+        "job_id": [one.job_id for one in new],
+        "payload": [one.request.payload for one in new],
+        "idempotency_key": [one.idempotency_key for one in new],
+        "fingerprint": [one.fingerprint for one in new],
+        "traceparent": [one.traceparent for one in new],
+        "tenant_id": new[0].tenant_id,
+        "type": request.type,
+        "queue": request.queue,
+        "priority": request.priority,
+        "requested_at": request.scheduled_at,
+        "retry_kind": str(policy.kind),
+        "max_retries": policy.max_retries,
+        "retry_base_us": microseconds(policy.base),
+        "retry_max_us": microseconds(policy.max_delay),
+        "timeout_us": microseconds(request.timeout),
+        "key": request.key,
+        "lock_timeout": _milliseconds(lock_timeout),
     }
 
 
@@ -156,6 +191,11 @@ def _resting(saved: Job) -> JobState:
 
 def microseconds(span: timedelta) -> int:
     return span // MICROSECOND
+
+
+def _milliseconds(span: timedelta | None) -> str | None:
+    """As a setting of the server takes it."""
+    return None if span is None else f"{microseconds(span) // 1_000}ms"
 
 
 def _move(move: JobEvent) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import NamedTuple, TypeAlias
 
 from schedora.adapters.postgres import arrays, rows
-from schedora.adapters.postgres.session import Session
+from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import Statement, load, written
 from schedora.application.errors import Entangled
 from schedora.application.ports.jobs import NewJob, Submission
@@ -61,8 +61,7 @@ class PostgresJobStore:
         missing = sorted(range(len(new_jobs)), key=keys.__getitem__)
         for _ in range(_TRIES):
             for places in chunks(new_jobs, missing):
-                values = arrays.of_new_jobs([new_jobs[place] for place in places], patience)
-                (answer,) = await self._session.fetch(load("submit"), **values)
+                answer = await self._submit([new_jobs[place] for place in places], patience)
                 created_at = answer["created_at"]
                 created = None if answer["created"] is None else set(answer["created"])
                 for place in places:
@@ -119,6 +118,16 @@ class PostgresJobStore:
     async def downstream(self, job_ids: Collection[JobId]) -> list[Job]:
         reached = await self._session.fetch(load("downstream"), job_id=sorted(set(job_ids)))
         return [job for job in await self.lock([row["job_id"] for row in reached]) if not job.ended]
+
+    async def _submit(self, new_jobs: Sequence[NewJob], patience: timedelta | None) -> Row:
+        """When, and which were created; None for all."""
+        if arrays.alike(new_jobs):
+            values = arrays.of_alike_jobs(new_jobs, patience)
+            (answer,) = await self._session.fetch(load("submit_alike"), **values)
+            if answer["created"] != []:  # else all keys are taken, or the queue is new
+                return answer
+        (answer,) = await self._session.fetch(load("submit"), **arrays.of_new_jobs(new_jobs, patience))
+        return answer
 
     async def _owners(self, keys: Collection[_Key]) -> dict[_Key, _Owner]:
         owners: dict[_Key, _Owner] = {}

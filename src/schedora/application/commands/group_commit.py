@@ -54,6 +54,8 @@ class GroupCommit:
         self._room = asyncio.Event()
         self._flushing = 0
         self._writing = 0
+        self._lone = False
+        """Whether the last who came, came alone."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def submit(self, request: JobRequest) -> Submission:
@@ -64,6 +66,8 @@ class GroupCommit:
         while len(self._waiting) >= WAITING_MAX or self._characters >= WAITING_CHARACTERS_MAX:
             self._room.clear()
             await self._room.wait()
+        if self._lone and not self._flushing:
+            return await self._submit_alone(request)
         answer: asyncio.Future[Submission] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(request, answer))
         self._characters += len(request.payload)
@@ -71,6 +75,21 @@ class GroupCommit:
             self._flushing += 1
             self._start(self._flush())
         return await answer
+
+    async def _submit_alone(self, request: JobRequest) -> Submission:
+        """By whoever waits for it himself: nobody else does, and to change tasks takes its time."""
+        self._flushing += 1
+        self._writing += 1
+        try:
+            (submission,) = await self._add([request])
+            return submission
+        finally:
+            self._writing -= 1
+            if self._waiting:
+                self._lone = False
+                self._start(self._flush())
+            else:
+                self._flushing -= 1
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         # In a context of its own: it is nobody's in particular.
@@ -82,6 +101,7 @@ class GroupCommit:
         try:
             while self._waiting:
                 group = self._taken(self._share())
+                self._lone = len(group) == 1
                 self._writing += 1
                 try:
                     await self._write(group)

@@ -256,6 +256,72 @@ async def test_who_leaves_while_his_group_is_written_takes_nobody_with_him(
     assert await stored(bench) == ["leaver", "stayer"], "it was on its way"
 
 
+@asynccontextmanager
+async def one_by_one(group: GroupCommit, gate: Gate) -> AsyncIterator[None]:
+    """Once a job has come alone, those who come alone write for themselves."""
+    gate.open = True
+    await group.submit(a_request(type="earlier"))
+    gate.open = False
+    gate._let_in = len(gate.groups)
+    yield
+
+
+async def test_who_comes_alone_again_and_again_writes_for_himself(group: GroupCommit, gate: Gate) -> None:
+    async with one_by_one(group, gate):
+        [alone] = sent(group, a_request(type="alone"))
+        await gate.has_seen(2)
+        assert not group._tasks
+        await gate.let_in()
+        assert (await alone).created
+
+
+async def test_who_comes_while_another_writes_for_himself_is_written_after_him(
+    bench: Bench, group: GroupCommit, gate: Gate
+) -> None:
+    async with one_by_one(group, gate):
+        [alone] = sent(group, a_request(type="alone"))
+        await gate.has_seen(2)
+        aside = sent(group, a_request(type="aside"))
+        await gate.has_seen(3)
+        rest = sent(group, a_request(type="t0"), a_request(type="t1"))
+        await until(lambda: len(group._waiting) == 2)
+        await gate.let_in()
+        assert (await alone).created
+        await gate.has_seen(4)
+        gate.open = True
+        await gate.let_in()
+        assert all(one.created for one in await asyncio.gather(*aside, *rest))
+    assert gate.groups == [["earlier"], ["alone"], ["aside"], ["t0", "t1"]]
+    await until(lambda: not group._tasks)
+    assert (group._flushing, group._writing) == (0, 0)
+
+
+async def test_who_leaves_while_he_writes_for_himself_holds_nobody_up(
+    bench: Bench, group: GroupCommit, gate: Gate
+) -> None:
+    async with one_by_one(group, gate):
+        [leaver] = sent(group, a_request(type="leaver"))
+        await gate.has_seen(2)
+        leaver.cancel()
+        await asyncio.wait([leaver])
+        assert leaver.cancelled()
+        gate.open = True
+        assert (await group.submit(a_request(type="next"))).created
+    assert await stored(bench) == ["earlier", "next"]
+
+
+async def test_who_writes_for_himself_is_told_what_is_wrong(
+    bench: Bench, group: GroupCommit, gate: Gate
+) -> None:
+    async with one_by_one(group, gate):
+        gate.open = True
+        gate.refuses = lambda job: Refused() if job.request.type == "bad" else None
+        with pytest.raises(Refused):
+            await group.submit(a_request(type="bad"))
+        assert (await group.submit(a_request(type="good"))).created
+    assert await stored(bench) == ["earlier", "good"]
+
+
 async def test_groups_have_a_limit(group: GroupCommit, gate: Gate) -> None:
     async with all_slots_taken(group, gate) as first:
         rest = sent(group, *[a_request()] * (FLUSHES_MAX * GROUP_MAX + 1))
