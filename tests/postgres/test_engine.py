@@ -159,8 +159,18 @@ async def test_few_connections_are_kept(migrated_url: str) -> None:
     async with Database(migrated_url) as database:
         await asyncio.gather(*(pid_of(database) for _ in range(10)))
         assert len(database._kept) <= engine._KEPT_MAX
-        kept = database._kept[-1].get_server_pid()
+        kept = database._kept[-1][0].get_server_pid()
         assert await pid_of(database) == kept, "the one that was used last"
+
+
+async def test_what_was_kept_for_long_is_not_used_any_more(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with small(migrated_url) as database:
+        first = await pid_of(database)
+        assert await pid_of(database) == first
+        monkeypatch.setattr(engine, "_IDLE_SECONDS_MAX", 0.0)
+        assert await pid_of(database) != first
 
 
 async def test_what_ends_after_the_database_is_closed_keeps_nothing(migrated_url: str) -> None:

@@ -35,6 +35,8 @@ _KEPT_MAX = 4
 """Connections that stay out of the pool between uses: to take one out and to hand it back costs as much as a round
 trip.
 """
+_IDLE_SECONDS_MAX = 300.0
+"""As in the pool: what stands between here and the server may have forgotten the connection."""
 
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ class Database:
         self._command_timeout = command_timeout
         self._pooled = pooled if location.pooled is None else location.pooled
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
-        self._kept: list[PoolConnectionProxy[asyncpg.Record]] = []
+        self._kept: list[tuple[PoolConnectionProxy[asyncpg.Record], float]] = []
+        """Each with the time of its last use, on the loop's clock."""
         self._acquiring = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._before_close: list[Callable[[], Awaitable[None]]] = []
@@ -101,7 +104,7 @@ class Database:
         if pool is not None:
             try:
                 async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
-                    for connection in kept:
+                    for connection, _ in kept:
                         await pool.release(connection)
                     await pool.close()
             except TimeoutError:
@@ -177,7 +180,7 @@ class Database:
             raise
         finally:
             if keep:
-                self._kept.append(connection)
+                self._kept.append((connection, self.loop.time()))
             else:
                 with translated(self.description):
                     await pool.release(connection, timeout=_RELEASE_TIMEOUT_SECONDS)
@@ -185,10 +188,11 @@ class Database:
     def _taken(self) -> "PoolConnectionProxy[asyncpg.Record] | None":
         """The one of those kept that was used last, if there is any."""
         while self._kept:
-            connection = self._kept.pop()
+            connection, used_at = self._kept.pop()
             with suppress(asyncpg.InterfaceError):  # it broke, and the pool has taken it back
-                if not connection.is_closed():
+                if not connection.is_closed() and self.loop.time() - used_at < _IDLE_SECONDS_MAX:
                     return connection
+            _discard(connection)
         return None
 
     async def _acquired(
