@@ -28,16 +28,17 @@ def postgres_stores(database: Database) -> Stores:
         finally:
             await connection.close()
 
+    wakeup = PostgresWakeup(database)
     return Stores(
         units=PostgresUnitOfWorkFactory(database),
-        intake=PostgresJobIntake(database),
+        intake=PostgresJobIntake(database, wakeup),
         job_queue=PostgresJobQueue(database),
         job_reader=PostgresJobReader(database),
         workflow_reader=PostgresWorkflowReader(database),
         workers=PostgresWorkers(database),
         queues=PostgresQueues(database),
         records=PostgresRecords(database),
-        wakeup=PostgresWakeup(database),
+        wakeup=wakeup,
         totals=PostgresTotals(database),
         health=PostgresHealth(database),
         callers_transaction=callers_transaction,

@@ -128,7 +128,7 @@ class Side:
         self.claims: list[ClaimedJob] = []
         self.submit = SubmitJobs(
             units=units,
-            single=GroupCommit(intake=stores.intake, wakeup=wakeup, metrics=self.metrics, randomness=chance),
+            single=GroupCommit(intake=stores.intake, metrics=self.metrics, randomness=chance),
             wakeup=wakeup,
             metrics=self.metrics,
             randomness=chance,

@@ -3,6 +3,7 @@
 import asyncio
 
 from tests.builders import a_new_job, a_request
+from tests.contract.ear import Ear
 from tests.contract.stores import Stores
 
 
@@ -14,6 +15,15 @@ async def test_jobs_are_stored_once_it_returns_and_claimable(stores: Stores) -> 
         assert await stores.job(submission.job_id) == submission.job
     claims = await stores.claim(await stores.worker())
     assert [claim.job_id for claim in claims] == [jobs[1].job_id, jobs[0].job_id]
+
+
+async def test_a_hint_tells_of_what_is_new(stores: Stores) -> None:
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear):
+        await stores.intake.add([a_new_job(a_request(queue="alone"))])
+        await stores.intake.add([a_new_job(a_request(queue="at once"))])
+        await stores.intake.add([a_new_job(a_request(queue=queue)) for queue in ("a", "b")])
+        await ear.until(lambda heard: heard.queues == {"alone", "at once", "a", "b"})
 
 
 async def test_taken_keys_find_their_jobs_and_the_others_are_stored(stores: Stores) -> None:

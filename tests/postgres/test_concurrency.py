@@ -393,9 +393,7 @@ async def test_counts_folded_by_rivals_add_up(rivals: list[Stores]) -> None:
 
 def group_over(stores: Stores) -> GroupCommit:
     chance = SystemRandomness(SystemClock())
-    return GroupCommit(
-        intake=stores.intake, wakeup=stores.wakeup, metrics=RecordedMetrics(), randomness=chance
-    )
+    return GroupCommit(intake=stores.intake, metrics=RecordedMetrics(), randomness=chance)
 
 
 async def test_a_key_that_is_held_holds_up_only_its_own(stores: Stores, migrated_url: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from urllib.parse import urlsplit
@@ -15,13 +15,15 @@ from psycopg.sql import SQL, Identifier
 from schedora import Schedora
 from schedora.adapters.postgres import wakeup as wakeup_module
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.wakeup import PostgresWakeup, decoded, encoded
 from schedora.application.errors import LeaseLost
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.wakeup import Hint, Subscription
 from schedora.application.ports.workflows import CountChange
+from schedora.domain.ids import IncarnationId
 from schedora.domain.outcome import Succeeded
-from tests.builders import a_request, an_incarnation
+from tests.builders import a_new_job, a_request, an_incarnation
 from tests.contract.ear import PATIENCE_SECONDS, Ear
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
@@ -330,3 +332,69 @@ def test_what_is_too_much_for_one_hint_may_mean_anything() -> None:
 @pytest.mark.parametrize("said", ["", "hello", "[]", "1", '{"owners": ["x"]}', '{"queues": 1}', "\x00"])
 def test_whatever_others_say_on_the_channel_may_mean_anything(said: str) -> None:
     assert decoded(said) == ANYTHING
+
+
+class Unrung(PostgresWakeup):
+    """Notes what is rung for instead of sending it."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.rung: list[set[str]] = []
+
+    def ring(self, *, queues: Collection[str] = (), owners: Collection[IncarnationId] = ()) -> None:
+        assert not owners
+        if queues:
+            self.rung.append(set(queues))
+
+
+async def test_the_hint_of_a_single_job_comes_with_its_commit(database: Database) -> None:
+    hints, unrung = Hints(), Unrung(database)
+    intake = PostgresJobIntake(database, unrung)
+    async with PostgresWakeup(database).subscribe(hints):
+        await intake.add([a_new_job(a_request(queue="mail"))])
+        assert await hints.next() == Hint(queues=frozenset({"mail"}))
+    assert unrung.rung == []
+
+
+async def test_several_jobs_are_rung_for_after_their_commit(database: Database) -> None:
+    unrung = Unrung(database)
+    await PostgresJobIntake(database, unrung).add([a_new_job(a_request(queue=queue)) for queue in "ab"])
+    assert unrung.rung == [{"a", "b"}]
+
+
+async def test_a_job_that_was_there_before_is_not_hinted_at(database: Database) -> None:
+    hints, unrung = Hints(), Unrung(database)
+    intake = PostgresJobIntake(database, unrung)
+    await intake.add([a_new_job(a_request(idempotency_key="taken"))])
+    unrung._send_at = unrung._within_at = 0.0
+    async with PostgresWakeup(database).subscribe(hints):
+        await intake.add([a_new_job(a_request(idempotency_key="taken"))])
+        PostgresWakeup(database).ring(queues=["the next"])
+        assert await hints.next() == Hint(queues=frozenset({"the next"}))
+    assert unrung.rung == []
+
+
+async def test_hints_go_within_statements_as_rarely_as_those_are_slow(database: Database) -> None:
+    now = 100.0
+    wakeup = PostgresWakeup(database, monotonic_seconds=lambda: now)
+    with wakeup.within(queues=["a"]) as hint:
+        assert hint == encoded(Hint(queues=frozenset({"a"})))
+        with wakeup.within(queues=["b"]) as other:
+            assert other is None, "one at a time"
+        now += 0.5
+    for span in (0.0, 4.9):
+        now += span
+        with wakeup.within(queues=["a"]) as hint:
+            assert hint is None
+    now += 0.2
+    with wakeup.within(queues=["a"]) as hint:
+        assert hint is not None
+
+
+async def test_what_is_about_to_be_rung_is_not_told_within_a_statement_too(database: Database) -> None:
+    wakeup = PostgresWakeup(database)
+    with wakeup.within(queues=[]) as hint:
+        assert hint is None, "it would mean anything"
+    wakeup.ring(queues=["a"])
+    with wakeup.within(queues=["a"]) as hint:
+        assert hint is None

@@ -100,7 +100,6 @@ class Bench:
     def group_commit(self) -> GroupCommit:
         return GroupCommit(
             intake=self.stores.intake,
-            wakeup=self.stores.wakeup,
             metrics=self.metrics,
             randomness=self.store.randomness,
         )

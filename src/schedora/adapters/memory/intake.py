@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.jobs import MemoryJobStore
 from schedora.adapters.memory.store import MemoryStore
+from schedora.adapters.memory.wakeup import MemoryWakeup
+from schedora.application.commands.created import queues_to_ring
 from schedora.application.ports.jobs import NewJob, Submission
 
 
@@ -14,8 +16,11 @@ class MemoryJobIntake:
     def __init__(self, store: MemoryStore) -> None:
         self.faults: Faults = store.faults
         self._store = store
+        self._wakeup = MemoryWakeup(store)
 
     @fallible
     async def add(self, jobs: Sequence[NewJob]) -> list[Submission]:
         async with self._store.transaction() as tables:
-            return await MemoryJobStore(self._store, tables, self._store.clock.now()).add(jobs)
+            submissions = await MemoryJobStore(self._store, tables, self._store.clock.now()).add(jobs)
+        self._wakeup.ring(queues=queues_to_ring([one.new for one in submissions if one.created]))
+        return submissions

@@ -52,8 +52,12 @@ class PostgresJobStore:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def add(self, new_jobs: Sequence[NewJob], *, patience: timedelta | None = None) -> list[Submission]:
-        """``patience`` is for keys that open transactions have taken. Raises ``Entangled``."""
+    async def add(
+        self, new_jobs: Sequence[NewJob], *, patience: timedelta | None = None, hint: str | None = None
+    ) -> list[Submission]:
+        """``patience`` is for keys that open transactions have taken. With what is created ``hint`` is sent. Raises
+        ``Entangled``.
+        """
         keys = [_key(new) for new in new_jobs]
         answers: dict[int, Submission] = {}
         # In one order everywhere, so that batches with common keys can't wait for each other in a circle. The
@@ -61,7 +65,7 @@ class PostgresJobStore:
         missing = sorted(range(len(new_jobs)), key=keys.__getitem__)
         for _ in range(_TRIES):
             for places in chunks(new_jobs, missing):
-                answer = await self._submit([new_jobs[place] for place in places], patience)
+                answer = await self._submit([new_jobs[place] for place in places], patience, hint)
                 created_at = answer["created_at"]
                 created = None if answer["created"] is None else set(answer["created"])
                 for place in places:
@@ -119,14 +123,15 @@ class PostgresJobStore:
         reached = await self._session.fetch(load("downstream"), job_id=sorted(set(job_ids)))
         return [job for job in await self.lock([row["job_id"] for row in reached]) if not job.ended]
 
-    async def _submit(self, new_jobs: Sequence[NewJob], patience: timedelta | None) -> Row:
+    async def _submit(self, new_jobs: Sequence[NewJob], patience: timedelta | None, hint: str | None) -> Row:
         """When, and which were created; None for all."""
         if arrays.alike(new_jobs):
             values = arrays.of_alike_jobs(new_jobs, patience)
-            (answer,) = await self._session.fetch(load("submit_alike"), **values)
+            (answer,) = await self._session.fetch(load("submit_alike"), **values, hint=hint)
             if answer["created"] != []:  # else all keys are taken, or the queue is new
                 return answer
-        (answer,) = await self._session.fetch(load("submit"), **arrays.of_new_jobs(new_jobs, patience))
+        values = arrays.of_new_jobs(new_jobs, patience)
+        (answer,) = await self._session.fetch(load("submit"), **values, hint=hint)
         return answer
 
     async def _owners(self, keys: Collection[_Key]) -> dict[_Key, _Owner]:

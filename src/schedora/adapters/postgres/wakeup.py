@@ -1,16 +1,17 @@
 """Hints over LISTEN and NOTIFY.
 
 A hint is one NOTIFY, sent through the pool in a transaction of its own: within the transactions of others it makes
-their commits wait for each other, which only callers' own transactions are asked to bear. A subscription has a
-connection of its own. Whether hints arrive it finds out by sending itself one: behind a pooler in transaction mode
+their commits wait for each other, in the whole server, which only callers' own transactions are asked to bear, and
+single submissions as long as they are rare: they save a round trip by it. A subscription has a connection of its own. Whether hints arrive it finds out by sending itself one: behind a pooler in transaction mode
 they don't.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from threading import Lock
 from uuid import UUID, uuid4
 
@@ -28,6 +29,8 @@ CHANNEL = "schedora"
 NOTIFY = Statement("select pg_notify($1, $2)", ("channel", "payload"))
 _PAYLOAD_BYTES_MAX = 7_900  # PostgreSQL takes less than 8,000
 _MERGE_SECONDS = 0.003
+_SHARE = 10
+"""One part in so many of the time, a process may commit with hints within: the slower commits are, the fewer."""
 _FIRST_ATTEMPT_SECONDS = 2.0
 _PROBE_TIMEOUT_SECONDS = 5.0
 _PROBE_INTERVAL_SECONDS = 60.0
@@ -39,15 +42,24 @@ _logger = logging.getLogger(__name__)
 class PostgresWakeup:
     """``unit_random``, in [0, 1), spreads the reconnects of many processes."""
 
-    def __init__(self, database: Database, *, unit_random: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        unit_random: Callable[[], float] = random.random,
+        monotonic_seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._unit_random = unit_random
+        self._monotonic_seconds = monotonic_seconds
         self._guard = Lock()
         self._queues: set[str] = set()
         self._owners: set[IncarnationId] = set()
         self._sending: set[asyncio.Task[None]] = set()
         self._send_at = 0.0
         """When the next hint may go, on the loop's clock: the first one goes at once, those that follow are merged."""
+        self._within_at = 0.0
+        """When the next one may go within a statement."""
         database.before_close(self._finish)
 
     def ring(self, *, queues: Collection[str] = (), owners: Collection[IncarnationId] = ()) -> None:
@@ -61,6 +73,22 @@ class PostgresWakeup:
             # Without the database's loop, or with one that has come to its end, there is nobody to send it.
             with suppress(RuntimeError):
                 self._database.loop.call_soon_threadsafe(self._send_soon)
+
+    @contextmanager
+    def within(self, *, queues: Collection[str]) -> Iterator[str | None]:
+        """What the statement in this context should notify of on ``CHANNEL`` as it makes jobs claimable and commits;
+        None where to ``ring`` is left for afterwards. On the database's event loop.
+        """
+        began = self._monotonic_seconds()
+        if not queues or began < max(self._send_at, self._within_at) or self._queues or self._owners:
+            yield None
+            return
+        self._send_at = began + _MERGE_SECONDS
+        try:
+            yield encoded(Hint(queues=frozenset(queues)))
+        finally:
+            ended = self._monotonic_seconds()
+            self._within_at = ended + _SHARE * (ended - began)
 
     @asynccontextmanager
     async def subscribe(self, on_hint: Callable[[Hint], None]) -> AsyncIterator["PostgresSubscription"]:

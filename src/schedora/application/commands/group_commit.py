@@ -9,14 +9,13 @@ from typing import Any
 
 from attrs import define
 
-from schedora.application.commands.created import count_created, queues_to_ring
+from schedora.application.commands.created import count_created
 from schedora.application.commands.new_jobs import new_jobs
 from schedora.application.errors import Entangled, StoreUnavailable
 from schedora.application.ports.intake import JobIntake
 from schedora.application.ports.jobs import Submission
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
-from schedora.application.ports.wakeup import Wakeup
 from schedora.domain.ids import JobId
 from schedora.domain.job_request import JobRequest
 
@@ -42,11 +41,8 @@ class GroupCommit:
     Whoever goes away while he waits takes nobody with him; his job may exist.
     """
 
-    def __init__(
-        self, *, intake: JobIntake, wakeup: Wakeup, metrics: Metrics, randomness: Randomness
-    ) -> None:
+    def __init__(self, *, intake: JobIntake, metrics: Metrics, randomness: Randomness) -> None:
         self._intake = intake
-        self._wakeup = wakeup
         self._metrics = metrics
         self._randomness = randomness
         self._waiting: deque[_Waiting] = deque()
@@ -173,7 +169,6 @@ class GroupCommit:
         )
         submissions = await self._intake.add(jobs)
         created = [submission.new for submission in submissions if submission.created]
-        self._wakeup.ring(queues=queues_to_ring(created))
         count_created(created, metrics=self._metrics)
         return submissions
 

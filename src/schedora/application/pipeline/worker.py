@@ -322,9 +322,11 @@ class Worker:
             hint.queues and (not self.identity.queues or hint.queues & set(self.identity.queues))
         ):
             self._lookout.hint()
+        try:
             if self._resting and not self._check_leases and self._clock.monotonic() >= self._retry_at:
                 self._exchanges.prompt()  # not only once this loop has woken up: somebody waits for that job
-        self.changed.set()
+        finally:
+            self.changed.set()
 
     def store_answered(self) -> None:
         """It is there, whatever was thought of it."""

@@ -63,7 +63,7 @@ def _system(
     flusher = providers.Singleton(Flusher, metrics, storage.totals, clock)
     endings = providers.Singleton(Endings, storage.jobs, clock)
     group_commit = providers.Singleton(
-        GroupCommit, intake=storage.intake, wakeup=storage.wakeup, metrics=metrics, randomness=randomness
+        GroupCommit, intake=storage.intake, metrics=metrics, randomness=randomness
     )
     submit_jobs = providers.Singleton(
         SubmitJobs,

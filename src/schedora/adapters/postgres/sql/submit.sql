@@ -1,5 +1,5 @@
 -- Stores new jobs with their dependencies, in the order given; one whose idempotency key is taken is left out.
--- Answers the time, and which jobs were created unless all were.
+-- Answers the time, and which jobs were created unless all were. Where any was, :hint is sent with the commit, if given.
 --
 -- A column comes as an array with one element a job or, where all jobs have the same there, as that value, in
 -- the parameter whose name begins with all_; then the array is empty.
@@ -59,5 +59,6 @@ opened as (
 )
 select
     statement_timestamp() as created_at,
-    case when count(*) < cardinality(:job_id::uuid[]) then coalesce(array_agg(c.job_id), '{}') end as created
+    case when count(*) < cardinality(:job_id::uuid[]) then coalesce(array_agg(c.job_id), '{}') end as created,
+    case when :hint::text is not null and count(*) > 0 then pg_notify('schedora', :hint::text)::text end as hinted
 from created c
