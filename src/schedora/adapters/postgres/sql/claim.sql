@@ -33,7 +33,13 @@ gap as materialized (
     -- Where lanes may be that are not known: between two of those, in one queue where queues are named.
     select
         edge.tenant_id, edge.queue, edge.priority, edge.type, upper.tenant_id as upper_tenant_id,
-        upper.queue as upper_queue, upper.priority as upper_priority, upper.type as upper_type
+        upper.queue as upper_queue, upper.priority as upper_priority, upper.type as upper_type,
+        -- How far to look. Before PostgreSQL 18 a scan ends at the first column of such a bound alone, and would walk
+        -- over all that stands behind it: there the first row is taken, and then compared.
+        case
+            when current_setting('server_version_num')::int >= 180000 then upper.tenant_id
+            else 2147483647
+        end as reach_tenant_id
     from (
         select
             e.tenant_id, e.queue, e.priority, e.type, lead(e.tenant_id) over along as next_tenant_id,
@@ -66,29 +72,33 @@ head as materialized (
     -- The first job of each lane that holds any, due or not.
     with recursive
     unknown as (
-        select g.upper_tenant_id, g.upper_queue, g.upper_priority, g.upper_type, first.*
+        select g.reach_tenant_id, g.upper_tenant_id, g.upper_queue, g.upper_priority, g.upper_type, first.*
         from gap g
         cross join lateral (
             select r.tenant_id, r.queue, r.priority, r.type, r.scheduled_at, r.job_id
             from job_ready r
             where (r.tenant_id, r.queue, r.priority, r.type) > (g.tenant_id, g.queue, g.priority, g.type)
                 and (r.tenant_id, r.queue, r.priority, r.type)
-                    < (g.upper_tenant_id, g.upper_queue, g.upper_priority, g.upper_type)
+                    < (g.reach_tenant_id, g.upper_queue, g.upper_priority, g.upper_type)
             order by r.tenant_id, r.queue, r.priority, r.type, r.scheduled_at, r.job_id
             limit 1
         ) first
+        where (first.tenant_id, first.queue, first.priority, first.type)
+            < (g.upper_tenant_id, g.upper_queue, g.upper_priority, g.upper_type)
         union all
-        select u.upper_tenant_id, u.upper_queue, u.upper_priority, u.upper_type, next.*
+        select u.reach_tenant_id, u.upper_tenant_id, u.upper_queue, u.upper_priority, u.upper_type, next.*
         from unknown u
         cross join lateral (
             select r.tenant_id, r.queue, r.priority, r.type, r.scheduled_at, r.job_id
             from job_ready r
             where (r.tenant_id, r.queue, r.priority, r.type) > (u.tenant_id, u.queue, u.priority, u.type)
                 and (r.tenant_id, r.queue, r.priority, r.type)
-                    < (u.upper_tenant_id, u.upper_queue, u.upper_priority, u.upper_type)
+                    < (u.reach_tenant_id, u.upper_queue, u.upper_priority, u.upper_type)
             order by r.tenant_id, r.queue, r.priority, r.type, r.scheduled_at, r.job_id
             limit 1
         ) next
+        where (next.tenant_id, next.queue, next.priority, next.type)
+            < (u.upper_tenant_id, u.upper_queue, u.upper_priority, u.upper_type)
     )
     select lane.*
     from (
