@@ -200,6 +200,15 @@ async def test_submit_alike(backlog: Explaining) -> None:
     assert all(node["Actual Rows"] <= FEW for node in backlog.plan.nodes if "Sort" in node["Node Type"])
 
 
+async def test_submit_one(backlog: Explaining) -> None:
+    new = a_new_job(a_request(queue="queue1", idempotency_key="one"))
+    assert [one.created for one in await PostgresJobStore(backlog).add([new])] == [True]
+    assert len(backlog.plans) == 1
+    assert None not in backlog.plan.indexes(*TABLES)
+    assert backlog.plan.indexes("queues") == named_indexes("submit_one") - named_indexes("submit")
+    assert backlog.plan.rows("jobs", "job_ready") == 0
+
+
 async def test_release(backlog: Explaining) -> None:
     upstream = [JobId(numbered(READY + HELD + 1 + n)) for n in range(RELEASED)]
     assert await PostgresJobStore(backlog).release(upstream)

@@ -128,6 +128,37 @@ async def test_jobs_that_are_alike_go_the_short_way_once_their_queue_is_there(da
     assert watched.statements == [long]
 
 
+async def test_a_job_by_itself_goes_the_shortest_way_once_its_queue_is_there(database: Database) -> None:
+    watched = Watched(database)
+    store = PostgresJobStore(watched)
+    shortest, long = load("submit_one"), load("submit")
+
+    async def add(request: JobRequest, patience: timedelta | None = None) -> Submission:
+        watched.statements.clear()
+        [submission] = await store.add([a_new_job(request)], patience=patience)
+        return submission
+
+    due = datetime(2030, 1, 31, 8, tzinfo=UTC)
+    said: dict[str, Any] = {"queue": "q", "priority": 7, "scheduled_at": due, "timeout": timedelta(seconds=9)}
+    said |= {"key": "k", "retry": RetryPolicy(kind=RetryKind.FIXED, max_retries=1, base=timedelta(seconds=2))}
+    for ways in [[shortest, long], [shortest]]:
+        submission = await add(a_request(**said, payload=JsonText('{"n":1}')))
+        assert watched.statements == ways
+        assert submission.created
+        assert await postgres_stores(database).job(submission.job_id) == submission.job
+    unscheduled = await add(a_request(queue="q", idempotency_key="1"))
+    assert watched.statements == [shortest]
+    assert unscheduled.job.scheduled_at == unscheduled.created_at
+    assert await postgres_stores(database).job(unscheduled.job_id) == unscheduled.job
+    worker = await postgres_stores(database).worker()
+    assert [claim.job_id for claim in await postgres_stores(database).claim(worker)] == [unscheduled.job_id]
+    again = await add(a_request(queue="q", idempotency_key="1"))
+    assert (again.created, again.same_request, again.job_id) == (False, True, unscheduled.job_id)
+    assert watched.statements == [shortest, long, jobs_module._BY_KEY]
+    await add(a_request(queue="q"), timedelta(seconds=1))
+    assert watched.statements == [long]
+
+
 @pytest.mark.parametrize(("times", "succeeds"), [(4, True), (5, False)])
 async def test_an_exchange_is_run_again_a_few_times(database: Database, times: int, succeeds: bool) -> None:
     stores = postgres_stores(database)

@@ -62,15 +62,35 @@ def alike(new: Sequence[NewJob]) -> bool:
 
 def of_alike_jobs(new: Sequence[NewJob], lock_timeout: timedelta | None = None) -> dict[str, Any]:
     """The parameters of ``submit_alike.sql``."""
-    request = new[0].request
-    policy = request.retry
     return {
         "job_id": [one.job_id for one in new],
         "payload": [one.request.payload for one in new],
         "idempotency_key": [one.idempotency_key for one in new],
         "fingerprint": [one.fingerprint for one in new],
         "traceparent": [one.traceparent for one in new],
-        "tenant_id": new[0].tenant_id,
+        "lock_timeout": _milliseconds(lock_timeout),
+        **_in_common(new[0]),
+    }
+
+
+def of_one_job(new: NewJob) -> dict[str, Any]:
+    """The parameters of ``submit_one.sql``."""
+    return {
+        "job_id": new.job_id,
+        "payload": new.request.payload,
+        "idempotency_key": new.idempotency_key,
+        "fingerprint": new.fingerprint,
+        "traceparent": new.traceparent,
+        **_in_common(new),
+    }
+
+
+def _in_common(new: NewJob) -> dict[str, Any]:
+    """What jobs that are alike have in common."""
+    request = new.request
+    policy = request.retry
+    return {
+        "tenant_id": new.tenant_id,
         "type": request.type,
         "queue": request.queue,
         "priority": request.priority,
@@ -81,7 +101,6 @@ def of_alike_jobs(new: Sequence[NewJob], lock_timeout: timedelta | None = None) 
         "retry_max_us": microseconds(policy.max_delay),
         "timeout_us": microseconds(request.timeout),
         "key": request.key,
-        "lock_timeout": _milliseconds(lock_timeout),
     }
 
 

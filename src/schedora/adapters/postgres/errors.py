@@ -34,18 +34,23 @@ _BY_SQLSTATE: tuple[tuple[str, type[ApplicationError], str], ...] = (
 _CLOSED_CONNECTION = ("closed", "closing", "released back to the pool")
 
 
-@contextmanager
-def translated(where: str) -> Iterator[None]:
+class translated:  # noqa: N801 - read as a verb
     """Raises application errors in place of a driver's, the cause kept. ``where`` names the database."""
-    try:
-        yield
-    except ApplicationError:
-        raise
-    except Exception as error:
-        known = translation(error, where)
-        if known is None:
-            raise
-        raise known from error
+
+    # Not a generator, which takes its time, and no statement goes past this.
+    __slots__ = ("_where",)
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __enter__(self) -> None:
+        """Nothing to do yet."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, Exception) and not isinstance(error, ApplicationError):
+            known = translation(error, self._where)
+            if known is not None:
+                raise known from error
 
 
 @contextmanager

@@ -58,6 +58,8 @@ class PostgresJobStore:
         """``patience`` is for keys that open transactions have taken. With what is created ``hint`` is sent. Raises
         ``Entangled``.
         """
+        if len(new_jobs) == 1 and (submission := await self._add_one(new_jobs[0], patience, hint)):
+            return [submission]
         keys = [_key(new) for new in new_jobs]
         answers: dict[int, Submission] = {}
         # In one order everywhere, so that batches with common keys can't wait for each other in a circle. The
@@ -123,9 +125,16 @@ class PostgresJobStore:
         reached = await self._session.fetch(load("downstream"), job_id=sorted(set(job_ids)))
         return [job for job in await self.lock([row["job_id"] for row in reached]) if not job.ended]
 
+    async def _add_one(self, new: NewJob, patience: timedelta | None, hint: str | None) -> Submission | None:
+        """None where it takes more than the shortest way: its key is taken, its queue is new."""
+        if patience is not None or new.request.workflow_id is not None:
+            return None
+        created = await self._session.fetch(load("submit_one"), **arrays.of_one_job(new), hint=hint)
+        return Submission(new=new, created=True, created_at=created[0]["created_at"]) if created else None
+
     async def _submit(self, new_jobs: Sequence[NewJob], patience: timedelta | None, hint: str | None) -> Row:
         """When, and which were created; None for all."""
-        if arrays.alike(new_jobs):
+        if len(new_jobs) > 1 and arrays.alike(new_jobs):
             values = arrays.of_alike_jobs(new_jobs, patience)
             (answer,) = await self._session.fetch(load("submit_alike"), **values, hint=hint)
             if answer["created"] != []:  # else all keys are taken, or the queue is new

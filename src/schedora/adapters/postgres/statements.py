@@ -9,6 +9,7 @@ order.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -29,10 +30,11 @@ class Statement:
 
     def arguments(self, **values: Any) -> tuple[Any, ...]:
         """The values in the order of ``$1``, ``$2`` ...; raises ``TypeError`` unless the names are exact."""
-        if values.keys() | self.constants.keys() != set(self.parameters):
-            raise TypeError(f"the statement takes {sorted(self.parameters)}, not {sorted(values)}")
         values |= self.constants
-        return tuple(values[name] for name in self.parameters)
+        with suppress(KeyError):
+            if len(values) == len(self.parameters):
+                return tuple([values[name] for name in self.parameters])
+        raise TypeError(f"the statement takes {sorted(self.parameters)}, not {sorted(values)}")
 
 
 @cache

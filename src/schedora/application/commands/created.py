@@ -1,6 +1,5 @@
 """New jobs, once they are stored: what there is to tell of them."""
 
-from collections import Counter as Amounts
 from collections.abc import Sequence
 
 from schedora.application.ports.jobs import NewJob
@@ -8,9 +7,12 @@ from schedora.application.ports.metrics import Counter, Metrics
 
 
 def count_created(created: Sequence[NewJob], *, metrics: Metrics) -> None:
-    for job_type, amount in Amounts([new.request.type for new in created]).items():
+    kinds: dict[tuple[str, str], int] = {}
+    for new in created:
+        kind = new.request.type, new.request.queue
+        kinds[kind] = kinds.get(kind, 0) + 1
+    for (job_type, queue), amount in kinds.items():
         metrics.count(Counter.JOBS_CREATED, job_type, amount)
-    for queue, amount in Amounts([new.request.queue for new in created]).items():
         metrics.count(Counter.QUEUE_ENQUEUED, queue, amount)
 
 

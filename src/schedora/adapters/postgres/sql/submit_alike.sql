@@ -1,6 +1,6 @@
 -- As submit.sql, for new jobs that differ in id, payload, idempotency key and trace alone, are in no workflow, wait
 -- for nothing, and whose queue is there; if it is not, nothing is created. Fewer arrays to take apart and fewer
--- tables to open: of a statement with one job that is a seventh.
+-- tables to open: of a statement with few jobs that is a seventh.
 --
 -- Locks: idempotency keys in the order given, as submit.sql. Then adds to everything else.
 -- Index: jobs_tenant_id_idempotency_key_key, queues_pkey.
