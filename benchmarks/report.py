@@ -182,7 +182,15 @@ def _failures(cases: Sequence[CaseResult], systems: Mapping[str, System]) -> Ite
         if case.unable is not None:
             yield f"\n{title}, {case.case}: not possible. {case.unable}"
         if case.broken is not None:
-            yield f"\n{title}, {case.case}: **failed**. {case.broken}"
+            yield f"\n{title}, {case.case}: **failed**. {_gist(case.broken)}"
+
+
+def _gist(message: str) -> str:
+    """Without the frames of a traceback, which the results in JSON have."""
+    lines = (
+        line.removesuffix("Traceback (most recent call last):").rstrip() for line in message.splitlines()
+    )
+    return "\n".join(line for line in lines if line and not line.startswith(" "))
 
 
 def _notes(results: Results, systems: Mapping[str, System]) -> Iterator[str]:

@@ -97,6 +97,15 @@ def test_failures_and_absences_are_told(results: Results) -> None:
     assert "- pgqueuer==1.6.0" in text
 
 
+def test_a_failure_is_told_without_the_frames_of_its_traceback(results: Results) -> None:
+    trace = (
+        'ended with 1: Traceback (most recent call last):\n  File "x.py", line 1\n    f()\nOops: the reason\n'
+    )
+    results.cases.append(CaseResult(scenario="drain", case="2 workers", system="pgqueuer", broken=trace))
+    assert "2 workers: **failed**. ended with 1:\nOops: the reason\n" in written(results)
+    assert "x.py" not in written(results)
+
+
 def test_the_chart_is_the_same_for_the_same_results(results: Results, tmp_path: Path) -> None:
     draw(results, catalogue(), tmp_path / "one.svg")
     draw(results, catalogue(), tmp_path / "two.svg")
