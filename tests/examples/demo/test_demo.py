@@ -62,7 +62,14 @@ def test_everything_that_the_demo_claims_is_so(tmp_path: Path) -> None:
     assert "\x1b" not in out
     assert "✖ DEAD      attempt 3 on w1  card ending in 0002 declined: insufficient funds" in out
     assert "409 for A-1003: there is already a workflow named 'order A-1003'" in out
-    assert "✔ six orders were delivered  A-1001, A-1002, A-1003, A-1006, A-1007, A-1008" in out
+    # Which of the two rivals is quicker is chance.
+    winner = re.search(
+        r"✔ two wanted the last sextant, one got it  (A-1002|A-1005) got it; (A-1002|A-1005): ", out
+    )
+    assert winner
+    assert {winner[1], winner[2]} == {"A-1002", "A-1005"}
+    delivered = sorted(["A-1001", winner[1], "A-1003", "A-1006", "A-1007", "A-1008"])
+    assert f"✔ six orders were delivered  {', '.join(delivered)}" in out
     assert "✔ it is in the dead letter queue with every attempt  3 attempts, CardDeclinedError" in out
     assert re.search(r"mean departure delay +12\.64 min +12\.64 min +=", out)
     assert "✔ every figure equals that of the plain computation  397 groups, 197 intervals" in out
