@@ -2,8 +2,8 @@
 
 A hint is one NOTIFY, sent through the pool in a transaction of its own: within the transactions of others it makes
 their commits wait for each other, in the whole server, which only callers' own transactions are asked to bear, and
-single submissions as long as they are rare: they save a round trip by it. A subscription has a connection of its own. Whether hints arrive it finds out by sending itself one: behind a pooler in transaction mode
-they don't.
+single submissions as long as they are rare: they save a round trip by it. A subscription has a connection of its own.
+Whether hints arrive it finds out by sending itself one: behind a pooler in transaction mode they don't.
 """
 
 import asyncio

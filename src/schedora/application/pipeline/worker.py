@@ -158,8 +158,10 @@ class Worker:
                 while not self._drained():
                     if not await self.step():
                         self._resting = True
-                        await self._clock.wait(self.changed, self._pause())
-                        self._resting = False
+                        try:
+                            await self._clock.wait(self.changed, self._pause())
+                        finally:  # a loop that was ended claims no more
+                            self._resting = False
                         self.changed.clear()
         finally:
             # Whatever ended this loop, no handler goes on without it.
