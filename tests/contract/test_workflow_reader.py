@@ -117,3 +117,11 @@ async def test_filter_by_status_is_what_the_domain_calls_it(stores: Stores, stat
     workflow = await stores.workflow_reader.get(ids[status])
     assert workflow is not None
     assert workflow.status is status
+
+
+async def test_many_are_those_that_are_read_one_by_one(stores: Stores) -> None:
+    ids = [await filled(stores, name, jobs=2) for name in ("a", "b", "c")]
+    await stores.claim(await stores.worker())
+    many = await stores.workflow_reader.get_many([a_workflow_id(), *ids[:2]])
+    assert many == {workflow_id: await stores.workflow_reader.get(workflow_id) for workflow_id in ids[:2]}
+    assert await stores.workflow_reader.get_many([]) == {}

@@ -6,7 +6,7 @@ from itertools import islice
 
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
-from schedora.application.ports.job_reader import JobFilter, JobPage
+from schedora.application.ports.job_reader import JobFilter, JobPage, Standing
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.job import Job
 
@@ -36,6 +36,12 @@ class MemoryJobReader:
     async def ended(self, job_ids: Collection[JobId]) -> set[JobId]:
         with self._store.committed() as tables:
             return {job_id for job_id in job_ids if job_id not in tables.jobs or tables.jobs[job_id].ended}
+
+    @fallible
+    async def standings(self, job_ids: Collection[JobId]) -> Mapping[JobId, Standing]:
+        with self._store.committed() as tables:
+            found = [tables.jobs[job_id] for job_id in job_ids if job_id in tables.jobs]
+            return {job.job_id: Standing(job.status, job.lease_token) for job in found}
 
     @fallible
     async def upstream_results(self, job_id: JobId) -> Mapping[str, JsonText | None]:

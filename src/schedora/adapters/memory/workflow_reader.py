@@ -1,5 +1,6 @@
 """Workflows as they are looked at."""
 
+from collections.abc import Collection, Mapping
 from itertools import islice
 
 from schedora.adapters.memory.faults import Faults, fallible
@@ -20,6 +21,15 @@ class MemoryWorkflowReader:
     async def get(self, workflow_id: WorkflowId) -> Workflow | None:
         with self._store.committed() as tables:
             return with_live_counts(tables, workflow_id) if workflow_id in tables.workflows else None
+
+    @fallible
+    async def get_many(self, workflow_ids: Collection[WorkflowId]) -> Mapping[WorkflowId, Workflow]:
+        with self._store.committed() as tables:
+            return {
+                workflow_id: with_live_counts(tables, workflow_id)
+                for workflow_id in workflow_ids
+                if workflow_id in tables.workflows
+            }
 
     @fallible
     async def jobs(self, workflow_id: WorkflowId) -> WorkflowJobs:

@@ -11,9 +11,10 @@ from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import written
 from schedora.adapters.postgres.stride import SPARSE_STRIDE, STRIDE, sliced
-from schedora.application.ports.job_reader import JobFilter, JobPage
-from schedora.domain.ids import JobId, JsonText, uuid7
+from schedora.application.ports.job_reader import JobFilter, JobPage, Standing
+from schedora.domain.ids import JobId, JsonText, LeaseToken, uuid7
 from schedora.domain.job import Job
+from schedora.domain.job_state import JobState
 
 CLOCKS_APART = timedelta(minutes=5)
 """A job's id tells the time of whoever submitted it, ``created_at`` that of the database: so far apart can these
@@ -26,6 +27,16 @@ where jobs.job_id = :job_id::uuid
 """)
 _GOING_ON = written("""
 select j.job_id from jobs j where j.job_id = any(:job_ids::uuid[]) and j.status in ('PENDING', 'RETRYING')
+""")
+_STANDINGS = written("""
+select
+    j.job_id,
+    case when l.started_at is not null then 'RUNNING' when l.job_id is not null then 'SCHEDULED' else j.status end
+        as status,
+    coalesce(l.token, j.lease_token) as lease_token
+from jobs j
+left join job_leases l on l.job_id = j.job_id
+where j.job_id = any(:job_ids::uuid[])
 """)
 _UPSTREAM_RESULTS = written("""
 select u.job_id, u.key, u.result::text as result
@@ -66,6 +77,13 @@ class PostgresJobReader:
     async def ended(self, job_ids: Collection[JobId]) -> set[JobId]:
         going_on = await self._database.fetch(_GOING_ON, job_ids=list(job_ids))
         return set(job_ids) - {row["job_id"] for row in going_on}
+
+    async def standings(self, job_ids: Collection[JobId]) -> Mapping[JobId, Standing]:
+        found = await self._database.fetch(_STANDINGS, job_ids=list(job_ids))
+        return {
+            JobId(row["job_id"]): Standing(JobState(row["status"]), LeaseToken(row["lease_token"]))
+            for row in found
+        }
 
     async def upstream_results(self, job_id: JobId) -> Mapping[str, JsonText | None]:
         upstream = await self._database.fetch(_UPSTREAM_RESULTS, job_id=job_id)

@@ -1,5 +1,7 @@
 """Workflows as they are looked at."""
 
+from collections.abc import Collection, Mapping
+
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import written
@@ -12,6 +14,10 @@ from schedora.domain.workflow import Workflow, WorkflowState
 _GET = written("""
 {whole_workflows}
 where workflows.workflow_id = :workflow_id::uuid
+""")
+_GET_MANY = written("""
+{whole_workflows}
+where workflows.workflow_id = any(:workflow_ids::uuid[])
 """)
 _JOBS = written("""
 {whole_jobs}
@@ -28,6 +34,10 @@ class PostgresWorkflowReader:
     async def get(self, workflow_id: WorkflowId) -> Workflow | None:
         found = await self._database.fetch(_GET, workflow_id=workflow_id)
         return rows.workflow(found[0]) if found else None
+
+    async def get_many(self, workflow_ids: Collection[WorkflowId]) -> Mapping[WorkflowId, Workflow]:
+        found = await self._database.fetch(_GET_MANY, workflow_ids=list(workflow_ids))
+        return {workflow.workflow_id: workflow for workflow in map(rows.workflow, found)}
 
     async def jobs(self, workflow_id: WorkflowId) -> WorkflowJobs:
         found = [rows.job(row) for row in await self._database.fetch(_JOBS, workflow_id=workflow_id)]

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from schedora.domain.ids import JobId, JsonText, WorkerId, WorkflowId
+from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkerId, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 
@@ -34,6 +34,16 @@ class JobPage:
     next_after: JobId | None
 
 
+@frozen
+class Standing:
+    """Where a job stands, as briefly as can be: of two looks with a move between them, the second tells another one,
+    unless it was canceled and requeued, or the other way round, without a claim.
+    """
+
+    status: JobState
+    lease_token: LeaseToken
+
+
 class JobReader(Protocol):
     async def get(self, job_id: JobId) -> Job | None: ...
 
@@ -41,6 +51,10 @@ class JobReader(Protocol):
 
     async def ended(self, job_ids: Collection[JobId]) -> set[JobId]:
         """Which of these have ended, or do not exist."""
+        ...
+
+    async def standings(self, job_ids: Collection[JobId]) -> Mapping[JobId, Standing]:
+        """Those of the jobs that exist."""
         ...
 
     async def upstream_results(self, job_id: JobId) -> Mapping[str, JsonText | None]:

@@ -1,5 +1,6 @@
 """Workflows as they are looked at."""
 
+from collections.abc import Collection, Mapping
 from typing import Protocol
 
 from attrs import frozen
@@ -20,6 +21,10 @@ class WorkflowPage:
 class WorkflowReader(Protocol):
     async def get(self, workflow_id: WorkflowId) -> Workflow | None:
         """With its counts as of now."""
+        ...
+
+    async def get_many(self, workflow_ids: Collection[WorkflowId]) -> Mapping[WorkflowId, Workflow]:
+        """The same for those that exist."""
         ...
 
     async def jobs(self, workflow_id: WorkflowId) -> WorkflowJobs:
