@@ -2,11 +2,14 @@
 
 from datetime import datetime, timedelta
 
+import attrs
+
 from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
 from schedora.adapters.memory.queues import MemoryQueues
+from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.totals import MemoryTotals
@@ -28,6 +31,11 @@ class TickingClock(VirtualClock):
 
 
 def memory_stores(store: MemoryStore) -> Stores:
+    async def age_buckets(span: timedelta) -> None:
+        async with store.transaction() as tables:
+            for name, bucket in list(tables.buckets.items()):
+                tables.buckets[name] = attrs.evolve(bucket, full_at=bucket.full_at - span)
+
     units = MemoryUnitOfWorkFactory(store)
     return Stores(
         units=units,
@@ -41,6 +49,8 @@ def memory_stores(store: MemoryStore) -> Stores:
         wakeup=MemoryWakeup(store),
         totals=MemoryTotals(store),
         health=MemoryHealth(store),
+        rate_limiter=MemoryRateLimiter(store),
+        age_buckets=age_buckets,
         callers_transaction=units.begin,
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.health import PostgresHealth
@@ -9,13 +10,17 @@ from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.queues import PostgresQueues
+from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
+from schedora.adapters.postgres.statements import written
 from schedora.adapters.postgres.totals import PostgresTotals
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
 from tests.contract.stores import Stores
+
+_AGE = written("update token_buckets b set full_at = b.full_at - :span::interval")
 
 
 def postgres_stores(database: Database) -> Stores:
@@ -27,6 +32,9 @@ def postgres_stores(database: Database) -> Stores:
                 yield connection
         finally:
             await connection.close()
+
+    async def age_buckets(span: timedelta) -> None:
+        await database.fetch(_AGE, span=span)
 
     wakeup = PostgresWakeup(database)
     return Stores(
@@ -41,5 +49,7 @@ def postgres_stores(database: Database) -> Stores:
         wakeup=wakeup,
         totals=PostgresTotals(database),
         health=PostgresHealth(database),
+        rate_limiter=PostgresRateLimiter(database),
+        age_buckets=age_buckets,
         callers_transaction=callers_transaction,
     )

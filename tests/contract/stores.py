@@ -1,8 +1,8 @@
 """One adapter of each port over one store, and the few verbs that tests speak in."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import frozen
@@ -13,6 +13,7 @@ from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchang
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.jobs import NewJob
 from schedora.application.ports.queues import Queues
+from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.records import Records
 from schedora.application.ports.totals import Totals
 from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -49,6 +50,9 @@ class Stores:
     wakeup: Wakeup
     totals: Totals
     health: Health
+    rate_limiter: RateLimiter
+    age_buckets: Callable[[timedelta], Awaitable[None]]
+    """Makes it so much later for all token buckets that there are; earlier, as if a clock was set back, if negative."""
     callers_transaction: Callable[[], AbstractAsyncContextManager[object]]
     """Opens a connection of a caller's own, to join, with a transaction that commits on a clean exit."""
 

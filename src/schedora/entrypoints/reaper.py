@@ -14,6 +14,7 @@ class ReaperService:
             workers=system.workers,
             rescue=system.rescue_jobs,
             prune=system.prune_records,
+            rate_limiter=system.rate_limiter,
             clock=system.clock,
             randomness=system.randomness,
             heartbeat_timeout=timedelta(seconds=system.settings.worker_heartbeat_timeout),

@@ -21,6 +21,7 @@ from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.queues import Queues
 from schedora.application.ports.randomness import Randomness
+from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.totals import Totals
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
@@ -46,6 +47,7 @@ class System:
     workflows: WorkflowReader
     workers: Workers
     queues: Queues
+    rate_limiter: RateLimiter
     endings: Endings
     submit_jobs: SubmitJobs
     cancel_job: CancelJob

@@ -10,6 +10,7 @@ from schedora.adapters.memory.draft import Draft
 from schedora.application.ports.totals import Series
 from schedora.domain.ids import IncarnationId, JobId, TenantId, WorkflowId
 from schedora.domain.job import Job
+from schedora.domain.limits import Bucket
 from schedora.domain.queue import Queue
 from schedora.domain.worker import Worker
 from schedora.domain.workflow import Workflow
@@ -29,6 +30,7 @@ class Tables:
     queues: MutableMapping[str, Queue] = field(factory=dict)
     workers: MutableMapping[IncarnationId, Worker] = field(factory=dict)
     totals: MutableMapping[Series, float] = field(factory=dict)
+    buckets: MutableMapping[str, Bucket] = field(factory=dict)
 
     def draft(self) -> Self:
         """The same tables, whose changes stay apart until ``apply``."""

@@ -269,3 +269,15 @@ metric_totals = Table(
     PrimaryKeyConstraint("name", "labels"),
     postgresql_with={"fillfactor": "50"},
 )
+
+# Token buckets that are not full: a full one is the same as none.
+token_buckets = Table(
+    "token_buckets",
+    metadata,
+    _tenant(),
+    Column("name", Text, nullable=False),
+    _instant("full_at", nullable=False),
+    Column("rest", BigInteger, nullable=False),  # and so many parts of a microsecond, as its limit divides it
+    PrimaryKeyConstraint("tenant_id", "name"),
+    postgresql_with={"fillfactor": "50"},  # a bucket in use is written again and again
+)

@@ -13,12 +13,15 @@ from schedora.application.maintenance.prune import PruneRecords
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.randomness import Randomness
+from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.workers import Workers
 
 log = Logger("schedora.reaper")
 
 LONGEST_INTERVAL = timedelta(seconds=10)
 ROUNDS_PER_TIMEOUT = 6
+BUCKETS_MAX = 10_000
+"""Forgotten in one round: whatever has not been limited for a while."""
 NO_PAUSE = timedelta(0)
 
 
@@ -29,6 +32,7 @@ class Reaper:
         workers: Workers,
         rescue: RescueJobs,
         prune: PruneRecords,
+        rate_limiter: RateLimiter,
         clock: Clock,
         randomness: Randomness,
         heartbeat_timeout: timedelta,
@@ -37,6 +41,7 @@ class Reaper:
         self._workers = workers
         self._rescue = rescue
         self._prune = prune
+        self._rate_limiter = rate_limiter
         self._behind = False
         self._clock = clock
         self._randomness = randomness
@@ -58,6 +63,7 @@ class Reaper:
         pruned_count = await self._workers.prune(self._cleanup_after)
         if pruned_count:
             log.info("forgot workers long gone", workers=pruned_count)
+        await self._rate_limiter.prune(limit=BUCKETS_MAX)
         self._behind = (await self._prune(self._stopped)).more
         return rescued_count
 

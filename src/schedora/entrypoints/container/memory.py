@@ -11,6 +11,7 @@ from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
 from schedora.adapters.memory.queues import MemoryQueues
+from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.totals import MemoryTotals
@@ -47,6 +48,7 @@ class MemoryStorage:
         self.workflows = providers.Singleton(MemoryWorkflowReader, store)
         self.workers = providers.Singleton(MemoryWorkers, store)
         self.queues = providers.Singleton(MemoryQueues, store)
+        self.rate_limiter = providers.Singleton(MemoryRateLimiter, store)
         self.records = providers.Singleton(MemoryRecords, store)
         self.wakeup = providers.Singleton(MemoryWakeup, store)
         self.totals = providers.Singleton(MemoryTotals, store)

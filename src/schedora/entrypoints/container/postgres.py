@@ -12,6 +12,7 @@ from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.queues import PostgresQueues
+from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
 from schedora.adapters.postgres.schema import check_schema
 from schedora.adapters.postgres.totals import PostgresTotals
@@ -69,6 +70,7 @@ class PostgresStorage:
         self.workflows = providers.Singleton(PostgresWorkflowReader, database)
         self.workers = providers.Singleton(PostgresWorkers, database)
         self.queues = providers.Singleton(PostgresQueues, database)
+        self.rate_limiter = providers.Singleton(PostgresRateLimiter, database)
         self.records = providers.Singleton(PostgresRecords, database)
         self.wakeup = providers.Singleton(PostgresWakeup, database)
         self.intake = providers.Singleton(PostgresJobIntake, database, self.wakeup)

@@ -138,6 +138,7 @@ def _system(
         workflows=storage.workflows,
         workers=storage.workers,
         queues=storage.queues,
+        rate_limiter=storage.rate_limiter,
         endings=endings,
         submit_jobs=submit_jobs,
         cancel_job=cancel_job,

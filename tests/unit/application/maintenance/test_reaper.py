@@ -14,6 +14,7 @@ from schedora.application.maintenance.reaper import LONGEST_INTERVAL, Reaper
 from schedora.application.ports.job_reader import JobFilter
 from schedora.application.ports.records import Pruned, Records
 from schedora.domain.job_state import JobState
+from schedora.domain.limits import RateLimit, Take, TokenRequest
 from schedora.domain.retention import Retention
 from schedora.domain.worker import WorkerState
 from tests.builders import HOUR, SECOND, a_request
@@ -27,6 +28,7 @@ def a_reaper(bench: Bench, heartbeat_timeout: timedelta = TIMEOUT, records: Reco
         workers=bench.stores.workers,
         rescue=bench.rescue,
         prune=attrs.evolve(bench.prune, records=records or bench.stores.records),
+        rate_limiter=bench.stores.rate_limiter,
         clock=bench.clock,
         randomness=bench.store.randomness,
         heartbeat_timeout=heartbeat_timeout,
@@ -68,6 +70,15 @@ async def test_long_job_of_a_living_worker_is_never_taken_for_lost(bench: Bench)
         await bench.stores.workers.beat(worker.incarnation, cpu_percent=None, memory_percent=None)
         assert await reaper.round() == 0
     assert (await bench.stores.job(job.job_id)).status is JobState.RUNNING
+
+
+async def test_full_buckets_are_forgotten(bench: Bench) -> None:
+    limit = RateLimit(tokens=1, per=HOUR, burst=1)
+    await bench.stores.rate_limiter.take([TokenRequest((Take(bucket="b", limit=limit),))])
+    bench.clock.advance(2 * HOUR)
+    await a_reaper(bench).round()
+    with bench.store.committed() as tables:
+        assert not tables.buckets
 
 
 async def test_worker_long_gone_is_forgotten(bench: Bench) -> None:
