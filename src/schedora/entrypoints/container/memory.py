@@ -20,6 +20,7 @@ from schedora.adapters.memory.wakeup import MemoryWakeup
 from schedora.adapters.memory.workers import MemoryWorkers
 from schedora.adapters.memory.workflow_reader import MemoryWorkflowReader
 from schedora.application.ports.clock import Clock
+from schedora.application.ports.health import Health
 from schedora.application.ports.randomness import Randomness
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class MemoryStorage:
         self.wakeup = providers.Singleton(MemoryWakeup, store)
         self.totals = providers.Singleton(MemoryTotals, store)
         self.health = providers.Singleton(MemoryHealth, store)
+        self.redis_health: providers.Provider[Health | None] = providers.Object(None)
         self.queue = providers.Singleton(MemoryJobQueue, store)
         self.queue_of_its_own = providers.Factory(shared, self.queue)
         self.workers_of_its_own = providers.Factory(shared, self.workers)

@@ -20,6 +20,7 @@ from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
+from schedora.application.ports.health import Health
 from schedora.entrypoints.container.settings import Settings
 
 T = TypeVar("T")
@@ -76,6 +77,7 @@ class PostgresStorage:
         self.intake = providers.Singleton(PostgresJobIntake, database, self.wakeup)
         self.totals = providers.Singleton(PostgresTotals, database)
         self.health = providers.Singleton(PostgresHealth, database)
+        self.redis_health: providers.Provider[Health | None] = providers.Object(None)
         self.queue = providers.Singleton(PostgresJobQueue, database)
         self.queue_of_its_own = providers.Factory(
             on_own_database, small_database.provider, providers.Object(PostgresJobQueue)

@@ -30,34 +30,31 @@ from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 
 if TYPE_CHECKING:
-    from schedora.adapters.redis.health import RedisHealth
     from schedora.entrypoints.container.memory import MemoryStorage
     from schedora.entrypoints.container.postgres import PostgresStorage
+    from schedora.entrypoints.container.redis import RedisStorage
+
+    Storage = MemoryStorage | PostgresStorage | RedisStorage
 
 
-def _redis_health(url: str | None) -> "RedisHealth | None":
-    if url is None:
-        return None
-    from schedora.adapters.redis.health import RedisHealth  # noqa: PLC0415 - who has no Redis need not carry it
-
-    return RedisHealth(url)
-
-
-def _storage(
-    settings: Settings, clock: Clock, randomness: Randomness, database_url: str | None
-) -> "MemoryStorage | PostgresStorage":
-    """The two storages, told apart here and nowhere else: both offer the same names."""
+def _storage(settings: Settings, clock: Clock, randomness: Randomness, database_url: str | None) -> "Storage":
+    """The storages, told apart here and nowhere else: all offer the same names."""
     if database_url is None:
         from schedora.entrypoints.container.memory import MemoryStorage  # noqa: PLC0415 - one or the other
 
         return MemoryStorage(clock=clock, randomness=randomness)
     from schedora.entrypoints.container.postgres import PostgresStorage  # noqa: PLC0415 - as above
 
-    return PostgresStorage(settings=settings, database_url=database_url)
+    storage = PostgresStorage(settings=settings, database_url=database_url)
+    if settings.redis_url is None:
+        return storage
+    from schedora.entrypoints.container.redis import RedisStorage  # noqa: PLC0415 - who has no Redis need not carry it
+
+    return RedisStorage(storage, settings=settings, randomness=randomness, redis_url=settings.redis_url)
 
 
 def _system(
-    settings: Settings, clock: Clock, randomness: Randomness, storage: "MemoryStorage | PostgresStorage"
+    settings: Settings, clock: Clock, randomness: Randomness, storage: "Storage"
 ) -> providers.Singleton[System]:
     metrics = providers.Singleton(Tally)
     flusher = providers.Singleton(Flusher, metrics, storage.totals, clock)
@@ -108,7 +105,7 @@ def _system(
         CheckHealth,
         database=storage.health,
         workers=storage.workers,
-        redis=providers.Callable(_redis_health, settings.redis_url),
+        redis=storage.redis_health,
     )
     complete_jobs = providers.Singleton(CompleteJobs, units=storage.units, wakeup=storage.wakeup)
     rescue_jobs = providers.Singleton(

@@ -38,8 +38,10 @@ def _database_url(value: str | None) -> str | None:
 
 
 def _redis_url(value: str | None) -> str | None:
-    if value is not None and not value.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must be a URL like redis://host:6379/0, not the value given")
+    if value is not None:
+        from schedora.adapters.redis.location import Location  # noqa: PLC0415 - who has no Redis need not carry it
+
+        Location.parse(value)
     return value
 
 
@@ -55,6 +57,7 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(20, ge=1, le=1000)
     database_max_overflow: int = Field(40, ge=0, le=1000)
     redis_url: Annotated[str | None, AfterValidator(_redis_url)] = None
+    redis_prefix: str = Field("schedora", min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:/-]*$")
     schedora_data_dir: Path | None = None
     worker_id: str | None = Field(None, min_length=1, max_length=255)
     worker_heartbeat_interval: float = Field(30, gt=0, le=86_400)

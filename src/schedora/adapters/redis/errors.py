@@ -1,0 +1,85 @@
+"""What Redis answers, and fails to answer, sorted: either the server is away for now, or one command was wrong.
+
+::
+
+    RedisAway           nothing is to be had from Redis now: do what the port promises without it
+    └── CommandRefused  from this command alone: others go on
+
+Neither leaves these adapters, except as ``StoreUnavailable`` in the check of health.
+"""
+
+import re
+
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,  # noqa: A004 - redis-py's, which is none of Python's
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+_BY_CODE = {
+    "ASK": "is moving its keys",
+    "BUSY": "is busy with somebody's script",
+    "CLUSTERDOWN": "is down as a cluster",
+    "LOADING": "is loading its data",
+    "MASTERDOWN": "is a replica without a master",
+    "MISCONF": "takes no writes since it can't save them",
+    "MOVED": "has moved its keys",
+    "NOAUTH": "wants a password",
+    "NOPERM": "does not allow it to this user",
+    "NOREPLICAS": "takes no writes without replicas",
+    "OOM": "is out of memory",
+    "READONLY": "is a replica, which takes no writes",
+    "TRYAGAIN": "is moving its keys",
+    "UNBLOCKED": "has become a replica",
+    "WRONGPASS": "refuses the user or the password",
+}
+"""Error codes of a server that is not to be used for now, whatever the command. https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors"""
+
+_IN_SCRIPT = re.compile(r"@user_script: ?\d+: -?([A-Z]+) ")
+"""Redis 6 tells of a command that failed in a script by the text of a Lua error."""
+_FORBIDDEN_IN_SCRIPT = "can't run this command or subcommand"
+
+
+class RedisAway(Exception):
+    """The message says where, and why as far as known; never a password."""
+
+
+class CommandRefused(RedisAway):
+    """Redis is well and refuses this command: a key of another type, a mistake of ours. Told in the log as an error."""
+
+
+def why_away(error: BaseException) -> str | None:
+    """Why the server is away, as ``Redis at ... {why}``; None for an error that says nothing of it."""
+    match error:
+        case TimeoutError() | RedisTimeoutError():
+            return "does not answer in time"
+        case AuthenticationError():
+            return _BY_CODE["NOAUTH" if error.status_code == "NOAUTH" else "WRONGPASS"]
+        case ResponseError():
+            return _BY_CODE.get(_code(error))
+        case ConnectionError(status_code=str(code)) if code in _BY_CODE:
+            return _BY_CODE[code]
+        case ConnectionError(__cause__=RedisError() as cause):  # so it comes from a socket's handshake
+            return why_away(cause)
+        case ConnectionError() | OSError():
+            return f"can't be reached: {_one_line(error)}"
+        case RedisError():
+            return f"is out of step: {_one_line(error)}"
+    return None
+
+
+def _code(error: ResponseError) -> str:
+    text = str(error)
+    if error.status_code is not None:
+        return error.status_code
+    if found := _IN_SCRIPT.search(text):
+        return found[1]
+    if _FORBIDDEN_IN_SCRIPT in text:
+        return "NOPERM"
+    return text.partition(" ")[0]
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -1,0 +1,57 @@
+"""Every key by its name. All have an expiry and the same hash tag, the prefix in braces, so that they are in one slot of
+a Cluster and one script may touch several.
+
+============================  ======  =======================================  ========================
+key after ``{prefix}:``       type    written by                               lives
+============================  ======  =======================================  ========================
+``probe``                     string  every process, to see that it may write  a minute
+``kinds`` ``kinds:QUEUE``     zset    workers, with their probe                until its last worker is silent
+``tokens:KIND``               list    whoever makes jobs claimable             seconds
+``inbox:INCARNATION``         list    whoever tells one worker something       seconds
+``heartbeat:INCARNATION``     string  the worker's heartbeat                   until it is silent
+``run:JOB``                   string  the worker that runs it                  renewed with the heartbeat
+``events``                    stream  whoever moves jobs, with an audience     minutes
+``audience``                  string  whoever listens to events                while somebody does
+``bucket:NAME``               hash    the rate limiter                         until it is full again
+``job:JOB``                   string  whoever read an ended job                minutes
+============================  ======  =======================================  ========================
+"""
+
+from uuid import UUID
+
+
+class Keys:
+    def __init__(self, prefix: str) -> None:
+        self._tag = f"{{{prefix}}}:"
+
+    def probe(self) -> str:
+        return f"{self._tag}probe"
+
+    def kinds(self, queue: str | None) -> str:
+        """The kinds of workers that serve it; None for those that serve all queues."""
+        return f"{self._tag}kinds" if queue is None else f"{self._tag}kinds:{queue}"
+
+    def tokens(self, kind: str) -> str:
+        return f"{self._tag}tokens:{kind}"
+
+    def inbox(self, incarnation: UUID) -> str:
+        return f"{self._tag}inbox:{incarnation}"
+
+    def heartbeat(self, incarnation: UUID) -> str:
+        return f"{self._tag}heartbeat:{incarnation}"
+
+    def run(self, job_id: UUID) -> str:
+        """Whose value is the lease under which the job runs."""
+        return f"{self._tag}run:{job_id}"
+
+    def events(self) -> str:
+        return f"{self._tag}events"
+
+    def audience(self) -> str:
+        return f"{self._tag}audience"
+
+    def bucket(self, name: str) -> str:
+        return f"{self._tag}bucket:{name}"
+
+    def job(self, job_id: UUID) -> str:
+        return f"{self._tag}job:{job_id}"

@@ -1,0 +1,82 @@
+"""The ports, answered by PostgreSQL with Redis as the fast path. Offers the names that ``postgres.py`` offers."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TypeVar
+
+from dependency_injector import providers
+
+from schedora.adapters.redis.health import RedisHealth
+from schedora.adapters.redis.link import RedisLink
+from schedora.application.ports.randomness import Randomness
+from schedora.entrypoints.container.postgres import PostgresStorage
+from schedora.entrypoints.container.settings import Settings
+
+T = TypeVar("T")
+
+
+def on_own_link(
+    make_link: Callable[[], RedisLink], make_port: Callable[[RedisLink], T]
+) -> Callable[[], AbstractAsyncContextManager[T]]:
+    """Hands out an adapter on a link of its own, for another event loop, opened and closed with it."""
+
+    @asynccontextmanager
+    async def hand_out() -> AsyncIterator[T]:
+        async with make_link() as link:
+            yield make_port(link)
+
+    return hand_out
+
+
+def opening(
+    open_storage: Callable[[], Awaitable[None]], close_storage: Callable[[], Awaitable[None]], link: RedisLink
+) -> Callable[[], Awaitable[None]]:
+    """Opens the link once the storage is open."""
+
+    async def open_both() -> None:
+        await open_storage()
+        try:
+            await link.open()
+        except BaseException:
+            await close_storage()
+            raise
+
+    return open_both
+
+
+def closing(close_storage: Callable[[], Awaitable[None]], link: RedisLink) -> Callable[[], Awaitable[None]]:
+    """Closes the link, then what it stands before."""
+
+    async def close_both() -> None:
+        try:
+            await link.close()
+        finally:
+            await close_storage()
+
+    return close_both
+
+
+class RedisStorage:
+    def __init__(
+        self, storage: PostgresStorage, *, settings: Settings, randomness: Randomness, redis_url: str
+    ) -> None:
+        link_of_its_own = providers.Factory(
+            RedisLink, redis_url, prefix=settings.redis_prefix, unit_random=randomness.unit
+        )
+        link = providers.Singleton(link_of_its_own)
+        self.units = storage.units
+        self.jobs = storage.jobs
+        self.workflows = storage.workflows
+        self.workers = storage.workers
+        self.queues = storage.queues
+        self.records = storage.records
+        self.wakeup = storage.wakeup
+        self.intake = storage.intake
+        self.totals = storage.totals
+        self.health = storage.health
+        self.redis_health = providers.Singleton(RedisHealth, link)
+        self.queue = storage.queue
+        self.queue_of_its_own = storage.queue_of_its_own
+        self.workers_of_its_own = storage.workers_of_its_own
+        self.open = providers.Factory(opening, storage.open, storage.close, link)
+        self.close = providers.Factory(closing, storage.close, link)
