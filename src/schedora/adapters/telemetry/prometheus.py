@@ -29,6 +29,7 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.JOBS_DEAD: "Jobs that failed for good.",
     Counter.JOBS_FENCED: "Writes dropped because their lease had gone.",
     Counter.QUEUE_ENQUEUED: "Jobs put into a queue.",
+    Counter.WAKEUPS: "Hints that reached a worker.",
     Counter.WAKEUPS_MISSED: "Jobs found by a poll that a hint should have brought.",
     http_metrics.REQUESTS: "Requests answered by this process.",
 }

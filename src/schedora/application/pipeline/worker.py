@@ -36,7 +36,7 @@ from schedora.application.pipeline.slots import GRACE, Slots
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.job_queue import JobQueue
-from schedora.application.ports.metrics import Metrics
+from schedora.application.ports.metrics import Counter, Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.wakeup import Hint, Subscription, Wakeup
 from schedora.application.ports.workers import Workers
@@ -316,6 +316,7 @@ class Worker:
             log.warning("could not say good-bye; the reaper will notice", error=str(error))
 
     def _on_hint(self, hint: Hint) -> None:
+        self._metrics.count(Counter.WAKEUPS)
         anything = not hint.queues and not hint.owners
         if anything or self.incarnation in hint.owners:
             self._check_leases = True

@@ -18,6 +18,8 @@ class Counter(StrEnum):
     JOBS_FENCED = "jobs_fenced_total"
     """Writes that came after their lease had gone, and were dropped."""
     QUEUE_ENQUEUED = "queue_enqueued_total"
+    WAKEUPS = "wakeups_total"
+    """Hints that reached a worker."""
     WAKEUPS_MISSED = "wakeups_missed_total"
     """Jobs found by a poll that a hint should have brought."""
 
@@ -30,6 +32,7 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.JOBS_DEAD: "job_type",
     Counter.JOBS_FENCED: None,
     Counter.QUEUE_ENQUEUED: "queue_name",
+    Counter.WAKEUPS: None,
     Counter.WAKEUPS_MISSED: None,
 }
 

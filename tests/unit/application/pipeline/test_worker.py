@@ -238,6 +238,7 @@ async def test_hint_for_other_queues_is_none(engine: Engine) -> None:
         engine.bench.stores.wakeup.ring(queues=["other", "mine"])
         await engine.settle()
         assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
+    assert engine.bench.metrics.counted[Counter.WAKEUPS, ""] == 2, "whatever they tell of"
 
 
 async def test_hint_is_followed_up_before_the_loop_has_woken_up(engine: Engine) -> None:
