@@ -31,6 +31,7 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.QUEUE_ENQUEUED: "Jobs put into a queue.",
     Counter.WAKEUPS: "Hints that reached a worker.",
     Counter.WAKEUPS_MISSED: "Jobs found by a poll that a hint should have brought.",
+    Counter.EVENTS_DROPPED: "Events lost before they could be told to whoever listened.",
     http_metrics.REQUESTS: "Requests answered by this process.",
 }
 

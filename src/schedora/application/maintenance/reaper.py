@@ -12,6 +12,7 @@ from schedora.application.log import Logger
 from schedora.application.maintenance.prune import PruneRecords
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.ports.clock import Clock
+from schedora.application.ports.events import Events
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.workers import Workers
@@ -22,6 +23,7 @@ LONGEST_INTERVAL = timedelta(seconds=10)
 ROUNDS_PER_TIMEOUT = 6
 BUCKETS_MAX = 10_000
 """Forgotten in one round: whatever has not been limited for a while."""
+EVENTS_KEPT = timedelta(minutes=10)
 NO_PAUSE = timedelta(0)
 
 
@@ -30,6 +32,7 @@ class Reaper:
         self,
         *,
         workers: Workers,
+        events: Events,
         rescue: RescueJobs,
         prune: PruneRecords,
         rate_limiter: RateLimiter,
@@ -39,6 +42,7 @@ class Reaper:
         cleanup_after: timedelta,
     ) -> None:
         self._workers = workers
+        self._events = events
         self._rescue = rescue
         self._prune = prune
         self._rate_limiter = rate_limiter
@@ -64,6 +68,7 @@ class Reaper:
         if pruned_count:
             log.info("forgot workers long gone", workers=pruned_count)
         await self._rate_limiter.prune(limit=BUCKETS_MAX)
+        await self._events.prune(EVENTS_KEPT)
         self._behind = (await self._prune(self._stopped)).more
         return rescued_count
 

@@ -22,6 +22,8 @@ class Counter(StrEnum):
     """Hints that reached a worker."""
     WAKEUPS_MISSED = "wakeups_missed_total"
     """Jobs found by a poll that a hint should have brought."""
+    EVENTS_DROPPED = "events_dropped_total"
+    """Events that were lost before they could be told to whoever listened."""
 
 
 COUNTER_LABEL: Mapping[Counter, str | None] = {
@@ -34,6 +36,7 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.QUEUE_ENQUEUED: "queue_name",
     Counter.WAKEUPS: None,
     Counter.WAKEUPS_MISSED: None,
+    Counter.EVENTS_DROPPED: None,
 }
 
 

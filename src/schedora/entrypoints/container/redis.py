@@ -72,6 +72,7 @@ class RedisStorage:
         self.records = storage.records
         self.wakeup = storage.wakeup
         self.intake = storage.intake
+        self.events = storage.events
         self.totals = storage.totals
         self.health = storage.health
         self.redis_health = providers.Singleton(RedisHealth, link)

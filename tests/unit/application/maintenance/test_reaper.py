@@ -26,6 +26,7 @@ TIMEOUT = 90 * SECOND
 def a_reaper(bench: Bench, heartbeat_timeout: timedelta = TIMEOUT, records: Records | None = None) -> Reaper:
     return Reaper(
         workers=bench.stores.workers,
+        events=bench.stores.events,
         rescue=bench.rescue,
         prune=attrs.evolve(bench.prune, records=records or bench.stores.records),
         rate_limiter=bench.stores.rate_limiter,
