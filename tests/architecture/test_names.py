@@ -14,6 +14,8 @@ PORTS_WITH_STORAGE = sorted(
     if path.stem not in {"clock", "randomness", "processes", "metrics"}
 )
 """Answered by each storage; the others are answered by the system or the telemetry."""
+BESIDE_THE_STORE = {"heartbeats", "run_locks"}
+"""Of those: what Redis has beside the rows of PostgreSQL, which does without."""
 
 
 @pytest.mark.parametrize("path", modules(), ids=name_of)
@@ -21,9 +23,11 @@ def test_no_module_is_named_for_nothing(path: Path) -> None:
     assert not MEANINGLESS.search(path.stem)
 
 
-@pytest.mark.parametrize("adapter", ["memory", "postgres"])
+@pytest.mark.parametrize("adapter", ["memory", "store"])
 @pytest.mark.parametrize("port", PORTS_WITH_STORAGE)
 def test_a_port_and_its_adapters_share_a_file_name(port: str, adapter: str) -> None:
+    if adapter == "store":
+        adapter = "redis" if port in BESIDE_THE_STORE else "postgres"
     assert (PACKAGE / "adapters" / adapter / f"{port}.py").exists()
 
 

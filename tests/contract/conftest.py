@@ -10,8 +10,10 @@ from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.tables import metadata
 from tests.contract.memory import a_memory_store, memory_stores
 from tests.contract.postgres import postgres_stores
+from tests.contract.signs import Signs, memory_signs, redis_signs
 from tests.contract.stores import Stores
 from tests.databases import migrated_template, on
+from tests.redis.servers import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +39,22 @@ def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "memory":
         return memory_stores(a_memory_store())
     return postgres_stores(request.getfixturevalue("database"))
+
+
+@pytest.fixture(scope="session")
+def signs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One for the whole suite."""
+    with RedisServer(tmp_path_factory.mktemp("signs")) as server:
+        yield server
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def signs(request: pytest.FixtureRequest) -> AsyncIterator[Signs]:
+    """Nobody has given any yet. PostgreSQL has its rows instead."""
+    if request.param == "memory":
+        yield memory_signs()
+        return
+    server: RedisServer = request.getfixturevalue("signs_server")
+    server.empty()
+    async with redis_signs(server) as signs:
+        yield signs

@@ -31,6 +31,8 @@ class Faults:
         """While True every call fails."""
         self.hints_lost = False
         """While True wake-ups do not arrive and subscriptions say that they are not healthy."""
+        self.signs_lost = False
+        """While True neither signs of life nor run locks are noted or known."""
         self._guard = Lock()
         self._passed: Counter[str] = Counter()
         self._planned: set[tuple[str, int]] = set()
