@@ -113,16 +113,46 @@ async def test_running_jobs_are_the_leases(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("status", WorkerState)
+async def test_only_the_living_are_silent(stores: Stores, status: WorkerState) -> None:
+    worker = await stores.worker(worker_id=WorkerId("Ω"))
+    await stores.workers.set_status([worker.incarnation], status)
+    assert await stores.workers.silent(HOUR) == []
+    before = await stores.now()
+    silent = await stores.workers.silent(AT_ONCE)
+    after = await stores.now()
+    expected = [(worker.incarnation, "Ω")] if status in LIVE else []
+    assert [(one.incarnation, one.worker_id) for one in silent] == expected
+    for one in silent:
+        assert before - worker.last_heartbeat <= one.silent_for <= after - worker.last_heartbeat
+
+
+async def test_the_silent_come_in_the_order_of_their_incarnations(stores: Stores) -> None:
+    workers = [await stores.worker() for _ in range(5)]
+    silent = [one.incarnation for one in await stores.workers.silent(AT_ONCE)]
+    assert silent == sorted(worker.incarnation for worker in workers)
+
+
+@pytest.mark.parametrize("status", WorkerState)
 async def test_only_the_silent_living_are_declared_stale(stores: Stores, status: WorkerState) -> None:
     worker = await stores.worker()
+    named = [worker.incarnation, an_incarnation()]
     await stores.workers.set_status([worker.incarnation], status)
-    assert await stores.workers.declare_stale(HOUR) == []
-    stale = await stores.workers.declare_stale(AT_ONCE)
+    assert await stores.workers.declare_stale(named, HOUR) == []
+    stale = await stores.workers.declare_stale(named, AT_ONCE)
     assert [one.incarnation for one in stale] == ([worker.incarnation] if status in LIVE else [])
     assert all(one.status is WorkerState.STALE for one in stale)
-    assert await stores.workers.declare_stale(AT_ONCE) == []
+    assert await stores.workers.declare_stale(named, AT_ONCE) == []
     [seen] = await stores.workers.registered()
     assert seen.status is (WorkerState.STALE if status in LIVE else status)
+
+
+async def test_nobody_is_declared_stale_who_is_not_named(stores: Stores) -> None:
+    one, other = await stores.worker(), await stores.worker()
+    assert await stores.workers.declare_stale([], AT_ONCE) == []
+    stale = await stores.workers.declare_stale([other.incarnation], AT_ONCE)
+    assert [worker.incarnation for worker in stale] == [other.incarnation]
+    states = {worker.incarnation: worker.status for worker in await stores.workers.registered()}
+    assert states == {one.incarnation: WorkerState.ACTIVE, other.incarnation: WorkerState.STALE}
 
 
 @pytest.mark.parametrize("status", WorkerState)

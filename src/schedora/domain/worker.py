@@ -31,6 +31,11 @@ class WorkerState(StrEnum):
 LIVE = frozenset({WorkerState.ACTIVE, WorkerState.DRAINING})
 """Their leases are honoured."""
 
+SPARED_TIMEOUTS_MAX = 5
+"""So many heartbeat timeouts after its last sign of life in the store a worker is lost, whoever else has heard it: it
+can't hand in what it does, and its jobs wait for it.
+"""
+
 
 @frozen(kw_only=True)
 class WorkerIdentity:
@@ -80,3 +85,8 @@ class Worker:
     def silent_at(self, now: datetime, timeout: timedelta) -> bool:
         """Whether nothing was heard of it for longer than ``timeout``."""
         return self.status in LIVE and now - self.last_heartbeat > timeout
+
+
+def lost(silent_for: timedelta, timeout: timedelta, *, heard_elsewhere: bool) -> bool:
+    """Whether a worker that the store has not heard for so long is to be given up."""
+    return silent_for > (timeout * SPARED_TIMEOUTS_MAX if heard_elsewhere else timeout)

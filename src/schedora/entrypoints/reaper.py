@@ -12,10 +12,11 @@ class ReaperService:
     def __init__(self, system: System) -> None:
         self._reaper = Reaper(
             workers=system.workers,
-            events=system.events,
             rescue=system.rescue_jobs,
             prune=system.prune_records,
             rate_limiter=system.rate_limiter,
+            heartbeats=system.heartbeats,
+            metrics=system.metrics,
             clock=system.clock,
             randomness=system.randomness,
             heartbeat_timeout=timedelta(seconds=system.settings.worker_heartbeat_timeout),

@@ -16,13 +16,14 @@ from schedora.application.maintenance.prune import PruneRecords
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.clock import Clock
-from schedora.application.ports.events import Events
+from schedora.application.ports.heartbeats import Heartbeats
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.queues import Queues
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
+from schedora.application.ports.run_locks import RunLocks
 from schedora.application.ports.totals import Totals
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
@@ -43,11 +44,12 @@ class System:
     metrics: Metrics
     totals: Totals
     wakeup: Wakeup
-    events: Events
     units: UnitOfWorkFactory
     jobs: JobReader
     workflows: WorkflowReader
     workers: Workers
+    heartbeats: Heartbeats | None
+    """Signs of life beside the register; None where there are none."""
     queues: Queues
     rate_limiter: RateLimiter
     endings: Endings
@@ -74,6 +76,8 @@ class System:
     """The hot path, on connections that the worker's pipeline owns."""
     workers_of_its_own: Callable[[], AbstractAsyncContextManager[Workers]]
     """The register, for the heartbeat's thread: opened and closed on that thread's own event loop."""
+    presence_of_its_own: Callable[[], AbstractAsyncContextManager[tuple[Heartbeats, RunLocks]]] | None
+    """What a worker shows beside the store, for the heartbeat's thread, too; None where there is nothing for that."""
     flush_metrics: Callable[[], Awaitable[None]]
     """Brings what this process has counted to the store. Raises ``StoreUnavailable``; then nothing is lost."""
     keep_flushing: Callable[[asyncio.Event], Awaitable[None]]

@@ -4,9 +4,11 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import TypeVarTuple
 
 import schedora
 from schedora.adapters.system.child_command import CHILD_COMMAND, MEMORY
@@ -16,31 +18,50 @@ from schedora.application.handlers import Handlers
 from schedora.application.log import Logger
 from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.heartbeat import Heartbeat
+from schedora.application.pipeline.presence import Presence
+from schedora.application.pipeline.run_locks import Handover
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
-from schedora.domain.ids import IncarnationId, WorkerId
+from schedora.application.ports.run_locks import RunLock
+from schedora.domain.ids import IncarnationId, LeaseId, WorkerId
 from schedora.domain.worker import WorkerIdentity, WorkerState
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 
 log = Logger("schedora.worker")
 
+Told = TypeVarTuple("Told")
 OnStatus = Callable[[IncarnationId, WorkerState | None], None]
+OnContested = Callable[[Collection[LeaseId]], None]
 
 
 class HeartbeatThread:
-    """The heartbeat, for a worker's loop to talk to. Daemon: it never keeps a process alive.
+    """The heartbeat, and what else a worker shows of itself, for its loop to talk to. Daemon: it never keeps a process
+    alive.
 
     ``on_death`` is called should it end by a defect: without signs of life a worker must not go on.
     """
 
-    def __init__(self, system: System, on_status: OnStatus, on_death: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        system: System,
+        *,
+        worker_id: WorkerId,
+        on_status: OnStatus,
+        on_contested: OnContested,
+        on_death: Callable[[], None],
+    ) -> None:
         self._system = system
+        self._worker_id = worker_id
+        self._interval = timedelta(seconds=system.settings.worker_heartbeat_interval)
         self._on_status = on_status
+        self._on_contested = on_contested
         self._on_death = on_death
         self._main_loop = asyncio.get_running_loop()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heartbeat: Heartbeat | None = None
+        self._presence: Presence | None = None
+        self._handover = Handover()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="schedora-heartbeat", daemon=True)
 
@@ -49,18 +70,25 @@ class HeartbeatThread:
         self._ready.wait()
 
     def beat_for(self, incarnation: IncarnationId) -> None:
-        self._call(lambda heartbeat: heartbeat.beat_for(incarnation))
+        if self._heartbeat is not None:
+            self._call(self._heartbeat.beat_for, incarnation)
 
     def ask(self) -> None:
-        self._call(lambda heartbeat: heartbeat.ask())
+        if self._heartbeat is not None:
+            self._call(self._heartbeat.ask)
+
+    def keep(self, taken: Sequence[RunLock], released: Sequence[RunLock]) -> None:
+        if self._handover.put(taken, released) and self._presence is not None:
+            self._call(self._presence.wake)
 
     async def stop(self) -> None:
-        self._call(lambda heartbeat: heartbeat.stop())
+        if self._heartbeat is not None:
+            self._call(self._heartbeat.stop)
         await asyncio.to_thread(self._thread.join, 5)
 
-    def _call(self, tell: Callable[[Heartbeat], None]) -> None:
-        if self._loop is not None and self._heartbeat is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(tell, self._heartbeat)
+    def _call(self, tell: Callable[[*Told], None], *told: *Told) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(tell, *told)
 
     def _main(self) -> None:
         try:
@@ -73,21 +101,47 @@ class HeartbeatThread:
             self._ready.set()
 
     async def _beat(self) -> None:
-        async with self._system.workers_of_its_own() as workers:
-            self._loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as stack:
             self._heartbeat = Heartbeat(
-                workers=workers,
+                workers=await stack.enter_async_context(self._system.workers_of_its_own()),
                 clock=self._system.clock,
-                interval=timedelta(seconds=self._system.settings.worker_heartbeat_interval),
+                interval=self._interval,
                 vitals=ProcessVitals(),
-                on_status=self._tell,
+                on_status=self._heard,
             )
+            self._presence = await self._shown(stack)
+            self._loop = asyncio.get_running_loop()
             self._ready.set()
-            await self._heartbeat.run()
+            async with asyncio.TaskGroup() as tasks:
+                if self._presence is not None:
+                    tasks.create_task(self._presence.run())
+                await self._heartbeat.run()
+                if self._presence is not None:
+                    self._presence.stop()
 
-    def _tell(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
+    async def _shown(self, stack: AsyncExitStack) -> Presence | None:
+        if self._system.presence_of_its_own is None:
+            return None
+        heartbeats, run_locks = await stack.enter_async_context(self._system.presence_of_its_own())
+        return Presence(
+            worker_id=self._worker_id,
+            heartbeats=heartbeats,
+            run_locks=run_locks,
+            handover=self._handover,
+            clock=self._system.clock,
+            metrics=self._system.metrics,
+            interval=self._interval,
+            on_contested=lambda leases: self._tell(self._on_contested, leases),
+        )
+
+    def _heard(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
+        if self._presence is not None:
+            self._presence.heard(incarnation, status)
+        self._tell(self._on_status, incarnation, status)
+
+    def _tell(self, listener: Callable[[*Told], None], *told: *Told) -> None:
         if not self._main_loop.is_closed():
-            self._main_loop.call_soon_threadsafe(self._on_status, incarnation, status)
+            self._main_loop.call_soon_threadsafe(listener, *told)
 
 
 class WorkerService:
@@ -117,7 +171,13 @@ class WorkerService:
             self._identity.max_concurrent_jobs, thread_name_prefix="schedora-handler"
         )
         processes = _children(self._system.settings, idle_max=self._identity.max_concurrent_jobs)
-        pulse = HeartbeatThread(self._system, self._heard, on_death=self.stop)
+        pulse = HeartbeatThread(
+            self._system,
+            worker_id=self._identity.worker_id,
+            on_status=self._heard,
+            on_contested=self._contested,
+            on_death=self.stop,
+        )
         pulse.start()
         try:
             async with self._system.queue_of_its_own() as queue:
@@ -138,6 +198,10 @@ class WorkerService:
     def _heard(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
         if self._worker is not None:
             self._worker.heard(incarnation, status)
+
+    def _contested(self, leases: Collection[LeaseId]) -> None:
+        if self._worker is not None:
+            self._worker.contested(leases)
 
     def _build(
         self, queue: JobQueue, threads: ThreadPoolExecutor, processes: ChildProcesses, pulse: HeartbeatThread
@@ -161,6 +225,7 @@ class WorkerService:
             randomness=system.randomness,
             metrics=system.metrics,
             worker_deaths_max=system.settings.max_worker_deaths,
+            run_locks=None if system.presence_of_its_own is None else pulse,
             limits=WorkerLimits(shutdown_timeout=timedelta(seconds=system.settings.worker_shutdown_timeout)),
         )
 

@@ -8,7 +8,9 @@ from typing import Any
 from attrs import field, frozen
 
 from schedora.adapters.memory.faults import Faults
+from schedora.adapters.memory.heartbeats import MemoryHeartbeats
 from schedora.adapters.memory.job_reader import MemoryJobReader
+from schedora.adapters.memory.run_locks import MemoryRunLocks
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
@@ -41,6 +43,7 @@ from tests.builders import a_request
 from tests.contract.memory import memory_stores
 from tests.contract.stores import WORKER_DEATHS_MAX, Stores
 
+HEARTBEAT_TIMEOUT = timedelta(seconds=90)
 UP = Succeeded()
 DOWN = Failed(kind="Oops", message="hopeless", retryable=False)
 
@@ -77,6 +80,8 @@ class Bench:
     clock: VirtualClock
     store: MemoryStore
     stores: Stores
+    heartbeats: MemoryHeartbeats
+    run_locks: MemoryRunLocks
     metrics: RecordedMetrics = field(factory=RecordedMetrics)
     hints: list[Hint] = field(factory=list)
     """Those rung, in order, whether or not anybody listens."""
@@ -237,6 +242,13 @@ def id_of(jobs: dict[str, Job]) -> WorkflowId:
 def a_bench() -> Bench:
     clock = VirtualClock()
     store = MemoryStore(clock=clock, randomness=SeededRandomness(1, clock))
-    bench = Bench(clock=clock, store=store, stores=memory_stores(store))
+    heartbeats = MemoryHeartbeats(store, lifetime=HEARTBEAT_TIMEOUT)
+    bench = Bench(
+        clock=clock,
+        store=store,
+        stores=memory_stores(store),
+        heartbeats=heartbeats,
+        run_locks=MemoryRunLocks(store, heartbeats),
+    )
     store.subscribers.append(bench.hints.append)
     return bench

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schedora.domain.errors import InvalidField
-from schedora.domain.worker import CONCURRENCY_MAX, LIVE, NAMES_MAX, PID_MAX, Worker, WorkerState
+from schedora.domain.worker import CONCURRENCY_MAX, LIVE, NAMES_MAX, PID_MAX, Worker, WorkerState, lost
 from tests.builders import NOON, SECOND, an_identity, an_incarnation
 
 
@@ -58,3 +58,14 @@ def test_silent_when_longer_unheard_of_than_allowed(status: WorkerState, passed:
     )
     found = worker.silent_at(NOON + passed * SECOND, timedelta(seconds=90))
     assert found is (silent and status in LIVE)
+
+
+@pytest.mark.parametrize(
+    ("silent_seconds", "heard_elsewhere", "given_up"),
+    [(90, False, False), (91, False, True), (91, True, False), (450, True, False), (451, True, True)],
+)
+def test_lost_by_the_silence_in_the_store_alone(
+    silent_seconds: int, heard_elsewhere: bool, given_up: bool
+) -> None:
+    silent_for = timedelta(seconds=silent_seconds)
+    assert lost(silent_for, timedelta(seconds=90), heard_elsewhere=heard_elsewhere) is given_up

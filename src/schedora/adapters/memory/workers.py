@@ -10,6 +10,7 @@ import attrs
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.holding import as_held
 from schedora.adapters.memory.store import MemoryStore
+from schedora.application.ports.workers import SilentWorker
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, WorkerId
 from schedora.domain.worker import LIVE, Worker, WorkerIdentity, WorkerState
@@ -72,12 +73,29 @@ class MemoryWorkers:
         return self._with_running_jobs(workers)
 
     @fallible
-    async def declare_stale(self, silent_for: timedelta) -> list[Worker]:
+    async def silent(self, longer_than: timedelta) -> list[SilentWorker]:
+        with self._store.committed() as tables:
+            now = self._store.clock.now()
+            return [
+                SilentWorker(
+                    incarnation=worker.incarnation,
+                    worker_id=worker.identity.worker_id,
+                    silent_for=now - worker.last_heartbeat,
+                )
+                for _, worker in sorted(tables.workers.items())
+                if worker.silent_at(now, longer_than)
+            ]
+
+    @fallible
+    async def declare_stale(
+        self, incarnations: Collection[IncarnationId], silent_for: timedelta
+    ) -> list[Worker]:
         async with self._store.transaction() as tables:
             now = self._store.clock.now()
+            named = [tables.workers[one] for one in incarnations if one in tables.workers]
             stale = [
                 attrs.evolve(worker, status=WorkerState.STALE)
-                for worker in tables.workers.values()
+                for worker in named
                 if worker.silent_at(now, silent_for)
             ]
             tables.workers.update({worker.incarnation: worker for worker in stale})

@@ -6,6 +6,7 @@ from datetime import timedelta
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import load, written
+from schedora.application.ports.workers import SilentWorker
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, WorkerId
 from schedora.domain.worker import Worker, WorkerIdentity, WorkerState
@@ -41,6 +42,12 @@ returning status
 _SET_STATUS = written(
     "update workers set status = :status::text where incarnation = any(:incarnations::uuid[])"
 )
+_SILENT = written("""
+select w.incarnation, w.worker_id, now() - w.last_heartbeat as silent_for
+from workers w
+where w.status in ('ACTIVE', 'DRAINING') and w.last_heartbeat < now() - :longer_than::interval
+order by w.incarnation
+""")
 # One after the other and passing over what others declare, so that any number of reapers can do this at once.
 _DECLARE_STALE = written("""
 update workers
@@ -48,7 +55,8 @@ set status = 'STALE'
 where incarnation in (
     select w.incarnation
     from workers w
-    where w.status in ('ACTIVE', 'DRAINING') and w.last_heartbeat < now() - :silent_for::interval
+    where w.incarnation = any(:incarnations::uuid[])
+        and w.status in ('ACTIVE', 'DRAINING') and w.last_heartbeat < now() - :silent_for::interval
     order by w.incarnation
     for update skip locked
 )
@@ -120,8 +128,22 @@ class PostgresWorkers:
         names = [state.value for state in states or WorkerState]
         return [rows.worker(row) for row in await self._database.fetch(_REGISTERED, states=names)]
 
-    async def declare_stale(self, silent_for: timedelta) -> list[Worker]:
-        stale = await self._database.fetch(_DECLARE_STALE, silent_for=silent_for)
+    async def silent(self, longer_than: timedelta) -> list[SilentWorker]:
+        return [
+            SilentWorker(
+                incarnation=IncarnationId(row["incarnation"]),
+                worker_id=WorkerId(row["worker_id"]),
+                silent_for=row["silent_for"],
+            )
+            for row in await self._database.fetch(_SILENT, longer_than=longer_than)
+        ]
+
+    async def declare_stale(
+        self, incarnations: Collection[IncarnationId], silent_for: timedelta
+    ) -> list[Worker]:
+        stale = await self._database.fetch(
+            _DECLARE_STALE, incarnations=sorted(incarnations), silent_for=silent_for
+        )
         return await self._read([row["incarnation"] for row in stale])
 
     async def prune(self, older_than: timedelta) -> int:

@@ -31,7 +31,8 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.QUEUE_ENQUEUED: "Jobs put into a queue.",
     Counter.WAKEUPS: "Hints that reached a worker.",
     Counter.WAKEUPS_MISSED: "Jobs found by a poll that a hint should have brought.",
-    Counter.EVENTS_DROPPED: "Events lost before they could be told to whoever listened.",
+    Counter.RUN_LOCK_CONFLICTS: "Locks of running jobs that another lease held.",
+    Counter.WORKERS_SPARED: "Silent workers not declared lost, for Redis heard them.",
     http_metrics.REQUESTS: "Requests answered by this process.",
 }
 

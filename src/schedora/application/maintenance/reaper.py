@@ -1,9 +1,12 @@
 """The reaper: declares silent workers lost, rescues what they held, forgets what is long gone.
 
-Any number may run: each round is safe beside any other.
+Any number may run: each round is safe beside any other. A worker that the store has not heard for too long, but that
+is heard elsewhere, is spared for a while: then it is the store that was not to be reached, and not the worker that
+died. Nothing but the store's own silence makes a worker lost.
 """
 
 import asyncio
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from schedora.application.backoff import Backoff
@@ -12,10 +15,13 @@ from schedora.application.log import Logger
 from schedora.application.maintenance.prune import PruneRecords
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.ports.clock import Clock
-from schedora.application.ports.events import Events
+from schedora.application.ports.heartbeats import Heartbeats
+from schedora.application.ports.metrics import Counter, Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
-from schedora.application.ports.workers import Workers
+from schedora.application.ports.workers import SilentWorker, Workers
+from schedora.domain.ids import IncarnationId
+from schedora.domain.worker import lost
 
 log = Logger("schedora.reaper")
 
@@ -23,7 +29,6 @@ LONGEST_INTERVAL = timedelta(seconds=10)
 ROUNDS_PER_TIMEOUT = 6
 BUCKETS_MAX = 10_000
 """Forgotten in one round: whatever has not been limited for a while."""
-EVENTS_KEPT = timedelta(minutes=10)
 NO_PAUSE = timedelta(0)
 
 
@@ -32,21 +37,24 @@ class Reaper:
         self,
         *,
         workers: Workers,
-        events: Events,
         rescue: RescueJobs,
         prune: PruneRecords,
         rate_limiter: RateLimiter,
+        heartbeats: Heartbeats | None,
+        metrics: Metrics,
         clock: Clock,
         randomness: Randomness,
         heartbeat_timeout: timedelta,
         cleanup_after: timedelta,
     ) -> None:
         self._workers = workers
-        self._events = events
         self._rescue = rescue
         self._prune = prune
         self._rate_limiter = rate_limiter
         self._behind = False
+        self._heartbeats = heartbeats
+        self._metrics = metrics
+        self._spared: frozenset[IncarnationId] = frozenset()
         self._clock = clock
         self._randomness = randomness
         self._heartbeat_timeout = heartbeat_timeout
@@ -57,20 +65,53 @@ class Reaper:
 
     async def round(self) -> int:
         """One round; answers how many jobs were rescued. Raises ``StoreUnavailable``."""
-        for worker in await self._workers.declare_stale(self._heartbeat_timeout):
-            log.warning(
-                "worker declared lost",
-                worker_id=worker.identity.worker_id,
-                last_heartbeat=worker.last_heartbeat.isoformat(),
-            )
+        await self._declare_lost()
         rescued_count = await self._rescue()
         pruned_count = await self._workers.prune(self._cleanup_after)
         if pruned_count:
             log.info("forgot workers long gone", workers=pruned_count)
         await self._rate_limiter.prune(limit=BUCKETS_MAX)
-        await self._events.prune(EVENTS_KEPT)
         self._behind = (await self._prune(self._stopped)).more
         return rescued_count
+
+    async def _declare_lost(self) -> None:
+        timeout = self._heartbeat_timeout
+        silent = await self._workers.silent(timeout)
+        heard = await self._heard(silent)
+        spared = [
+            worker
+            for worker in silent
+            if not lost(worker.silent_for, timeout, heard_elsewhere=worker.incarnation in heard)
+        ]
+        self._tell_spared(spared)
+        given_up = {worker.incarnation for worker in silent} - self._spared
+        if not given_up:
+            return
+        for stale in await self._workers.declare_stale(given_up, timeout):
+            log.warning(
+                "worker declared lost",
+                worker_id=stale.identity.worker_id,
+                last_heartbeat=stale.last_heartbeat.isoformat(),
+            )
+
+    async def _heard(self, silent: Collection[SilentWorker]) -> Collection[IncarnationId]:
+        """Those that are heard elsewhere."""
+        if self._heartbeats is None or not silent:
+            return ()
+        return await self._heartbeats.alive([worker.incarnation for worker in silent])
+
+    def _tell_spared(self, spared: Sequence[SilentWorker]) -> None:
+        """Once for each time that a worker falls silent."""
+        new = [worker for worker in spared if worker.incarnation not in self._spared]
+        self._spared = frozenset(worker.incarnation for worker in spared)
+        for worker in new:
+            log.warning(
+                "worker spared: the store has not heard it, Redis has",
+                worker_id=worker.worker_id,
+                silent_seconds=round(worker.silent_for.total_seconds(), 1),
+            )
+        if new:
+            self._metrics.count(Counter.WORKERS_SPARED, amount=len(new))
 
     async def run(self) -> None:
         reachable = True

@@ -23,7 +23,7 @@ class Run:
     """
 
     __slots__ = (
-        "began", "give_up_at", "job", "progress", "recorded", "released", "settled", "started_at", "stop_reason",
+        "began", "give_up_at", "job", "locked", "progress", "recorded", "released", "settled", "started_at", "stop_reason",
         "stoppable", "task", "written",
     )  # fmt: skip
 
@@ -33,6 +33,8 @@ class Run:
         self.began = began
         self.recorded = job.started_at is not None
         """Whether the store knows that the attempt has started."""
+        self.locked = False
+        """Whether it has lasted for long enough to hold a lock."""
         self.stop_reason: StopReason | None = None
         self.stoppable = True
         """Whether ``stop`` can end the handler: not so in a thread."""

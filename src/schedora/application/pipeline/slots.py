@@ -66,6 +66,8 @@ class Slots:
         self._untold: dict[LeaseId, Run] = {}
         self.durations: list[timedelta] = []
         """How long the runs took that ended since this list was last emptied."""
+        self.unlocked: list[Run] = []
+        """Runs with a lock that were settled since this list was last emptied."""
         self._handlers = handlers
         self._execute = execute
         self._clock = clock
@@ -318,6 +320,8 @@ class Slots:
     def _settle(self, run: Run, outcome: Outcome | None, now: timedelta) -> None:
         run.settled = True
         self._untold.pop(run.job.lease_id, None)
+        if run.locked:
+            self.unlocked.append(run)
         if outcome is not None:
             self._on_outcome(run.job, run, outcome, now)
 

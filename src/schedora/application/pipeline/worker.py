@@ -14,6 +14,7 @@ leave together with the next; with little to do an exchange starts at once, with
 """
 
 import asyncio
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -32,6 +33,7 @@ from schedora.application.pipeline.ledger import count_completions
 from schedora.application.pipeline.lookout import Lookout
 from schedora.application.pipeline.outbox import Outbox
 from schedora.application.pipeline.run import Run, StopReason
+from schedora.application.pipeline.run_locks import RunLocking, RunLockKeeper
 from schedora.application.pipeline.slots import GRACE, Slots
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.ports.clock import Clock
@@ -42,7 +44,7 @@ from schedora.application.ports.wakeup import Hint, Subscription, Wakeup
 from schedora.application.ports.workers import Workers
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
-from schedora.domain.ids import IncarnationId, JsonText
+from schedora.domain.ids import IncarnationId, JsonText, LeaseId
 from schedora.domain.outcome import Outcome, Succeeded
 from schedora.domain.worker import WorkerIdentity, WorkerState
 
@@ -65,7 +67,9 @@ class WorkerLimits:
     poll: timedelta = timedelta(seconds=5)
     poll_alone: timedelta = timedelta(seconds=0.5)
     flush: timedelta = timedelta(milliseconds=5)
-    """How long an outcome may wait for company while more jobs are at hand."""
+    """How long an outcome may wait for company while more jobs are at hand; and how long a run lasts before anybody
+    is told that it has started, or it takes its lock.
+    """
     report: timedelta = timedelta(milliseconds=250)
     """The least time between reports of progress."""
     lease_check: timedelta = timedelta(seconds=2)
@@ -92,6 +96,7 @@ class Worker:
         randomness: Randomness,
         metrics: Metrics,
         worker_deaths_max: int,
+        run_locks: RunLockKeeper | None = None,
         limits: WorkerLimits | None = None,
     ) -> None:
         self.identity = identity
@@ -119,6 +124,9 @@ class Worker:
             on_outcome=self._on_outcome,
             on_change=self.changed.set,
             complete_in=self._complete_in,
+        )
+        self._run_locking = RunLocking(
+            slots=self.slots, keeper=run_locks, clock=clock, after=self._limits.flush
         )
         self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
         self._store_is_away = False
@@ -187,6 +195,12 @@ class Worker:
             self.slots.hand_back_buffer(DRAINED)
         self.changed.set()
 
+    def contested(self, leases: Collection[LeaseId]) -> None:
+        """Other leases were found to hold the locks of these runs: the store is asked whose they are."""
+        self._run_locking.contested.update(leases)
+        self._check_leases = True
+        self.changed.set()
+
     @property
     def may_claim(self) -> bool:
         return self._status is WorkerState.ACTIVE and self._drain_deadline is None
@@ -203,6 +217,7 @@ class Worker:
         """One turn: enforces deadlines, exchanges what is due. Whether anything moved: there may be more to do."""
         self.slots.enforce_deadlines()
         self._stop_at_drain_deadline()
+        self._run_locking.tell()
         if self._clock.monotonic() < self._retry_at:
             return False
         try:
@@ -273,9 +288,11 @@ class Worker:
         self._check_leases = False
         await self._exchanges.ended()  # what they bring or end must be at hand, or gone, for both
         at_hand = self.slots.held()
+        contested = frozenset(self._run_locking.contested)
         held = await self._queue.held(self.incarnation)
         self._checked_at = self._clock.monotonic()
         self.slots.lose(at_hand - held)
+        self._run_locking.confirmed(contested)
         known = self.slots.held() | self._outbox.leases() | self._in_doubt.leases()
         if held <= known:
             return
@@ -368,6 +385,8 @@ class Worker:
         moments = [self._retry_at] if away else [self._check_at, *self._exchanges.moments()]
         if self.slots.next_deadline is not None:
             moments.append(self.slots.next_deadline)
+        if (tell_at := self._run_locking.next_at) is not None:
+            moments.append(tell_at)
         if self._drain_deadline is not None:
             moments.append(self._drain_deadline if now < self._drain_deadline else now + GRACE)
         # Never zero: an error in the sums above must not become a busy loop.

@@ -22,8 +22,10 @@ class Counter(StrEnum):
     """Hints that reached a worker."""
     WAKEUPS_MISSED = "wakeups_missed_total"
     """Jobs found by a poll that a hint should have brought."""
-    EVENTS_DROPPED = "events_dropped_total"
-    """Events that were lost before they could be told to whoever listened."""
+    RUN_LOCK_CONFLICTS = "run_lock_conflicts_total"
+    """Locks of running jobs that another lease held than the one that runs it."""
+    WORKERS_SPARED = "workers_spared_total"
+    """Workers whose row had grown old and that were not declared lost, for they were heard elsewhere."""
 
 
 COUNTER_LABEL: Mapping[Counter, str | None] = {
@@ -36,7 +38,8 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.QUEUE_ENQUEUED: "queue_name",
     Counter.WAKEUPS: None,
     Counter.WAKEUPS_MISSED: None,
-    Counter.EVENTS_DROPPED: None,
+    Counter.RUN_LOCK_CONFLICTS: None,
+    Counter.WORKERS_SPARED: None,
 }
 
 

@@ -4,9 +4,18 @@ from collections.abc import Collection
 from datetime import timedelta
 from typing import Protocol
 
+from attrs import frozen
+
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, WorkerId
 from schedora.domain.worker import Worker, WorkerIdentity, WorkerState
+
+
+@frozen(kw_only=True)
+class SilentWorker:
+    incarnation: IncarnationId
+    worker_id: WorkerId
+    silent_for: timedelta
 
 
 class Workers(Protocol):
@@ -32,8 +41,14 @@ class Workers(Protocol):
         """Newest first; all when ``states`` is empty."""
         ...
 
-    async def declare_stale(self, silent_for: timedelta) -> list[Worker]:
-        """Marks live workers as STALE that were silent for longer; answers those newly marked."""
+    async def silent(self, longer_than: timedelta) -> list[SilentWorker]:
+        """Live workers whose last sign of life was longer ago, in the order of their incarnations."""
+        ...
+
+    async def declare_stale(
+        self, incarnations: Collection[IncarnationId], silent_for: timedelta
+    ) -> list[Worker]:
+        """Marks as STALE those of them that are live and were silent for longer; answers those newly marked."""
         ...
 
     async def prune(self, older_than: timedelta) -> int:

@@ -2,18 +2,20 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 from dependency_injector import providers
 
-from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.health import MemoryHealth
+from schedora.adapters.memory.heartbeats import MemoryHeartbeats
 from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
 from schedora.adapters.memory.queues import MemoryQueues
 from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
+from schedora.adapters.memory.run_locks import MemoryRunLocks
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.totals import MemoryTotals
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
@@ -23,6 +25,7 @@ from schedora.adapters.memory.workflow_reader import MemoryWorkflowReader
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.health import Health
 from schedora.application.ports.randomness import Randomness
+from schedora.entrypoints.container.settings import Settings
 
 T = TypeVar("T")
 
@@ -42,7 +45,7 @@ async def nothing() -> None:
 
 
 class MemoryStorage:
-    def __init__(self, *, clock: Clock, randomness: Randomness) -> None:
+    def __init__(self, *, settings: Settings, clock: Clock, randomness: Randomness) -> None:
         store = providers.Singleton(MemoryStore, clock=clock, randomness=randomness)
         self.units = providers.Singleton(MemoryUnitOfWorkFactory, store)
         self.intake = providers.Singleton(MemoryJobIntake, store)
@@ -53,12 +56,16 @@ class MemoryStorage:
         self.rate_limiter = providers.Singleton(MemoryRateLimiter, store)
         self.records = providers.Singleton(MemoryRecords, store)
         self.wakeup = providers.Singleton(MemoryWakeup, store)
-        self.events = providers.Singleton(MemoryEvents, store)
         self.totals = providers.Singleton(MemoryTotals, store)
         self.health = providers.Singleton(MemoryHealth, store)
         self.redis_health: providers.Provider[Health | None] = providers.Object(None)
         self.queue = providers.Singleton(MemoryJobQueue, store)
         self.queue_of_its_own = providers.Factory(shared, self.queue)
         self.workers_of_its_own = providers.Factory(shared, self.workers)
+        self.heartbeats = providers.Singleton(
+            MemoryHeartbeats, store, lifetime=timedelta(seconds=settings.worker_heartbeat_timeout)
+        )
+        run_locks = providers.Singleton(MemoryRunLocks, store, self.heartbeats)
+        self.presence_of_its_own = providers.Factory(shared, providers.List(self.heartbeats, run_locks))
         self.open = providers.Object(nothing)
         self.close = providers.Object(nothing)

@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 from dependency_injector import providers
 
 from schedora.adapters.redis.health import RedisHealth
+from schedora.adapters.redis.heartbeats import RedisHeartbeats
 from schedora.adapters.redis.link import RedisLink
+from schedora.adapters.redis.run_locks import RedisRunLocks
 from schedora.application.ports.randomness import Randomness
 from schedora.entrypoints.container.postgres import PostgresStorage
 from schedora.entrypoints.container.settings import Settings
@@ -56,6 +60,11 @@ def closing(close_storage: Callable[[], Awaitable[None]], link: RedisLink) -> Ca
     return close_both
 
 
+def presence(link: RedisLink, *, lifetime: timedelta) -> tuple[RedisHeartbeats, RedisRunLocks]:
+    """What a worker shows of itself, over one link."""
+    return RedisHeartbeats(link, lifetime=lifetime), RedisRunLocks(link, lifetime=lifetime)
+
+
 class RedisStorage:
     def __init__(
         self, storage: PostgresStorage, *, settings: Settings, randomness: Randomness, redis_url: str
@@ -72,10 +81,15 @@ class RedisStorage:
         self.records = storage.records
         self.wakeup = storage.wakeup
         self.intake = storage.intake
-        self.events = storage.events
+        self.rate_limiter = storage.rate_limiter
         self.totals = storage.totals
         self.health = storage.health
         self.redis_health = providers.Singleton(RedisHealth, link)
+        lifetime = timedelta(seconds=settings.worker_heartbeat_timeout)
+        self.heartbeats = providers.Singleton(RedisHeartbeats, link, lifetime=lifetime)
+        self.presence_of_its_own = providers.Factory(
+            on_own_link, link_of_its_own.provider, providers.Object(partial(presence, lifetime=lifetime))
+        )
         self.queue = storage.queue
         self.queue_of_its_own = storage.queue_of_its_own
         self.workers_of_its_own = storage.workers_of_its_own

@@ -37,21 +37,15 @@ if TYPE_CHECKING:
     Storage = MemoryStorage | PostgresStorage | RedisStorage
 
 
-def _storage(
-    settings: Settings,
-    clock: Clock,
-    randomness: Randomness,
-    database_url: str | None,
-    metrics: providers.Provider[Tally],
-) -> "Storage":
+def _storage(settings: Settings, clock: Clock, randomness: Randomness, database_url: str | None) -> "Storage":
     """The storages, told apart here and nowhere else: all offer the same names."""
     if database_url is None:
         from schedora.entrypoints.container.memory import MemoryStorage  # noqa: PLC0415 - one or the other
 
-        return MemoryStorage(clock=clock, randomness=randomness)
+        return MemoryStorage(settings=settings, clock=clock, randomness=randomness)
     from schedora.entrypoints.container.postgres import PostgresStorage  # noqa: PLC0415 - as above
 
-    storage = PostgresStorage(settings=settings, database_url=database_url, clock=clock, metrics=metrics)
+    storage = PostgresStorage(settings=settings, database_url=database_url)
     if settings.redis_url is None:
         return storage
     from schedora.entrypoints.container.redis import RedisStorage  # noqa: PLC0415 - who has no Redis need not carry it
@@ -60,12 +54,9 @@ def _storage(
 
 
 def _system(
-    settings: Settings,
-    clock: Clock,
-    randomness: Randomness,
-    storage: "Storage",
-    metrics: providers.Provider[Tally],
+    settings: Settings, clock: Clock, randomness: Randomness, storage: "Storage"
 ) -> providers.Singleton[System]:
+    metrics = providers.Singleton(Tally)
     flusher = providers.Singleton(Flusher, metrics, storage.totals, clock)
     endings = providers.Singleton(Endings, storage.jobs, clock)
     group_commit = providers.Singleton(
@@ -139,11 +130,11 @@ def _system(
         metrics=metrics,
         totals=storage.totals,
         wakeup=storage.wakeup,
-        events=storage.events,
         units=storage.units,
         jobs=storage.jobs,
         workflows=storage.workflows,
         workers=storage.workers,
+        heartbeats=storage.heartbeats,
         queues=storage.queues,
         rate_limiter=storage.rate_limiter,
         endings=endings,
@@ -168,6 +159,7 @@ def _system(
         prune_records=prune_records,
         queue_of_its_own=storage.queue_of_its_own,
         workers_of_its_own=storage.workers_of_its_own,
+        presence_of_its_own=storage.presence_of_its_own,
         flush_metrics=flusher.provided.flush,
         keep_flushing=flusher.provided.run,
         open=storage.open,
@@ -189,6 +181,5 @@ def build_system(
     settings = settings.model_copy(update={"database_url": database_url})
     clock = clock or SystemClock()
     randomness = randomness or SystemRandomness(clock)
-    metrics = providers.Singleton(Tally)
-    storage = _storage(settings, clock, randomness, database_url, metrics)
-    return _system(settings, clock, randomness, storage, metrics)()
+    storage = _storage(settings, clock, randomness, database_url)
+    return _system(settings, clock, randomness, storage)()

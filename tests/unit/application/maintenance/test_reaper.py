@@ -2,34 +2,46 @@
 
 import asyncio
 import itertools
+from collections.abc import Collection
 from datetime import timedelta
 
 import attrs
 import pytest
+from structlog.testing import capture_logs
 
+from schedora.adapters.memory.heartbeats import MemoryHeartbeats
 from schedora.adapters.memory.records import MemoryRecords
 from schedora.application.errors import StoreUnavailable
 from schedora.application.maintenance import prune
 from schedora.application.maintenance.reaper import LONGEST_INTERVAL, Reaper
 from schedora.application.ports.job_reader import JobFilter
+from schedora.application.ports.metrics import Counter
 from schedora.application.ports.records import Pruned, Records
+from schedora.domain.ids import IncarnationId
 from schedora.domain.job_state import JobState
 from schedora.domain.limits import RateLimit, Take, TokenRequest
 from schedora.domain.retention import Retention
-from schedora.domain.worker import WorkerState
+from schedora.domain.worker import SPARED_TIMEOUTS_MAX, WorkerState
 from tests.builders import HOUR, SECOND, a_request
-from tests.unit.application.bench import Bench
+from tests.unit.application.bench import HEARTBEAT_TIMEOUT, Bench
 
-TIMEOUT = 90 * SECOND
+TIMEOUT = HEARTBEAT_TIMEOUT
 
 
-def a_reaper(bench: Bench, heartbeat_timeout: timedelta = TIMEOUT, records: Records | None = None) -> Reaper:
+def a_reaper(
+    bench: Bench,
+    heartbeat_timeout: timedelta = TIMEOUT,
+    *,
+    records: Records | None = None,
+    heard_elsewhere: bool = True,
+) -> Reaper:
     return Reaper(
         workers=bench.stores.workers,
-        events=bench.stores.events,
         rescue=bench.rescue,
         prune=attrs.evolve(bench.prune, records=records or bench.stores.records),
         rate_limiter=bench.stores.rate_limiter,
+        heartbeats=bench.heartbeats if heard_elsewhere else None,
+        metrics=bench.metrics,
         clock=bench.clock,
         randomness=bench.store.randomness,
         heartbeat_timeout=heartbeat_timeout,
@@ -80,6 +92,98 @@ async def test_full_buckets_are_forgotten(bench: Bench) -> None:
     await a_reaper(bench).round()
     with bench.store.committed() as tables:
         assert not tables.buckets
+
+
+async def test_silent_worker_that_is_heard_elsewhere_is_spared_and_told_of_once(bench: Bench) -> None:
+    job = await bench.stores.submit_one()
+    worker = await bench.stores.worker()
+    await bench.stores.claim(worker)
+    reaper = a_reaper(bench)
+    with capture_logs() as logs:
+        for _ in range(3):
+            bench.clock.advance(TIMEOUT + SECOND)
+            await bench.heartbeats.beat(worker.incarnation)
+            assert await reaper.round() == 0
+    assert await statuses(bench) == [WorkerState.ACTIVE]
+    assert (await bench.stores.job(job.job_id)).status is JobState.RUNNING
+    assert [entry["worker_id"] for entry in logs if "spared" in entry["event"]] == ["w1"]
+    assert bench.metrics.counted[Counter.WORKERS_SPARED, ""] == 1
+    await bench.stores.workers.beat(worker.incarnation, cpu_percent=None, memory_percent=None)
+    await reaper.round()
+    bench.clock.advance(TIMEOUT + SECOND)
+    await bench.heartbeats.beat(worker.incarnation)
+    await reaper.round()
+    assert bench.metrics.counted[Counter.WORKERS_SPARED, ""] == 2, "it has fallen silent again"
+
+
+async def test_worker_that_falls_silent_elsewhere_too_is_lost(bench: Bench) -> None:
+    worker = await bench.stores.worker()
+    reaper = a_reaper(bench)
+    bench.clock.advance(TIMEOUT)
+    await bench.heartbeats.beat(worker.incarnation)
+    bench.clock.advance(TIMEOUT - SECOND)
+    await reaper.round()
+    assert await statuses(bench) == [WorkerState.ACTIVE]
+    bench.clock.advance(SECOND)
+    await reaper.round()
+    assert await statuses(bench) == [WorkerState.STALE]
+
+
+async def test_worker_is_not_spared_for_ever(bench: Bench) -> None:
+    worker = await bench.stores.worker()
+    reaper = a_reaper(bench)
+    bench.clock.advance(SPARED_TIMEOUTS_MAX * TIMEOUT)
+    await bench.heartbeats.beat(worker.incarnation)
+    await reaper.round()
+    assert await statuses(bench) == [WorkerState.ACTIVE]
+    bench.clock.advance(SECOND)
+    await reaper.round()
+    assert await statuses(bench) == [WorkerState.STALE], "nobody else gets its jobs before"
+
+
+@pytest.mark.parametrize("heard_elsewhere", [True, False])
+async def test_what_is_not_heard_elsewhere_proves_nothing(bench: Bench, heard_elsewhere: bool) -> None:
+    worker = await bench.stores.worker()
+    bench.clock.advance(TIMEOUT)
+    await bench.heartbeats.forget(worker.incarnation)
+    await a_reaper(bench, heard_elsewhere=heard_elsewhere).round()
+    assert await statuses(bench) == [WorkerState.ACTIVE], "its row is fresh"
+
+
+async def test_without_signs_elsewhere_the_row_decides(bench: Bench) -> None:
+    worker = await bench.stores.worker()
+    bench.clock.advance(TIMEOUT + SECOND)
+    await bench.heartbeats.beat(worker.incarnation)
+    bench.faults.signs_lost = True
+    await a_reaper(bench).round()
+    assert await statuses(bench) == [WorkerState.STALE]
+
+
+async def test_worker_that_beats_while_it_is_given_up_is_kept(bench: Bench) -> None:
+    worker = await bench.stores.worker()
+
+    class Slow(MemoryHeartbeats):
+        async def alive(self, incarnations: Collection[IncarnationId]) -> frozenset[IncarnationId]:
+            await bench.stores.workers.beat(worker.incarnation, cpu_percent=None, memory_percent=None)
+            return await super().alive(incarnations)
+
+    bench = attrs.evolve(bench, heartbeats=Slow(bench.store, lifetime=TIMEOUT))
+    bench.clock.advance(TIMEOUT + SECOND)
+    await a_reaper(bench).round()
+    assert await statuses(bench) == [WorkerState.ACTIVE]
+
+
+async def test_two_reapers_give_one_worker_up_once(bench: Bench) -> None:
+    await bench.stores.submit(*(a_request() for _ in range(3)))
+    silent, spared = await bench.stores.worker(), await bench.stores.worker()
+    await bench.stores.claim(silent)
+    bench.clock.advance(TIMEOUT + SECOND)
+    await bench.heartbeats.beat(spared.incarnation)
+    with capture_logs() as logs:
+        rescued = await asyncio.gather(*(a_reaper(bench).round() for _ in range(2)))
+    assert sum(rescued) == 3
+    assert sorted(await statuses(bench)) == [WorkerState.ACTIVE, WorkerState.STALE]
+    assert len([entry for entry in logs if entry["event"] == "worker declared lost"]) == 1
 
 
 async def test_worker_long_gone_is_forgotten(bench: Bench) -> None:
@@ -153,9 +257,12 @@ async def test_store_that_is_away_is_waited_for(bench: Bench) -> None:
 
 
 async def test_round_tells_that_the_store_is_away(bench: Bench) -> None:
-    bench.faults.fail("workers.declare_stale")
-    with pytest.raises(StoreUnavailable):
-        await a_reaper(bench).round()
+    await bench.stores.worker()
+    bench.clock.advance(2 * TIMEOUT)
+    for step in ("workers.silent", "workers.declare_stale"):
+        bench.faults.fail(step)
+        with pytest.raises(StoreUnavailable):
+            await a_reaper(bench).round()
 
 
 async def test_round_removes_records_kept_for_long_enough(bench: Bench) -> None:

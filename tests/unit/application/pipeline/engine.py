@@ -12,6 +12,7 @@ from schedora.application.context import JobContext
 from schedora.application.handlers import Executor, Handler, Handlers
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.execute import Execute
+from schedora.application.pipeline.run_locks import RunLockKeeper
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.processes import ProcessCall, ProcessLink
@@ -130,6 +131,7 @@ class Engine:
         self.limits = WorkerLimits()
         self.queue: JobQueue = bench.stores.job_queue
         self.complete: CompleteJobs = bench.complete
+        self.run_locks: RunLockKeeper | None = None
         self._worker: Worker | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -191,6 +193,7 @@ class Engine:
             randomness=bench.store.randomness,
             metrics=bench.metrics,
             worker_deaths_max=WORKER_DEATHS_MAX,
+            run_locks=self.run_locks,
             limits=self.limits,
         )
 

@@ -1,6 +1,7 @@
 """The API over the memory adapters, under a clock that moves when it is told to."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -24,6 +25,7 @@ from schedora.entrypoints.system import System
 from tests.builders import an_identity, an_incarnation
 
 Api = httpx.AsyncClient
+SILENCE = timedelta(seconds=90)
 JSON = {"content-type": "application/json"}
 DEAD = Failed(kind="Oops", message="it failed", retryable=False)
 RETRYING = Failed(kind="Oops", message="it failed")
@@ -129,3 +131,10 @@ def problem(answer: httpx.Response, status: int, *fields: str) -> dict[str, Any]
     assert told["status"] == status
     assert [error["field"] for error in told["errors"]] == list(fields), answer.text
     return told
+
+
+async def declare_stale(system: System) -> None:
+    """Gives up whoever has been silent for 90 seconds, as a reaper does."""
+    silent = [one.incarnation for one in await system.workers.silent(SILENCE)]
+    assert silent
+    await system.workers.declare_stale(silent, SILENCE)

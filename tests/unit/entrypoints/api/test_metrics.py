@@ -8,13 +8,13 @@ from schedora.adapters.memory.faults import Faults
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.entrypoints.system import System
-from tests.unit.entrypoints.api.conftest import DEAD, Api, Bench, submit
+from tests.unit.entrypoints.api.conftest import DEAD, Api, Bench, declare_stale, submit
 
 NAMES = {
     "jobs_created_total", "jobs_succeeded_total", "jobs_failed_total", "jobs_retried_total", "jobs_dead_total",
     "jobs_fenced_total", "job_duration_seconds", "job_queue_latency_seconds", "queue_length", "queue_dlq_length",
     "queue_enqueued_total", "workers_active", "workers_stale", "http_requests_total",
-    "http_request_duration_seconds",
+    "http_request_duration_seconds", "run_lock_conflicts_total", "workers_spared_total",
 }  # fmt: skip
 
 
@@ -82,7 +82,7 @@ async def test_counts_of_other_processes_are_told_as_well(api: Api, system: Syst
 async def test_lost_workers_are_counted(api: Api, bench: Bench, system: System, clock: VirtualClock) -> None:
     await bench.claim()
     clock.advance(timedelta(seconds=91))
-    await system.workers.declare_stale(timedelta(seconds=90))
+    await declare_stale(system)
 
     told = await samples(api)
 

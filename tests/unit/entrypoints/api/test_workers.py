@@ -6,7 +6,7 @@ import pytest
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.entrypoints.system import System
-from tests.unit.entrypoints.api.conftest import JSON, Api, problem
+from tests.unit.entrypoints.api.conftest import JSON, Api, declare_stale, problem
 
 REGISTRATION: dict[str, Any] = {
     "worker_id": "w1",
@@ -132,7 +132,7 @@ async def test_an_unknown_worker(api: Api) -> None:
 async def test_a_lost_worker_must_register_again(api: Api, system: System, clock: VirtualClock) -> None:
     first = await register(api)
     clock.advance(timedelta(seconds=91))
-    await system.workers.declare_stale(timedelta(seconds=90))
+    await declare_stale(system)
 
     told = problem(await api.post("/workers/w1/heartbeat", json={}), 409)
     problem(await api.post("/workers/w1/drain"), 409)
@@ -146,7 +146,7 @@ async def test_a_lost_worker_must_register_again(api: Api, system: System, clock
 async def test_the_list_by_status(api: Api, system: System, clock: VirtualClock) -> None:
     await register(api, worker_id="lost")
     clock.advance(timedelta(seconds=91))
-    await system.workers.declare_stale(timedelta(seconds=90))
+    await declare_stale(system)
     await register(api, worker_id="drains")
     await api.post("/workers/drains/drain")
     clock.advance(timedelta(seconds=1))
