@@ -1,8 +1,9 @@
-"""Real processes on a real PostgreSQL."""
+"""Real processes on a real PostgreSQL, and on a real Redis or without."""
 
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from tests.programs import COMMAND, PATIENCE_SECONDS, Program, unconfigured_environment, until
+from tests.redis.servers import RedisServer
 
 SWIFT = {
     "WORKER_HEARTBEAT_INTERVAL": "0.3",
@@ -18,6 +20,9 @@ SWIFT = {
     "WORKER_SHUTDOWN_TIMEOUT": "1",
 }
 """Heartbeats as quick as a test wants them."""
+
+with_and_without_redis = pytest.mark.parametrize("cluster", ["alone", "redis"], indirect=True)
+"""For what must not depend on whether there is a Redis."""
 
 
 class Cluster:
@@ -67,13 +72,29 @@ def swift_environment(**more: str) -> dict[str, str]:
     return unconfigured_environment(**SWIFT, **more)
 
 
-@pytest.fixture
-def cluster(database_url: str, tmp_path: Path) -> Iterator[Cluster]:
-    """On a migrated database of its own."""
-    made = Cluster(swift_environment(DATABASE_URL=database_url), tmp_path)
+@contextmanager
+def running_cluster(directory: Path, **environment: str) -> Iterator[Cluster]:
+    """On the database that is named, which is migrated."""
+    made = Cluster(swift_environment(**environment), directory)
     assert made.run("migrate").returncode == 0
-    yield made
-    made.close()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[Cluster]:
+    """On a migrated database of its own; with a Redis of its own where that is asked for."""
+    if getattr(request, "param", "alone") == "alone":
+        with running_cluster(tmp_path, DATABASE_URL=database_url) as made:
+            yield made
+        return
+    with (
+        RedisServer(tmp_path / "redis") as server,
+        running_cluster(tmp_path, DATABASE_URL=database_url, REDIS_URL=server.url) as made,
+    ):
+        yield made
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 import signal
 from pathlib import Path
 
-from tests.e2e.conftest import Api, Cluster
+from tests.e2e.conftest import Api, Cluster, with_and_without_redis
 from tests.programs import until
 
 
+@with_and_without_redis
 def test_job_of_a_killed_worker_runs_on_another(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     cluster.start("reaper")
     doomed = cluster.worker("doomed")
@@ -23,6 +24,7 @@ def test_job_of_a_killed_worker_runs_on_another(cluster: Cluster, api: Api, tmp_
     assert api.workers() == {"doomed": "STALE", "other": "ACTIVE"}
 
 
+@with_and_without_redis
 def test_late_result_of_a_frozen_worker_changes_nothing(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     cluster.start("reaper")
     frozen = cluster.worker("frozen")
@@ -56,6 +58,7 @@ def test_blocked_event_loop_does_not_make_a_worker_look_dead(
     assert (job["status"], job["attempt"], job["worker_deaths"]) == ("SUCCESS", 1, 0)
 
 
+@with_and_without_redis
 def test_job_that_kills_its_workers_is_poison(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     cluster.start("reaper")
     cluster.worker("many", "--processes", "2")
