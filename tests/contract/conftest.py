@@ -1,6 +1,7 @@
 """Each adapter in turn."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -8,8 +9,10 @@ from psycopg.sql import SQL, Identifier
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.tables import metadata
+from schedora.adapters.redis.link import RedisLink
 from tests.contract.memory import a_memory_store, memory_stores
 from tests.contract.postgres import postgres_stores
+from tests.contract.redis import PREFIX, emptied, redis_stores
 from tests.contract.signs import Signs, memory_signs, redis_signs
 from tests.contract.stores import Stores
 from tests.databases import migrated_template, on
@@ -33,28 +36,38 @@ async def database(migrated_url: str) -> AsyncIterator[Database]:
         yield database
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One for the whole suite."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+async def link(redis_server: RedisServer) -> AsyncIterator[RedisLink]:
+    """To an empty server, and up. What it has in the end expires."""
+    patience = timedelta(seconds=10)  # a machine that is busy with tests does not count as away
+    with emptied(redis_server):
+        async with RedisLink(redis_server.url, prefix=PREFIX, command_timeout=patience) as link:
+            await link.until_up()
+            yield link
+            assert link.up, "it is away, and what is tested is what does without it"
+
+
+@pytest.fixture(params=["memory", "postgres", "redis"])
 def stores(request: pytest.FixtureRequest) -> Stores:
     """An empty store behind every port."""
     if request.param == "memory":
         return memory_stores(a_memory_store())
-    return postgres_stores(request.getfixturevalue("database"))
-
-
-@pytest.fixture(scope="session")
-def signs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """One for the whole suite."""
-    with RedisServer(tmp_path_factory.mktemp("signs")) as server:
-        yield server
+    database = request.getfixturevalue("database")
+    if request.param == "postgres":
+        return postgres_stores(database)
+    return redis_stores(database, request.getfixturevalue("link"))
 
 
 @pytest.fixture(params=["memory", "redis"])
-async def signs(request: pytest.FixtureRequest) -> AsyncIterator[Signs]:
+def signs(request: pytest.FixtureRequest) -> Signs:
     """Nobody has given any yet. PostgreSQL has its rows instead."""
     if request.param == "memory":
-        yield memory_signs()
-        return
-    server: RedisServer = request.getfixturevalue("signs_server")
-    server.empty()
-    async with redis_signs(server) as signs:
-        yield signs
+        return memory_signs()
+    return redis_signs(request.getfixturevalue("link"), request.getfixturevalue("redis_server"))

@@ -1,7 +1,6 @@
 """Signs of life and run locks over one place that keeps them, and how time passes there."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
@@ -60,15 +59,13 @@ def memory_signs() -> Signs:
     return Signs(heartbeats=heartbeats, run_locks=MemoryRunLocks(store, heartbeats), advance=advance)
 
 
-@asynccontextmanager
-async def redis_signs(server: RedisServer) -> AsyncIterator[Signs]:
+def redis_signs(link: RedisLink, server: RedisServer) -> Signs:
     async def advance(span: timedelta) -> None:
         for key in server.ask("KEYS", "*"):
             server.ask("PEXPIRE", key, server.ask("PTTL", key) - span // timedelta(milliseconds=1))
 
-    async with RedisLink(server.url) as link:
-        yield Signs(
-            heartbeats=RedisHeartbeats(link, lifetime=TIMEOUT),
-            run_locks=RedisRunLocks(link, lifetime=TIMEOUT),
-            advance=advance,
-        )
+    return Signs(
+        heartbeats=RedisHeartbeats(link, lifetime=TIMEOUT),
+        run_locks=RedisRunLocks(link, lifetime=TIMEOUT),
+        advance=advance,
+    )
