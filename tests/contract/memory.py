@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
+from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
@@ -47,6 +48,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         queues=MemoryQueues(store),
         records=MemoryRecords(store),
         wakeup=MemoryWakeup(store),
+        events=MemoryEvents(store),
         totals=MemoryTotals(store),
         health=MemoryHealth(store),
         rate_limiter=MemoryRateLimiter(store),

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.events import PostgresEvents
 from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
@@ -18,9 +19,14 @@ from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
+from schedora.adapters.system.clock import SystemClock
+from schedora.adapters.telemetry.tally import Tally
 from tests.contract.stores import Stores
 
 _AGE = written("update token_buckets b set full_at = b.full_at - :span::interval")
+
+LOOK_INTERVAL = timedelta(milliseconds=20)
+"""Shorter than that of others: many tests wait for it."""
 
 
 def postgres_stores(database: Database) -> Stores:
@@ -47,6 +53,7 @@ def postgres_stores(database: Database) -> Stores:
         queues=PostgresQueues(database),
         records=PostgresRecords(database),
         wakeup=wakeup,
+        events=PostgresEvents(database, Tally(), SystemClock(), look_interval=LOOK_INTERVAL),
         totals=PostgresTotals(database),
         health=PostgresHealth(database),
         rate_limiter=PostgresRateLimiter(database),

@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
+from schedora.application.ports.events import Events
 from schedora.application.ports.health import Health
 from schedora.application.ports.intake import JobIntake
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
@@ -48,6 +49,7 @@ class Stores:
     queues: Queues
     records: Records
     wakeup: Wakeup
+    events: Events
     totals: Totals
     health: Health
     rate_limiter: RateLimiter

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from attrs import frozen
 
-from schedora.domain.ids import WorkerId
+from schedora.domain import values
+from schedora.domain.ids import JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
 
 HISTORY_LIMIT = 500
@@ -24,6 +25,17 @@ class JobEvent:
     attempt: int
     worker_id: WorkerId | None = None
     reason: str | None = None
+
+
+@values.frozen
+class Notice:
+    """One move of one job, and whose it is: all that whoever looks on is told."""
+
+    job_id: JobId
+    type: str
+    queue: str
+    workflow_id: WorkflowId | None
+    event: JobEvent
 
 
 @frozen(kw_only=True)

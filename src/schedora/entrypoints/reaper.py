@@ -12,6 +12,7 @@ class ReaperService:
     def __init__(self, system: System) -> None:
         self._reaper = Reaper(
             workers=system.workers,
+            events=system.events,
             rescue=system.rescue_jobs,
             prune=system.prune_records,
             rate_limiter=system.rate_limiter,

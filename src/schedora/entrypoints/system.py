@@ -16,6 +16,7 @@ from schedora.application.maintenance.prune import PruneRecords
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.clock import Clock
+from schedora.application.ports.events import Events
 from schedora.application.ports.heartbeats import Heartbeats
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.job_reader import JobReader
@@ -44,6 +45,7 @@ class System:
     metrics: Metrics
     totals: Totals
     wakeup: Wakeup
+    events: Events
     units: UnitOfWorkFactory
     jobs: JobReader
     workflows: WorkflowReader

@@ -17,6 +17,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Double,
+    Identity,
     Index,
     Integer,
     Interval,
@@ -256,6 +257,31 @@ workers = Table(
     PrimaryKeyConstraint("incarnation"),
     _one_of("status", tuple(WorkerState), "status"),
     Index("workers_worker_id_idx", "worker_id"),
+    postgresql_with={"fillfactor": "50"},
+)
+
+# What happened, for whoever looks on: one row a batch, kept for minutes. Appended one after the other, so that ids are
+# in the order of commits.
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("amount", Integer, nullable=False),  # of notices
+    Column("lost", Integer, nullable=False),  # that came before these
+    Column("notices", JSON, nullable=False),
+    PrimaryKeyConstraint("id"),
+)
+
+# One row: until when there is an audience, and how far events were removed.
+event_feed = Table(
+    "event_feed",
+    metadata,
+    Column("one", Boolean, nullable=False, server_default=text("true")),
+    _instant("attended_until"),
+    Column("pruned_to", BigInteger, nullable=False, server_default=text("0")),
+    PrimaryKeyConstraint("one"),
+    CheckConstraint("one", name="one"),
     postgresql_with={"fillfactor": "50"},
 )
 

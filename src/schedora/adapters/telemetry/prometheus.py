@@ -33,6 +33,7 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.WAKEUPS_MISSED: "Jobs found by a poll that a hint should have brought.",
     Counter.RUN_LOCK_CONFLICTS: "Locks of running jobs that another lease held.",
     Counter.WORKERS_SPARED: "Silent workers not declared lost, for Redis heard them.",
+    Counter.EVENTS_DROPPED: "Events lost before they could be told to whoever listened.",
     http_metrics.REQUESTS: "Requests answered by this process.",
 }
 

@@ -15,6 +15,7 @@ from schedora.application.log import Logger
 from schedora.application.maintenance.prune import PruneRecords
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.ports.clock import Clock
+from schedora.application.ports.events import Events
 from schedora.application.ports.heartbeats import Heartbeats
 from schedora.application.ports.metrics import Counter, Metrics
 from schedora.application.ports.randomness import Randomness
@@ -29,6 +30,7 @@ LONGEST_INTERVAL = timedelta(seconds=10)
 ROUNDS_PER_TIMEOUT = 6
 BUCKETS_MAX = 10_000
 """Forgotten in one round: whatever has not been limited for a while."""
+EVENTS_KEPT = timedelta(minutes=10)
 NO_PAUSE = timedelta(0)
 
 
@@ -37,6 +39,7 @@ class Reaper:
         self,
         *,
         workers: Workers,
+        events: Events,
         rescue: RescueJobs,
         prune: PruneRecords,
         rate_limiter: RateLimiter,
@@ -48,6 +51,7 @@ class Reaper:
         cleanup_after: timedelta,
     ) -> None:
         self._workers = workers
+        self._events = events
         self._rescue = rescue
         self._prune = prune
         self._rate_limiter = rate_limiter
@@ -71,6 +75,7 @@ class Reaper:
         if pruned_count:
             log.info("forgot workers long gone", workers=pruned_count)
         await self._rate_limiter.prune(limit=BUCKETS_MAX)
+        await self._events.prune(EVENTS_KEPT)
         self._behind = (await self._prune(self._stopped)).more
         return rescued_count
 

@@ -26,6 +26,8 @@ class Counter(StrEnum):
     """Locks of running jobs that another lease held than the one that runs it."""
     WORKERS_SPARED = "workers_spared_total"
     """Workers whose row had grown old and that were not declared lost, for they were heard elsewhere."""
+    EVENTS_DROPPED = "events_dropped_total"
+    """Events that were lost before they could be told to whoever listened."""
 
 
 COUNTER_LABEL: Mapping[Counter, str | None] = {
@@ -40,6 +42,7 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.WAKEUPS_MISSED: None,
     Counter.RUN_LOCK_CONFLICTS: None,
     Counter.WORKERS_SPARED: None,
+    Counter.EVENTS_DROPPED: None,
 }
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from dependency_injector import providers
 
+from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.heartbeats import MemoryHeartbeats
 from schedora.adapters.memory.intake import MemoryJobIntake
@@ -56,6 +57,7 @@ class MemoryStorage:
         self.rate_limiter = providers.Singleton(MemoryRateLimiter, store)
         self.records = providers.Singleton(MemoryRecords, store)
         self.wakeup = providers.Singleton(MemoryWakeup, store)
+        self.events = providers.Singleton(MemoryEvents, store)
         self.totals = providers.Singleton(MemoryTotals, store)
         self.health = providers.Singleton(MemoryHealth, store)
         self.redis_health: providers.Provider[Health | None] = providers.Object(None)

@@ -7,6 +7,7 @@ from typing import TypeVar
 from dependency_injector import providers
 
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.events import PostgresEvents
 from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
@@ -20,6 +21,8 @@ from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
+from schedora.adapters.telemetry.tally import Tally
+from schedora.application.ports.clock import Clock
 from schedora.application.ports.health import Health
 from schedora.entrypoints.container.settings import Settings
 
@@ -58,7 +61,9 @@ def opening(database: Database) -> Callable[[], Awaitable[None]]:
 
 
 class PostgresStorage:
-    def __init__(self, *, settings: Settings, database_url: str) -> None:
+    def __init__(
+        self, *, settings: Settings, database_url: str, clock: Clock, metrics: providers.Provider[Tally]
+    ) -> None:
         database = providers.Singleton(
             Database,
             database_url,
@@ -75,6 +80,7 @@ class PostgresStorage:
         self.records = providers.Singleton(PostgresRecords, database)
         self.wakeup = providers.Singleton(PostgresWakeup, database)
         self.intake = providers.Singleton(PostgresJobIntake, database, self.wakeup)
+        self.events = providers.Singleton(PostgresEvents, database, metrics, clock)
         self.totals = providers.Singleton(PostgresTotals, database)
         self.health = providers.Singleton(PostgresHealth, database)
         self.redis_health: providers.Provider[Health | None] = providers.Object(None)

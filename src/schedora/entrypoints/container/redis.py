@@ -82,6 +82,7 @@ class RedisStorage:
         self.wakeup = storage.wakeup
         self.intake = storage.intake
         self.rate_limiter = storage.rate_limiter
+        self.events = storage.events
         self.totals = storage.totals
         self.health = storage.health
         self.redis_health = providers.Singleton(RedisHealth, link)

@@ -37,7 +37,13 @@ if TYPE_CHECKING:
     Storage = MemoryStorage | PostgresStorage | RedisStorage
 
 
-def _storage(settings: Settings, clock: Clock, randomness: Randomness, database_url: str | None) -> "Storage":
+def _storage(
+    settings: Settings,
+    clock: Clock,
+    randomness: Randomness,
+    database_url: str | None,
+    metrics: providers.Provider[Tally],
+) -> "Storage":
     """The storages, told apart here and nowhere else: all offer the same names."""
     if database_url is None:
         from schedora.entrypoints.container.memory import MemoryStorage  # noqa: PLC0415 - one or the other
@@ -45,7 +51,7 @@ def _storage(settings: Settings, clock: Clock, randomness: Randomness, database_
         return MemoryStorage(settings=settings, clock=clock, randomness=randomness)
     from schedora.entrypoints.container.postgres import PostgresStorage  # noqa: PLC0415 - as above
 
-    storage = PostgresStorage(settings=settings, database_url=database_url)
+    storage = PostgresStorage(settings=settings, database_url=database_url, clock=clock, metrics=metrics)
     if settings.redis_url is None:
         return storage
     from schedora.entrypoints.container.redis import RedisStorage  # noqa: PLC0415 - who has no Redis need not carry it
@@ -54,9 +60,12 @@ def _storage(settings: Settings, clock: Clock, randomness: Randomness, database_
 
 
 def _system(
-    settings: Settings, clock: Clock, randomness: Randomness, storage: "Storage"
+    settings: Settings,
+    clock: Clock,
+    randomness: Randomness,
+    storage: "Storage",
+    metrics: providers.Provider[Tally],
 ) -> providers.Singleton[System]:
-    metrics = providers.Singleton(Tally)
     flusher = providers.Singleton(Flusher, metrics, storage.totals, clock)
     endings = providers.Singleton(Endings, storage.jobs, clock)
     group_commit = providers.Singleton(
@@ -130,6 +139,7 @@ def _system(
         metrics=metrics,
         totals=storage.totals,
         wakeup=storage.wakeup,
+        events=storage.events,
         units=storage.units,
         jobs=storage.jobs,
         workflows=storage.workflows,
@@ -181,5 +191,6 @@ def build_system(
     settings = settings.model_copy(update={"database_url": database_url})
     clock = clock or SystemClock()
     randomness = randomness or SystemRandomness(clock)
-    storage = _storage(settings, clock, randomness, database_url)
-    return _system(settings, clock, randomness, storage)()
+    metrics = providers.Singleton(Tally)
+    storage = _storage(settings, clock, randomness, database_url, metrics)
+    return _system(settings, clock, randomness, storage, metrics)()

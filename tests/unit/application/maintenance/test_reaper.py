@@ -37,6 +37,7 @@ def a_reaper(
 ) -> Reaper:
     return Reaper(
         workers=bench.stores.workers,
+        events=bench.stores.events,
         rescue=bench.rescue,
         prune=attrs.evolve(bench.prune, records=records or bench.stores.records),
         rate_limiter=bench.stores.rate_limiter,
