@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from schedora.application.ports.wakeup import Hint
+from schedora.application.ports.wakeup import Audience, Hint
 
 PATIENCE_SECONDS = 10
+EVERYTHING = Audience()
 
 
 @define

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.builders import a_new_job, a_request
-from tests.contract.ear import Ear
+from tests.contract.ear import EVERYTHING, Ear
 from tests.contract.stores import Stores
 
 
@@ -19,7 +19,7 @@ async def test_jobs_are_stored_once_it_returns_and_claimable(stores: Stores) -> 
 
 async def test_a_hint_tells_of_what_is_new(stores: Stores) -> None:
     ear = Ear()
-    async with stores.wakeup.subscribe(ear):
+    async with stores.wakeup.subscribe(ear, EVERYTHING):
         await stores.intake.add([a_new_job(a_request(queue="alone"))])
         await stores.intake.add([a_new_job(a_request(queue="at once"))])
         await stores.intake.add([a_new_job(a_request(queue=queue)) for queue in ("a", "b")])

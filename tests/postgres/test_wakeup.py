@@ -24,7 +24,7 @@ from schedora.application.ports.workflows import CountChange
 from schedora.domain.ids import IncarnationId
 from schedora.domain.outcome import Succeeded
 from tests.builders import a_new_job, a_request, an_incarnation
-from tests.contract.ear import PATIENCE_SECONDS, Ear
+from tests.contract.ear import EVERYTHING, PATIENCE_SECONDS, Ear
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
 from tests.postgres.connections import ASYNC, SYNC
@@ -114,7 +114,7 @@ async def test_a_submission_is_told_with_its_callers_commit(
     transaction: Callable[[str], AbstractAsyncContextManager[object]],
 ) -> None:
     ear = Ear()
-    async with stores.wakeup.subscribe(ear):
+    async with stores.wakeup.subscribe(ear, EVERYTHING):
         async with transaction(migrated_url) as connection:
             await app.submit("echo", queue="mail", connection=connection)
             await hears_nothing_of(ear, stores, "mail")
@@ -129,7 +129,7 @@ async def test_a_synchronous_submission_is_told_with_its_callers_commit(
     transaction: Callable[[str], AbstractContextManager[object]],
 ) -> None:
     ear = Ear()
-    async with stores.wakeup.subscribe(ear):
+    async with stores.wakeup.subscribe(ear, EVERYTHING):
         with transaction(migrated_url) as connection:
             app.submit_sync("echo", queue="mail", connection=connection)
             await hears_nothing_of(ear, stores, "mail")
@@ -149,7 +149,7 @@ async def test_a_submission_rolled_back_is_told_to_nobody(
             raise Abandoned
 
     ear = Ear()
-    async with stores.wakeup.subscribe(ear):
+    async with stores.wakeup.subscribe(ear, EVERYTHING):
         with pytest.raises(Abandoned):
             await submit_in_vain()
         await hears_nothing_of(ear, stores, "mail")
@@ -162,7 +162,7 @@ async def test_a_workflow_is_told_with_its_callers_commit_by_its_first_steps(
     first = flow.add(app.prepare("echo", queue="first"), key="first")
     flow.add(app.prepare("echo", queue="second"), key="second", after=[first])
     ear = Ear()
-    async with stores.wakeup.subscribe(ear):
+    async with stores.wakeup.subscribe(ear, EVERYTHING):
         with psycopg.connect(migrated_url) as connection:
             flow.submit_sync(connection=connection)
             await hears_nothing_of(ear, stores, "first")
@@ -193,7 +193,7 @@ async def test_what_a_handlers_transaction_releases_is_told_with_its_commit(
                 raise Abandoned
 
     ear = Ear()
-    async with stores.wakeup.subscribe(ear):
+    async with stores.wakeup.subscribe(ear, EVERYTHING):
         if commits:
             await handle()
             await ear.until(lambda heard: "effects" in heard.queues)
@@ -211,12 +211,13 @@ async def test_a_listener_that_was_killed_listens_again_and_says_that_it_may_hav
     wakeup: PostgresWakeup, stores: Stores, migrated_url: str
 ) -> None:
     hints = Hints()
-    async with wakeup.subscribe(hints) as subscription:
+    async with wakeup.subscribe(hints, EVERYTHING) as subscription:
         await until(subscription, healthy=True)
         kill_listener(migrated_url)
-        assert await hints.next() == ANYTHING
+        assert await hints.next() == ANYTHING, "it may be deaf"
+        assert await hints.next() == ANYTHING, "it hears again, and what was told meanwhile is not known"
         stores.wakeup.ring(queues=["a"])
-        assert await hints.next() == Hint(queues=frozenset({"a"}))
+        assert await hints.next() == Hint(queues=frozenset({"a"}), shared=True)
         await until(subscription, healthy=True)
 
 
@@ -227,10 +228,11 @@ async def test_a_subscription_is_not_healthy_while_it_cannot_listen(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hints = Hints()
-    async with wakeup.subscribe(hints) as subscription:
+    async with wakeup.subscribe(hints, EVERYTHING) as subscription:
         await until(subscription, healthy=True)
         outage(True)
         await until(subscription, healthy=False)
+        assert await hints.next() == ANYTHING
         stores.wakeup.ring(queues=["lost"])
         outage(False)
         assert await hints.next() == ANYTHING
@@ -245,7 +247,7 @@ async def test_a_subscription_begins_though_the_database_is_away(
 ) -> None:
     outage(True)
     hints = Hints()
-    async with wakeup.subscribe(hints) as subscription:
+    async with wakeup.subscribe(hints, EVERYTHING) as subscription:
         assert not subscription.healthy
         outage(False)
         assert await hints.next() == ANYTHING, "of what was before it listened it knows nothing"
@@ -259,7 +261,7 @@ async def test_a_subscription_that_hears_nothing_of_itself_is_not_healthy(
     monkeypatch.setattr(wakeup_module, "_PROBE_TIMEOUT_SECONDS", 0.01)
     monkeypatch.setattr(wakeup_module._Probe, "receive", lambda *_: None)
     hints = Hints()
-    async with wakeup.subscribe(hints) as subscription:
+    async with wakeup.subscribe(hints, EVERYTHING) as subscription:
         assert await hints.next() == ANYTHING  # it tries again
         assert not subscription.healthy
     assert "does not arrive" in caplog.text
@@ -281,7 +283,7 @@ async def test_a_subscription_asks_now_and_then_whether_hints_still_arrive(
         return await arrives(probe)
 
     monkeypatch.setattr(wakeup_module._Probe, "arrives", counted)
-    async with wakeup.subscribe(Hints()) as subscription:
+    async with wakeup.subscribe(Hints(), EVERYTHING) as subscription:
         await asyncio.wait_for(asked.wait(), PATIENCE_SECONDS)
         await until(subscription, healthy=True)
 
@@ -304,7 +306,7 @@ async def test_leaving_at_the_moment_of_news_is_leaving(turns: int) -> None:
 
 async def test_what_was_rung_before_the_end_is_still_sent(stores: Stores, migrated_url: str) -> None:
     ear = Ear()
-    async with stores.wakeup.subscribe(ear):
+    async with stores.wakeup.subscribe(ear, EVERYTHING):
         async with Database(migrated_url) as closing:
             PostgresWakeup(closing).ring(queues=["last"])
         await ear.until(lambda heard: "last" in heard.queues)
@@ -341,7 +343,14 @@ class Unrung(PostgresWakeup):
         super().__init__(database)
         self.rung: list[set[str]] = []
 
-    def ring(self, *, queues: Collection[str] = (), owners: Collection[IncarnationId] = ()) -> None:
+    def ring(
+        self,
+        *,
+        queues: Collection[str] = (),
+        owners: Collection[IncarnationId] = (),
+        later: bool = False,
+        plenty: bool = False,
+    ) -> None:
         assert not owners
         if queues:
             self.rung.append(set(queues))
@@ -350,9 +359,9 @@ class Unrung(PostgresWakeup):
 async def test_the_hint_of_a_single_job_comes_with_its_commit(database: Database) -> None:
     hints, unrung = Hints(), Unrung(database)
     intake = PostgresJobIntake(database, unrung)
-    async with PostgresWakeup(database).subscribe(hints):
+    async with PostgresWakeup(database).subscribe(hints, EVERYTHING):
         await intake.add([a_new_job(a_request(queue="mail"))])
-        assert await hints.next() == Hint(queues=frozenset({"mail"}))
+        assert await hints.next() == Hint(queues=frozenset({"mail"}), shared=True)
     assert unrung.rung == []
 
 
@@ -367,10 +376,10 @@ async def test_a_job_that_was_there_before_is_not_hinted_at(database: Database) 
     intake = PostgresJobIntake(database, unrung)
     await intake.add([a_new_job(a_request(idempotency_key="taken"))])
     unrung._send_at = unrung._within_at = 0.0
-    async with PostgresWakeup(database).subscribe(hints):
+    async with PostgresWakeup(database).subscribe(hints, EVERYTHING):
         await intake.add([a_new_job(a_request(idempotency_key="taken"))])
         PostgresWakeup(database).ring(queues=["the next"])
-        assert await hints.next() == Hint(queues=frozenset({"the next"}))
+        assert await hints.next() == Hint(queues=frozenset({"the next"}), shared=True)
     assert unrung.rung == []
 
 
@@ -378,7 +387,7 @@ async def test_hints_go_within_statements_as_rarely_as_those_are_slow(database: 
     now = 100.0
     wakeup = PostgresWakeup(database, monotonic_seconds=lambda: now)
     with wakeup.within(queues=["a"]) as hint:
-        assert hint == encoded(Hint(queues=frozenset({"a"})))
+        assert hint == encoded(Hint(queues=frozenset({"a"}), shared=True))
         with wakeup.within(queues=["b"]) as other:
             assert other is None, "one at a time"
         now += 0.5

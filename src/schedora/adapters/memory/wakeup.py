@@ -7,16 +7,17 @@ from threading import Lock
 
 from schedora.adapters.memory.faults import Faults
 from schedora.adapters.memory.store import MemoryStore
-from schedora.application.ports.wakeup import Hint
+from schedora.application.ports.wakeup import Audience, Hint
 from schedora.domain.ids import IncarnationId
 
 
 class MemorySubscription:
     """Hints rung within one turn of the subscriber's event loop arrive as one."""
 
-    def __init__(self, faults: Faults, on_hint: Callable[[Hint], None]) -> None:
+    def __init__(self, faults: Faults, on_hint: Callable[[Hint], None], audience: Audience) -> None:
         self._faults = faults
         self._on_hint = on_hint
+        self._audience = audience
         self._loop = asyncio.get_running_loop()
         self._guard = Lock()
         self._pending: Hint | None = None
@@ -25,11 +26,24 @@ class MemorySubscription:
     def healthy(self) -> bool:
         return not self._faults.hints_lost
 
+    def attend(self, *, owner: IncarnationId | None, idle: bool) -> None:
+        """Everybody is told in any case."""
+
+    def pass_on(self) -> None:
+        """Everybody was told."""
+
     def send(self, hint: Hint) -> None:
+        if not hint.owners and not self._audience.looks_into(hint.queues):
+            return
         with self._guard:
             first = self._pending is None
-            so_far = self._pending or Hint()
-            self._pending = Hint(queues=so_far.queues | hint.queues, owners=so_far.owners | hint.owners)
+            so_far = self._pending or hint
+            self._pending = Hint(
+                queues=so_far.queues | hint.queues,
+                owners=so_far.owners | hint.owners,
+                later=so_far.later and hint.later,
+                shared=so_far.shared and hint.shared,
+            )
         if first:
             with suppress(RuntimeError):  # a loop that was closed without leaving its subscription
                 self._loop.call_soon_threadsafe(self._deliver)
@@ -50,16 +64,27 @@ class MemoryWakeup:
         self._faults: Faults = store.faults
         self._subscribers = store.subscribers
 
-    def ring(self, *, queues: Collection[str] = (), owners: Collection[IncarnationId] = ()) -> None:
+    def ring(
+        self,
+        *,
+        queues: Collection[str] = (),
+        owners: Collection[IncarnationId] = (),
+        later: bool = False,
+        plenty: bool = False,
+    ) -> None:
         if self._faults.hints_lost or not (queues or owners):
             return
-        hint = Hint(queues=frozenset(queues), owners=frozenset(owners))
-        for send in tuple(self._subscribers):
+        subscribers = tuple(self._subscribers)
+        shared = bool(queues) and len(subscribers) > 1 and not plenty
+        hint = Hint(queues=frozenset(queues), owners=frozenset(owners), later=later, shared=shared)
+        for send in subscribers:
             send(hint)
 
     @asynccontextmanager
-    async def subscribe(self, on_hint: Callable[[Hint], None]) -> AsyncIterator[MemorySubscription]:
-        subscription = MemorySubscription(self._faults, on_hint)
+    async def subscribe(
+        self, on_hint: Callable[[Hint], None], audience: Audience
+    ) -> AsyncIterator[MemorySubscription]:
+        subscription = MemorySubscription(self._faults, on_hint, audience)
         self._subscribers.append(subscription.send)
         try:
             yield subscription

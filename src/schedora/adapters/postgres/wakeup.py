@@ -21,7 +21,7 @@ from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.errors import translated
 from schedora.adapters.postgres.statements import Statement
 from schedora.application.errors import StoreUnavailable
-from schedora.application.ports.wakeup import Hint
+from schedora.application.ports.wakeup import Audience, Hint
 from schedora.domain.ids import IncarnationId
 
 CHANNEL = "schedora"
@@ -55,6 +55,8 @@ class PostgresWakeup:
         self._guard = Lock()
         self._queues: set[str] = set()
         self._owners: set[IncarnationId] = set()
+        self._later = True
+        self._plenty = False
         self._sending: set[asyncio.Task[None]] = set()
         self._send_at = 0.0
         """When the next hint may go, on the loop's clock: the first one goes at once, those that follow are merged."""
@@ -62,37 +64,46 @@ class PostgresWakeup:
         """When the next one may go within a statement."""
         database.before_close(self._finish)
 
-    def ring(self, *, queues: Collection[str] = (), owners: Collection[IncarnationId] = ()) -> None:
+    def ring(
+        self,
+        *,
+        queues: Collection[str] = (),
+        owners: Collection[IncarnationId] = (),
+        later: bool = False,
+        plenty: bool = False,
+    ) -> None:
         if not queues and not owners:
             return
         with self._guard:
             first = not self._queues and not self._owners
             self._queues.update(queues)
             self._owners.update(owners)
+            self._later = self._later and (later or not queues)
+            self._plenty = self._plenty or plenty
         if first:
             # Without the database's loop, or with one that has come to its end, there is nobody to send it.
             with suppress(RuntimeError):
                 self._database.loop.call_soon_threadsafe(self._send_soon)
 
     @contextmanager
-    def within(self, *, queues: Collection[str]) -> Iterator[str | None]:
-        """What the statement in this context should notify of on ``CHANNEL`` as it makes jobs claimable and commits;
-        None where to ``ring`` is left for afterwards. On the database's event loop.
-        """
+    def within(self, *, queues: Collection[str], later: bool = False) -> Iterator[str | None]:
+        """A payload for ``CHANNEL``. To be called on the database's event loop."""
         began = self._monotonic_seconds()
         if not queues or began < max(self._send_at, self._within_at) or self._queues or self._owners:
             yield None
             return
         self._send_at = began + _MERGE_SECONDS
         try:
-            yield encoded(Hint(queues=frozenset(queues)))
+            yield encoded(Hint(queues=frozenset(queues), later=later, shared=True))
         finally:
             ended = self._monotonic_seconds()
             self._within_at = ended + _SHARE * (ended - began)
 
     @asynccontextmanager
-    async def subscribe(self, on_hint: Callable[[Hint], None]) -> AsyncIterator["PostgresSubscription"]:
-        subscription = PostgresSubscription(self._database, on_hint, self._unit_random)
+    async def subscribe(
+        self, on_hint: Callable[[Hint], None], audience: Audience
+    ) -> AsyncIterator["PostgresSubscription"]:
+        subscription = PostgresSubscription(self._database, on_hint, audience, self._unit_random)
         listening = asyncio.create_task(subscription.listen())
         try:
             # A database that is away is no reason not to begin.
@@ -121,9 +132,15 @@ class PostgresWakeup:
 
     def _taken(self) -> Hint:
         with self._guard:
-            hint = Hint(queues=frozenset(self._queues), owners=frozenset(self._owners))
+            hint = Hint(
+                queues=frozenset(self._queues),
+                owners=frozenset(self._owners),
+                later=bool(self._queues) and self._later,
+                shared=bool(self._queues) and not self._plenty,
+            )
             self._queues.clear()
             self._owners.clear()
+            self._later, self._plenty = True, False
         return hint
 
     async def _notify(self, payload: str) -> None:
@@ -142,18 +159,29 @@ class PostgresSubscription:
     """One listening connection, made anew for as long as ``listen`` runs."""
 
     def __init__(
-        self, database: Database, on_hint: Callable[[Hint], None], unit_random: Callable[[], float]
+        self,
+        database: Database,
+        on_hint: Callable[[Hint], None],
+        audience: Audience,
+        unit_random: Callable[[], float],
     ) -> None:
         self.attempted = asyncio.Event()
         """Set when the first attempt to connect has come to its end, well or not."""
         self._database = database
         self._on_hint = on_hint
+        self._audience = audience
         self._unit_random = unit_random
         self._healthy = False
 
     @property
     def healthy(self) -> bool:
         return self._healthy
+
+    def attend(self, *, owner: IncarnationId | None, idle: bool) -> None:
+        """Everybody is told in any case."""
+
+    def pass_on(self) -> None:
+        """Everybody was told."""
 
     async def listen(self) -> None:
         """Runs until it is canceled."""
@@ -164,7 +192,9 @@ class PostgresSubscription:
             except StoreUnavailable as error:
                 _logger.log(logging.DEBUG if failures else logging.WARNING, "hints are off: %s", error)
             failures = 1 if self._healthy else failures + 1
-            self._healthy = False
+            if self._healthy:
+                self._healthy = False
+                self._on_hint(Hint())
             self.attempted.set()
             await asyncio.sleep(self._backoff_seconds(failures))
 
@@ -192,7 +222,9 @@ class PostgresSubscription:
             connection.terminate()
 
     def _receive(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        self._on_hint(decoded(str(payload)))
+        hint = decoded(str(payload))
+        if hint == Hint() or hint.owners or self._audience.looks_into(hint.queues):
+            self._on_hint(hint)
 
     def _backoff_seconds(self, failures: int) -> float:
         ceiling = min(_BACKOFF_MIN_SECONDS * float(1 << min(failures, 16)), _BACKOFF_MAX_SECONDS)
@@ -228,7 +260,14 @@ async def _within(seconds: float, event: asyncio.Event) -> bool:
 
 def encoded(hint: Hint) -> str:
     """What tells too much to fit tells nothing, which may mean anything."""
-    payload = orjson.dumps({"queues": sorted(hint.queues), "owners": sorted(map(str, hint.owners))})
+    payload = orjson.dumps(
+        {
+            "queues": sorted(hint.queues),
+            "owners": sorted(map(str, hint.owners)),
+            **({"later": True} if hint.later else {}),
+            **({"plenty": True} if hint.queues and not hint.shared else {}),
+        }
+    )
     return payload.decode() if len(payload) <= _PAYLOAD_BYTES_MAX else "{}"
 
 
@@ -236,8 +275,11 @@ def decoded(payload: str) -> Hint:
     """Whatever it is that somebody sent: a hint that can't be read may mean anything."""
     try:
         told = orjson.loads(payload)
+        queues = frozenset(map(str, told.get("queues", ())))
         return Hint(
-            queues=frozenset(map(str, told.get("queues", ()))),
+            queues=queues,
+            later=bool(told.get("later", False)),
+            shared=bool(queues) and not told.get("plenty", False),
             owners=frozenset(IncarnationId(UUID(owner)) for owner in told.get("owners", ())),
         )
     except (ValueError, TypeError, AttributeError):

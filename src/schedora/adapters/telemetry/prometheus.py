@@ -30,7 +30,7 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.JOBS_FENCED: "Writes dropped because their lease had gone.",
     Counter.QUEUE_ENQUEUED: "Jobs put into a queue.",
     Counter.WAKEUPS: "Hints that reached a worker.",
-    Counter.WAKEUPS_MISSED: "Jobs found by a poll that a hint should have brought.",
+    Counter.WAKEUPS_MISSED: "Jobs that only a poll found while hints were known to arrive.",
     Counter.RUN_LOCK_CONFLICTS: "Locks of running jobs that another lease held.",
     Counter.WORKERS_SPARED: "Silent workers not declared lost, for Redis heard them.",
     Counter.EVENTS_DROPPED: "Events lost before they could be told to whoever listened.",

@@ -19,3 +19,8 @@ def count_created(created: Sequence[NewJob], *, metrics: Metrics) -> None:
 def queues_to_ring(created: Sequence[NewJob]) -> set[str]:
     """The queues that new jobs can be claimed from."""
     return {new.request.queue for new in created if not new.waits_for}
+
+
+def all_later(created: Sequence[NewJob]) -> bool:
+    """Whether none of them was asked for at once."""
+    return all(new.request.scheduled_at is not None for new in created)

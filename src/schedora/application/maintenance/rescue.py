@@ -56,8 +56,10 @@ class RescueJobs:
             ]
             accepted = await self._deliver(completions)
             count_completions(self.metrics, [c for c in completions if c.lease_id in accepted])
+            waiting = [c for c in completions if c.lease_id in accepted and c.status in WAITING]
             self.wakeup.ring(
-                queues={c.queue for c in completions if c.lease_id in accepted and c.status in WAITING}
+                queues={completion.queue for completion in waiting},
+                later=all(completion.scheduled_at is not None for completion in waiting),
             )
             _log(lost, completions, accepted)
             rescued_count += len(accepted)

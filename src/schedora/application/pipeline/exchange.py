@@ -40,6 +40,10 @@ log = Logger("schedora.worker")
 UNDER_WAY_MAX = 2
 WORTH_A_SECOND = 500
 """So many completions do not wait for the exchange that is under way."""
+HINT_TAKES_MAX = timedelta(seconds=1)
+"""What has been due for longer, a hint should have told of."""
+PLENTY_INTERVAL = timedelta(seconds=1)
+"""How long a worker that finds all it can take keeps from telling so again."""
 
 
 class Claimant(Protocol):
@@ -50,11 +54,6 @@ class Claimant(Protocol):
 
     @property
     def may_claim(self) -> bool: ...
-
-    @property
-    def poll_interval(self) -> timedelta:
-        """How long to rest after a claim that found nothing."""
-        ...
 
     @property
     def hints_arrive(self) -> bool: ...
@@ -109,7 +108,9 @@ class Exchanges:
         self._appetite = Appetite(identity.max_concurrent_jobs)
         self._under_way: dict[asyncio.Task[None], _UnderWay] = {}
         self._defect: BaseException | None = None
-        self._flush_at = self._report_at = clock.monotonic()
+        self._flush_at = self._report_at = self._plenty_at = clock.monotonic()
+        self._full = False
+        """Whether the last claim found all that it asked for."""
 
     def put(self, job: ClaimedJob, completion: Completion, now: timedelta) -> None:
         """Takes a completion, to be brought to the store soon."""
@@ -141,6 +142,18 @@ class Exchanges:
     def under_way(self) -> bool:
         return bool(self._under_way)
 
+    @property
+    def able(self) -> bool:
+        """Whether there is room for jobs that a claim would bring."""
+        return self._claimant.may_claim and self._wanted > 0
+
+    @property
+    def expectant(self) -> bool:
+        """Whether there is room, and no reason to claim now: a hint would be followed up at once."""
+        return (
+            self.able and not self._lookout.due and not any(kind.claims for kind in self._under_way.values())
+        )
+
     async def ended(self) -> None:
         """Returns once none is under way."""
         while self._under_way:
@@ -160,8 +173,11 @@ class Exchanges:
         moments: list[timedelta] = []
         if not any(other.tells for other in exchanging):
             moments += map(self._tell_at, self._slots.untold)
-        if self._slots.free and self._claimant.may_claim and not any(other.claims for other in exchanging):
-            moments.append(self._lookout.next_at)
+        if self._claimant.may_claim and not any(other.claims for other in exchanging):
+            if self._slots.free:
+                moments.append(self._lookout.next_at)
+            elif self._lookout.expected_at is not None:
+                moments.append(self._lookout.expected_at)
         if self._outbox.standalone and not exchanging:
             moments.append(self._flush_at)
         return moments
@@ -264,9 +280,7 @@ class Exchanges:
         if self._slots.durations:
             self._appetite.learn(self._slots.durations)
             self._slots.durations.clear()
-        free = self._slots.free
-        want = self._appetite.want(free_slots=free, buffered=self._slots.buffered)
-        if want == 0:
+        if (want := self._wanted) == 0:
             return None
         return ClaimRequest(
             owner=owner,
@@ -274,21 +288,38 @@ class Exchanges:
             queues=self._identity.queues,
             types=self._identity.types,
             limit=want,
-            start_count=free,
+            start_count=self._slots.free,
         )
 
+    @property
+    def _wanted(self) -> int:
+        return self._appetite.want(free_slots=self._slots.free, buffered=self._slots.buffered)
+
     def _claimed(self, claim: ClaimRequest, answer: Exchanged) -> None:
+        self.take(answer.claimed)
         found = len(answer.claimed)
-        unprompted = self._lookout.looked(
-            interval=self._claimant.poll_interval,
+        missed = self._lookout.looked(
+            hints_arrive=self._claimant.hints_arrive,
             found=found,
+            overdue=sum(job.claimed_at - job.scheduled_at > HINT_TAKES_MAX for job in answer.claimed),
             more_likely=found == claim.limit,
             next_due_in=None if answer.next_due_at is None else answer.next_due_at - answer.at,
         )
-        if unprompted and self._claimant.hints_arrive:
-            self._metrics.count(Counter.WAKEUPS_MISSED, amount=found)
+        if missed:
+            self._metrics.count(Counter.WAKEUPS_MISSED, amount=missed)
         count_claims(self._metrics, answer.claimed)
-        self.take(answer.claimed)
+        self._share(claim, answer.claimed)
+
+    def _share(self, claim: ClaimRequest, claimed: Sequence[ClaimedJob]) -> None:
+        """Where one finds all that it can take there is more, for others: each wakes others, which do so in turn. One
+        job for one slot says less: many can't be woken for each of those.
+        """
+        was_full, self._full = self._full, len(claimed) == claim.limit
+        now = self._clock.monotonic()
+        plenty = claim.limit > 1
+        if self._full and (now >= self._plenty_at or (plenty and not was_full)):
+            self._plenty_at = now + PLENTY_INTERVAL
+            self._wakeup.ring(queues={job.queue for job in claimed}, plenty=plenty)
 
     def take(self, jobs: Collection[ClaimedJob]) -> None:
         """Runs jobs that are under this worker's lease, or hands them back where it takes no more."""
@@ -305,7 +336,10 @@ class Exchanges:
             due_in = (completion.scheduled_at or completion.ended_at) - self._store_time.now()
             self._lookout.due_at(self._clock.monotonic() + max(due_in, timedelta(0)))
         if waiting:
-            self._wakeup.ring(queues={completion.queue for completion in waiting})
+            self._wakeup.ring(
+                queues={completion.queue for completion in waiting},
+                later=all(completion.scheduled_at is not None for completion in waiting),
+            )
 
     def _starts(self, suspects: Collection[ClaimedJob]) -> list[Start]:
         """Of jobs that have run for long enough, and of suspects that may as soon as this is on record."""

@@ -30,7 +30,7 @@ from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.in_doubt import InDoubt
 from schedora.application.pipeline.journal import tell_completions
 from schedora.application.pipeline.ledger import count_completions
-from schedora.application.pipeline.lookout import Lookout
+from schedora.application.pipeline.lookout import Lookout, Pace
 from schedora.application.pipeline.outbox import Outbox
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.run_locks import RunLocking, RunLockKeeper
@@ -40,7 +40,7 @@ from schedora.application.ports.clock import Clock
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.metrics import Counter, Metrics
 from schedora.application.ports.randomness import Randomness
-from schedora.application.ports.wakeup import Hint, Subscription, Wakeup
+from schedora.application.ports.wakeup import Audience, Hint, Subscription, Wakeup
 from schedora.application.ports.workers import Workers
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
@@ -61,11 +61,10 @@ class Pulse(Protocol):
 
 @frozen(kw_only=True)
 class WorkerLimits:
-    """Spans by which the worker goes. ``poll`` while hints are known to arrive, ``poll_alone`` otherwise."""
+    """Spans by which the worker goes."""
 
     shutdown_timeout: timedelta = timedelta(seconds=30)
-    poll: timedelta = timedelta(seconds=5)
-    poll_alone: timedelta = timedelta(seconds=0.5)
+    pace: Pace = Pace()
     flush: timedelta = timedelta(milliseconds=5)
     """How long an outcome may wait for company while more jobs are at hand; and how long a run lasts before anybody
     is told that it has started, or it takes its lock.
@@ -130,7 +129,8 @@ class Worker:
         )
         self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
         self._store_is_away = False
-        self._lookout = Lookout(clock=clock, randomness=randomness)
+        self._audience = Audience(queues=identity.queues, types=identity.types)
+        self._lookout = Lookout(clock=clock, randomness=randomness, pace=self._limits.pace)
         self._exchanges = Exchanges(
             claimant=self,
             identity=identity,
@@ -162,10 +162,11 @@ class Worker:
     async def run(self) -> None:
         """Until ``drain`` was called and all is handed in, or the time for that is over."""
         try:
-            async with self._wakeup.subscribe(self._on_hint) as self._subscription:
+            async with self._wakeup.subscribe(self._on_hint, self._audience) as self._subscription:
                 while not self._drained():
                     if not await self.step():
                         self._resting = True
+                        self._attend()
                         try:
                             await self._clock.wait(self.changed, self._pause())
                         finally:  # a loop that was ended claims no more
@@ -209,16 +210,12 @@ class Worker:
     def hints_arrive(self) -> bool:
         return self._subscription is not None and self._subscription.healthy
 
-    @property
-    def poll_interval(self) -> timedelta:
-        return self._limits.poll if self.hints_arrive else self._limits.poll_alone
-
     async def step(self) -> bool:
         """One turn: enforces deadlines, exchanges what is due. Whether anything moved: there may be more to do."""
         self.slots.enforce_deadlines()
         self._stop_at_drain_deadline()
         self._run_locking.tell()
-        if self._clock.monotonic() < self._retry_at:
+        if self._waits_for_store:
             return False
         try:
             return await self._turn()
@@ -338,15 +335,29 @@ class Worker:
         if anything or self.incarnation in hint.owners:
             self._check_leases = True
             self._pulse.ask()
-        if anything or (
-            hint.queues and (not self.identity.queues or hint.queues & set(self.identity.queues))
-        ):
+        if anything:
             self._lookout.hint()
+        elif self._audience.looks_into(hint.queues):
+            self._lookout.told(later=hint.later, shared=hint.shared)
         try:
-            if self._resting and not self._check_leases and self._clock.monotonic() >= self._retry_at:
+            if self._resting and not self._check_leases and not self._waits_for_store:
                 self._exchanges.prompt()  # not only once this loop has woken up: somebody waits for that job
+                self._attend()
         finally:
             self.changed.set()
+
+    def _attend(self) -> None:
+        """Lets hints come while they would be followed up, and go to others while not."""
+        if self._subscription is None:
+            return
+        able = self._exchanges.able and not self._waits_for_store
+        if not able and self._lookout.unable():
+            self._subscription.pass_on()
+        self._subscription.attend(owner=self.incarnation, idle=able and self._exchanges.expectant)
+
+    @property
+    def _waits_for_store(self) -> bool:
+        return self._clock.monotonic() < self._retry_at
 
     def store_answered(self) -> None:
         """It is there, whatever was thought of it."""

@@ -21,7 +21,7 @@ class Counter(StrEnum):
     WAKEUPS = "wakeups_total"
     """Hints that reached a worker."""
     WAKEUPS_MISSED = "wakeups_missed_total"
-    """Jobs found by a poll that a hint should have brought."""
+    """Jobs that only a poll found, more than a second late, while hints were known to arrive."""
     RUN_LOCK_CONFLICTS = "run_lock_conflicts_total"
     """Locks of running jobs that another lease held than the one that runs it."""
     WORKERS_SPARED = "workers_spared_total"

@@ -6,7 +6,7 @@ that commits.
 """
 
 from collections.abc import Callable, Collection
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
 from attrs import frozen
@@ -16,10 +16,27 @@ from schedora.domain.ids import IncarnationId
 
 @frozen(kw_only=True)
 class Hint:
-    """``queues`` got claimable jobs; the leases or the status of ``owners`` changed by another's hand."""
+    """``queues`` got claimable jobs; the leases or the status of ``owners`` changed by another's hand.
+
+    ``later``: none of the jobs is due yet. ``shared``: others heard of the same jobs, and may take them first.
+    """
 
     queues: frozenset[str] = frozenset()
     owners: frozenset[IncarnationId] = frozenset()
+    later: bool = False
+    shared: bool = False
+
+
+@frozen(kw_only=True)
+class Audience:
+    """Which jobs a subscriber looks for: of these queues (all, where there is none) and types."""
+
+    queues: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+
+    def looks_into(self, queues: Collection[str]) -> bool:
+        """Whether there is any of these that it serves."""
+        return bool(queues) and (not self.queues or not set(self.queues).isdisjoint(queues))
 
 
 class Subscription(Protocol):
@@ -28,17 +45,50 @@ class Subscription(Protocol):
         """Whether hints are known to arrive. When not, poll at short intervals."""
         ...
 
-
-class Wakeup(Protocol):
-    def ring(self, *, queues: Collection[str] = (), owners: Collection[IncarnationId] = ()) -> None:
-        """Sends a hint soon, merged with others of the same moment; none if there is nothing to tell. Never
-        blocks, never raises.
+    def attend(self, *, owner: IncarnationId | None, idle: bool) -> None:
+        """Tells in whose name the subscriber works, and whether it would follow up a hint of jobs at once: one who
+        would not may not be told, so that another is. To be called whenever that changes; costs nothing when it
+        did not.
         """
         ...
 
-    def subscribe(self, on_hint: Callable[[Hint], None]) -> AbstractAsyncContextManager[Subscription]:
-        """Calls ``on_hint`` on the event loop for each hint that arrives, until the context ends.
+    def pass_on(self) -> None:
+        """Another one like the subscriber should look, who can't follow up what it was told, or knew, alone."""
+        ...
 
-        Reconnects by itself; after a gap it sends one hint that may mean anything (empty).
+
+class Wakeup(Protocol):
+    def ring(
+        self,
+        *,
+        queues: Collection[str] = (),
+        owners: Collection[IncarnationId] = (),
+        later: bool = False,
+        plenty: bool = False,
+    ) -> None:
+        """Sends a hint soon, merged with others of the same moment; none if there is nothing to tell. Never
+        blocks, never raises.
+
+        ``later``: none of the jobs is due yet. ``plenty``: there are more than one worker may take.
+        """
+        ...
+
+    def subscribe(
+        self, on_hint: Callable[[Hint], None], audience: Audience
+    ) -> AbstractAsyncContextManager[Subscription]:
+        """Calls ``on_hint`` on the event loop for each hint that arrives, until the context ends; of those that tell
+        of jobs alone, for those that ``audience`` looks for.
+
+        Reconnects by itself. When hints cease to arrive, and after a gap, it sends one that may mean anything (empty).
+        """
+        ...
+
+
+class EnclosedWakeup(Wakeup, Protocol):
+    """One whose hints the store can send as well."""
+
+    def within(self, *, queues: Collection[str], later: bool = False) -> AbstractContextManager[str | None]:
+        """What the statement in this context should send as it makes jobs claimable and commits; None where to
+        ``ring`` is left for afterwards.
         """
         ...

@@ -14,6 +14,7 @@ from schedora.adapters.system.randomness import SeededRandomness
 from schedora.application.context import JobContext, run_without_waiting
 from schedora.application.handlers import BoundCall, Handler, Handlers
 from schedora.application.pipeline.execute import Execute
+from schedora.application.pipeline.lookout import Pace
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.job_reader import JobFilter, JobReader
@@ -265,7 +266,9 @@ def _worker(
         metrics=system.metrics,
         worker_deaths_max=system.settings.max_worker_deaths,
         # Hints arrive for certain: nothing has to be looked for at intervals.
-        limits=WorkerLimits(poll=NEVER, lease_check=NEVER, lease_check_idle=NEVER),
+        limits=WorkerLimits(
+            pace=Pace(poll=NEVER, poll_longest=NEVER), lease_check=NEVER, lease_check_idle=NEVER
+        ),
     )
 
 

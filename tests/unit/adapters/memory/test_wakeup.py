@@ -6,6 +6,7 @@ import threading
 from schedora.adapters.memory.wakeup import MemoryWakeup
 from schedora.application.ports.wakeup import Hint
 from tests.builders import an_incarnation
+from tests.contract.ear import EVERYTHING
 from tests.contract.memory import a_memory_store
 
 
@@ -18,7 +19,7 @@ async def test_hints_of_one_turn_arrive_as_one() -> None:
     wakeup = MemoryWakeup(a_memory_store())
     owner = an_incarnation()
     hints: list[Hint] = []
-    async with wakeup.subscribe(hints.append) as subscription:
+    async with wakeup.subscribe(hints.append, EVERYTHING) as subscription:
         wakeup.ring(queues=["a"])
         wakeup.ring(queues=["b"], owners=[owner])
         assert hints == [], "never before the ringer goes on"
@@ -33,7 +34,7 @@ async def test_hints_of_one_turn_arrive_as_one() -> None:
 async def test_nothing_to_tell_is_not_told() -> None:
     wakeup = MemoryWakeup(a_memory_store())
     hints: list[Hint] = []
-    async with wakeup.subscribe(hints.append):
+    async with wakeup.subscribe(hints.append, EVERYTHING):
         wakeup.ring()
         await settle()
     assert hints == []
@@ -44,7 +45,7 @@ async def test_lost_hints_arrive_nowhere_and_the_subscription_says_so() -> None:
     wakeup = MemoryWakeup(store)
     hints: list[Hint] = []
     store.faults.hints_lost = True
-    async with wakeup.subscribe(hints.append) as subscription:
+    async with wakeup.subscribe(hints.append, EVERYTHING) as subscription:
         wakeup.ring(queues=["a"])
         await settle()
         assert not subscription.healthy
@@ -54,7 +55,7 @@ async def test_lost_hints_arrive_nowhere_and_the_subscription_says_so() -> None:
 async def test_hint_under_way_does_not_arrive_after_the_end() -> None:
     wakeup = MemoryWakeup(a_memory_store())
     hints: list[Hint] = []
-    async with wakeup.subscribe(hints.append):
+    async with wakeup.subscribe(hints.append, EVERYTHING):
         wakeup.ring(queues=["a"])
     await settle()
     wakeup.ring(queues=["a"])
@@ -67,7 +68,7 @@ def test_loop_that_was_closed_is_passed_over() -> None:
     hints: list[Hint] = []
 
     async def enter() -> None:
-        await wakeup.subscribe(hints.append).__aenter__()
+        await wakeup.subscribe(hints.append, EVERYTHING).__aenter__()
 
     asyncio.run(enter())
     wakeup.ring(queues=["a"])
@@ -83,7 +84,7 @@ async def test_hint_from_another_thread_arrives_on_the_loop_of_the_subscriber() 
         threads.append(threading.get_ident())
         arrived.set()
 
-    async with wakeup.subscribe(note):
+    async with wakeup.subscribe(note, EVERYTHING):
         await asyncio.to_thread(wakeup.ring, queues=["a"])
         async with asyncio.timeout(30):
             await arrived.wait()

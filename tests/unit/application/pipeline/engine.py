@@ -16,6 +16,7 @@ from schedora.application.pipeline.run_locks import RunLockKeeper
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.processes import ProcessCall, ProcessLink
+from schedora.application.ports.wakeup import Wakeup
 from schedora.domain.ids import IncarnationId, JobId, WorkerId
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
@@ -132,6 +133,7 @@ class Engine:
         self.queue: JobQueue = bench.stores.job_queue
         self.complete: CompleteJobs = bench.complete
         self.run_locks: RunLockKeeper | None = None
+        self.wakeup: Wakeup = bench.stores.wakeup
         self._worker: Worker | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -187,7 +189,7 @@ class Engine:
                 result_bytes_max=RESULT_BYTES_MAX,
             ),
             workers=bench.stores.workers,
-            wakeup=bench.stores.wakeup,
+            wakeup=self.wakeup,
             pulse=self.pulse,
             clock=bench.clock,
             randomness=bench.store.randomness,

@@ -6,10 +6,11 @@ import pytest
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
-from schedora.application.pipeline.lookout import Lookout
+from schedora.application.pipeline.lookout import Lookout, Pace
 from tests.builders import SECOND
 
-INTERVAL = 10 * SECOND
+PACE = Pace()
+INTERVAL = PACE.poll
 NOW = timedelta(0)
 
 
@@ -17,17 +18,40 @@ class Chance(SeededRandomness):
     """Always the same."""
 
     def unit(self) -> float:
-        return 0.5  # in the middle: an interval is itself
+        return 0.5  # in the middle: an interval is itself, who holds back does so for half of the longest
 
 
 class Watch:
     def __init__(self) -> None:
         self.clock = VirtualClock()
         self.lookout = Lookout(clock=self.clock, randomness=Chance(1, self.clock))
+        self.hints_arrive = True
 
-    def look(self, found: int = 0, *, more: bool = False, due_in: timedelta | None = None) -> bool:
+    def look(
+        self, found: int = 0, *, overdue: int = 0, more: bool = False, due_in: timedelta | None = None
+    ) -> int:
         self.lookout.looking()
-        return self.lookout.looked(interval=INTERVAL, found=found, more_likely=more, next_due_in=due_in)
+        return self.looked(found, overdue=overdue, more=more, due_in=due_in)
+
+    def looked(
+        self, found: int = 0, *, overdue: int = 0, more: bool = False, due_in: timedelta | None = None
+    ) -> int:
+        return self.lookout.looked(
+            hints_arrive=self.hints_arrive, found=found, overdue=overdue, more_likely=more, next_due_in=due_in
+        )
+
+    def told(self, *, later: bool = False, shared: bool = True) -> None:
+        self.lookout.told(later=later, shared=shared)
+
+    def rest(self) -> timedelta:
+        """How long it is until the next look."""
+        return self.lookout.next_at - self.clock.monotonic()
+
+    def wait(self) -> timedelta:
+        """Until the next look is due. How long that was."""
+        span = max(self.rest(), NOW)
+        self.clock.advance(span)
+        return span
 
 
 @pytest.fixture
@@ -51,16 +75,45 @@ def test_after_a_look_in_vain_the_interval_passes(watch: Watch) -> None:
 
 def test_intervals_are_spread() -> None:
     watch = Watch()
-    randomness = SeededRandomness(1, watch.clock)
-    lookout = Lookout(clock=watch.clock, randomness=randomness)
+    lookout = Lookout(clock=watch.clock, randomness=SeededRandomness(1, watch.clock))
+    watch.lookout = lookout
+    for _ in range(10):
+        watch.look()
     spans = []
     for _ in range(100):
-        lookout.looking()
-        lookout.looked(interval=INTERVAL, found=0, more_likely=False, next_due_in=None)
+        watch.look()
         spans.append(lookout.next_at)
-    assert min(spans) >= 0.8 * INTERVAL
-    assert max(spans) <= 1.2 * INTERVAL
+    assert min(spans) >= 0.8 * PACE.poll_longest
+    assert max(spans) <= 1.2 * PACE.poll_longest
     assert len(set(spans)) == 100
+
+
+def test_looks_come_ever_more_rarely_while_hints_arrive(watch: Watch) -> None:
+    rests = []
+    for _ in range(5):
+        watch.look()
+        rests.append(watch.wait())
+    assert rests == [PACE.poll, 2 * PACE.poll, 4 * PACE.poll, PACE.poll_longest, PACE.poll_longest]
+
+
+def test_looks_come_often_at_once_when_hints_do_not_arrive(watch: Watch) -> None:
+    for _ in range(5):
+        watch.look()
+    watch.hints_arrive = False
+    for _ in range(5):
+        watch.look()
+        assert watch.rest() == PACE.poll_alone
+    watch.hints_arrive = True
+    watch.look()
+    assert watch.rest() == PACE.poll, "trust comes back by and by"
+
+
+def test_looks_come_often_again_once_one_has_found_what_no_hint_told_of(watch: Watch) -> None:
+    for _ in range(5):
+        watch.look()
+    watch.wait()
+    assert watch.look(3, overdue=2) == 2
+    assert watch.rest() == PACE.poll
 
 
 def test_hint_makes_a_look_due(watch: Watch) -> None:
@@ -74,7 +127,7 @@ def test_hint_makes_a_look_due(watch: Watch) -> None:
 def test_hint_during_a_look_asks_for_another_one(watch: Watch) -> None:
     watch.lookout.looking()
     watch.lookout.hint()
-    assert watch.lookout.looked(interval=INTERVAL, found=3, more_likely=False, next_due_in=None) is False
+    assert watch.looked(3, overdue=3) == 0
     assert watch.lookout.due
 
 
@@ -84,14 +137,21 @@ def test_full_hands_ask_for_another_look_at_once(watch: Watch) -> None:
 
 
 def test_job_that_falls_due_is_looked_for_then(watch: Watch) -> None:
-    watch.look(due_in=3 * SECOND)
-    assert watch.lookout.next_at == 3 * SECOND
+    watch.look(due_in=SECOND)
+    assert watch.lookout.next_at == SECOND
     watch.look(due_in=30 * SECOND)
-    assert watch.lookout.next_at == INTERVAL, "the interval is shorter"
+    assert watch.lookout.next_at == 2 * INTERVAL, "the interval is shorter"
     watch.lookout.due_at(2 * SECOND)
     assert watch.lookout.next_at == 2 * SECOND
     watch.lookout.due_at(4 * SECOND)
     assert watch.lookout.next_at == 2 * SECOND
+
+
+def test_moment_that_becomes_known_during_a_look_is_kept(watch: Watch) -> None:
+    watch.lookout.looking()
+    watch.lookout.due_at(SECOND)
+    watch.looked()
+    assert watch.lookout.next_at == SECOND
 
 
 @pytest.mark.parametrize("due_in", [timedelta(0), -SECOND])
@@ -101,28 +161,133 @@ def test_job_that_is_due_and_not_found_is_looked_for_in_ever_longer_steps(
     pauses = []
     for _ in range(12):
         watch.look(due_in=due_in)
-        pauses.append(watch.lookout.next_at - watch.clock.monotonic())
+        pauses.append(watch.rest())
     assert pauses == sorted(pauses)
     assert timedelta(0) < pauses[0] < timedelta(milliseconds=10)
     assert timedelta(milliseconds=100) < pauses[-1] < timedelta(milliseconds=300)
     watch.look(found=1, due_in=due_in)
-    assert watch.lookout.next_at - watch.clock.monotonic() == pauses[0]
+    assert watch.rest() == pauses[0]
 
 
 def test_jobs_that_only_the_interval_found_are_told_of(watch: Watch) -> None:
     watch.look()
-    watch.clock.advance(2 * INTERVAL)
-    assert watch.look(found=2) is True
-    watch.clock.advance(2 * INTERVAL)
-    assert watch.look(found=0) is False
+    watch.wait()
+    assert watch.look(found=3, overdue=2) == 2
+    watch.wait()
+    assert watch.look(found=3) == 0, "their hint may be on its way"
+    watch.wait()
+    assert watch.look() == 0
+
+
+def test_jobs_found_while_no_hint_was_to_be_expected_are_not_missed(watch: Watch) -> None:
+    watch.look()
+    watch.hints_arrive = False
+    watch.wait()
+    assert watch.look(found=1, overdue=1) == 0
 
 
 def test_jobs_that_a_hint_told_of_or_that_fell_due_were_expected(watch: Watch) -> None:
-    assert watch.look(found=1) is False, "the first look"
+    assert watch.look(found=1, overdue=1) == 0, "the first look"
     watch.lookout.hint()
-    assert watch.look(found=1) is False
+    assert watch.look(found=1, overdue=1) == 0
+    watch.told()
+    assert watch.look(found=1, overdue=1) == 0
     watch.look(found=1, more=True)
-    assert watch.look(found=1) is False, "more was likely"
+    assert watch.look(found=1, overdue=1) == 0, "more was likely"
     watch.lookout.due_at(watch.clock.monotonic() + SECOND)
     watch.clock.advance(SECOND)
-    assert watch.look(found=1) is False
+    assert watch.look(found=1, overdue=1) == 0
+
+
+def test_jobs_that_waited_for_room_were_not_missed(watch: Watch) -> None:
+    watch.look(found=1)
+    assert watch.lookout.unable() is False
+    watch.wait()
+    assert watch.look(found=1, overdue=1) == 0
+
+
+def test_who_looks_in_vain_lets_others_go_first_ever_longer(watch: Watch) -> None:
+    watch.look()
+    waits = []
+    for _ in range(12):
+        watch.told()
+        waits.append(NOW if watch.lookout.due else watch.wait())
+        watch.look()
+    assert waits[:4] == [NOW, PACE.hold_back / 2, PACE.hold_back, PACE.hold_back * 2]
+    assert waits[-1] == waits[-2] == PACE.hold_back_longest / 2
+    watch.told()
+    watch.wait()
+    watch.look(found=1)
+    watch.told()
+    assert watch.lookout.due, "and comes first again once it has found something"
+
+
+def test_others_go_first_once_and_not_anew_with_each_hint(watch: Watch) -> None:
+    watch.look()
+    for _ in range(9):
+        watch.told()
+        watch.wait()
+        watch.look()
+    watch.told()
+    moment = watch.lookout.next_at
+    watch.clock.advance(timedelta(milliseconds=20))
+    watch.told()
+    assert watch.lookout.next_at == moment
+
+
+def test_who_alone_was_told_lets_nobody_go_first(watch: Watch) -> None:
+    watch.look()
+    for _ in range(3):
+        watch.told()
+        watch.wait()
+        watch.look()
+    watch.told(shared=False)
+    assert watch.lookout.due
+    for _ in range(9):
+        watch.look()
+        watch.told(shared=False)
+        assert watch.lookout.due, "that there was nothing for it says nothing of others"
+
+
+def test_what_is_due_later_says_nothing_of_others(watch: Watch) -> None:
+    for _ in range(9):
+        watch.look()
+        watch.told(later=True)
+        assert watch.lookout.due
+
+
+def test_others_go_first_a_little_where_the_moment_was_known(watch: Watch) -> None:
+    watch.look(due_in=SECOND)
+    assert watch.wait() == SECOND
+    watch.look(due_in=SECOND)
+    assert watch.wait() == SECOND + PACE.hold_back / 2
+    for _ in range(12):
+        watch.look(due_in=SECOND)
+        watch.wait()
+    watch.look(due_in=SECOND)
+    assert watch.wait() == SECOND + PACE.hold_back_due / 2
+    watch.look(found=1, due_in=SECOND)
+    assert watch.wait() == SECOND
+
+
+def test_what_it_alone_was_told_is_somebody_elses_once_it_is_unable(watch: Watch) -> None:
+    watch.look()
+    watch.told(shared=True)
+    assert watch.lookout.unable() is False, "others were told as well"
+    watch.told(shared=False)
+    assert watch.lookout.unable() is True
+    assert watch.lookout.unable() is False, "once"
+    assert watch.lookout.due, "it looks all the same, as soon as it can"
+    watch.told(shared=False)
+    watch.look()
+    assert watch.lookout.unable() is False, "it has looked"
+
+
+def test_what_falls_due_while_it_is_unable_is_somebody_elses(watch: Watch) -> None:
+    watch.look(due_in=SECOND)
+    assert watch.lookout.expected_at == SECOND
+    assert watch.lookout.unable() is False
+    watch.clock.advance(SECOND)
+    assert watch.lookout.unable() is True
+    assert watch.lookout.unable() is False
+    assert watch.lookout.expected_at is None

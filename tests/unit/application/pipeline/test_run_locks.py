@@ -81,7 +81,7 @@ async def test_lock_is_taken_beside_others_that_start_and_end(engine: Engine, ke
                 await engine.advance(engine.limits.flush / 2)
             assert keeper.taken == [long.job_id]
             held.let_go()
-            await engine.advance(engine.limits.poll * 1.2)
+            await engine.advance(engine.limits.pace.poll_longest * 1.2)
             assert keeper.held == {}
             keeper.taken.clear()
             held._let_go.clear()
