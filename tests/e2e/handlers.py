@@ -72,3 +72,15 @@ def submits_in_thread() -> str:
 def submits_in_process() -> str:
     """The same from a process of its own."""
     return str(app.submit_sync("echo", {"from": "submits_in_process"}).job_id)
+
+
+@app.job("hangs")
+async def hangs(ctx: JobContext, directory: str) -> str:
+    """Says that it has begun, waits to be released, and says so when it is stopped instead."""
+    _said(directory, f"began-{ctx.lease_token}", ctx)
+    try:
+        await _until(directory, f"release-{ctx.lease_token}")
+    except asyncio.CancelledError:
+        _said(directory, f"stopped-{ctx.lease_token}", ctx)
+        raise
+    return f"token {ctx.lease_token}"

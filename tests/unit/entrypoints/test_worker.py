@@ -9,17 +9,20 @@ from attrs import evolve
 from structlog.testing import capture_logs
 
 from schedora import Schedora
+from schedora.application.ports.run_locks import RunLock
 from schedora.application.ports.workers import Workers
+from schedora.domain.ids import JsonText
 from schedora.domain.worker import WorkerState
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 from schedora.entrypoints.worker import WorkerService, default_worker_id
+from tests.builders import a_lease_id, a_request
 
 
 @pytest.fixture
 async def system() -> AsyncIterator[System]:
-    settings = Settings(_env_file=None, worker_heartbeat_interval=0.01)  # type: ignore[call-arg] # how pydantic takes it
+    settings = Settings(_env_file=None, worker_heartbeat_interval=0.01, worker_shutdown_timeout=0)  # type: ignore[call-arg] # how pydantic takes it
     made = build_system(settings, database_url=None)
     await made.open()
     yield made
@@ -50,6 +53,26 @@ async def test_stopped_before_it_runs_it_takes_nothing(system: System) -> None:
     worker = service(system)
     worker.stop()
     await worker.run()
+
+
+async def test_its_thread_shows_that_it_lives_and_what_it_runs(system: System) -> None:
+    assert system.presence_of_its_own is not None
+    request = a_request(type="sleep", payload=JsonText('{"seconds":3600}'))
+    [submission] = await system.submit_jobs([request])
+    other = RunLock(submission.job.job_id, a_lease_id())
+    worker = service(system)
+    running = asyncio.create_task(worker.run())
+    async with system.presence_of_its_own() as (heartbeats, run_locks), asyncio.timeout(30):
+        while not (held := await run_locks.release([other])):
+            await asyncio.sleep(0.01)
+        [registered] = await system.workers.registered()
+        assert await heartbeats.alive([registered.incarnation]) == {registered.incarnation}
+        await run_locks.take(registered.incarnation, [other])  # as another does that has the job, too
+        while await run_locks.take(registered.incarnation, [other]) != held:
+            await asyncio.sleep(0.01)  # the store is asked, and says whose it is: it is taken back
+        worker.stop()
+        await running
+        assert await heartbeats.alive([registered.incarnation]) == frozenset()
 
 
 async def test_a_heartbeat_that_ends_by_a_defect_stops_the_worker(system: System) -> None:

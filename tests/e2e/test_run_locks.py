@@ -1,0 +1,135 @@
+"""What workers show of themselves in Redis: that they live, and which jobs they run."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Api, Cluster, running_cluster
+from tests.programs import until
+from tests.redis.servers import RedisServer
+
+
+class Redis:
+    """The Redis of the cluster, looked into."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.server = server
+
+    def lock(self, job_id: str) -> str | None:
+        """What stands in the lock of a job."""
+        value: str | None = self.server.ask("GET", f"{{schedora}}:run:{job_id}")
+        return value
+
+    def hearts(self) -> int:
+        """How many incarnations it knows to live."""
+        return len(self.server.ask("KEYS", "*:heartbeat:*"))
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[Redis]:
+    with RedisServer(tmp_path / "redis") as server:
+        yield Redis(server)
+
+
+@pytest.fixture
+def cluster(database_url: str, redis: Redis, tmp_path: Path) -> Iterator[Cluster]:
+    with running_cluster(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis.server.url) as made:
+        yield made
+
+
+def test_frozen_worker_that_comes_back_finds_that_another_runs_its_job(
+    cluster: Cluster, api: Api, redis: Redis, tmp_path: Path
+) -> None:
+    cluster.start("reaper")
+    first = cluster.worker("first")
+    job_id = api.submit("hangs", {"directory": str(tmp_path)})
+    lock = until(lambda: redis.lock(job_id), "the first attempt to take the lock")
+    first.send(signal.SIGSTOP)
+    cluster.worker("second")
+    until(lambda: redis.lock(job_id) not in {lock, None}, "the second attempt to take the lock")
+
+    first.send(signal.SIGCONT)
+
+    until((tmp_path / "stopped-1").exists, "the first attempt to be stopped")
+    until(lambda: api.metric("run_lock_conflicts_total"), "the conflict to be counted")
+    assert "run lock held by another lease" in first.err.read_text()
+    assert redis.lock(job_id) not in {lock, None}, "the first one has left it alone"
+    (tmp_path / "release-2").touch()
+    job = api.ended(job_id)
+    assert (job["status"], job["result"], job["worker_id"]) == ("SUCCESS", "token 2", "second")
+    until(lambda: api.metric("jobs_succeeded_total"), "the success to be counted")
+    assert (api.metric("jobs_succeeded_total"), api.metric("run_lock_conflicts_total")) == (1, 1)
+    until(lambda: redis.lock(job_id) is None, "the lock to be released")
+
+
+def test_dead_workers_job_runs_elsewhere_without_a_conflict(
+    cluster: Cluster, api: Api, redis: Redis, tmp_path: Path
+) -> None:
+    cluster.start("reaper")
+    doomed = cluster.worker("doomed")
+    job_id = api.submit("hangs", {"directory": str(tmp_path)})
+    lock = until(lambda: redis.lock(job_id), "the first attempt to take the lock")
+    doomed.send(signal.SIGKILL)
+    cluster.worker("other")
+    until(lambda: redis.lock(job_id) not in {lock, None}, "the second attempt to take the lock")
+    (tmp_path / "release-2").touch()
+    assert api.ended(job_id)["result"] == "token 2"
+    until(
+        lambda: api.metric("jobs_succeeded_total"),
+        "the success to be counted, and what was counted before it",
+    )
+    assert api.metric("run_lock_conflicts_total") == 0
+
+
+def test_blocked_event_loop_keeps_the_locks_of_its_worker(
+    cluster: Cluster, api: Api, redis: Redis, tmp_path: Path
+) -> None:
+    cluster.worker("blocked", "--concurrency", "2")
+    held = api.submit("hangs", {"directory": str(tmp_path / "held")})
+    (tmp_path / "held").mkdir()
+    lock = until(lambda: redis.lock(held), "the lock")
+    blocking = api.submit("blocks_loop", {"directory": str(tmp_path), "seconds": 4})
+    until((tmp_path / "began-1").exists, "the loop to be blocked")
+    ended = False
+    while not ended:
+        ended = api.job(blocking)["status"] == "SUCCESS"
+        assert redis.lock(held) == lock
+    (tmp_path / "held" / "release-1").touch()
+    assert api.ended(held)["status"] == "SUCCESS"
+
+
+def test_emptied_redis_has_everything_again_with_the_next_heartbeat(
+    cluster: Cluster, api: Api, redis: Redis, tmp_path: Path
+) -> None:
+    cluster.start("reaper")
+    cluster.worker("w")
+    job_id = api.submit("hangs", {"directory": str(tmp_path)})
+    lock = until(lambda: redis.lock(job_id), "the lock")
+    redis.server.empty()
+    until(redis.hearts, "the next sign of life")
+    until(lambda: redis.lock(job_id) == lock, "the lock to be set again")
+    redis.server.replace()
+    until(redis.hearts, "the worker to find the new server")
+    until(lambda: redis.lock(job_id) == lock, "the lock to be set there")
+    (tmp_path / "release-1").touch()
+    assert api.ended(job_id)["result"] == "token 1"
+    until(
+        lambda: api.metric("jobs_succeeded_total"),
+        "the success to be counted, and what was counted before it",
+    )
+    assert api.metric("run_lock_conflicts_total") == 0
+
+
+def test_stopped_worker_leaves_nothing_behind(
+    cluster: Cluster, api: Api, redis: Redis, tmp_path: Path
+) -> None:
+    worker = cluster.worker("w")
+    job_id = api.submit("hangs", {"directory": str(tmp_path)})
+    until(lambda: redis.lock(job_id), "the lock")
+    assert redis.hearts() == 1
+    worker.ask_to_stop()
+    assert worker.ended() == 0
+    assert (redis.lock(job_id), redis.hearts()) == (None, 0)
+    assert api.job(job_id)["status"] == "PENDING"
