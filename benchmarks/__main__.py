@@ -20,7 +20,7 @@ from benchmarks.results import Results, Run
 from benchmarks.running import run
 from benchmarks.scenarios.catalogue import scenarios
 from benchmarks.sizes import SIZES
-from benchmarks.systems.catalogue import Role, Store, catalogue
+from benchmarks.systems.catalogue import Role, catalogue
 from benchmarks.systems.environments import EnvironmentUnavailable
 from benchmarks.systems.redis_server import RedisUnavailable, redis_server
 
@@ -95,15 +95,15 @@ def _at_hand(wanted: Sequence[System], results: Results, stack: ExitStack) -> tu
             results.missing[system.name] = str(error)
         else:
             found.append(system)
-    if all(system.store is Store.POSTGRESQL for system in found):
+    if not any(system.needs_redis for system in found):
         return found, None
     try:
         return found, stack.enter_context(redis_server())
     except RedisUnavailable as error:
         for system in found:
-            if system.store is Store.REDIS:
+            if system.needs_redis:
                 results.missing[system.name] = str(error)
-        return [system for system in found if system.store is Store.POSTGRESQL], None
+        return [system for system in found if not system.needs_redis], None
 
 
 def _default(known: dict[str, System], arguments: argparse.Namespace) -> list[System]:

@@ -30,6 +30,8 @@ class Stage:
     driver: Driver
     database: Database | None
     """None for a system that keeps its jobs elsewhere."""
+    redis_url: str | None
+    """None for a system that has none."""
     directory: Path
 
 
@@ -44,18 +46,23 @@ class Bench:
     @contextmanager
     def staged(self, system: System) -> Iterator[Stage]:
         """Make an empty store with what the system needs in it, and remove it at the end."""
-        with scratch() as directory:
-            if system.store is Store.REDIS:
-                if self.redis_url is None:
-                    raise RuntimeError(f"{system.name} needs a Redis and there is none")
-                driver = Driver(system=system, url=self.redis_url, directory=directory)
-                driver.setup()
-                yield Stage(system=system, driver=driver, database=None, directory=directory)
-            else:
-                with self.server.database() as database:
-                    driver = Driver(system=system, url=database.url, directory=directory)
-                    driver.setup()
-                    yield Stage(system=system, driver=driver, database=database, directory=directory)
+        with scratch() as directory, self._store(system) as (url, database):
+            redis_url = self.redis_url if system.needs_redis else None
+            driver = Driver(system=system, url=url, directory=directory, redis_url=redis_url)
+            driver.setup()
+            yield Stage(
+                system=system, driver=driver, database=database, directory=directory, redis_url=redis_url
+            )
+
+    @contextmanager
+    def _store(self, system: System) -> Iterator[tuple[str, Database | None]]:
+        if system.needs_redis and self.redis_url is None:
+            raise RuntimeError(f"{system.name} needs a Redis and there is none")
+        if system.store is Store.REDIS:
+            yield str(self.redis_url), None
+        else:
+            with self.server.database() as database:
+                yield database.url, database
 
 
 @contextmanager

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.systems.catalogue import System
     from matplotlib.axes import Axes
 
-COLORS = {Role.OURS: "#d1495b", Role.LIMIT: "#c5c9cf", Role.PEER: "#30638e"}
+COLORS = {Role.OURS: "#d1495b", Role.VARIANT: "#e59aa4", Role.LIMIT: "#c5c9cf", Role.PEER: "#30638e"}
 COLUMNS = 3
 PANEL_INCHES = (4.6, 0.6)
 BAR_INCHES = 0.24

@@ -15,7 +15,8 @@ from attrs import field, frozen
 from benchmarks.systems.driving import CANNOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from benchmarks.systems.catalogue import System
 
@@ -52,6 +53,8 @@ class Driver:
     url: str
     directory: Path
     """For what its processes say."""
+    redis_url: str | None = None
+    """Of a Redis beside the store; its processes have it as REDIS_URL."""
     python: Path = field()
 
     @python.default
@@ -128,11 +131,11 @@ class Driver:
     @contextmanager
     def running(self, verb: str, *arguments: str, name: str) -> Iterator[Process]:
         """Run the driver in the background while the context lasts."""
-        with Process.started(self._command(verb, arguments), self.directory, name) as process:
+        with self._started(verb, arguments, name) as process:
             yield process
 
     def _ask(self, verb: str, *arguments: str, seconds_max: float) -> str:
-        with Process.started(self._command(verb, arguments), self.directory, verb) as process:
+        with self._started(verb, arguments, verb) as process:
             status = process.wait(seconds_max)
             if status == CANNOT:
                 raise Unable(process.complaint())
@@ -140,8 +143,10 @@ class Driver:
                 raise Broken(f"{self.system.name} {verb} ended with {status}: {process.complaint()}")
             return process.said()
 
-    def _command(self, verb: str, arguments: Sequence[str]) -> list[str]:
-        return [str(self.python), str(self.system.driver), verb, "--url", self.url, *arguments]
+    def _started(self, verb: str, arguments: Sequence[str], name: str) -> AbstractContextManager[Process]:
+        command = [str(self.python), str(self.system.driver), verb, "--url", self.url, *arguments]
+        settings = {} if self.redis_url is None else {"REDIS_URL": self.redis_url}
+        return Process.started(command, self.directory, name, settings)
 
 
 @frozen(kw_only=True)
@@ -165,10 +170,12 @@ class Process:
 
     @classmethod
     @contextmanager
-    def started(cls, command: Sequence[str], directory: Path, name: str) -> Iterator[Process]:
-        """Start it; at the end of the context ask it to stop if it runs, and kill it and its children if it goes on."""
+    def started(
+        cls, command: Sequence[str], directory: Path, name: str, settings: Mapping[str, str] | None = None
+    ) -> Iterator[Process]:
+        """Start it, with these settings in its environment; at the end of the context ask it to stop if it runs, and kill it and its children if it goes on."""
         out, err = directory / f"{name}.out", directory / f"{name}.err"
-        environment = {key: value for key, value in os.environ.items() if key in _KEPT}
+        environment = {key: value for key, value in os.environ.items() if key in _KEPT} | dict(settings or {})
         with out.open("wb") as to_out, err.open("wb") as to_err:
             running = subprocess.Popen(
                 command,

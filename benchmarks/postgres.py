@@ -7,9 +7,10 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, LiteralString
 from urllib.parse import urlsplit, urlunsplit
 
+import psutil
 import psycopg
 from attrs import frozen
 from psycopg import sql
@@ -53,6 +54,11 @@ class Server:
             self.data_dir.glob("postgres/**/postgresql-*.log"), key=lambda file: file.stat().st_mtime
         )
         return "".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+
+    def pid(self) -> int:
+        """Of the process that all its others are children of, on this machine."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            return psutil.Process(connection.info.backend_pid).ppid()
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -123,6 +129,14 @@ class Database:
             return Spending(
                 wal_bytes=wal_bytes, rows_left_dead=rows_left_dead, updates=updates, hot_updates=hot_updates
             )
+
+    def value(self, query: LiteralString) -> float:
+        """The one number that a query answers."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            row = connection.execute(query).fetchone()
+            if row is None:
+                raise RuntimeError(f"no answer to {query}")
+            return float(row[0])
 
     @contextmanager
     def closed(self, tables: Sequence[str]) -> Iterator[Gate]:

@@ -70,6 +70,14 @@ HEADLINES = (
         against="nothing",
     ),
     Headline(
+        title="24 idle workers at 50 jobs/s, processor ms a job",
+        scenario="herd",
+        case="24 workers",
+        key="processor_ms_per_job",
+        digits=1,
+        more_is_better=False,
+    ),
+    Headline(
         title="idle, statements/s",
         scenario="idle",
         case="worker",

@@ -19,6 +19,7 @@ class Sizes:
     """After that long a slow system's rate is known."""
     pickup: int = 1_500
     pickup_rate: float = 50
+    saturation: int = 100_000
     backlog_drain: int = 20_000
     backlog_small: int = 200_000
     backlog_large: int = 1_000_000
@@ -44,6 +45,7 @@ SIZES = {
         drain=20_000,
         drain_seconds_max=10,
         pickup=250,
+        saturation=20_000,
         backlog_small=20_000,
         backlog_large=100_000,
         snapshot=60_000,
@@ -62,6 +64,7 @@ SIZES = {
         drain=300,
         drain_seconds_max=10,
         pickup=20,
+        saturation=300,
         backlog_drain=300,
         backlog_small=200,
         backlog_large=300,

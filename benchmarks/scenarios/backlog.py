@@ -31,7 +31,7 @@ class Backlog:
     question = "Jobs a second that one worker runs, with other jobs stored beside (fewer than said on a smaller scale)"
     metrics = DRAIN_METRICS
     verbs = frozenset({"setup", "submit", "work"})
-    roles = frozenset(Role)
+    roles = frozenset({Role.OURS, Role.LIMIT, Role.PEER})
 
     def cases(self, system: System) -> tuple[Case, ...]:
         if system.store is not Store.POSTGRESQL:

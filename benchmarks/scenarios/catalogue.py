@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from benchmarks.scenarios.backlog import Backlog
 from benchmarks.scenarios.dependants import Dependants
 from benchmarks.scenarios.drain import Drain
+from benchmarks.scenarios.herd import Herd
 from benchmarks.scenarios.http import Http
 from benchmarks.scenarios.idle import Idle
 from benchmarks.scenarios.memory import Memory
 from benchmarks.scenarios.pickup import Pickup
+from benchmarks.scenarios.saturation import Saturation
 from benchmarks.scenarios.snapshot import Snapshot
 from benchmarks.scenarios.submission import Submission
 from benchmarks.systems.catalogue import Role
@@ -22,10 +24,15 @@ if TYPE_CHECKING:
 
 
 SCALING = (1, 2, 4, 24)
+HERD = (1, 4, 24)
 
 
 def scenarios(
-    *, workers: Sequence[int] = (1, 2), scaling: Sequence[int] = SCALING, concurrency: int | None = None
+    *,
+    workers: Sequence[int] = (1, 2),
+    scaling: Sequence[int] = SCALING,
+    herd: Sequence[int] = HERD,
+    concurrency: int | None = None,
 ) -> dict[str, Scenario]:
     """Every scenario by name; what can be chosen for drains is said here."""
     every: list[Scenario] = [
@@ -33,6 +40,8 @@ def scenarios(
         Http(),
         Drain(workers=tuple(workers), concurrency=concurrency),
         Pickup(),
+        Herd(workers=tuple(herd)),
+        Saturation(),
         Backlog(),
         Snapshot(),
         Dependants(),

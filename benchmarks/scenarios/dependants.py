@@ -30,7 +30,7 @@ class Dependants:
     question = "Jobs a second that one worker runs of workflows, each job released by those before it"
     metrics = DRAIN_METRICS
     verbs = frozenset({"setup", "submit", "flow", "work"})
-    roles = frozenset(Role)
+    roles = frozenset({Role.OURS, Role.LIMIT, Role.PEER})
 
     def cases(self, system: System) -> tuple[Case, ...]:  # noqa: ARG002 - the same for all
         return (Case(name=INDEPENDENT), *(Case(name=name, against=INDEPENDENT) for name in SHAPES))

@@ -33,7 +33,7 @@ class Http:
     question = "Jobs a second that one API process takes, each durable before it is answered"
     metrics = (JOBS_PER_SECOND,)
     verbs = frozenset({"setup", "serve"})
-    roles = frozenset(Role)
+    roles = frozenset({Role.OURS, Role.LIMIT, Role.PEER})
 
     def cases(self, system: System) -> tuple[Case, ...]:  # noqa: ARG002 - the same for all
         return tuple(Case(name=name) for name in LOADS)

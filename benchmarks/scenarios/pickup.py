@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.drivers import Broken
 from benchmarks.figures import percentile
+from benchmarks.scenarios.metrics import PICKUP_P50, PICKUP_P99, milliseconds
 from benchmarks.scenarios.scenario import Case, Metric
 from benchmarks.systems.catalogue import Role
 from benchmarks.systems.counters import Readings
@@ -20,15 +21,14 @@ if TYPE_CHECKING:
     from benchmarks.systems.catalogue import System
 
 LAST_SECONDS_MAX = 20.0
-_NANOSECONDS_PER_MILLISECOND = 1_000_000
 
 
 class Pickup:
     name = "pickup"
     question = "Milliseconds from the submit call to the handler's start, at 50 jobs a second and one worker"
     metrics = (
-        Metric(key="p50_ms", title="p50, ms", digits=1, more_is_better=False),
-        Metric(key="p99_ms", title="p99, ms", digits=1, more_is_better=False),
+        PICKUP_P50,
+        PICKUP_P99,
         Metric(key="p999_ms", title="p99.9, ms", digits=1, more_is_better=False),
     )
     verbs = frozenset({"setup", "trickle", "work"})
@@ -54,7 +54,7 @@ class Pickup:
                         if time.monotonic() > deadline:
                             raise Broken(f"{readings.total()} of {stored} jobs were picked up")
                         time.sleep(0.01)
-            waited = [latency / _NANOSECONDS_PER_MILLISECOND for latency in readings.latencies()]
+            waited = milliseconds(readings.latencies())
             return {
                 "p50_ms": percentile(waited, 0.5),
                 "p99_ms": percentile(waited, 0.99),

@@ -18,9 +18,14 @@ class Role(StrEnum):
     """Why a system is in the table."""
 
     OURS = "ours"
+    VARIANT = "variant"
+    """Ours, woken in another way."""
     LIMIT = "limit"
     """Nothing but SQL: what the database allows."""
     PEER = "peer"
+
+
+OUR_ROLES = frozenset({Role.OURS, Role.VARIANT})
 
 
 class Store(StrEnum):
@@ -70,6 +75,8 @@ class System:
     title: str
     role: Role
     store: Store
+    redis_beside: bool
+    """Whether it has a Redis besides its store."""
     gate: tuple[str, ...]
     """The tables that a claim reads; none where the workers' own start reads them."""
     lacks: dict[Property, str]
@@ -77,6 +84,10 @@ class System:
     settings: tuple[Setting, ...]
     verbs: frozenset[str]
     """What its driver knows."""
+
+    @property
+    def needs_redis(self) -> bool:
+        return self.redis_beside or self.store is Store.REDIS
 
     @property
     def folder(self) -> Path:
@@ -101,7 +112,7 @@ class System:
 
 
 def catalogue() -> dict[str, System]:
-    """Every system there is, by name: ours, the limits, the peers."""
+    """Every system there is, by name: ours, its variants, the limits, the peers."""
     found = [_read(file) for file in sorted(FOLDER.glob("*/about.toml"))]
     return {system.name: system for system in sorted(found, key=lambda system: list(Role).index(system.role))}
 
@@ -113,6 +124,7 @@ def _read(file: Path) -> System:
         title=about["title"],
         role=Role(about.get("role", Role.PEER)),
         store=Store(about["store"]),
+        redis_beside=about.get("redis-beside", False),
         gate=tuple(about.get("gate", ())),
         lacks={Property(name): reason for name, reason in about.get("lacks", {}).items()},
         settings=tuple(Setting(**setting) for setting in about.get("settings", ())),

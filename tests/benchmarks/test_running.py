@@ -22,6 +22,7 @@ def system(name: str, *, verbs: frozenset[str] = frozenset({"hum"})) -> System:
         title=name.title(),
         role=Role.PEER,
         store=Store.POSTGRESQL,
+        redis_beside=False,
         gate=(),
         lacks={},
         settings=(),

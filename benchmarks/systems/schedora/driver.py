@@ -12,7 +12,7 @@ import time
 from argparse import ArgumentParser
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvloop
 from attrs import frozen
@@ -20,7 +20,7 @@ from benchmarks.systems import driving
 from benchmarks.systems.schedora.app import COUNTERS, SLOT, app, noop
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from schedora import JobDefinition
     from schedora.entrypoints.sdk.workflow import WorkflowStep
@@ -128,7 +128,7 @@ async def flow(url: str, *, shape: str, count: int, size: int) -> None:
     print(json.dumps({"jobs": count * size, "seconds": seconds, "stored": count * size}))
 
 
-def main() -> None:
+def main(*, setup: Callable[[str], Coroutine[Any, Any, None] | None] = setup) -> None:
     """Do what the protocol asks, and what only Schedora has."""
     if sys.argv[1] not in {"serve", "reap", "flow"}:
         driving.drive(setup=setup, submitting=submitting, work=work, loop=uvloop.new_event_loop)
