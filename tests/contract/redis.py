@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import random
 
 from attrs import evolve
 
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.intake import PostgresJobIntake
+from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.link import RedisLink
+from schedora.adapters.redis.wakeup import RedisWakeup
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
 from tests.redis.servers import RedisServer
@@ -18,7 +22,9 @@ NEVER = -1
 
 
 def redis_stores(database: Database, link: RedisLink) -> Stores:
-    return evolve(postgres_stores(database), health=RedisHealth(link))
+    stores = postgres_stores(database)
+    wakeup = RedisWakeup(link, otherwise=PostgresWakeup(database), unit_random=random)
+    return evolve(stores, wakeup=wakeup, intake=PostgresJobIntake(database, wakeup), health=RedisHealth(link))
 
 
 @contextmanager

@@ -1,36 +1,103 @@
 """Hints. What is awaited here comes by itself; how long it may take is no promise."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 
-from schedora.application.ports.wakeup import Hint
+from schedora.application.ports.wakeup import Audience, Hint, Subscription
 from tests.builders import an_incarnation
 from tests.contract.ear import EVERYTHING, PATIENCE_SECONDS, Ear
 from tests.contract.stores import Stores
 
 
-async def test_hint_reaches_every_subscriber(stores: Stores) -> None:
-    one, other, owner = Ear(), Ear(), an_incarnation()
-    async with stores.wakeup.subscribe(one, EVERYTHING), stores.wakeup.subscribe(other, EVERYTHING):
-        stores.wakeup.ring(queues=["a", "Ω'"], owners=[owner])
-        wanted = Hint(queues=frozenset({"a", "Ω'"}), owners=frozenset({owner}))
-        for ear in (one, other):
-            await ear.until(lambda heard: heard == wanted)
+async def hints_arrive(*subscriptions: Subscription) -> None:
+    """Once they are known to."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not all(subscription.healthy for subscription in subscriptions):
+            await asyncio.sleep(0.005)  # nothing else tells
+
+
+async def test_hint_of_jobs_reaches_those_who_look_for_them_and_would_claim(stores: Stores) -> None:
+    mail, bills, all_queues = Ear(), Ear(), Ear()
+    async with (
+        stores.wakeup.subscribe(mail, Audience(queues=("mail",), types=("send",))) as of_mail,
+        stores.wakeup.subscribe(bills, Audience(queues=("bills", "Ω'"), types=("send",))) as of_bills,
+        stores.wakeup.subscribe(all_queues, EVERYTHING) as of_all,
+    ):
+        for subscription in (of_mail, of_bills, of_all):
+            subscription.attend(owner=None, idle=True)
+        await hints_arrive(of_mail, of_bills, of_all)
+        stores.wakeup.ring(queues=["Ω'"])
+        await bills.until(lambda heard: "Ω'" in heard.queues)
+        await all_queues.until(lambda heard: "Ω'" in heard.queues)
+        stores.wakeup.ring(queues=["mail"])
+        await mail.until(lambda heard: "mail" in heard.queues)
+        assert "Ω'" not in mail.heard.queues
+        assert "mail" not in bills.heard.queues
+
+
+async def test_hint_of_leases_reaches_their_owner(stores: Stores) -> None:
+    one, other, mine, foreign = Ear(), Ear(), an_incarnation(), an_incarnation()
+    async with (
+        stores.wakeup.subscribe(one, EVERYTHING) as of_one,
+        stores.wakeup.subscribe(other, EVERYTHING) as of_other,
+    ):
+        of_one.attend(owner=mine, idle=False)
+        of_other.attend(owner=foreign, idle=True)
+        await hints_arrive(of_one, of_other)
+        stores.wakeup.ring(owners=[mine, foreign])
+        await one.until(lambda heard: mine in heard.owners)
+        await other.until(lambda heard: foreign in heard.owners)
+
+
+async def test_of_many_who_would_claim_one_hears_at_least(stores: Stores) -> None:
+    ears = [Ear() for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        for ear in ears:
+            subscription = await stack.enter_async_context(stores.wakeup.subscribe(ear, EVERYTHING))
+            subscription.attend(owner=None, idle=True)
+            await hints_arrive(subscription)
+        stores.wakeup.ring(queues=["a"])
+        hearing = [asyncio.create_task(ear.until(lambda heard: "a" in heard.queues)) for ear in ears]
+        done, pending = await asyncio.wait(hearing, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        assert done
+
+
+async def test_who_turns_idle_hears_of_what_was_told_meanwhile(stores: Stores) -> None:
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
+        subscription.attend(owner=None, idle=False)
+        await hints_arrive(subscription)
+        stores.wakeup.ring(queues=["a"])
+        subscription.attend(owner=None, idle=True)
+        await ear.until(lambda heard: "a" in heard.queues)
 
 
 async def test_hints_of_one_moment_all_arrive(stores: Stores) -> None:
-    ear = Ear()
-    names = {f"queue {i}" for i in range(50)}
-    async with stores.wakeup.subscribe(ear, EVERYTHING):
-        for name in names:
+    ears = {f"queue {i}": Ear() for i in range(20)}
+    async with AsyncExitStack() as stack:
+        for name, ear in ears.items():
+            subscribing = stores.wakeup.subscribe(ear, Audience(queues=(name,)))
+            subscription = await stack.enter_async_context(subscribing)
+            subscription.attend(owner=None, idle=True)
+        for name in ears:
             stores.wakeup.ring(queues=[name])
-        await ear.until(lambda heard: heard.queues == names)
+        for name, ear in ears.items():
+            await ear.until(lambda heard, name=name: name in heard.queues)  # type: ignore[misc]
+
+
+async def test_what_is_passed_on_is_no_error_whoever_is_there(stores: Stores) -> None:
+    async with stores.wakeup.subscribe(Ear(), EVERYTHING) as subscription:
+        subscription.pass_on()
 
 
 async def test_one_subscription_outlives_another(stores: Stores) -> None:
     gone, staying = Ear(), Ear()
-    async with stores.wakeup.subscribe(staying, EVERYTHING):
+    async with stores.wakeup.subscribe(staying, EVERYTHING) as subscription:
+        subscription.attend(owner=None, idle=True)
         async with stores.wakeup.subscribe(gone, EVERYTHING):
             pass
         stores.wakeup.ring(queues=["a"])
@@ -45,22 +112,21 @@ async def test_ringing_with_nobody_there_is_no_error(stores: Stores) -> None:
 
 async def test_ring_from_another_thread_arrives(stores: Stores) -> None:
     ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING):
+    async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
+        subscription.attend(owner=None, idle=True)
         await asyncio.to_thread(stores.wakeup.ring, queues=["a"])
         await ear.until(lambda heard: "a" in heard.queues)
 
 
 async def test_subscription_finds_out_that_hints_arrive(stores: Stores) -> None:
-    ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription, asyncio.timeout(PATIENCE_SECONDS):
-        while not subscription.healthy:
-            stores.wakeup.ring(queues=["a"])
-            await asyncio.sleep(0.01)
+    async with stores.wakeup.subscribe(Ear(), EVERYTHING) as subscription:
+        await hints_arrive(subscription)
 
 
 async def test_hint_of_a_callers_transaction_leaves_with_its_commit(stores: Stores) -> None:
     ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING):
+    async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
+        subscription.attend(owner=None, idle=True)
         async with stores.callers_transaction() as connection:
             async with stores.units.join(connection) as joined:
                 await joined.ring(queues=["a"])
@@ -80,7 +146,8 @@ async def test_hint_of_a_callers_transaction_is_gone_with_it(stores: Stores) -> 
             await joined.ring(queues=["a"])
             raise LookupError("the caller's own")
 
-    async with stores.wakeup.subscribe(ear, EVERYTHING):
+    async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
+        subscription.attend(owner=None, idle=True)
         with pytest.raises(LookupError, match="the caller's own"):
             await ring_in_vain()
         stores.wakeup.ring(queues=["after"])

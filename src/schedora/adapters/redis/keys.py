@@ -5,9 +5,10 @@ a Cluster and one script may touch several.
 key after ``{prefix}:``       type    written by                               lives
 ============================  ======  =======================================  ========================
 ``probe``                     string  every process, to see that it may write  a minute
-``kinds`` ``kinds:QUEUE``     zset    workers, with their probe                until its last worker is silent
+``kinds`` ``kinds:QUEUE``     zset    workers that wait for hints              until its last worker is silent
 ``tokens:KIND``               list    whoever makes jobs claimable             seconds
-``inbox:INCARNATION``         list    whoever tells one worker something       seconds
+``ear:INCARNATION``           string  the worker: the name of its inbox        until it is silent
+``inbox:NAME``                list    whoever tells one worker something       seconds
 ``heartbeat:INCARNATION``     string  the worker's heartbeat                   until it is silent
 ``run:JOB``                   string  the worker that runs it                  renewed with the heartbeat
 ``events``                    stream  whoever moves jobs, with an audience     minutes
@@ -34,8 +35,11 @@ class Keys:
     def tokens(self, kind: str) -> str:
         return f"{self._tag}tokens:{kind}"
 
-    def inbox(self, incarnation: UUID) -> str:
-        return f"{self._tag}inbox:{incarnation}"
+    def ear(self, incarnation: UUID) -> str:
+        return f"{self._tag}ear:{incarnation}"
+
+    def inbox(self, name: str) -> str:
+        return f"{self._tag}inbox:{name}"
 
     def heartbeat(self, incarnation: UUID) -> str:
         return f"{self._tag}heartbeat:{incarnation}"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from dependency_injector import providers
@@ -79,7 +80,8 @@ class PostgresStorage:
         self.rate_limiter = providers.Singleton(PostgresRateLimiter, database)
         self.records = providers.Singleton(PostgresRecords, database)
         self.wakeup = providers.Singleton(PostgresWakeup, database)
-        self.intake = providers.Singleton(PostgresJobIntake, database, self.wakeup)
+        self.intake_that_rings = partial(providers.Singleton, PostgresJobIntake, database)
+        self.intake = self.intake_that_rings(self.wakeup)
         self.events = providers.Singleton(PostgresEvents, database, metrics, clock)
         self.totals = providers.Singleton(PostgresTotals, database)
         self.health = providers.Singleton(PostgresHealth, database)

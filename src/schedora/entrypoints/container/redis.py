@@ -12,6 +12,7 @@ from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.heartbeats import RedisHeartbeats
 from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.redis.run_locks import RedisRunLocks
+from schedora.adapters.redis.wakeup import RedisWakeup
 from schedora.application.ports.randomness import Randomness
 from schedora.entrypoints.container.postgres import PostgresStorage
 from schedora.entrypoints.container.settings import Settings
@@ -79,8 +80,10 @@ class RedisStorage:
         self.workers = storage.workers
         self.queues = storage.queues
         self.records = storage.records
-        self.wakeup = storage.wakeup
-        self.intake = storage.intake
+        self.wakeup = providers.Singleton(
+            RedisWakeup, link, otherwise=storage.wakeup, unit_random=randomness.unit
+        )
+        self.intake = storage.intake_that_rings(self.wakeup)
         self.rate_limiter = storage.rate_limiter
         self.events = storage.events
         self.totals = storage.totals

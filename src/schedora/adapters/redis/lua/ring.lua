@@ -1,0 +1,52 @@
+-- Gives a token to each kind of workers that serves one of the queues, unless it has enough of them, and tells owners by
+-- their inboxes.
+-- KEYS: the set of kinds that serve all queues, the sets of those that serve each queue, the ears of the owners.
+-- ARGV: how a key of tokens begins, how an inbox begins, milliseconds that they are kept, how many are enough, how many to
+-- give, how many queues there are; the queues, and the owners. Answers the places of those, counted from 0, whom nobody
+-- hears.
+local lifetime, enough, amount, queues = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local time = redis.call('TIME')
+local after = '(' .. time[1] * 1000 + math.floor(time[2] / 1000)
+local given, unheard = {}, {}
+
+local function give(kinds, queue)
+    for _, kind in ipairs(kinds) do
+        if not given[kind] then
+            given[kind] = true
+            local tokens = ARGV[1] .. kind
+            local more = math.min(amount, enough - redis.call('LLEN', tokens))
+            for _ = 1, more do
+                redis.call('RPUSH', tokens, queue)
+            end
+            if more > 0 then
+                redis.call('PEXPIRE', tokens, lifetime)
+            end
+        end
+    end
+    return #kinds
+end
+
+local of_all = {}
+if queues > 0 then
+    of_all = redis.call('ZRANGEBYSCORE', KEYS[1], after, '+inf')
+end
+for place = 1, queues do
+    local queue = ARGV[6 + place]
+    local of_queue = redis.call('ZRANGEBYSCORE', KEYS[1 + place], after, '+inf')
+    if give(of_all, queue) + give(of_queue, queue) == 0 then
+        unheard[#unheard + 1] = place - 1
+    end
+end
+for place = queues + 1, #KEYS - 1 do
+    local ear = redis.call('GET', KEYS[1 + place])
+    if ear then
+        local inbox = ARGV[2] .. ear
+        if redis.call('LLEN', inbox) < 100 then
+            redis.call('RPUSH', inbox, ARGV[6 + place])
+        end
+        redis.call('PEXPIRE', inbox, lifetime)
+    else
+        unheard[#unheard + 1] = place - 1
+    end
+end
+return unheard

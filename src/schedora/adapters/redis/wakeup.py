@@ -1,0 +1,407 @@
+"""Hints by tokens, each of which one worker takes.
+
+Workers that look for the same jobs are of one kind, and say while they live that there are workers of that kind. Whoever
+makes jobs claimable gives each kind that serves their queue a token, and one idle worker of it takes it: the others sleep
+on. A worker that can't use a token passes it on. What concerns one worker alone is put into its inbox.
+
+Redis tells who was heard by nobody: those are told otherwise, as is everything while Redis is away. Nobody is told twice
+by that, unless Redis is slow.
+
+A token that is lost, with a worker that took it or with the server, costs a poll.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import timedelta
+from hashlib import blake2b
+from threading import Lock
+from uuid import UUID, uuid4
+
+import orjson
+from attrs import define, field
+
+from schedora.adapters.redis.errors import RedisAway
+from schedora.adapters.redis.link import OwnConnection, RedisLink
+from schedora.adapters.redis.scripts import load
+from schedora.application.backoff import Backoff
+from schedora.application.log import Logger
+from schedora.application.ports.wakeup import Audience, EnclosedWakeup, Hint, Subscription
+from schedora.domain.ids import IncarnationId
+
+_MERGE_SECONDS = 0.003
+_SLOW_SECONDS = 0.05
+"""What Redis has not taken by then is told otherwise as well."""
+_TOKENS_ENOUGH = 4
+"""More at hand would tell a kind nothing new: who finds all it can take wakes others."""
+_TOKENS_OF_PLENTY = 2
+"""Each worker that finds plenty wakes so many, and they do so in turn."""
+_LIFETIME_MS = 15_000
+"""Tokens and what is in an inbox: longer than a poll takes."""
+_SILENCE_MS = 5_000
+"""A worker that has not announced itself for so long is not counted on."""
+_ANNOUNCE_SECONDS = 1.5
+_PROBE_SECONDS = 1.0
+"""How long what is announced may take to come back."""
+_BLOCK = timedelta(seconds=5)
+_BUSY_SECONDS = 0.05
+"""How long a worker is busy before its inbox is listened to alone: most claims are over by then."""
+_FIRST_PROOF_SECONDS = 0.5
+_LEAVE_SECONDS = 0.25
+_PROBE = b"probe "
+
+log = Logger("schedora.redis")
+
+
+@define
+class _Ringing:
+    """What is to be told next."""
+
+    queues: set[str] = field(factory=set)
+    owners: set[IncarnationId] = field(factory=set)
+    later: bool = True
+    plenty: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.queues or self.owners)
+
+
+class RedisWakeup:
+    """``otherwise`` tells what Redis can't. Open, close and use it with the link."""
+
+    def __init__(
+        self, link: RedisLink, *, otherwise: EnclosedWakeup, unit_random: Callable[[], float]
+    ) -> None:
+        self._link = link
+        self._otherwise = otherwise
+        self._unit_random = unit_random
+        self._script = load("ring")
+        self._guard = Lock()
+        self._ringing = _Ringing()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._send_at = 0.0
+        """When the next may go, on the loop's clock: the first goes at once, those that follow are merged."""
+        link.before_close(self._finish)
+
+    def ring(
+        self,
+        *,
+        queues: Collection[str] = (),
+        owners: Collection[IncarnationId] = (),
+        later: bool = False,
+        plenty: bool = False,
+    ) -> None:
+        if not queues and not owners:
+            return
+        if not self._link.up:
+            self._otherwise.ring(queues=queues, owners=owners, later=later, plenty=plenty)
+            return
+        with self._guard:
+            first = not self._ringing
+            self._ringing.queues.update(queues)
+            self._ringing.owners.update(owners)
+            self._ringing.later = self._ringing.later and (later or not queues)
+            self._ringing.plenty = self._ringing.plenty or plenty
+        if first:
+            # A loop that has come to its end sends nothing any more.
+            with suppress(RuntimeError):
+                if _running_loop() is self._link.loop:
+                    self._send_soon()
+                else:
+                    self._link.loop.call_soon_threadsafe(self._send_soon)
+
+    @contextmanager
+    def within(self, *, queues: Collection[str], later: bool = False) -> Iterator[str | None]:
+        if self._link.up:
+            yield None
+        else:
+            with self._otherwise.within(queues=queues, later=later) as hint:
+                yield hint
+
+    @asynccontextmanager
+    async def subscribe(
+        self, on_hint: Callable[[Hint], None], audience: Audience
+    ) -> AsyncIterator["RedisSubscription"]:
+        async with self._otherwise.subscribe(on_hint, audience) as other:
+            subscription = RedisSubscription(
+                self._link, on_hint, audience, other=other, unit_random=self._unit_random
+            )
+            async with subscription.listening():
+                yield subscription
+
+    def _send_soon(self) -> None:
+        loop = self._link.loop
+        if loop.time() >= self._send_at:
+            self._send()
+        else:
+            loop.call_at(self._send_at, self._send)
+
+    def _send(self) -> None:
+        self._send_at = self._link.loop.time() + _MERGE_SECONDS
+        with self._guard:
+            ringing, self._ringing = self._ringing, _Ringing()
+        if ringing:  # else the end came first, and sent it
+            task = self._link.loop.create_task(self._tell(ringing))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+
+    async def _tell(self, ringing: _Ringing) -> None:
+        queues, owners = list(ringing.queues), list(ringing.owners)
+        slow = self._link.loop.call_later(_SLOW_SECONDS, self._tell_otherwise, ringing, queues, owners)
+        try:
+            unheard = await self._rung(ringing, queues, owners)
+        except RedisAway:
+            unheard = list(range(len(queues) + len(owners)))
+        slow_at = slow.when()
+        slow.cancel()
+        if unheard and self._link.loop.time() < slow_at:
+            count = len(queues)
+            self._tell_otherwise(
+                ringing,
+                [queues[place] for place in unheard if place < count],
+                [owners[place - count] for place in unheard if place >= count],
+            )
+
+    async def _rung(self, ringing: _Ringing, queues: list[str], owners: list[IncarnationId]) -> list[int]:
+        """The places of those whom nobody hears."""
+        keys = self._link.keys
+        unheard: list[int] = await self._link.run(
+            self._script,
+            [keys.kinds(None), *map(keys.kinds, queues), *map(keys.ear, owners)],
+            [
+                keys.tokens(""),
+                keys.inbox(""),
+                _LIFETIME_MS,
+                _TOKENS_ENOUGH,
+                _TOKENS_OF_PLENTY if ringing.plenty else 1,
+                len(queues),
+                *queues,
+                *map(str, owners),
+            ],
+        )
+        return unheard
+
+    def _tell_otherwise(
+        self, ringing: _Ringing, queues: Collection[str], owners: Collection[IncarnationId]
+    ) -> None:
+        self._otherwise.ring(queues=queues, owners=owners, later=ringing.later, plenty=ringing.plenty)
+
+    async def _finish(self) -> None:
+        self._send()
+        await asyncio.gather(*self._sending)
+
+
+class RedisSubscription:
+    """Hears tokens and its inbox on a connection of its own, and ``other`` beside it, always: callers' transactions tell
+    by that.
+    """
+
+    def __init__(
+        self,
+        link: RedisLink,
+        on_hint: Callable[[Hint], None],
+        audience: Audience,
+        *,
+        other: Subscription,
+        unit_random: Callable[[], float],
+    ) -> None:
+        self._link = link
+        self._on_hint = on_hint
+        self._audience = audience
+        self._other = other
+        self._unit_random = unit_random
+        self._announce_script, self._pass_on_script = load("announce"), load("pass_on")
+        self._kind = _kind(audience)
+        self._tokens = link.keys.tokens(self._kind)
+        self._name = uuid4().hex
+        self._inbox = link.keys.inbox(self._name)
+        self._tokens_key = self._tokens.encode()
+        self._owner: IncarnationId | None = None
+        self._idle = False
+        self._turned_idle = asyncio.Event()
+        self._awaits_tokens: bool | None = None
+        """Whether a token may be on its way here; None while nothing may, not even what is put into the inbox."""
+        self._announce_now = asyncio.Event()
+        self._announced = 0
+        self._announced_owner: IncarnationId | None = None
+        self._proven = asyncio.Event()
+        """Set when what was announced last has come back."""
+        self._attempted = asyncio.Event()
+        self._healthy = False
+        self._gap = False
+        """Whether something may have been missed."""
+        self._passing: set[asyncio.Task[None]] = set()
+        self._backoff = Backoff(
+            unit_random, first=timedelta(seconds=0.05), longest=timedelta(seconds=_ANNOUNCE_SECONDS)
+        )
+
+    @property
+    def healthy(self) -> bool:
+        return self._healthy
+
+    def attend(self, *, owner: IncarnationId | None, idle: bool) -> None:
+        if owner != self._owner:
+            self._owner = owner
+            self._announce_now.set()
+        if idle == self._idle:
+            return
+        self._idle = idle
+        if not idle:
+            self._turned_idle.clear()
+            return
+        self._turned_idle.set()
+        if self._awaits_tokens is False:  # what comes into the inbox makes it wait anew, for tokens as well
+            self._announce_now.set()
+
+    def pass_on(self) -> None:
+        self._pass_on("")
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        stop = self._link.on_change(self._changed)
+        listening = asyncio.create_task(self._listen(), name="schedora-hints")
+        try:
+            if not await _within(_FIRST_PROOF_SECONDS, self._attempted):
+                self._gap = True
+            yield
+            await self._leave()
+        finally:
+            stop()
+            listening.cancel()
+            await asyncio.wait([listening, *self._passing])
+        if not listening.cancelled():
+            listening.result()
+
+    async def _leave(self) -> None:
+        """Takes no token along that is on its way."""
+        self._idle = False
+        if self._awaits_tokens and self._healthy:
+            self._proven.clear()
+            self._announce_now.set()
+            await _within(_LEAVE_SECONDS, self._proven)
+
+    async def _listen(self) -> None:
+        """Runs until it is canceled."""
+        while True:
+            await self._link.until_up()
+            try:
+                async with self._link.own_connection() as connection:
+                    await self._hear(connection)
+            except* RedisAway as away:
+                self._lost(str(away.exceptions[0]))
+            self._attempted.set()
+            await asyncio.sleep(self._backoff.next().total_seconds())
+
+    async def _hear(self, connection: OwnConnection) -> None:
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._take(connection))
+            both.create_task(self._announce_again_and_again())
+
+    async def _take(self, connection: OwnConnection) -> None:
+        try:
+            while True:
+                if not self._idle:
+                    await _within(_BUSY_SECONDS, self._turned_idle)
+                self._awaits_tokens = self._idle
+                keys = (self._inbox, self._tokens) if self._idle else (self._inbox,)
+                taken = await connection.call("BLPOP", *keys, _BLOCK.seconds, patience=_BLOCK)
+                self._awaits_tokens = None
+                if taken is not None:
+                    self._received(*taken)
+        finally:
+            self._awaits_tokens = None
+
+    def _received(self, key: bytes, value: bytes) -> None:
+        if key == self._tokens_key:
+            self._token(value.decode())
+        elif value.startswith(_PROBE):
+            if value == self._probe:
+                self._proven.set()
+        else:
+            self._on_hint(Hint(owners=frozenset({IncarnationId(UUID(value.decode()))})))
+
+    def _token(self, queue: str) -> None:
+        if self._idle:
+            self._on_hint(Hint(queues=frozenset({queue, *self._audience.queues})))
+        else:
+            self._pass_on(queue)
+
+    def _pass_on(self, queue: str) -> None:
+        task = asyncio.create_task(self._put_back(queue))
+        self._passing.add(task)
+        task.add_done_callback(self._passing.discard)
+
+    async def _put_back(self, queue: str) -> None:
+        with suppress(RedisAway):  # then the token is gone as all others are
+            await self._link.run(self._pass_on_script, [self._tokens], [queue, _LIFETIME_MS, _TOKENS_ENOUGH])
+
+    async def _announce_again_and_again(self) -> None:
+        while True:
+            self._announce_now.clear()
+            known = await self._announce()
+            if not await _within(_PROBE_SECONDS, self._proven):
+                raise RedisAway(f"what is put into a list of {self._link.description} does not arrive")
+            if not self._healthy or not known:
+                self._found(emptied=not known)
+            self._attempted.set()
+            spread = 0.75 + self._unit_random() / 2
+            await _within(_ANNOUNCE_SECONDS * spread, self._announce_now)
+
+    async def _announce(self) -> bool:
+        """Whether Redis still knew what was announced before."""
+        keys, owner = self._link.keys, self._owner
+        sets = [keys.kinds(queue) for queue in self._audience.queues] or [keys.kinds(None)]
+        ears = [] if owner is None else [keys.ear(owner)]
+        self._announced += 1
+        self._proven.clear()
+        known = await self._link.run(
+            self._announce_script,
+            [self._inbox, *sets, *ears],
+            [_SILENCE_MS, self._kind, self._name, self._probe, len(sets)],
+        )
+        first = self._announced == 1 or owner != self._announced_owner
+        self._announced_owner = owner
+        return bool(known) or first
+
+    @property
+    def _probe(self) -> bytes:
+        return _PROBE + str(self._announced).encode()
+
+    def _changed(self, up: bool) -> None:
+        if not up:
+            self._lost("redis is away")
+
+    def _lost(self, why: str) -> None:
+        if self._link.up:  # else the link has said so
+            log.warning("hints do not arrive: polling often", reason=why)
+        self._gap = True
+        if self._healthy:
+            self._healthy = False
+            self._on_hint(Hint())
+
+    def _found(self, *, emptied: bool) -> None:
+        self._healthy = True
+        self._backoff.reset()
+        if self._gap or emptied:
+            self._gap = False
+            self._on_hint(Hint())
+
+
+def _kind(audience: Audience) -> str:
+    described = orjson.dumps([sorted(audience.queues), sorted(audience.types)])
+    return blake2b(described, digest_size=12).hexdigest()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+async def _within(seconds: float, event: asyncio.Event) -> bool:
+    """Whether it comes in time."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
