@@ -13,6 +13,7 @@ import re
 from redis.exceptions import (
     AuthenticationError,
     ConnectionError,  # noqa: A004 - redis-py's, which is none of Python's
+    NoPermissionError,
     RedisError,
     ResponseError,
 )
@@ -39,7 +40,12 @@ _BY_CODE = {
 
 _IN_SCRIPT = re.compile(r"@user_script: ?\d+: -?([A-Z]+) ")
 """Redis 6 tells of a command that failed in a script by the text of a Lua error."""
-_FORBIDDEN_IN_SCRIPT = "can't run this command or subcommand"
+_FORBIDDEN_IN_SCRIPT = (
+    "can't run this command or subcommand",
+    "can't access at least one of the keys",
+    "ACL failure in script",
+)
+"""And of what this user may not do there, by words alone."""
 
 
 class RedisAway(Exception):
@@ -57,8 +63,10 @@ def why_away(error: BaseException) -> str | None:
             return "does not answer in time"
         case AuthenticationError():
             return _BY_CODE["NOAUTH" if error.status_code == "NOAUTH" else "WRONGPASS"]
+        case NoPermissionError():
+            return f"{_BY_CODE['NOPERM']}: {_one_line(error)}"
         case ResponseError():
-            return _BY_CODE.get(_code(error))
+            return _of_code(error)
         case ConnectionError(status_code=str(code)) if code in _BY_CODE:
             return _BY_CODE[code]
         case ConnectionError(__cause__=RedisError() as cause):  # so it comes from a socket's handshake
@@ -70,15 +78,12 @@ def why_away(error: BaseException) -> str | None:
     return None
 
 
-def _code(error: ResponseError) -> str:
-    text = str(error)
-    if error.status_code is not None:
-        return error.status_code
-    if found := _IN_SCRIPT.search(text):
-        return found[1]
-    if _FORBIDDEN_IN_SCRIPT in text:
-        return "NOPERM"
-    return text.partition(" ")[0]
+def _of_code(error: ResponseError) -> str | None:
+    text = _one_line(error)
+    if any(words in text for words in _FORBIDDEN_IN_SCRIPT):
+        return f"{_BY_CODE['NOPERM']}: {text}"
+    found = _IN_SCRIPT.search(text)
+    return _BY_CODE.get(found[1] if found else error.status_code or text.partition(" ")[0])
 
 
 def _one_line(error: BaseException) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, RedisError
@@ -77,7 +77,10 @@ class Sentinels:
         self.asked_max = len(location.addresses)
 
     async def master(self) -> Address:
-        host, port = await self._sentinel.discover_master(self._service)
+        try:
+            host, port = await self._sentinel.discover_master(self._service)
+        except MasterNotFoundError:  # whose message tells all about our connections
+            raise MasterNotFoundError(f"no Sentinel that answers names a master of {self._service}") from None
         return Address(host, port)
 
     async def close(self) -> None:

@@ -1,0 +1,244 @@
+"""What networks and processes do to the way to Redis: each is noticed, said once, and got over."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+
+import pytest
+
+from schedora.adapters.redis import link as link_module
+from schedora.adapters.redis.errors import RedisAway
+from schedora.adapters.redis.link import RedisLink
+from tests.redis.proxy import Behaviour, FaultProxy
+from tests.redis.servers import RedisServer
+
+SHORT = "socket_timeout=0.1&socket_connect_timeout=0.2"
+"""Short enough for a test to wait for, and long enough for a busy machine."""
+
+
+@pytest.fixture
+def proxy(redis_server: RedisServer) -> Iterator[FaultProxy]:
+    with FaultProxy(redis_server) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def link(proxy: FaultProxy) -> AsyncIterator[RedisLink]:
+    async with RedisLink(f"{proxy.url}?{SHORT}") as link:
+        await link.until_up()
+        yield link
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "schedora.redis"]
+
+
+async def until_away(link: RedisLink, why: str) -> None:
+    """Asks until it is noticed."""
+
+    async def asking() -> None:
+        while True:
+            await link.call("PING")
+
+    with pytest.raises(RedisAway, match=why):
+        await asking()
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "why"),
+    [
+        (Behaviour.REFUSE, "can't be reached"),
+        (Behaviour.RESET, "can't be reached"),
+        (Behaviour.CUT, "can't be reached"),
+        (Behaviour.BLACK_HOLE, "does not answer in time"),
+        (Behaviour.STALL, "does not answer in time"),
+    ],
+    ids=lambda value: value.name if isinstance(value, Behaviour) else "",
+)
+async def test_each_is_noticed_said_once_and_got_over(
+    proxy: FaultProxy, link: RedisLink, behaviour: Behaviour, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    changes: list[bool] = []
+    link.on_change(changes.append)
+    proxy.behave(behaviour)
+    await until_away(link, why)
+    for _ in range(3):  # it stays so, whoever asks
+        with pytest.raises(RedisAway, match=why):
+            await link.check()
+    assert not link.up
+    [line] = lines(caplog)
+    assert line.startswith("redis is away: going on without it, more slowly")
+    proxy.behave(Behaviour.PASS)
+    await link.until_up()
+    assert await link.call("PING") == b"PONG"
+    [_, line] = lines(caplog)
+    assert line.startswith("redis is back")
+    assert "away_seconds=" in line
+    assert changes == [False, True]
+
+
+async def test_all_that_is_under_way_fails_at_once_when_one_thing_fails(
+    proxy: FaultProxy, link: RedisLink
+) -> None:
+    async with link.own_connection() as own:
+        waits = asyncio.create_task(own.call("BLPOP", "list", 60, patience=timedelta(seconds=60)))
+        proxy.behave(Behaviour.BLACK_HOLE)
+        calls = [asyncio.create_task(link.call("PING")) for _ in range(20)]
+        answers = await asyncio.gather(waits, *calls, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {RedisAway}
+
+
+async def test_a_waiting_connection_that_hears_nothing_is_noticed(proxy: FaultProxy, link: RedisLink) -> None:
+    """As when a firewall has forgotten it: nobody says that it is broken."""
+    async with link.own_connection() as own:
+        proxy.behave(Behaviour.BLACK_HOLE)
+        with pytest.raises(RedisAway, match="does not answer in time"):
+            await own.call("BLPOP", "list", 0.05, patience=timedelta(seconds=0.05))
+
+
+async def test_it_is_noticed_by_itself_where_nobody_asks_for_anything(
+    proxy: FaultProxy, link: RedisLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "_LOOK_SECONDS", 0.05)
+    down = asyncio.Event()
+    link.on_change(lambda up: None if up else down.set())
+    proxy.behave(Behaviour.RESET)
+    await until_away(link, "can't be reached")
+    proxy.behave(Behaviour.PASS)
+    await link.until_up()  # from here on it looks at shorter intervals
+    down.clear()
+    proxy.behave(Behaviour.BLACK_HOLE)
+    await down.wait()
+
+
+async def test_a_connection_that_was_closed_while_idle_is_not_used(
+    redis_server: RedisServer, link: RedisLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    await asyncio.gather(*(link.call("PING") for _ in range(8)))
+    redis_server.ask("CLIENT", "KILL", "TYPE", "normal")
+    await closed_by_the_server(link)
+    await asyncio.gather(*(link.call("PING") for _ in range(8)))
+    assert link.up
+    assert lines(caplog) == []
+
+
+async def closed_by_the_server(link: RedisLink) -> None:
+    """Until what the server did to idle connections has come here."""
+    idle = link._connections._idle
+    while not all([await connection.can_read() for connection in idle]):
+        await asyncio.sleep(0.001)
+
+
+async def test_a_server_that_takes_no_connection_does_not_hold_up_an_opening_or_a_closing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its backlog is full: what is sent to it is dropped, as in front of a host that is off."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        link = RedisLink(f"redis://127.0.0.1:{listener.getsockname()[1]}?socket_connect_timeout=600")
+        async with asyncio.timeout(30):  # far from the ten minutes that a connection may take
+            await link.open()
+            assert not link.up
+            with pytest.raises(RedisAway, match="is not connected yet"):
+                await link.check()
+            await link.close()
+    assert lines(caplog) == []
+
+
+async def test_a_server_that_is_frozen_for_a_while(redis_server: RedisServer, link: RedisLink) -> None:
+    os.kill(redis_server.pid, signal.SIGSTOP)
+    await until_away(link, "does not answer in time")
+    os.kill(redis_server.pid, signal.SIGCONT)
+    await link.until_up()
+
+
+async def test_another_empty_server_in_its_place_knows_no_script_and_is_used_all_the_same(
+    redis_server: RedisServer, link: RedisLink
+) -> None:
+    await link.check()
+    redis_server.replace()
+    await until_away(link, "can't be reached")
+    await link.until_up()
+    assert redis_server.ask("KEYS", "*") == [link.keys.probe()]
+
+
+async def test_one_that_comes_and_goes_is_tried_ever_more_seldom(redis_server: RedisServer) -> None:
+    """Where the probe comes through and what others ask fails, the pauses grow on."""
+    redis_server.ask("ACL", "SETUSER", "default", "-ping")
+    pauses: list[timedelta] = []
+    async with RedisLink(redis_server.tcp_url, unit_random=lambda: 0.0) as link:
+        following = link._backoff.next
+
+        def noted() -> timedelta:
+            pauses.append(following())
+            return pauses[-1]
+
+        link._backoff.next = noted  # type: ignore[method-assign]
+        for _ in range(4):
+            await link.until_up()
+            with pytest.raises(RedisAway, match="does not allow it to this user"):
+                await link.call("PING")
+        await link.until_up()
+    assert pauses == [timedelta(milliseconds=ms) for ms in (25, 50, 100, 200)]
+
+
+async def test_whoever_is_canceled_breaks_nothing_for_others(link: RedisLink) -> None:
+    async with link.own_connection() as own:
+        waits = asyncio.create_task(own.call("BLPOP", "list", 60, patience=timedelta(seconds=60)))
+        calls = [asyncio.create_task(link.call("PING")) for _ in range(8)]
+        await asyncio.sleep(0)
+        for task in (waits, *calls[::2]):
+            task.cancel()
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [answer for answer in answers if not isinstance(answer, asyncio.CancelledError)] == [b"PONG"] * 4
+    assert link.up
+    assert await link.call("PING") == b"PONG"
+
+
+async def test_nothing_is_left_open_whatever_goes_on_at_the_end(proxy: FaultProxy) -> None:
+    before = asyncio.all_tasks()
+    link = RedisLink(proxy.url)
+    await link.open()
+    async with link.own_connection() as own:
+        waits = asyncio.create_task(own.call("BLPOP", "list", 60, patience=timedelta(seconds=60)))
+        await asyncio.gather(*(link.call("PING") for _ in range(4)))
+        await link.close()
+        with pytest.raises(RedisAway, match="the link is closed"):
+            await waits
+    with pytest.raises(RedisAway, match="the link is closed"):
+        await link.call("PING")
+    assert asyncio.all_tasks() == before
+    while proxy.connections:  # the proxy hears of it a moment later
+        await asyncio.sleep(0.001)
+
+
+async def test_what_is_to_be_done_before_the_end_is_given_a_moment(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "_CLOSE_SECONDS", 0.01)
+    told: list[object] = []
+    link = RedisLink(redis_server.url)
+
+    async def last_word() -> None:
+        told.append(await link.call("PING"))
+
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    link.before_close(last_word)
+    link.before_close(endless)
+    async with link:
+        pass
+    assert told == [b"PONG"]
+    assert not link.up
