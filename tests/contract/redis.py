@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from random import random
 
 from attrs import evolve
@@ -10,7 +11,9 @@ from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.redis.health import RedisHealth
+from schedora.adapters.redis.job_reader import RedisJobReader
 from schedora.adapters.redis.link import RedisLink
+from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.wakeup import RedisWakeup
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
@@ -19,12 +22,29 @@ from tests.redis.servers import RedisServer
 PREFIX = "contract"
 NEVER = -1
 """What PTTL answers for a key that does not expire."""
+_MICROSECOND = timedelta(microseconds=1)
 
 
 def redis_stores(database: Database, link: RedisLink) -> Stores:
-    stores = postgres_stores(database)
+    async def age_buckets(span: timedelta) -> None:
+        seconds, microseconds = map(int, await link.call("TIME"))
+        for key in await link.call("KEYS", link.keys.bucket("*")):
+            full_at, rest = (await link.call("GET", key) or b"0 0").decode().split()
+            aged = int(full_at) - span // _MICROSECOND
+            life_us = aged - seconds * 1_000_000 - microseconds
+            await link.call("SET", key, f"{aged} {rest}", "PX", max(1, life_us // 1_000))
+
+    postgres = postgres_stores(database)
     wakeup = RedisWakeup(link, otherwise=PostgresWakeup(database), unit_random=random)
-    return evolve(stores, wakeup=wakeup, intake=PostgresJobIntake(database, wakeup), health=RedisHealth(link))
+    return evolve(
+        postgres,
+        health=RedisHealth(link),
+        wakeup=wakeup,
+        intake=PostgresJobIntake(database, wakeup),
+        job_reader=RedisJobReader(link, postgres.job_reader),
+        rate_limiter=RedisRateLimiter(link, postgres.rate_limiter),
+        age_buckets=age_buckets,
+    )
 
 
 @contextmanager

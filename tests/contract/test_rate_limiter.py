@@ -193,3 +193,11 @@ async def test_to_forget_full_buckets_changes_nothing(stores: Stores) -> None:
         await stores.rate_limiter.prune(limit=1)
     assert await granted(stores, request(3, "a"), request(3, "b"), request(3, "c")) == [True, True, False]
     assert await granted(stores, request(2, "c")) == [True]
+
+
+async def test_a_limit_of_other_parts_takes_over_what_the_bucket_lacks(stores: Stores) -> None:
+    thirds, sevenths = (RateLimit(tokens=tokens, per=HOUR, burst=10) for tokens in (3, 7))
+    assert await granted(stores, request(4, limit=thirds)) == [True]
+    for limit in (sevenths, HOURLY, thirds):
+        await stores.age_buckets(HOUR)
+        assert await granted(stores, request(1, limit=limit)) == [True]

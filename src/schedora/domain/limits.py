@@ -182,8 +182,8 @@ class Bucket:
 def decide(
     request: TokenRequest, buckets: Mapping[str, Bucket], now: datetime
 ) -> tuple[int, dict[str, Bucket]]:
-    """How many microseconds a possible request would have to wait, 0 if it is granted, and its buckets as they are
-    then. One that is not among ``buckets`` is full.
+    """How many microseconds a possible request would have to wait, 0 if it is granted, and those of its buckets
+    that are not full then, as they are. One that is not among ``buckets`` is full.
     """
     full = Bucket(now)
     refused, granted = {}, {}
@@ -197,6 +197,7 @@ def decide(
         if wish > limit.capacity:
             over_us = wish.us - limit.capacity.us + (wish.rest > limit.capacity.rest)
             wait_us = max(wait_us, over_us)
-        refused[take.bucket] = Bucket(now + lack.us * MICROSECOND, lack.rest)
+        if lack > (0, 0):
+            refused[take.bucket] = Bucket(now + lack.us * MICROSECOND, lack.rest)
         granted[take.bucket] = Bucket(now + wish.us * MICROSECOND, wish.rest)
     return wait_us, refused if wait_us else granted

@@ -13,8 +13,8 @@ key after ``{prefix}:``       type    written by                               l
 ``run:JOB``                   string  the worker that runs it                  renewed with the heartbeat
 ``events``                    stream  whoever moves jobs, with an audience     minutes
 ``audience``                  string  whoever listens to events                while somebody does
-``bucket:NAME``               hash    the rate limiter                         until it is full again
-``job:JOB``                   string  whoever read an ended job                minutes
+``bucket:NAME``               string  whoever takes tokens                     until it is full again
+``job:FORMAT:JOB``            string  whoever read a job that had succeeded    a minute
 ============================  ======  =======================================  ========================
 """
 
@@ -57,5 +57,6 @@ class Keys:
     def bucket(self, name: str) -> str:
         return f"{self._tag}bucket:{name}"
 
-    def job(self, job_id: UUID) -> str:
-        return f"{self._tag}job:{job_id}"
+    def job(self, job_id: UUID, form: str) -> str:
+        """Releases that write jobs in different formats do not see each other's."""
+        return f"{self._tag}job:{form}:{job_id}"

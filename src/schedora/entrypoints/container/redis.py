@@ -10,7 +10,9 @@ from dependency_injector import providers
 
 from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.heartbeats import RedisHeartbeats
+from schedora.adapters.redis.job_reader import RedisJobReader
 from schedora.adapters.redis.link import RedisLink
+from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.run_locks import RedisRunLocks
 from schedora.adapters.redis.wakeup import RedisWakeup
 from schedora.application.ports.randomness import Randomness
@@ -75,16 +77,16 @@ class RedisStorage:
         )
         link = providers.Singleton(link_of_its_own)
         self.units = storage.units
-        self.jobs = storage.jobs
+        self.jobs = providers.Singleton(RedisJobReader, link, storage.jobs)
         self.workflows = storage.workflows
         self.workers = storage.workers
         self.queues = storage.queues
+        self.rate_limiter = providers.Singleton(RedisRateLimiter, link, storage.rate_limiter)
         self.records = storage.records
         self.wakeup = providers.Singleton(
             RedisWakeup, link, otherwise=storage.wakeup, unit_random=randomness.unit
         )
         self.intake = storage.intake_that_rings(self.wakeup)
-        self.rate_limiter = storage.rate_limiter
         self.events = storage.events
         self.totals = storage.totals
         self.health = storage.health

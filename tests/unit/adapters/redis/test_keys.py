@@ -7,7 +7,14 @@ from redis.crc import key_slot
 
 from schedora.adapters.redis.keys import Keys
 
-SOME = {"queue": "mail", "kind": "k1", "incarnation": UUID(int=1), "job_id": UUID(int=2), "name": "b"}
+SOME = {
+    "queue": "mail",
+    "kind": "k1",
+    "incarnation": UUID(int=1),
+    "job_id": UUID(int=2),
+    "name": "b",
+    "form": "f",
+}
 
 
 def all_keys(prefix: str) -> list[str]:

@@ -1,0 +1,258 @@
+"""The cache of jobs that have succeeded: what comes out of it, what never does, and what it does when Redis is away."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from schedora.adapters.memory.job_reader import MemoryJobReader
+from schedora.adapters.memory.store import MemoryStore
+from schedora.adapters.redis import job_reader
+from schedora.adapters.redis.cached_job import FORMAT, encode
+from schedora.adapters.redis.job_reader import ENTRY_BYTES_MAX, LIFE, RedisJobReader
+from schedora.adapters.redis.link import RedisLink
+from schedora.domain.ids import JobId, JsonText
+from schedora.domain.job import Job
+from schedora.domain.job_state import JobState
+from schedora.domain.outcome import Failed, Succeeded
+from tests.builders import a_job, a_job_id, a_request
+from tests.contract.memory import a_memory_store, memory_stores
+from tests.contract.stores import Stores
+from tests.redis.proxy import Behaviour, FaultProxy
+from tests.redis.servers import RedisServer
+
+
+class CountingReader(MemoryJobReader):
+    """Counts what the store is asked."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        super().__init__(store)
+        self.asked = 0
+
+    async def get(self, job_id: JobId) -> Job | None:
+        self.asked += 1
+        return await super().get(job_id)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return a_memory_store()
+
+
+@pytest.fixture
+def stores(store: MemoryStore) -> Stores:
+    return memory_stores(store)
+
+
+@pytest.fixture
+def behind(store: MemoryStore) -> CountingReader:
+    return CountingReader(store)
+
+
+@pytest.fixture
+async def link(redis_server: RedisServer) -> AsyncIterator[RedisLink]:
+    async with RedisLink(redis_server.url) as link:
+        yield link
+
+
+@pytest.fixture
+def reader(link: RedisLink, behind: CountingReader) -> RedisJobReader:
+    return RedisJobReader(link, behind)
+
+
+async def run(stores: Stores, *outcomes: Any, **fields: Any) -> Job:
+    job = await stores.submit_one(a_request(**fields))
+    for outcome in outcomes:
+        [claimed] = await stores.claim(await stores.worker())
+        assert await stores.complete(claimed, outcome)
+    return await stores.job(job.job_id)
+
+
+async def entry(link: RedisLink, job: Job) -> Any:
+    return await link.call("GET", link.keys.job(job.job_id, FORMAT))
+
+
+async def test_what_has_succeeded_is_asked_for_once(
+    stores: Stores, behind: CountingReader, reader: RedisJobReader
+) -> None:
+    job = await run(stores, Succeeded(result=JsonText('{"a":1}')))
+    assert [await reader.get(job.job_id) for _ in range(3)] == [job] * 3
+    assert behind.asked == 1
+
+
+async def test_other_processes_find_it_too(
+    stores: Stores, behind: CountingReader, reader: RedisJobReader, redis_server: RedisServer
+) -> None:
+    job = await run(stores, Succeeded())
+    await reader.get(job.job_id)
+    async with RedisLink(redis_server.url) as another:
+        assert await RedisJobReader(another, behind).get(job.job_id) == job
+    assert behind.asked == 1
+
+
+async def test_it_is_kept_for_a_minute_and_no_longer_by_being_read(
+    stores: Stores, reader: RedisJobReader, link: RedisLink
+) -> None:
+    job = await run(stores, Succeeded())
+    await reader.get(job.job_id)
+    key = link.keys.job(job.job_id, FORMAT)
+    assert 0 < await link.call("PTTL", key) <= LIFE.total_seconds() * 1000 == 60_000
+    await link.call("PEXPIRE", key, 1_000)
+    await reader.get(job.job_id)
+    assert await link.call("PTTL", key) <= 1_000
+
+
+@pytest.mark.parametrize(
+    "outcome", [None, Failed(kind="Oops", message="", retryable=False), Failed(kind="Oops", message="")]
+)
+async def test_what_can_change_is_never_cached(
+    stores: Stores, behind: CountingReader, reader: RedisJobReader, link: RedisLink, outcome: Any
+) -> None:
+    job = await run(stores, *([] if outcome is None else [outcome]))
+    for _ in range(2):
+        assert await reader.get(job.job_id) == job
+    assert (behind.asked, await link.call("DBSIZE")) == (2, await _probes(link))
+
+
+async def _probes(link: RedisLink) -> int:
+    return int(await link.call("EXISTS", link.keys.probe()))
+
+
+@pytest.mark.parametrize("state", [JobState.DEAD, JobState.CANCELED])
+async def test_a_job_that_is_requeued_is_never_seen_as_it_was(
+    stores: Stores, reader: RedisJobReader, state: JobState
+) -> None:
+    job = await run(
+        stores, *([Failed(kind="Oops", message="", retryable=False)] if state is JobState.DEAD else [])
+    )
+    if state is JobState.CANCELED:
+        await stores.cancel(job.job_id)
+    seen = await reader.get(job.job_id)
+    assert seen is not None
+    assert seen.status is state
+    requeued = await stores.requeue(job.job_id)
+    assert requeued.status is JobState.PENDING
+    assert await reader.get(job.job_id) == await stores.job(job.job_id)
+
+
+async def test_one_that_is_not_there_is_looked_for_each_time(
+    behind: CountingReader, reader: RedisJobReader
+) -> None:
+    stranger = a_job_id()
+    assert [await reader.get(stranger) for _ in range(2)] == [None, None]
+    assert behind.asked == 2
+
+
+async def test_large_ones_are_not_cached(
+    stores: Stores, behind: CountingReader, reader: RedisJobReader
+) -> None:
+    job = await run(stores, Succeeded(result=JsonText(f'"{"x" * ENTRY_BYTES_MAX}"')))
+    assert [await reader.get(job.job_id) for _ in range(2)] == [job] * 2
+    assert behind.asked == 2
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        b"",
+        b"garbage",
+        b"\x80\x04\x95.",
+        b'{"job_id":1}',
+        encode(a_job(JobState.SUCCESS)),
+        encode(a_job(JobState.DEAD)),
+    ],
+    ids=["empty", "garbage", "a pickle", "another shape", "another job", "a job that can change"],
+)
+async def test_what_does_not_belong_there_is_a_miss_told_of_once_and_put_right(
+    stores: Stores, behind: CountingReader, reader: RedisJobReader, link: RedisLink, foreign: bytes
+) -> None:
+    first, second = await run(stores, Succeeded()), await run(stores, Succeeded())
+    for job in (first, second):
+        await link.call("SET", link.keys.job(job.job_id, FORMAT), foreign, "PX", 60_000)
+    with capture_logs() as lines:
+        for job in (first, second):
+            assert [await reader.get(job.job_id) for _ in range(2)] == [job] * 2
+    assert behind.asked == 2
+    [line] = lines
+    assert line["log_level"] == "warning"
+    assert line["key"] == link.keys.job(first.job_id, FORMAT)
+
+
+async def test_a_key_of_another_type_is_a_miss_and_put_right(
+    stores: Stores, behind: CountingReader, reader: RedisJobReader, link: RedisLink
+) -> None:
+    job = await run(stores, Succeeded())
+    await link.call("LPUSH", link.keys.job(job.job_id, FORMAT), "x")
+    with capture_logs() as lines:
+        assert [await reader.get(job.job_id) for _ in range(2)] == [job] * 2
+    assert (behind.asked, lines) == (1, [])
+
+
+async def test_another_release_sees_a_miss(
+    stores: Stores,
+    behind: CountingReader,
+    reader: RedisJobReader,
+    link: RedisLink,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = await run(stores, Succeeded())
+    await reader.get(job.job_id)
+    monkeypatch.setattr(job_reader, "FORMAT", "another")
+    with capture_logs() as lines:
+        assert await RedisJobReader(link, behind).get(job.job_id) == job
+    monkeypatch.undo()
+    assert await reader.get(job.job_id) == job
+    assert (behind.asked, lines) == (2, [])
+
+
+async def test_an_emptied_server_is_filled_again(
+    stores: Stores, behind: CountingReader, reader: RedisJobReader, redis_server: RedisServer
+) -> None:
+    job = await run(stores, Succeeded())
+    for _ in range(2):
+        redis_server.empty()
+        assert [await reader.get(job.job_id) for _ in range(2)] == [job] * 2
+    assert behind.asked == 2
+
+
+async def test_the_store_is_asked_while_redis_is_away_and_not_when_it_is_back(
+    stores: Stores, behind: CountingReader, redis_server: RedisServer
+) -> None:
+    job = await run(stores, Succeeded())
+    with FaultProxy(redis_server) as proxy:
+        async with RedisLink(proxy.url) as link:
+            reader = RedisJobReader(link, behind)
+            await reader.get(job.job_id)
+            for behaviour in (Behaviour.RESET, Behaviour.CUT, Behaviour.BLACK_HOLE):
+                proxy.behave(behaviour)
+                asked = behind.asked
+                assert [await reader.get(job.job_id) for _ in range(3)] == [job] * 3
+                assert behind.asked == asked + 3
+                proxy.behave(Behaviour.PASS)
+                async with asyncio.timeout(20):
+                    await link.until_up()
+                assert await reader.get(job.job_id) == job
+                assert behind.asked == asked + 3
+
+
+async def test_one_that_went_away_between_the_two_commands_is_no_trouble(
+    stores: Stores, behind: CountingReader, link: RedisLink, redis_server: RedisServer
+) -> None:
+    job = await run(stores, Succeeded())
+
+    class Killing(CountingReader):
+        async def get(self, job_id: JobId) -> Job | None:
+            redis_server.kill()
+            return await behind.get(job_id)
+
+    assert await RedisJobReader(link, Killing(a_memory_store())).get(job.job_id) == job
+    assert not link.up
+
+
+async def test_the_link_that_is_not_open_yet_is_no_trouble(
+    stores: Stores, behind: CountingReader, redis_server: RedisServer
+) -> None:
+    job = await run(stores, Succeeded())
+    assert await RedisJobReader(RedisLink(redis_server.url), behind).get(job.job_id) == job
