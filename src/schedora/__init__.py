@@ -22,8 +22,9 @@ if TYPE_CHECKING:
         Unavailable,
         ValidationFailed,
     )
+    from schedora.entrypoints.sdk.event_views import JobMove, StreamGap, StreamReady
     from schedora.entrypoints.sdk.signature import InvalidArguments
-    from schedora.entrypoints.sdk.views import JobView, WorkflowView
+    from schedora.entrypoints.sdk.views import JobView, WorkflowStatus, WorkflowView
     from schedora.entrypoints.sdk.workflow import Workflow, WorkflowRun
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "InvalidArguments",
     "JobContext",
     "JobDefinition",
+    "JobMove",
     "JobState",
     "JobView",
     "NotFound",
@@ -45,11 +47,14 @@ __all__ = [
     "SchedoraError",
     "Snooze",
     "StoreUnavailable",
+    "StreamGap",
+    "StreamReady",
     "Unavailable",
     "ValidationFailed",
     "Workflow",
     "WorkflowRun",
     "WorkflowState",
+    "WorkflowStatus",
     "WorkflowView",
     "__version__",
 ]
@@ -86,9 +91,15 @@ _HOMES = {
         "Unavailable",
         "ValidationFailed",
     ),
+    "schedora.entrypoints.sdk.event_views": (
+        "JobMove",
+        "StreamGap",
+        "StreamReady",
+    ),
     "schedora.entrypoints.sdk.signature": ("InvalidArguments",),
     "schedora.entrypoints.sdk.views": (
         "JobView",
+        "WorkflowStatus",
         "WorkflowView",
     ),
     "schedora.entrypoints.sdk.workflow": (

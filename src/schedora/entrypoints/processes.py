@@ -169,7 +169,7 @@ async def _serve(system: System, make_services: MakeServices, app: "Schedora | N
     try:
         return await serve(make_services(system))
     finally:
-        await system.endings.close()
+        await system.end_queries()
         await system.close()
 
 

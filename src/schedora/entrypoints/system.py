@@ -19,7 +19,7 @@ from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events
 from schedora.application.ports.heartbeats import Heartbeats
 from schedora.application.ports.job_queue import JobQueue
-from schedora.application.ports.job_reader import JobReader
+from schedora.application.ports.job_reader import JobReader, Standing
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.queues import Queues
 from schedora.application.ports.randomness import Randomness
@@ -31,7 +31,11 @@ from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workers import Workers
 from schedora.application.ports.workflow_reader import WorkflowReader
 from schedora.application.queries.endings import Endings
+from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
+from schedora.application.queries.watch import Watch
+from schedora.domain.ids import JobId, WorkflowId
+from schedora.domain.workflow import Workflow
 from schedora.entrypoints.container.settings import Settings
 
 
@@ -55,6 +59,9 @@ class System:
     queues: Queues
     rate_limiter: RateLimiter
     endings: Endings
+    event_feed: EventFeed
+    job_watch: Watch[JobId, Standing]
+    workflow_watch: Watch[WorkflowId, Workflow]
     submit_jobs: SubmitJobs
     cancel_job: CancelJob
     requeue_job: RequeueJob
@@ -87,3 +94,8 @@ class System:
     open: Callable[[], Awaitable[None]]
     """Connects, and raises ``StoreUnavailable`` or ``SchemaMismatch`` when that is in vain."""
     close: Callable[[], Awaitable[None]]
+
+    async def end_queries(self) -> None:
+        """Ends what those do that wait and look on. Before ``close``."""
+        for query in (self.endings, self.job_watch, self.workflow_watch, self.event_feed):
+            await query.close()

@@ -34,6 +34,7 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.RUN_LOCK_CONFLICTS: "Locks of running jobs that another lease held.",
     Counter.WORKERS_SPARED: "Silent workers not declared lost, for Redis heard them.",
     Counter.EVENTS_DROPPED: "Events lost before they could be told to whoever listened.",
+    Counter.EVENT_STREAMS_DROPPED: "Event streams ended because their client did not read.",
     http_metrics.REQUESTS: "Requests answered by this process.",
 }
 

@@ -28,6 +28,8 @@ class Counter(StrEnum):
     """Workers whose row had grown old and that were not declared lost, for they were heard elsewhere."""
     EVENTS_DROPPED = "events_dropped_total"
     """Events that were lost before they could be told to whoever listened."""
+    EVENT_STREAMS_DROPPED = "event_streams_dropped_total"
+    """Event streams ended because their client did not read."""
 
 
 COUNTER_LABEL: Mapping[Counter, str | None] = {
@@ -43,6 +45,7 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.RUN_LOCK_CONFLICTS: None,
     Counter.WORKERS_SPARED: None,
     Counter.EVENTS_DROPPED: None,
+    Counter.EVENT_STREAMS_DROPPED: None,
 }
 
 

@@ -9,9 +9,20 @@ from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.entrypoints.api import errors
 from schedora.entrypoints.api.docs import add_docs
 from schedora.entrypoints.api.edge import Edge
-from schedora.entrypoints.api.inputs import plain_address
+from schedora.entrypoints.api.event_streams import EventStreams
+from schedora.entrypoints.api.inputs import plain_address, plain_address_of_filters
 from schedora.entrypoints.api.openapi import describe
-from schedora.entrypoints.api.routes import dlq, health, jobs, metrics, queues, submit, workers, workflows
+from schedora.entrypoints.api.routes import (
+    dlq,
+    events,
+    health,
+    jobs,
+    metrics,
+    queues,
+    submit,
+    workers,
+    workflows,
+)
 from schedora.entrypoints.api.shortcut import Shortcut
 from schedora.entrypoints.system import System
 
@@ -19,7 +30,7 @@ DESCRIPTION = "Jobs and workflows of jobs, stored durably, run by a pool of work
 
 # Submission first: the router asks one after the other.
 ROUTERS = (
-    submit.router, jobs.router, workflows.router, dlq.router,
+    submit.router, jobs.router, workflows.router, events.router, dlq.router,
     workers.router, queues.router, health.router, metrics.router,
     health.at_root, metrics.at_root,
 )  # fmt: skip
@@ -46,8 +57,10 @@ def create_app(
     )
     app.state.system = system
     app.state.http_metrics = HttpMetrics()
+    app.state.event_streams = EventStreams(settings.event_streams_max, system.metrics)
     for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(plain_address)])
+        check = plain_address_of_filters if router is events.router else plain_address
+        app.include_router(router, dependencies=[Depends(check)])
     documentation = add_docs(app)
     errors.install(app, [*documentation, *(route for router in ROUTERS for route in router.routes)])
     describe(app)

@@ -50,7 +50,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         method = scope["method"]
-        visit = self._visit(scope["headers"])
+        visit = self._visit(scope["headers"], with_body=method != "HEAD")
         visit.enter(scope)
         if method == "HEAD":
             # On a copy: the server looks at its own to know that an answer to HEAD has no body.
@@ -90,7 +90,7 @@ class Edge:
         finally:
             self._tell(scope, method, status, time.perf_counter() - started_seconds, visit)
 
-    def _visit(self, headers: Iterable[tuple[bytes, bytes]]) -> Visit:
+    def _visit(self, headers: Iterable[tuple[bytes, bytes]], *, with_body: bool) -> Visit:
         # Of several, the first counts.
         told = {name: value.decode("latin-1") for name, value in reversed([*headers]) if name in TELLING}
         # Drawn at once: each draw is a call to the operating system.
@@ -103,7 +103,7 @@ class Edge:
             given = next((told[name] for name in CORRELATION_HEADERS if name in told), "")
             if _SANE.fullmatch(given):
                 correlation_id = given
-        return Visit(trace=trace, correlation_id=correlation_id)
+        return Visit(trace=trace, correlation_id=correlation_id, with_body=with_body)
 
     def _tell(self, scope: Scope, method: str, status: int, duration_seconds: float, visit: Visit) -> None:
         route = getattr(scope.get("route"), "path", UNROUTED)

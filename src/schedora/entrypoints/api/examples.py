@@ -84,6 +84,55 @@ CANCELED: dict[str, Any] = {
     "message": "Job canceled successfully",
 }
 
+EVENT_STREAM = """\
+retry: 2350
+
+event: ready
+data: {"at":"2030-01-31T08:00:00Z"}
+id: 1896076800000-17
+
+event: job
+data: {"at":"2030-01-31T08:00:00.127Z","from":"PENDING","to":"SCHEDULED","attempt":1,"worker_id":"mailer-1",\
+"reason":null,"job_id":"0198c0de-6f00-7a3c-8f21-3b5d8c1e4f60","type":"send_email","queue":"mail","workflow_id":null}
+id: 1896076800131-18
+
+: keep-alive
+id: 1896076815131-18
+
+"""
+
+JOB_EVENT_STREAM = """\
+retry: 1200
+
+event: job
+data: {"at":"2030-01-31T08:00:00.128Z","from":"SCHEDULED","to":"RUNNING","attempt":1,"worker_id":"mailer-1",\
+"reason":null,"job_id":"0198c0de-6f00-7a3c-8f21-3b5d8c1e4f60","type":"send_email","queue":"mail","workflow_id":null}
+id: 1896076800128000-RUNNING
+
+event: job
+data: {"at":"2030-01-31T08:00:00.964Z","from":"RUNNING","to":"SUCCESS","attempt":1,"worker_id":"mailer-1",\
+"reason":null,"job_id":"0198c0de-6f00-7a3c-8f21-3b5d8c1e4f60","type":"send_email","queue":"mail","workflow_id":null}
+id: 1896076800964000-SUCCESS
+
+event: end
+data: {"status":"SUCCESS"}
+id: 1896076800964000-SUCCESS-end
+
+"""
+
+WORKFLOW_EVENT_STREAM = """\
+retry: 1800
+
+event: workflow
+data: {"workflow_id":"0198c0de-6e00-7b1d-9c42-5a7e9d2f6b80","status":"SUCCESS","total_jobs":2,"completed_jobs":2,\
+"pending_jobs":0,"failed_jobs":0,"running_jobs":0,"canceled_jobs":0}
+
+event: end
+data: {"status":"SUCCESS"}
+id: end-1896076800964000
+
+"""
+
 EVENT: dict[str, Any] = {
     "at": CLAIMED_AT,
     "from": "PENDING",

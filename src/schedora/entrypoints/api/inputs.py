@@ -1,6 +1,7 @@
 """What routes ask for besides bodies: the system, the visit, and an address that can be read in one way only."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Annotated
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
@@ -13,6 +14,7 @@ from schedora.entrypoints.api.visit import Visit, visit_of
 from schedora.entrypoints.system import System
 
 REPEATABLE = frozenset({"status"})
+REPEATABLE_FILTERS = frozenset({"queue", "type", "status", "workflow_id", "job_id"})
 NO_TEXT = "must be percent-encoded UTF-8"
 
 
@@ -29,12 +31,21 @@ async def plain_address(request: Request) -> None:
     """Of two values for one parameter one would be passed over in silence; bytes that are no text would be
     replaced in silence. Raises ``Refused``.
     """
+    _check_address(request, REPEATABLE)
+
+
+async def plain_address_of_filters(request: Request) -> None:
+    """The same where every filter may be given more than once."""
+    _check_address(request, REPEATABLE_FILTERS)
+
+
+def _check_address(request: Request, repeatable: Collection[str]) -> None:
     scope = request.scope
     counts = Counter(name for name, _ in request.query_params.multi_items())
     errors = [
         field_problem(name, "is given more than once")
         for name, count in counts.items()
-        if count > 1 and name not in REPEATABLE
+        if count > 1 and name not in repeatable
     ]
     if not _is_text(scope.get("raw_path") or b""):
         errors.append(field_problem("path", NO_TEXT, scope["path"]))

@@ -1,4 +1,6 @@
-"""HTTP below the application: what is no HTTP never reaches it, and gets a problem all the same."""
+"""HTTP below the application: what is no HTTP never reaches it, and gets a problem all the same; and the application
+learns of the connection what ASGI has no word for.
+"""
 
 import asyncio
 from uuid import uuid4
@@ -6,6 +8,7 @@ from uuid import uuid4
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from schedora.application.log import Logger
+from schedora.entrypoints.api.event_streams import CONNECTION
 from schedora.entrypoints.api.problems import Problem
 
 log = Logger("schedora.api")
@@ -13,10 +16,22 @@ log = Logger("schedora.api")
 MALFORMED = Problem(kind="bad-request", status=400, detail="This is no request in HTTP/1.1.")
 
 
-class _AnswersProblems:
+class _Connection:
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.unsent_bytes = transport.get_write_buffer_size
+        self.abort = transport.abort
+
+
+class _Own:
     """Before uvicorn's own protocol, whichever that is."""
 
     transport: asyncio.Transport
+    app_state: dict[str, object]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        # What each request of the connection finds in the ``state`` of its scope.
+        self.app_state = {**self.app_state, CONNECTION: _Connection(transport)}
+        super().connection_made(transport)  # type: ignore[misc] # uvicorn's, which comes next
 
     def send_400_response(self, _: str) -> None:
         """In place of uvicorn's, which answers plain text."""
@@ -28,4 +43,4 @@ class _AnswersProblems:
         self.transport.close()
 
 
-PROTOCOL: type[asyncio.Protocol] = type("Protocol", (_AnswersProblems, AutoHTTPProtocol), {})
+PROTOCOL: type[asyncio.Protocol] = type("Protocol", (_Own, AutoHTTPProtocol), {})

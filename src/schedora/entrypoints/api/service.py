@@ -10,6 +10,7 @@ import uvicorn
 
 from schedora.adapters.telemetry.log_lines import LogLines
 from schedora.entrypoints.api.app import create_app
+from schedora.entrypoints.api.event_streams import EventStreams
 from schedora.entrypoints.api.protocol import PROTOCOL
 from schedora.entrypoints.container.settings import LogFormat, Settings
 from schedora.entrypoints.system import System
@@ -47,8 +48,10 @@ class ApiService:
         """Takes over the socket. ``on_ready`` gets the URL once requests are answered."""
         url = url_of(listening)
         self._lines = _request_lines(system.settings)
+        app = create_app(system, tell=None if self._lines is None else self._lines.tell)
+        self._streams: EventStreams = app.state.event_streams
         config = uvicorn.Config(
-            create_app(system, tell=None if self._lines is None else self._lines.tell),
+            app,
             http=PROTOCOL,
             lifespan="off",
             ws="none",
@@ -69,6 +72,7 @@ class ApiService:
                 self._lines.flush()
 
     def stop(self) -> None:
+        self._streams.stop()  # which would be under way for as long as their clients like
         self._server.should_exit = True
 
 

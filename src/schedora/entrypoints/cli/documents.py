@@ -6,10 +6,14 @@ from uuid import UUID
 
 import attrs
 
+from schedora.entrypoints.sdk.event_views import JobMove, StreamGap, StreamReady
 from schedora.entrypoints.sdk.views import JobView, WorkflowView
 
 OF_A_SUBMISSION = frozenset({"created", "same_request"})
 """What is said of a submission and not of a job."""
+
+RENAMED = {"from_state": "from", "to_state": "to", "event_id": "id"}
+"""To the names that the API has."""
 
 
 def document(value: object) -> Any:
@@ -23,6 +27,12 @@ def document(value: object) -> Any:
             return {**told, "jobs": jobs, "edges": [{"from": cause, "to": effect} for cause, effect in edges]}
         case JobView():
             return {name: field for name, field in _fields(value).items() if name not in OF_A_SUBMISSION}
+        case JobMove():
+            return {"event": "job", **_renamed(value)}
+        case StreamReady():
+            return {"event": "ready", **_renamed(value)}
+        case StreamGap():
+            return {"event": "gap", **_renamed(value)}
         case UUID():
             return str(value)
         case datetime():
@@ -34,3 +44,7 @@ def document(value: object) -> Any:
 
 def _fields(value: Any) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in attrs.fields(type(value))}
+
+
+def _renamed(value: Any) -> dict[str, Any]:
+    return {RENAMED.get(name, name): field for name, field in _fields(value).items()}

@@ -20,6 +20,7 @@ from schedora.entrypoints.cli.printing import cell, console, moment, one_line, t
 from schedora.entrypoints.cli.views import counts
 from schedora.entrypoints.sdk.client import SchedoraClient
 from schedora.entrypoints.sdk.errors import Unavailable
+from schedora.entrypoints.sdk.event_views import JobMove
 from schedora.entrypoints.sdk.views import JobView, WorkflowView
 
 PAUSE_SECONDS = 0.5
@@ -130,10 +131,15 @@ def _newer(events: Sequence[JobEvent], last: JobEvent | None) -> Sequence[JobEve
     return events
 
 
-def _event_line(event: JobEvent) -> Text:
+def move_line(move: JobMove) -> Text:
+    """One move of any job: whose it is stands behind the time."""
+    return _event_line(move, whose=f"{move.job_id}  {one_line(move.type)} on {one_line(move.queue)}  ")
+
+
+def _event_line(event: JobEvent | JobMove, *, whose: str = "") -> Text:
     from_state = event.from_state or "created"
     line = Text.assemble(
-        (moment(event.at), "bright_black"), "  ", cell(from_state), " -> ", cell(event.to_state)
+        (moment(event.at), "bright_black"), "  ", whose, cell(from_state), " -> ", cell(event.to_state)
     )
     for name, value in (("attempt", event.attempt or None), ("worker", event.worker_id)):
         if value is not None:

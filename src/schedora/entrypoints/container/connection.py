@@ -35,7 +35,7 @@ async def connect(settings: Settings) -> AsyncIterator[System]:
                 if flushing.cancelled():
                     with suppress(StoreUnavailable):
                         await system.flush_metrics()
-                await system.endings.close()
+                await system.end_queries()
                 await system.close()
         finally:
             await _close_aside(stack)

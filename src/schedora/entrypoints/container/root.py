@@ -4,6 +4,7 @@ Made of providers alone: the module of dependency-injector's containers imports 
 and workers need not carry it.
 """
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from dependency_injector import providers
@@ -25,7 +26,9 @@ from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.randomness import Randomness
 from schedora.application.queries.endings import Endings
+from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
+from schedora.application.queries.watch import Watch
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 
@@ -68,6 +71,8 @@ def _system(
 ) -> providers.Singleton[System]:
     flusher = providers.Singleton(Flusher, metrics, storage.totals, clock)
     endings = providers.Singleton(Endings, storage.jobs, clock)
+    unit_random = randomness.unit
+    event_feed = providers.Singleton(EventFeed, storage.events, clock, unit_random)
     group_commit = providers.Singleton(
         GroupCommit, intake=storage.intake, metrics=metrics, randomness=randomness
     )
@@ -148,6 +153,23 @@ def _system(
         queues=storage.queues,
         rate_limiter=storage.rate_limiter,
         endings=endings,
+        event_feed=event_feed,
+        job_watch=providers.Singleton(
+            Watch,
+            storage.jobs.provided.standings,
+            attrgetter("job_id"),
+            feed=event_feed,
+            clock=clock,
+            unit_random=unit_random,
+        ),
+        workflow_watch=providers.Singleton(
+            Watch,
+            storage.workflows.provided.get_many,
+            attrgetter("workflow_id"),
+            feed=event_feed,
+            clock=clock,
+            unit_random=unit_random,
+        ),
         submit_jobs=submit_jobs,
         cancel_job=cancel_job,
         requeue_job=requeue_job,

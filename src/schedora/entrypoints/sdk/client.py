@@ -3,7 +3,8 @@
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack
 from types import TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 
@@ -11,10 +12,12 @@ import httpx
 
 from schedora.entrypoints.sdk import endpoints
 from schedora.entrypoints.sdk.conversation import Conversation, Done, Pause, Send
+from schedora.entrypoints.sdk.following import Did, Following, Give, Open, ReadAll, ReadPiece
 from schedora.entrypoints.sdk.server_url import api_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
+E = TypeVar("E")
 
 TIMEOUT_SECONDS = 30.0
 
@@ -47,6 +50,34 @@ class Endpoint(Generic[P, T]):
         return call
 
 
+class Stream(Generic[P, E]):
+    """A method of both clients: it follows an event stream."""
+
+    def __init__(self, describe: Callable[P, Following[E]]) -> None:
+        self._describe = describe
+        self.__doc__ = describe.__doc__
+
+    @overload
+    def __get__(self, client: None, owner: type) -> "Stream[P, E]": ...
+
+    @overload
+    def __get__(self, client: "SchedoraClient", owner: type) -> Callable[P, Generator[E, None, None]]: ...
+
+    @overload
+    def __get__(self, client: "AsyncSchedoraClient", owner: type) -> Callable[P, AsyncGenerator[E, None]]: ...
+
+    def __get__(self, client: "SchedoraClient | AsyncSchedoraClient | None", owner: type) -> Any:
+        if client is None:
+            return self
+        follow: Callable[[Following[E]], Any] = client.follow
+
+        @functools.wraps(self._describe)
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return follow(self._describe(*args, **kwargs))
+
+        return call
+
+
 class _Methods:
     """What both clients can do. Each method raises ``SchedoraError``; ``errors.py`` shows the tree."""
 
@@ -58,6 +89,9 @@ class _Methods:
     cancel_job = Endpoint(endpoints.cancel_job)
     retry_job = Endpoint(endpoints.retry_job)
     job_events = Endpoint(endpoints.job_events)
+    stream_events = Stream(endpoints.stream_events)
+    stream_job_events = Stream(endpoints.stream_job_events)
+    stream_workflow_events = Stream(endpoints.stream_workflow_events)
     create_workflow = Endpoint(endpoints.create_workflow)
     get_workflow = Endpoint(endpoints.get_workflow)
     list_workflows = Endpoint(endpoints.list_workflows)
@@ -120,6 +154,36 @@ class SchedoraClient(_Methods):
         except httpx.TransportError as error:
             return error
 
+    def follow(self, following: Following[E]) -> Generator[E, None, None]:
+        """Does what following asks for, and gives what it gives, until it ends."""
+        done: Did = None
+        with ExitStack() as opened:
+            pieces: Iterator[bytes] = iter(())
+            while True:
+                try:
+                    step = following.send(done)
+                except StopIteration:
+                    return
+                done = None
+                try:
+                    match step:
+                        case Give(event=event):
+                            yield event
+                        case Pause(seconds=seconds):
+                            opened.close()
+                            time.sleep(seconds)
+                        case Open(call=call):
+                            opened.close()
+                            done = self._http.send(call.request(self._http), stream=True)
+                            opened.callback(done.close)
+                            pieces = done.iter_bytes()
+                        case ReadPiece():
+                            done = next(pieces, None)
+                        case ReadAll():
+                            done = b"".join(pieces)
+                except httpx.TransportError as error:
+                    done = error
+
     def close(self) -> None:
         self._http.close()
 
@@ -168,6 +232,36 @@ class AsyncSchedoraClient(_Methods):
         except httpx.TransportError as error:
             return error
 
+    async def follow(self, following: Following[E]) -> AsyncGenerator[E, None]:
+        """Does what following asks for, and gives what it gives, until it ends."""
+        done: Did = None
+        async with AsyncExitStack() as opened:
+            pieces: AsyncIterator[bytes] = _no_pieces()
+            while True:
+                try:
+                    step = following.send(done)
+                except StopIteration:
+                    return
+                done = None
+                try:
+                    match step:
+                        case Give(event=event):
+                            yield event
+                        case Pause(seconds=seconds):
+                            await opened.aclose()
+                            await asyncio.sleep(seconds)
+                        case Open(call=call):
+                            await opened.aclose()
+                            done = await self._http.send(call.request(self._http), stream=True)
+                            opened.push_async_callback(done.aclose)
+                            pieces = done.aiter_bytes()
+                        case ReadPiece():
+                            done = await anext(pieces, None)
+                        case ReadAll():
+                            done = b"".join([piece async for piece in pieces])
+                except httpx.TransportError as error:
+                    done = error
+
     async def close(self) -> None:
         await self._http.aclose()
 
@@ -178,3 +272,9 @@ class AsyncSchedoraClient(_Methods):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+async def _no_pieces() -> AsyncIterator[bytes]:
+    nothing: tuple[bytes, ...] = ()
+    for piece in nothing:
+        yield piece

@@ -15,7 +15,7 @@ from attrs import field, frozen
 from schedora.application.encoding import decode_json, encode_json
 from schedora.application.errors import FieldError, NotJson
 from schedora.entrypoints.sdk.decoding import Decode
-from schedora.entrypoints.sdk.errors import Problem, ServerError, Unavailable, error_of
+from schedora.entrypoints.sdk.errors import Problem, SchedoraError, ServerError, Unavailable, error_of
 
 T = TypeVar("T")
 
@@ -102,16 +102,21 @@ def _understood(call: Call[T], response: httpx.Response) -> T:
             return call.decode(response.content)
         except (NotJson, AttributeError, LookupError, TypeError, ValueError) as error:
             raise ServerError(f"the answer to {call.method} {call.path} can't be read: {error!r}") from error
-    problem = _problem(response)
+    problem = _problem(response, response.content)
     if call.accept is not None and (accepted := call.accept(problem)) is not None:
         return accepted
     raise error_of(problem, _retry_after(response))
 
 
-def _problem(response: httpx.Response) -> Problem:
+def refusal(response: httpx.Response, body: bytes) -> SchedoraError:
+    """What an answer that is no success means."""
+    return error_of(_problem(response, body), _retry_after(response))
+
+
+def _problem(response: httpx.Response, body: bytes) -> Problem:
     """Also of an answer that is none of the API's, such as a proxy's."""
     try:
-        document = decode_json(response.content)
+        document = decode_json(body)
     except NotJson:
         document = None
     if not isinstance(document, dict):

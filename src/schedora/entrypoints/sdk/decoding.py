@@ -11,6 +11,7 @@ from cattrs.gen import make_dict_structure_fn, override
 from schedora.application.encoding import decode_json
 from schedora.domain.events import JobEvent
 from schedora.domain.ids import JobId
+from schedora.entrypoints.sdk.event_views import JobMove
 from schedora.entrypoints.sdk.views import WorkflowView
 
 T = TypeVar("T")
@@ -48,12 +49,13 @@ def _made() -> BaseConverter:
     converter = Converter(detailed_validation=False)
     converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
     converter.register_structure_hook(UUID, lambda text, _: UUID(text))
-    converter.register_structure_hook(
-        JobEvent,
-        make_dict_structure_fn(
-            JobEvent, converter, from_state=override(rename="from"), to_state=override(rename="to")
-        ),
-    )
+    for kind in (JobEvent, JobMove):
+        converter.register_structure_hook(
+            kind,
+            make_dict_structure_fn(
+                kind, converter, from_state=override(rename="from"), to_state=override(rename="to")
+            ),
+        )
     converter.register_structure_hook(
         WorkflowView,
         make_dict_structure_fn(WorkflowView, converter, edges=override(struct_hook=_edges)),

@@ -26,6 +26,8 @@ from schedora.entrypoints.sdk.api_views import (
 from schedora.entrypoints.sdk.conversation import Call, Conversation, Pause, ask, in_path
 from schedora.entrypoints.sdk.decoding import data, nothing, structured, whole
 from schedora.entrypoints.sdk.errors import Problem
+from schedora.entrypoints.sdk.event_views import JobMove, StreamEvent, WorkflowStreamEvent
+from schedora.entrypoints.sdk.following import PATIENCE, Following, follow
 from schedora.entrypoints.sdk.options import HandlerOptions, SubmissionOptions, TracedOptions
 from schedora.entrypoints.sdk.views import JobView, WorkflowStatus, WorkflowView
 from schedora.entrypoints.sdk.waiting import NO_END, Timeout
@@ -128,9 +130,8 @@ def list_jobs(
     cursor: str | None = None,
 ) -> Conversation[Page[JobView[Any]]]:
     """Newest first. ``created_after`` is inclusive, ``created_before`` exclusive."""
-    statuses = [status] if isinstance(status, str) else status
     query = _query(
-        status=None if statuses is None else [str(state) for state in statuses],
+        status=_several(status),
         type=type,
         queue=queue,
         workflow_id=None if workflow_id is None else _id(workflow_id, "workflow_id"),
@@ -160,6 +161,51 @@ def job_events(job: JobRef) -> Conversation[list[JobEvent]]:
     return ask(
         Call(method="GET", path=f"{_job_path(job)}/events", decode=data(list[JobEvent]), repeatable=True)
     )
+
+
+def stream_events(
+    *,
+    queue: str | Iterable[str] | None = None,
+    type: str | Iterable[str] | None = None,  # noqa: A002 - called as the field is
+    status: JobState | str | Iterable[JobState | str] | None = None,
+    workflow: WorkflowRef | Iterable[WorkflowRef] | None = None,
+    job: JobRef | Iterable[JobRef] | None = None,
+    after: str | None = None,
+    patience: Timeout = PATIENCE,
+) -> Following[StreamEvent]:
+    """The moves of jobs as they happen, without end; of each filter, any value will do, and ``status`` is what a job
+    comes to. ``after`` the event of that id, if it is given and not long ago.
+
+    Comes back by itself to a server that goes away, and goes on where it was; when that takes longer than
+    ``patience`` (seconds or a timedelta; None: whatever it takes), it raises ``Unavailable``. A loop that is left
+    early should close the iterator (``contextlib.closing``, ``contextlib.aclosing``).
+    """
+    query = _query(
+        queue=_several(queue),
+        type=_several(type),
+        status=_several(status),
+        workflow_id=_ids(workflow, "workflow_id"),
+        job_id=_ids(job, "job_id"),
+    )
+    return follow("/events", query, after=after, patience=_patience(patience))
+
+
+def stream_job_events(
+    job: JobRef, *, after: str | None = None, patience: Timeout = PATIENCE
+) -> Following[JobMove]:
+    """All that happened to it, and then each move as it happens, until the job has ended. None is missed. ``after``
+    and ``patience`` as for ``stream_events``. Raises ``NotFoundError``.
+    """
+    return follow(f"{_job_path(job)}/events/stream", {}, after=after, patience=_patience(patience))
+
+
+def stream_workflow_events(
+    workflow: WorkflowRef, *, after: str | None = None, patience: Timeout = PATIENCE
+) -> Following[WorkflowStreamEvent]:
+    """Its status, now and whenever that changes, and the moves of its jobs as they happen, until it has ended.
+    ``after`` and ``patience`` as for ``stream_events``. Raises ``NotFoundError``.
+    """
+    return follow(f"{_workflow_path(workflow)}/events/stream", {}, after=after, patience=_patience(patience))
 
 
 def create_workflow(
@@ -429,6 +475,27 @@ def _workflow_path(workflow: WorkflowRef) -> str:
 
 def _id(reference: object, name: str) -> str:
     return str(getattr(reference, name, reference))
+
+
+def _several(values: object) -> list[str] | None:
+    """One value, or several, as the query has them."""
+    if values is None:
+        return None
+    return [values] if isinstance(values, str) else [str(value) for value in _each(values)]
+
+
+def _ids(references: object, name: str) -> list[str] | None:
+    if references is None:
+        return None
+    return [_id(reference, name) for reference in _each(references)]
+
+
+def _each(values: object) -> Iterable[object]:
+    return values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
+
+
+def _patience(patience: Timeout) -> timedelta:
+    return NO_END if patience is None else as_delay("patience", patience)
 
 
 def _keyed(job: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The API over the memory adapters, under a clock that moves when it is told to."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -19,10 +21,13 @@ from schedora.domain.completion import settle
 from schedora.domain.ids import IncarnationId, WorkerId
 from schedora.domain.outcome import Failed, Outcome, Succeeded
 from schedora.entrypoints.api.app import create_app
+from schedora.entrypoints.api.event_streams import EventStreams
+from schedora.entrypoints.api.service import ApiService, listen
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 from tests.builders import an_identity, an_incarnation
+from tests.unit.entrypoints.api.following import Follow, Followed
 
 Api = httpx.AsyncClient
 SILENCE = timedelta(seconds=90)
@@ -46,7 +51,7 @@ async def system(clock: VirtualClock, settings: Settings) -> AsyncIterator[Syste
     system = build_system(settings, database_url=None, clock=clock, randomness=SeededRandomness(1, clock))
     await system.open()
     yield system
-    await system.endings.close()
+    await system.end_queries()
     await system.close()
 
 
@@ -67,6 +72,44 @@ async def api(app: FastAPI) -> AsyncIterator[Api]:
 def faults(system: System) -> Faults:
     assert isinstance(system.totals, MemoryTotals)
     return system.totals.faults
+
+
+@pytest.fixture
+async def service(system: System) -> AsyncIterator[ApiService]:
+    listening = listen("127.0.0.1", 0)
+    ready = asyncio.Event()
+    service = ApiService(system, listening, on_ready=lambda _: ready.set())
+    running = asyncio.create_task(service.run())
+    await ready.wait()
+    yield service
+    service.stop()
+    await running
+
+
+@pytest.fixture
+def port(service: ApiService) -> int:
+    number: int = service._listening.getsockname()[1]
+    return number
+
+
+@pytest.fixture
+def streams(service: ApiService) -> EventStreams:
+    return service._streams
+
+
+@pytest.fixture
+async def follow(port: int) -> AsyncIterator[Follow]:
+    """Asks for an event stream, on a connection of its own."""
+    async with AsyncExitStack() as opened:
+
+        async def open_stream(path: str, *, method: str = "GET", **headers: str) -> Followed:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            followed = Followed(reader, writer)
+            opened.push_async_callback(followed.leave)
+            await followed.ask(path, method=method, **headers)
+            return followed
+
+        yield open_stream
 
 
 @frozen

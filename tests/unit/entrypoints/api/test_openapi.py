@@ -30,7 +30,8 @@ from tests.unit.entrypoints.api.conftest import Api, Bench, submit
 
 ENDPOINTS = {
     "POST /jobs", "POST /jobs/batch", "GET /jobs", "GET /jobs/{job_id}", "POST /jobs/{job_id}/cancel",
-    "POST /jobs/{job_id}/retry", "GET /jobs/{job_id}/events", "GET /dlq", "POST /dlq/requeue",
+    "POST /jobs/{job_id}/retry", "GET /jobs/{job_id}/events", "GET /events",
+    "GET /jobs/{job_id}/events/stream", "GET /workflows/{workflow_id}/events/stream", "GET /dlq", "POST /dlq/requeue",
     "POST /dlq/{job_id}/requeue", "DELETE /dlq/{job_id}", "POST /workflows", "GET /workflows",
     "GET /workflows/{workflow_id}", "GET /workflows/{workflow_id}/status", "POST /workflows/{workflow_id}/cancel",
     "POST /workflows/{workflow_id}/retry", "POST /workers/register", "POST /workers/{worker_id}/heartbeat",

@@ -56,7 +56,7 @@ async def _serve(listening: socket.socket, heard: Callable[[str], None], stop: t
     for service in (worker, api):
         service.stop()
     await asyncio.gather(*running)
-    await system.endings.close()
+    await system.end_queries()
     await system.close()
 
 
