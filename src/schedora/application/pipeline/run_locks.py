@@ -1,7 +1,7 @@
-"""Which runs hold a lock: those that last, from a moment after their start until their outcome is decided.
+"""Which runs hold a lock: those that last, from a while after their start until their outcome is decided.
 
-Most jobs end sooner, and their locks would cost more than they do. Whoever keeps the locks is told in batches, beside
-the hot path, and nothing here waits for it.
+Most jobs end sooner, and their locks would cost more than they protect. Whoever keeps the locks is told in batches,
+beside the hot path, and nothing here waits for it.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,6 +15,10 @@ from schedora.application.ports.clock import Clock
 from schedora.application.ports.run_locks import RunLock
 from schedora.domain.ids import LeaseId
 
+PACES = 4
+"""So many times while a run has to last for a lock the keeper can be told: a lock is released before whoever runs the
+job next takes it.
+"""
 RELEASED_MAX = 10_000
 """So many releases wait for whoever keeps the locks; of more than that the oldest expire by themselves."""
 
@@ -35,6 +39,7 @@ class RunLocking:
         self._keeper = keeper
         self._clock = clock
         self._after = after
+        self._pace = after / PACES
         self._tell_at = clock.monotonic()
         self._seen = timedelta.min
         """Runs that began up to then have been looked at."""
@@ -42,10 +47,10 @@ class RunLocking:
         """Whose locks another lease held, until ``confirmed``."""
 
     def tell(self) -> None:
-        """Called at each turn of the worker's loop; does something once in ``after``."""
+        """Called at each turn of the worker's loop, often with nothing to do."""
         if self._keeper is None or (now := self._clock.monotonic()) < self._tell_at:
             return
-        self._tell_at = now + self._after
+        self._tell_at = now + self._pace
         lasting = self._lasting(now - self._after)
         if lasting or self._slots.unlocked:
             self._keeper.keep(_locks(lasting), _locks(self._slots.unlocked))

@@ -66,9 +66,9 @@ class WorkerLimits:
     shutdown_timeout: timedelta = timedelta(seconds=30)
     pace: Pace = Pace()
     flush: timedelta = timedelta(milliseconds=5)
-    """How long an outcome may wait for company while more jobs are at hand; and how long a run lasts before anybody
-    is told that it has started, or it takes its lock.
-    """
+    """How long an outcome may wait for company while more jobs are at hand."""
+    lock_after: timedelta = timedelta(milliseconds=100)
+    """How long a run lasts before it takes its lock."""
     report: timedelta = timedelta(milliseconds=250)
     """The least time between reports of progress."""
     lease_check: timedelta = timedelta(seconds=2)
@@ -125,7 +125,7 @@ class Worker:
             complete_in=self._complete_in,
         )
         self._run_locking = RunLocking(
-            slots=self.slots, keeper=run_locks, clock=clock, after=self._limits.flush
+            slots=self.slots, keeper=run_locks, clock=clock, after=self._limits.lock_after
         )
         self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
         self._store_is_away = False

@@ -58,7 +58,7 @@ async def test_run_that_lasts_is_locked_until_it_ends(engine: Engine, keeper: Ke
     jobs = await engine.bench.stores.submit(*(a_request() for _ in range(2)))
     async with engine.running():
         assert keeper.taken == []
-        await engine.advance(engine.limits.flush)
+        await engine.advance(engine.limits.lock_after)
         assert keeper.taken == [job.job_id for job in reversed(jobs)]
         assert keeper.batches == 1
         await engine.advance(60 * SECOND)
@@ -77,10 +77,10 @@ async def test_lock_is_taken_beside_others_that_start_and_end(engine: Engine, ke
         long = await engine.bench.stores.submit_one(a_request(type="long", priority=9))
         for _ in range(10):
             await engine.bench.submit([a_request()])
-            await engine.advance(engine.limits.flush / 2)
+            await engine.advance(engine.limits.lock_after / 2)
         assert keeper.taken == [long.job_id]
         held.let_go()
-        await engine.advance(engine.limits.flush)
+        await engine.advance(engine.limits.lock_after)
         assert keeper.held == {}
 
 
@@ -143,14 +143,14 @@ async def test_contested_lock_has_the_store_asked_at_once_and_a_lost_lease_stops
     engine.handle(held)
     job = await engine.bench.stores.submit_one()
     async with engine.running() as worker:
-        await engine.advance(engine.limits.flush)
+        await engine.advance(engine.limits.lock_after)
         [lease_id] = keeper.held
         await give_to_another(engine, worker, job.job_id)
         assert held.stopped == []
         worker.contested([lease_id])
         await engine.settle()
         assert held.stopped == [job.job_id]
-        await engine.advance(engine.limits.flush)
+        await engine.advance(engine.limits.lock_after)
         assert keeper.held == {}
         assert keeper.taken == [job.job_id], "the other's lock is left alone"
         assert (await engine.bench.stores.job(job.job_id)).status is JobState.RUNNING
@@ -163,7 +163,7 @@ async def test_contested_lock_is_taken_back_where_the_store_says_that_it_is_ours
     engine.handle(held)
     job = await engine.bench.stores.submit_one()
     async with engine.running() as worker:
-        await engine.advance(engine.limits.flush)
+        await engine.advance(engine.limits.lock_after)
         [lease_id] = keeper.held
         worker.contested([lease_id])
         await engine.settle()
@@ -178,7 +178,7 @@ async def test_contested_lock_waits_for_a_store_that_is_away(engine: Engine, kee
     engine.handle(held)
     job = await engine.bench.stores.submit_one()
     async with engine.running() as worker:
-        await engine.advance(engine.limits.flush)
+        await engine.advance(engine.limits.lock_after)
         [lease_id] = keeper.held
         engine.bench.faults.away = True
         worker.contested([lease_id])
