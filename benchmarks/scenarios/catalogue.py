@@ -10,6 +10,7 @@ from benchmarks.scenarios.drain import Drain
 from benchmarks.scenarios.herd import Herd
 from benchmarks.scenarios.http import Http
 from benchmarks.scenarios.idle import Idle
+from benchmarks.scenarios.listener import Listener
 from benchmarks.scenarios.memory import Memory
 from benchmarks.scenarios.pickup import Pickup
 from benchmarks.scenarios.saturation import Saturation
@@ -45,6 +46,7 @@ def scenarios(
         Backlog(),
         Snapshot(),
         Dependants(),
+        Listener(),
         Drain(
             name="scaling",
             question="Jobs a second of more worker processes than the machine has cores",
