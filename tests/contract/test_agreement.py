@@ -122,33 +122,39 @@ class Side:
 
     def __init__(self, stores: Stores) -> None:
         chance = SeededRandomness(1, VirtualClock())
-        units, wakeup, reader = stores.units, stores.wakeup, stores.job_reader
+        units, wakeup, reader, events = stores.units, stores.wakeup, stores.job_reader, stores.events
         self.stores = stores
         self.metrics = RecordedMetrics()
         self.claims: list[ClaimedJob] = []
         self.submit = SubmitJobs(
             units=units,
-            single=GroupCommit(intake=stores.intake, metrics=self.metrics, randomness=chance),
+            single=GroupCommit(intake=stores.intake, events=events, metrics=self.metrics, randomness=chance),
             wakeup=wakeup,
+            events=events,
             metrics=self.metrics,
             randomness=chance,
         )
-        self.cancel = CancelJob(units=units, reader=reader, wakeup=wakeup)
-        self.requeue = RequeueJob(units=units, reader=reader, wakeup=wakeup)
-        self.requeue_dead = RequeueDead(units=units, reader=reader, wakeup=wakeup)
+        self.cancel = CancelJob(units=units, reader=reader, wakeup=wakeup, events=events)
+        self.requeue = RequeueJob(units=units, reader=reader, wakeup=wakeup, events=events)
+        self.requeue_dead = RequeueDead(units=units, reader=reader, wakeup=wakeup, events=events)
         self.delete_dead = DeleteDead(units=units, reader=reader)
         self.create_workflow = CreateWorkflow(
             units=units,
             wakeup=wakeup,
+            events=events,
             metrics=self.metrics,
             randomness=chance,
             reader=stores.workflow_reader,
         )
-        self.cancel_workflow = CancelWorkflow(units=units, wakeup=wakeup, reader=stores.workflow_reader)
-        self.retry_workflow = RetryWorkflow(units=units, wakeup=wakeup, reader=stores.workflow_reader)
+        self.cancel_workflow = CancelWorkflow(
+            units=units, wakeup=wakeup, events=events, reader=stores.workflow_reader
+        )
+        self.retry_workflow = RetryWorkflow(
+            units=units, wakeup=wakeup, events=events, reader=stores.workflow_reader
+        )
         self.pause = PauseQueue(queues=stores.queues)
         self.resume = ResumeQueue(queues=stores.queues, wakeup=wakeup)
-        self.purge = PurgeQueue(units=units, reader=reader)
+        self.purge = PurgeQueue(units=units, reader=reader, events=events)
         self.complete = CompleteJobs(units=units, wakeup=wakeup)
         self.rescue = RescueJobs(
             units=units,
@@ -156,6 +162,7 @@ class Side:
             workers=stores.workers,
             complete=self.complete,
             wakeup=wakeup,
+            events=events,
             metrics=self.metrics,
             randomness=chance,
             worker_deaths_max=WORKER_DEATHS_MAX,
@@ -189,7 +196,7 @@ class Side:
         alone = [completion for completion in completions if completion.workflow_id is None]
         together = [completion for completion in completions if completion.workflow_id is not None]
         accepted = set((await self.stores.exchange(completions=alone)).accepted)
-        accepted |= await self.complete(together)
+        accepted |= (await self.complete(together)).accepted
         return [completion.lease_id in accepted for completion in completions]
 
     async def everything(self) -> dict[str, Any]:

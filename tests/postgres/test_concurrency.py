@@ -125,13 +125,13 @@ async def test_two_causes_that_end_at_once_release_their_effect_once(
             for stores, worker in zip((one, other), workers, strict=True)
         ]
         completions = [await one.settle(claim, Succeeded()) for claim in claims]
-        accepted = await asyncio.gather(
+        ended = await asyncio.gather(
             *(
                 CompleteJobs(units=stores.units, wakeup=stores.wakeup)([completion])
                 for stores, completion in zip((one, other), completions, strict=True)
             )
         )
-        assert [len(leases) for leases in accepted] == [1, 1]
+        assert [len(completed.accepted) for completed in ended] == [1, 1]
         assert (await one.job(effect_id)).waits_for == 0
         [effect] = await one.claim(workers[0], queues=("effects",))
         assert effect.job_id == effect_id
@@ -157,7 +157,7 @@ async def test_a_cause_that_ends_waits_for_the_other_that_is_ending(
         await somebody_waits(migrated_url)
         assert not waiting.done()
         assert (await one.job(effect_id)).waits_for == 2
-    assert await waiting == {second.lease_id}
+    assert (await waiting).accepted == {second.lease_id}
     assert (await one.job(effect_id)).waits_for == 0
 
 
@@ -256,7 +256,9 @@ async def test_a_cancel_that_comes_second_finds_the_job_ended(stores: Stores, mi
     job = await stores.submit_one()
     [claim] = await stores.claim(await stores.worker())
     completion = await stores.settle(claim, Succeeded())
-    cancel = CancelJob(units=stores.units, reader=stores.job_reader, wakeup=stores.wakeup)
+    cancel = CancelJob(
+        units=stores.units, reader=stores.job_reader, wakeup=stores.wakeup, events=stores.events
+    )
     async with stores.units.begin() as unit:
         assert await unit.jobs.complete([completion]) == {claim.lease_id}
         canceling = asyncio.create_task(cancel(job.job_id))
@@ -269,9 +271,10 @@ async def test_of_many_requeues_exactly_one_wins_and_none_is_in_the_way_of_anoth
     rivals: list[Stores],
 ) -> None:
     one = rivals[0]
-    cancel = CancelJob(units=one.units, reader=one.job_reader, wakeup=one.wakeup)
+    cancel = CancelJob(units=one.units, reader=one.job_reader, wakeup=one.wakeup, events=one.events)
     requeues = [
-        RequeueJob(units=stores.units, reader=stores.job_reader, wakeup=stores.wakeup) for stores in rivals
+        RequeueJob(units=stores.units, reader=stores.job_reader, wakeup=stores.wakeup, events=stores.events)
+        for stores in rivals
     ]
     job = await one.submit_one()
     for _ in range(10):
@@ -287,7 +290,7 @@ async def test_of_many_requeues_exactly_one_wins_and_none_is_in_the_way_of_anoth
 async def test_of_a_cancel_and_a_completion_exactly_one_wins(rivals: list[Stores]) -> None:
     one, other = rivals[:2]
     worker = await one.worker()
-    cancel = CancelJob(units=other.units, reader=other.job_reader, wakeup=other.wakeup)
+    cancel = CancelJob(units=other.units, reader=other.job_reader, wakeup=other.wakeup, events=other.events)
     for _ in range(30):
         job = await one.submit_one()
         [claim] = await one.claim(worker)
@@ -393,7 +396,9 @@ async def test_counts_folded_by_rivals_add_up(rivals: list[Stores]) -> None:
 
 def group_over(stores: Stores) -> GroupCommit:
     chance = SystemRandomness(SystemClock())
-    return GroupCommit(intake=stores.intake, metrics=RecordedMetrics(), randomness=chance)
+    return GroupCommit(
+        intake=stores.intake, events=stores.events, metrics=RecordedMetrics(), randomness=chance
+    )
 
 
 async def test_a_key_that_is_held_holds_up_only_its_own(stores: Stores, migrated_url: str) -> None:

@@ -29,20 +29,30 @@ class Ending:
     status: JobState
 
 
-async def propagate(unit: UnitOfWork, endings: Sequence[Ending], *, now: datetime) -> set[str]:
-    """Applies the endings to dependants and counts; answers the queues that got claimable jobs."""
+@frozen(kw_only=True)
+class Propagated:
+    """The queues that got claimable jobs, and the jobs that were canceled."""
+
+    queues: frozenset[str] = frozenset()
+    canceled: tuple[Job, ...] = ()
+
+
+async def propagate(unit: UnitOfWork, endings: Sequence[Ending], *, now: datetime) -> Propagated:
+    """Applies the endings to dependants and counts."""
     if not endings:
-        return set()
+        return Propagated()
     releasing = [ending.job_id for ending in endings if effect(ending.status) is Effect.RELEASE]
     canceling = [ending.job_id for ending in endings if effect(ending.status) is Effect.CANCEL]
-    queues = await unit.jobs.release(releasing) if releasing else set()
+    queues = await unit.jobs.release(releasing) if releasing else ()
+    canceled: tuple[Job, ...] = ()
     changes = [(ending.workflow_id, ending.status) for ending in endings]
     if canceling:
         doomed = await unit.jobs.downstream(canceling)
-        await unit.jobs.save([job.canceled(now=now, reason=UPSTREAM_FAILED) for job in doomed])
-        changes += [(workflow_id_of(job), JobState.CANCELED) for job in doomed]
+        canceled = tuple(job.canceled(now=now, reason=UPSTREAM_FAILED) for job in doomed)
+        await unit.jobs.save(canceled)
+        changes += [(workflow_id_of(job), JobState.CANCELED) for job in canceled]
     await unit.workflows.count(count_changes(changes), at=now)
-    return queues
+    return Propagated(queues=frozenset(queues), canceled=canceled)
 
 
 def count_changes(

@@ -123,19 +123,15 @@ class Job:
             return ()
         if self.claimed_at is None:
             raise ValueError(f"job {self.job_id} is {self.status} and was never claimed")
-        waited_as = self.history[-1].to_state if self.history else JobState.PENDING
-        # The number that this run has, whether or not it is counted yet.
-        attempt = self.attempt + (1 if self.status is JobState.SCHEDULED else 0)
-        state = JobState
-        moves = [JobEvent(at=self.claimed_at, from_state=waited_as, to_state=state.SCHEDULED,
-                          attempt=attempt, worker_id=self.worker_id)]  # fmt: skip
-        if self.started_at is not None:
-            moves.append(JobEvent(at=self.started_at, from_state=state.SCHEDULED, to_state=state.RUNNING,
-                                  attempt=attempt, worker_id=self.worker_id))  # fmt: skip
-        if self.status is JobState.SUCCESS and self.completed_at is not None:
-            moves.append(JobEvent(at=self.completed_at, from_state=state.RUNNING, to_state=state.SUCCESS,
-                                  attempt=attempt, worker_id=self.worker_id))  # fmt: skip
-        return tuple(moves)
+        return current_moves(
+            waited_as=self.history[-1].to_state if self.history else JobState.PENDING,
+            # The number that this run has, whether or not it is counted yet.
+            attempt=self.attempt + (1 if self.status is JobState.SCHEDULED else 0),
+            worker_id=self.worker_id,
+            claimed_at=self.claimed_at,
+            started_at=self.started_at,
+            succeeded_at=self.completed_at if self.status is JobState.SUCCESS else None,
+        )
 
     def events(self) -> tuple[JobEvent, ...]:
         """Everything that happened to it, oldest first."""
@@ -151,6 +147,32 @@ class Job:
             worker_id=self.worker_id if self.lease else None,
             reason=reason,
         )
+
+
+def current_moves(
+    *,
+    waited_as: JobState,
+    attempt: int,
+    worker_id: WorkerId | None,
+    claimed_at: datetime,
+    started_at: datetime | None = None,
+    succeeded_at: datetime | None = None,
+) -> tuple[JobEvent, ...]:
+    """The moves of one claim that has not ended, or has ended well: what columns tell."""
+    path = (
+        (JobState.SCHEDULED, claimed_at),
+        (JobState.RUNNING, started_at),
+        (JobState.SUCCESS, succeeded_at),
+    )
+    moves: list[JobEvent] = []
+    state = waited_as
+    for to_state, at in path:
+        if at is not None:
+            moves.append(
+                JobEvent(at=at, from_state=state, to_state=to_state, attempt=attempt, worker_id=worker_id)
+            )
+            state = to_state
+    return tuple(moves)
 
 
 def kept(history: tuple[JobEvent, ...], moves: tuple[JobEvent, ...]) -> tuple[JobEvent, ...]:

@@ -143,7 +143,7 @@ class _Link:
             worker_deaths_max=1,
         )
         released = await complete_within(unit, completion)
-        self._answers.say(Written(completion=completion, released=frozenset(released)))
+        self._answers.say(Written(completion=completion, released=released))
 
 
 if __name__ == "__main__":

@@ -220,6 +220,7 @@ class WorkerService:
             ),
             workers=system.workers,
             wakeup=system.wakeup,
+            events=system.events,
             pulse=pulse,
             clock=system.clock,
             randomness=system.randomness,

@@ -96,6 +96,7 @@ class Bench:
             units=self.stores.units,
             single=self.group_commit,
             wakeup=self.stores.wakeup,
+            events=self.stores.events,
             metrics=self.metrics,
             randomness=self.store.randomness,
             batch_max=5,
@@ -105,21 +106,37 @@ class Bench:
     def group_commit(self) -> GroupCommit:
         return GroupCommit(
             intake=self.stores.intake,
+            events=self.stores.events,
             metrics=self.metrics,
             randomness=self.store.randomness,
         )
 
     @property
     def cancel(self) -> CancelJob:
-        return CancelJob(units=self.stores.units, reader=self.stores.job_reader, wakeup=self.stores.wakeup)
+        return CancelJob(
+            units=self.stores.units,
+            reader=self.stores.job_reader,
+            wakeup=self.stores.wakeup,
+            events=self.stores.events,
+        )
 
     @property
     def requeue(self) -> RequeueJob:
-        return RequeueJob(units=self.stores.units, reader=self.stores.job_reader, wakeup=self.stores.wakeup)
+        return RequeueJob(
+            units=self.stores.units,
+            reader=self.stores.job_reader,
+            wakeup=self.stores.wakeup,
+            events=self.stores.events,
+        )
 
     @property
     def requeue_dead(self) -> RequeueDead:
-        return RequeueDead(units=self.stores.units, reader=self.stores.job_reader, wakeup=self.stores.wakeup)
+        return RequeueDead(
+            units=self.stores.units,
+            reader=self.stores.job_reader,
+            wakeup=self.stores.wakeup,
+            events=self.stores.events,
+        )
 
     @property
     def delete_dead(self) -> DeleteDead:
@@ -130,6 +147,7 @@ class Bench:
         return CreateWorkflow(
             units=self.stores.units,
             wakeup=self.stores.wakeup,
+            events=self.stores.events,
             metrics=self.metrics,
             randomness=self.store.randomness,
             reader=self.stores.workflow_reader,
@@ -138,13 +156,19 @@ class Bench:
     @property
     def cancel_workflow(self) -> CancelWorkflow:
         return CancelWorkflow(
-            units=self.stores.units, wakeup=self.stores.wakeup, reader=self.stores.workflow_reader
+            units=self.stores.units,
+            wakeup=self.stores.wakeup,
+            events=self.stores.events,
+            reader=self.stores.workflow_reader,
         )
 
     @property
     def retry_workflow(self) -> RetryWorkflow:
         return RetryWorkflow(
-            units=self.stores.units, wakeup=self.stores.wakeup, reader=self.stores.workflow_reader
+            units=self.stores.units,
+            wakeup=self.stores.wakeup,
+            events=self.stores.events,
+            reader=self.stores.workflow_reader,
         )
 
     @property
@@ -169,7 +193,7 @@ class Bench:
 
     @property
     def purge_queue(self) -> PurgeQueue:
-        return PurgeQueue(units=self.stores.units, reader=self.stores.job_reader)
+        return PurgeQueue(units=self.stores.units, reader=self.stores.job_reader, events=self.stores.events)
 
     @property
     def retain_in_queue(self) -> RetainInQueue:
@@ -187,6 +211,7 @@ class Bench:
             workers=self.stores.workers,
             complete=self.complete,
             wakeup=self.stores.wakeup,
+            events=self.stores.events,
             metrics=self.metrics,
             randomness=self.store.randomness,
             worker_deaths_max=WORKER_DEATHS_MAX,

@@ -64,8 +64,8 @@ class MemoryUnitOfWorkFactory:
 
     async def advance(self, completions: Sequence[Completion]) -> Advanced:
         async with self.begin() as unit:
-            accepted, queues = await complete(unit, completions)
-        return Advanced(accepted=frozenset(accepted), queues=frozenset(queues))
+            completed = await complete(unit, completions)
+        return Advanced(accepted=completed.accepted, queues=completed.queues)
 
     @asynccontextmanager
     async def join(self, connection: object) -> AsyncIterator[MemoryUnitOfWork]:

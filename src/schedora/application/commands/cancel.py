@@ -3,6 +3,8 @@
 from attrs import frozen
 
 from schedora.application.errors import Conflict, NotFound
+from schedora.application.pipeline.relay import tell_moved
+from schedora.application.ports.events import Events
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
@@ -18,6 +20,7 @@ class CancelJob:
     units: UnitOfWorkFactory
     reader: JobReader
     wakeup: Wakeup
+    events: Events
 
     async def __call__(self, job_id: JobId) -> Job:
         """The job, CANCELED. Raises ``NotFound``, and ``Conflict`` when it has already ended."""
@@ -37,9 +40,11 @@ class CancelJob:
             now = await unit.now()
             canceled = job.canceled(now=now, reason=CANCELED_BY_REQUEST)
             await unit.jobs.save([canceled])
+            dependants: tuple[Job, ...] = ()
             if workflow_id is not None:
                 ending = Ending(job_id=job_id, workflow_id=workflow_id, status=canceled.status)
-                await propagate(unit, [ending], now=now)
+                dependants = (await propagate(unit, [ending], now=now)).canceled
         if job.lease is not None:
             self.wakeup.ring(owners=[job.lease.owner])
+        tell_moved(self.events, [canceled, *dependants])
         return canceled

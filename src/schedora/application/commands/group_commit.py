@@ -12,6 +12,8 @@ from attrs import define
 from schedora.application.commands.created import count_created
 from schedora.application.commands.new_jobs import new_jobs
 from schedora.application.errors import Entangled, StoreUnavailable
+from schedora.application.pipeline.relay import tell_submitted
+from schedora.application.ports.events import Events
 from schedora.application.ports.intake import JobIntake
 from schedora.application.ports.jobs import Submission
 from schedora.application.ports.metrics import Metrics
@@ -41,8 +43,11 @@ class GroupCommit:
     Whoever goes away while he waits takes nobody with him; his job may exist.
     """
 
-    def __init__(self, *, intake: JobIntake, metrics: Metrics, randomness: Randomness) -> None:
+    def __init__(
+        self, *, intake: JobIntake, events: Events, metrics: Metrics, randomness: Randomness
+    ) -> None:
         self._intake = intake
+        self._events = events
         self._metrics = metrics
         self._randomness = randomness
         self._waiting: deque[_Waiting] = deque()
@@ -170,6 +175,7 @@ class GroupCommit:
         submissions = await self._intake.add(jobs)
         created = [submission.new for submission in submissions if submission.created]
         count_created(created, metrics=self._metrics)
+        tell_submitted(self._events, submissions)
         return submissions
 
 

@@ -2,12 +2,15 @@
 
 from attrs import frozen
 
+from schedora.application.pipeline.relay import tell_moved
+from schedora.application.ports.events import Events
 from schedora.application.ports.job_reader import JobFilter, JobReader
 from schedora.application.ports.queues import Queues
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.propagation import Ending, propagate
 from schedora.domain.ids import JobId, WorkflowId
+from schedora.domain.job import Job
 from schedora.domain.job_state import WAITING
 from schedora.domain.queue import Queue
 from schedora.domain.retention import QueueRetention
@@ -50,6 +53,7 @@ class RetainInQueue:
 class PurgeQueue:
     units: UnitOfWorkFactory
     reader: JobReader
+    events: Events
 
     async def __call__(self, queue: str | None) -> int:
         """Cancels every job that waits, in one queue or in all, as of now; answers how many.
@@ -80,9 +84,11 @@ class PurgeQueue:
                 if job.status in WAITING
             ]
             await unit.jobs.save(canceled)
+            dependants: tuple[Job, ...] = ()
             if workflow_id is not None:
                 endings = [
                     Ending(job_id=job.job_id, workflow_id=workflow_id, status=job.status) for job in canceled
                 ]
-                await propagate(unit, endings, now=now)
-            return len(canceled)
+                dependants = (await propagate(unit, endings, now=now)).canceled
+        tell_moved(self.events, [*canceled, *dependants])
+        return len(canceled)

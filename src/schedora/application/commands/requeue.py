@@ -7,6 +7,8 @@ import attrs
 from attrs import frozen
 
 from schedora.application.errors import Conflict, NotFound
+from schedora.application.pipeline.relay import tell_moved
+from schedora.application.ports.events import Events
 from schedora.application.ports.job_reader import JobFilter, JobReader
 from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
@@ -29,6 +31,7 @@ class RequeueJob:
     units: UnitOfWorkFactory
     reader: JobReader
     wakeup: Wakeup
+    events: Events
 
     async def __call__(self, job_id: JobId, *, only: frozenset[JobState] = REQUEUABLE) -> Job:
         """The job, PENDING. ``only`` names the states that are accepted.
@@ -40,6 +43,7 @@ class RequeueJob:
             raise NotFound("job", job_id)
         changed = await requeue(self.units, [job_id], seen.request.workflow_id, only=only, strict=True)
         self.wakeup.ring(queues={job.request.queue for job in changed})
+        tell_moved(self.events, changed)
         return next(job for job in changed if job.job_id == job_id)
 
 
@@ -50,6 +54,7 @@ class RequeueDead:
     units: UnitOfWorkFactory
     reader: JobReader
     wakeup: Wakeup
+    events: Events
 
     async def __call__(self, job_filter: JobFilter) -> int:
         """How many jobs were DEAD and are PENDING again. Goes page by page: a stop keeps what is done."""
@@ -65,6 +70,7 @@ class RequeueDead:
                 changed = await requeue(self.units, job_ids, workflow_id, only=dead, strict=False)
                 requeued_count += sum(job.job_id in set(job_ids) for job in changed)
                 self.wakeup.ring(queues={job.request.queue for job in changed})
+                tell_moved(self.events, changed)
             after = page.next_after
             if after is None:
                 return requeued_count

@@ -11,6 +11,8 @@ from schedora.application.commands.group_commit import GroupCommit
 from schedora.application.commands.new_jobs import new_jobs
 from schedora.application.errors import FieldError, Invalid, WorkflowClosed
 from schedora.application.overlap import overlapped
+from schedora.application.pipeline.relay import tell_submitted
+from schedora.application.ports.events import Events
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
@@ -35,6 +37,7 @@ class SubmitJobs:
     together are stored one after the other, too.
     """
     wakeup: Wakeup
+    events: Events
     metrics: Metrics
     randomness: Randomness
     batch_max: int = 10_000
@@ -44,7 +47,8 @@ class SubmitJobs:
     ) -> list[Submission]:
         """One ``Submission`` per request, in the order given.
 
-        With ``connection`` it happens inside the caller's transaction. Raises ``Invalid`` with every bad
+        With ``connection`` it happens inside the caller's transaction: nobody but the caller knows when that commits, so
+        the first that is told of these jobs is that they are claimed. Raises ``Invalid`` with every bad
         row named, ``WorkflowClosed`` and ``StoreUnavailable``; then nothing is stored.
         """
         if len(requests) > self.batch_max:
@@ -59,6 +63,7 @@ class SubmitJobs:
                 submissions = await self._submit(unit, requests, ahead=self.single is not None)
             created = [submission.new for submission in submissions if submission.created]
             self.wakeup.ring(queues=queues_to_ring(created), later=all_later(created))
+            tell_submitted(self.events, submissions)
         else:
             async with self.units.join(connection) as joined:
                 submissions = await self._submit(joined, requests, ahead=False)

@@ -8,6 +8,8 @@ from schedora.application.commands.cancel import CANCELED_BY_REQUEST
 from schedora.application.commands.created import count_created, queues_to_ring
 from schedora.application.commands.requeue import revive
 from schedora.application.errors import Conflict, FieldError, Invalid, NotFound
+from schedora.application.pipeline.relay import tell_created, tell_moved
+from schedora.application.ports.events import Events
 from schedora.application.ports.jobs import NewJob
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
@@ -67,6 +69,7 @@ class WorkflowCreated:
 class CreateWorkflow:
     units: UnitOfWorkFactory
     wakeup: Wakeup
+    events: Events
     metrics: Metrics
     randomness: Randomness
     reader: WorkflowReader
@@ -90,6 +93,7 @@ class CreateWorkflow:
             async with self.units.begin() as unit:
                 created = await _store(unit, workflow_id, request, new_jobs)
             self.wakeup.ring(queues=queues_to_ring(new_jobs))
+            tell_created(self.events, created.jobs)
         else:
             async with self.units.join(connection) as joined:
                 created = await _store(joined, workflow_id, request, new_jobs)
@@ -116,6 +120,7 @@ class CreateWorkflow:
 class CancelWorkflow:
     units: UnitOfWorkFactory
     wakeup: Wakeup
+    events: Events
     reader: WorkflowReader
 
     async def __call__(self, workflow_id: WorkflowId) -> Workflow:
@@ -130,7 +135,8 @@ class CancelWorkflow:
                 raise Conflict(f"workflow {workflow_id} has already ended: it is {found[0].status}")
             now = await unit.now()
             open_jobs = [job for job in (await unit.workflows.lock_jobs(workflow_id)).jobs if not job.ended]
-            await unit.jobs.save([job.canceled(now=now, reason=CANCELED_BY_REQUEST) for job in open_jobs])
+            canceled = [job.canceled(now=now, reason=CANCELED_BY_REQUEST) for job in open_jobs]
+            await unit.jobs.save(canceled)
             await unit.workflows.set_canceled(workflow_id, now)
             gained = [(workflow_id, JobState.CANCELED) for _ in open_jobs]
             changes = count_changes(gained) or [CountChange(workflow_id=workflow_id)]
@@ -138,6 +144,7 @@ class CancelWorkflow:
         owners = {job.lease.owner for job in open_jobs if job.lease is not None}
         if owners:
             self.wakeup.ring(owners=owners)
+        tell_moved(self.events, canceled)
         return await _read(self.reader, workflow_id)
 
 
@@ -145,6 +152,7 @@ class CancelWorkflow:
 class RetryWorkflow:
     units: UnitOfWorkFactory
     wakeup: Wakeup
+    events: Events
     reader: WorkflowReader
 
     async def __call__(self, workflow_id: WorkflowId) -> Workflow:
@@ -163,6 +171,7 @@ class RetryWorkflow:
             roots = [job.job_id for job in whole.jobs if job.status is JobState.DEAD]
             changed = await revive(unit, workflow_id, roots, now=await unit.now())
         self.wakeup.ring(queues={job.request.queue for job in changed if job.claimable})
+        tell_moved(self.events, changed)
         return await _read(self.reader, workflow_id)
 
 

@@ -4,11 +4,15 @@ Any number of processes may do this at once: each outcome is addressed to the le
 store accepts it once.
 """
 
-from attrs import frozen
+from collections.abc import Collection
+
+from attrs import evolve, frozen
 
 from schedora.application.log import Logger
-from schedora.application.pipeline.complete import CompleteJobs
+from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.ledger import count_completions
+from schedora.application.pipeline.relay import tell_completed, tell_moved
+from schedora.application.ports.events import Events
 from schedora.application.ports.job_queue import Delivery, JobQueue
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
@@ -33,6 +37,7 @@ class RescueJobs:
     workers: Workers
     complete: CompleteJobs
     wakeup: Wakeup
+    events: Events
     metrics: Metrics
     randomness: Randomness
     worker_deaths_max: int
@@ -54,29 +59,34 @@ class RescueJobs:
                 )
                 for job in lost
             ]
-            accepted = await self._deliver(completions)
+            completed = await self._deliver(completions)
+            accepted = completed.accepted
             count_completions(self.metrics, [c for c in completions if c.lease_id in accepted])
             waiting = [c for c in completions if c.lease_id in accepted and c.status in WAITING]
             self.wakeup.ring(
                 queues={completion.queue for completion in waiting},
                 later=all(completion.scheduled_at is not None for completion in waiting),
             )
+            settled = zip(lost, completions, strict=True)
+            tell_completed(self.events, [one for one in settled if one[1].lease_id in accepted])
+            tell_moved(self.events, completed.canceled)
             _log(lost, completions, accepted)
             rescued_count += len(accepted)
             if not accepted:  # another reaper was faster
                 break
         return rescued_count
 
-    async def _deliver(self, completions: list[Completion]) -> set[LeaseId]:
-        accepted: set[LeaseId] = set()
+    async def _deliver(self, completions: list[Completion]) -> Completed:
+        accepted: frozenset[LeaseId] = frozenset()
         if standalone := [c for c in completions if c.workflow_id is None]:
-            accepted |= (await self.queue.exchange(Delivery(completions=standalone))).accepted
+            accepted = (await self.queue.exchange(Delivery(completions=standalone))).accepted
         if in_workflows := [c for c in completions if c.workflow_id is not None]:
-            accepted |= await self.complete(in_workflows)
-        return accepted
+            completed = await self.complete(in_workflows)
+            return evolve(completed, accepted=completed.accepted | accepted)
+        return Completed(accepted=accepted)
 
 
-def _log(lost: list[ClaimedJob], completions: list[Completion], accepted: set[LeaseId]) -> None:
+def _log(lost: list[ClaimedJob], completions: list[Completion], accepted: Collection[LeaseId]) -> None:
     for job, completion in zip(lost, completions, strict=True):
         if completion.lease_id in accepted:
             log.warning(

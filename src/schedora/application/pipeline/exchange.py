@@ -17,15 +17,17 @@ from attrs import frozen
 from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
 from schedora.application.pipeline.claim import Appetite
-from schedora.application.pipeline.complete import CompleteJobs
+from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.execute import DRAINED
 from schedora.application.pipeline.ledger import count_claims
 from schedora.application.pipeline.lookout import Lookout
 from schedora.application.pipeline.outbox import Outbox
+from schedora.application.pipeline.relay import tell_claimed, tell_moved, tell_started
 from schedora.application.pipeline.run import Run
 from schedora.application.pipeline.slots import Slots
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.ports.clock import Clock
+from schedora.application.ports.events import Events
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
 from schedora.application.ports.metrics import Counter, Metrics
 from schedora.application.ports.wakeup import Wakeup
@@ -85,6 +87,7 @@ class Exchanges:
         lookout: Lookout,
         store_time: StoreTime,
         wakeup: Wakeup,
+        events: Events,
         clock: Clock,
         metrics: Metrics,
         flush: timedelta,
@@ -100,6 +103,7 @@ class Exchanges:
         self._lookout = lookout
         self._store_time = store_time
         self._wakeup = wakeup
+        self._events = events
         self._clock = clock
         self._metrics = metrics
         self._flush = flush
@@ -240,15 +244,16 @@ class Exchanges:
 
     async def _deliver_in_workflows(self, completions: Sequence[Completion]) -> None:
         try:
-            accepted = await self._complete(completions)
+            completed = await self._complete(completions)
         except StoreUnavailable:
             self._outbox.put_back(completions)
             raise
         except Exception as error:  # noqa: BLE001 - each is tried by itself, and tells its own error
             await self._deliver_one_by_one(completions, error)
             return
-        self._outbox.delivered(completions, accepted)
-        self._went_back(completions, accepted)
+        self._outbox.delivered(completions, completed.accepted)
+        tell_moved(self._events, completed.canceled)
+        self._went_back(completions, completed.accepted)
         self._lookout.hint()  # what was released may be for this worker
 
     async def _deliver_one_by_one(self, completions: Sequence[Completion], error: Exception) -> None:
@@ -257,21 +262,23 @@ class Exchanges:
         try:
             for completion in completions:
                 try:
-                    accepted = await self._deliver(completion)
+                    completed = await self._deliver(completion)
                 except StoreUnavailable:
                     raise
                 except Exception as own_error:  # noqa: BLE001 - the outbox logs it, or raises it when nothing helps
                     self._outbox.refused(completion, own_error)
                 else:
-                    self._outbox.delivered([completion], accepted)
-                    self._went_back([completion], accepted)
+                    self._outbox.delivered([completion], completed.accepted)
+                    tell_moved(self._events, completed.canceled)
+                    self._went_back([completion], completed.accepted)
         finally:
             self._outbox.put_back(completions)
 
-    async def _deliver(self, completion: Completion) -> Collection[LeaseId]:
+    async def _deliver(self, completion: Completion) -> Completed:
         if completion.workflow_id is not None:
             return await self._complete([completion])
-        return (await self._queue.exchange(Delivery(completions=[completion]))).accepted
+        answer = await self._queue.exchange(Delivery(completions=[completion]))
+        return Completed(accepted=answer.accepted)
 
     def _claim(self) -> ClaimRequest | None:
         owner = self._claimant.incarnation
@@ -322,7 +329,8 @@ class Exchanges:
             self._wakeup.ring(queues={job.queue for job in claimed}, plenty=plenty)
 
     def take(self, jobs: Collection[ClaimedJob]) -> None:
-        """Runs jobs that are under this worker's lease, or hands them back where it takes no more."""
+        """Runs jobs that are under this worker's lease by now, or hands them back where it takes no more."""
+        tell_claimed(self._events, jobs)
         if self._claimant.may_claim:
             self._slots.take(jobs)
             return
@@ -362,13 +370,18 @@ class Exchanges:
     def _started(self, starts: Sequence[Start], answer: Exchanged) -> None:
         if not starts:
             return
+        begun: list[ClaimedJob] = []
         for start in starts:
             if start.lease_id not in answer.accepted:
                 continue
             if (run := self._slots.runs.get(start.lease_id)) is not None:
+                known = run.recorded or run.settled  # what has ended tells of its start with its end
                 self._slots.told(run, start.progress)
-            else:
-                self._slots.start_suspect(start.lease_id, start.started_at)
+                if not known:
+                    begun.append(run.job)
+            elif (suspect := self._slots.start_suspect(start.lease_id, start.started_at)) is not None:
+                begun.append(suspect)
+        tell_started(self._events, begun)
         self._report_at = self._clock.monotonic() + self._report
         lost = {start.lease_id for start in starts} - answer.accepted
         self._slots.lose(lost & self._slots.held())

@@ -8,6 +8,8 @@ from typing import NamedTuple
 from schedora.application.log import Logger
 from schedora.application.pipeline.journal import tell_completions
 from schedora.application.pipeline.ledger import count_completions, count_fenced
+from schedora.application.pipeline.relay import tell_completed
+from schedora.application.ports.events import Events
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.domain.claimed_job import ClaimedJob
@@ -29,7 +31,10 @@ class _Waiting(NamedTuple):
 class Outbox:
     """Bounded by what the worker holds: a job is claimed only into room, and leaves through here."""
 
-    def __init__(self, *, metrics: Metrics, randomness: Randomness, worker_deaths_max: int) -> None:
+    def __init__(
+        self, *, events: Events, metrics: Metrics, randomness: Randomness, worker_deaths_max: int
+    ) -> None:
+        self._events = events
         self._metrics = metrics
         self._randomness = randomness
         self._worker_deaths_max = worker_deaths_max
@@ -98,6 +103,7 @@ class Outbox:
         count_completions(self._metrics, [completion for _, completion in taken])
         count_fenced(self._metrics, len(completions) - len(taken))
         tell_completions(taken)
+        tell_completed(self._events, taken)
 
     def refused(self, completion: Completion, error: Exception) -> None:
         """The store can't keep this completion, though it keeps others: the job fails with the reason."""

@@ -23,7 +23,7 @@ class Run:
     """
 
     __slots__ = (
-        "began", "give_up_at", "job", "locked", "progress", "recorded", "released", "settled", "started_at", "stop_reason",
+        "began", "give_up_at", "job", "locked", "progress", "released", "settled", "started_at", "stop_reason",
         "stoppable", "task", "written",
     )  # fmt: skip
 
@@ -31,8 +31,6 @@ class Run:
         self.job = job
         self.started_at = started_at
         self.began = began
-        self.recorded = job.started_at is not None
-        """Whether the store knows that the attempt has started."""
         self.locked = False
         """Whether it has lasted for long enough to hold a lock."""
         self.stop_reason: StopReason | None = None
@@ -50,6 +48,11 @@ class Run:
         """When to go on without a handler that was asked to stop."""
         self.task: asyncio.Task[Any] | None = None
         """What the handler runs in."""
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the store knows that the attempt has started."""
+        return self.job.started_at is not None
 
     @property
     def deadline(self) -> timedelta:

@@ -121,7 +121,8 @@ class Slots:
 
     def told(self, run: Run, progress: JsonText | None) -> None:
         """The store knows that the run has started, and this report of progress."""
-        run.recorded = True
+        if not run.recorded:
+            run.job = attrs.evolve(run.job, started_at=run.started_at)
         if run.progress == progress:
             run.progress = None
             self._untold.pop(run.job.lease_id, None)
@@ -152,10 +153,13 @@ class Slots:
             return []
         return self._suspects.call(self.free, [run.job for run in self.runs.values()])
 
-    def start_suspect(self, lease_id: LeaseId, started_at: datetime) -> None:
-        """Its start is on record. Nothing happens when it is not at hand any more."""
-        if (job := self._suspects.take(lease_id)) is not None:
-            self._start(attrs.evolve(job, started_at=started_at), self._clock.monotonic())
+    def start_suspect(self, lease_id: LeaseId, started_at: datetime) -> ClaimedJob | None:
+        """Its start is on record. Nothing happens, and None is answered, when it is not at hand any more."""
+        if (suspect := self._suspects.take(lease_id)) is None:
+            return None
+        job = attrs.evolve(suspect, started_at=started_at)
+        self._start(job, self._clock.monotonic())
+        return job
 
     def hand_back_buffer(self, reason: str) -> None:
         """Gives up what waits for a slot."""
@@ -182,7 +186,10 @@ class Slots:
                 log.warning("lease lost, handler stopped", job_id=str(run.job.job_id), job_type=run.job.type)
 
     def stop_all(self, reason: StopReason) -> None:
-        """Asks every run to end; those that can't be stopped are settled at once."""
+        """Asks every run to end; those that can't be stopped are settled at once. Nothing that waits for a slot
+        starts any more.
+        """
+        self._buffer.clear()
         for run in list(self.runs.values()):
             self._stop(run, reason)
 

@@ -32,11 +32,13 @@ from schedora.application.pipeline.journal import tell_completions
 from schedora.application.pipeline.ledger import count_completions
 from schedora.application.pipeline.lookout import Lookout, Pace
 from schedora.application.pipeline.outbox import Outbox
+from schedora.application.pipeline.relay import tell_completed
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.run_locks import RunLocking, RunLockKeeper
 from schedora.application.pipeline.slots import GRACE, Slots
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.ports.clock import Clock
+from schedora.application.ports.events import Events
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.metrics import Counter, Metrics
 from schedora.application.ports.randomness import Randomness
@@ -90,6 +92,7 @@ class Worker:
         execute: Execute,
         workers: Workers,
         wakeup: Wakeup,
+        events: Events,
         pulse: Pulse,
         clock: Clock,
         randomness: Randomness,
@@ -105,6 +108,7 @@ class Worker:
         self._complete = complete
         self._workers = workers
         self._wakeup = wakeup
+        self._events = events
         self._pulse = pulse
         self._clock = clock
         self._randomness = randomness
@@ -112,7 +116,9 @@ class Worker:
         self._limits = limits or WorkerLimits()
         self._store_time = StoreTime(clock)
         self._in_doubt = InDoubt(queue)
-        self._outbox = Outbox(metrics=metrics, randomness=randomness, worker_deaths_max=worker_deaths_max)
+        self._outbox = Outbox(
+            events=events, metrics=metrics, randomness=randomness, worker_deaths_max=worker_deaths_max
+        )
         self.slots = Slots(
             count=identity.max_concurrent_jobs,
             worker_deaths_max=worker_deaths_max,
@@ -141,6 +147,7 @@ class Worker:
             lookout=self._lookout,
             store_time=self._store_time,
             wakeup=wakeup,
+            events=events,
             clock=clock,
             metrics=metrics,
             flush=self._limits.flush,
@@ -271,6 +278,7 @@ class Worker:
         if run.written is not None:
             count_completions(self._metrics, [run.written])
             tell_completions([(run.job, run.written)])
+            tell_completed(self._events, [(run.job, run.written)])
         if run.released:  # others were told by the commit
             self._lookout.hint()
 

@@ -74,46 +74,58 @@ def _system(
     unit_random = randomness.unit
     event_feed = providers.Singleton(EventFeed, storage.events, clock, unit_random)
     group_commit = providers.Singleton(
-        GroupCommit, intake=storage.intake, metrics=metrics, randomness=randomness
+        GroupCommit, intake=storage.intake, events=storage.events, metrics=metrics, randomness=randomness
     )
     submit_jobs = providers.Singleton(
         SubmitJobs,
         units=storage.units,
         single=group_commit,
         wakeup=storage.wakeup,
+        events=storage.events,
         metrics=metrics,
         randomness=randomness,
     )
     cancel_job = providers.Singleton(
-        CancelJob, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup
+        CancelJob, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup, events=storage.events
     )
     requeue_job = providers.Singleton(
-        RequeueJob, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup
+        RequeueJob, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup, events=storage.events
     )
     requeue_dead = providers.Singleton(
-        RequeueDead, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup
+        RequeueDead, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup, events=storage.events
     )
     delete_dead = providers.Singleton(DeleteDead, units=storage.units, reader=storage.jobs)
     create_workflow = providers.Singleton(
         CreateWorkflow,
         units=storage.units,
         wakeup=storage.wakeup,
+        events=storage.events,
         reader=storage.workflows,
         metrics=metrics,
         randomness=randomness,
     )
     cancel_workflow = providers.Singleton(
-        CancelWorkflow, units=storage.units, wakeup=storage.wakeup, reader=storage.workflows
+        CancelWorkflow,
+        units=storage.units,
+        wakeup=storage.wakeup,
+        events=storage.events,
+        reader=storage.workflows,
     )
     retry_workflow = providers.Singleton(
-        RetryWorkflow, units=storage.units, wakeup=storage.wakeup, reader=storage.workflows
+        RetryWorkflow,
+        units=storage.units,
+        wakeup=storage.wakeup,
+        events=storage.events,
+        reader=storage.workflows,
     )
     register_worker = providers.Singleton(RegisterWorker, workers=storage.workers, randomness=randomness)
     beat_worker = providers.Singleton(BeatWorker, workers=storage.workers)
     drain_worker = providers.Singleton(DrainWorker, workers=storage.workers, wakeup=storage.wakeup)
     pause_queue = providers.Singleton(PauseQueue, queues=storage.queues)
     resume_queue = providers.Singleton(ResumeQueue, queues=storage.queues, wakeup=storage.wakeup)
-    purge_queue = providers.Singleton(PurgeQueue, units=storage.units, reader=storage.jobs)
+    purge_queue = providers.Singleton(
+        PurgeQueue, units=storage.units, reader=storage.jobs, events=storage.events
+    )
     retain_in_queue = providers.Singleton(RetainInQueue, queues=storage.queues)
     check_health = providers.Singleton(
         CheckHealth,
@@ -129,6 +141,7 @@ def _system(
         workers=storage.workers,
         complete=complete_jobs,
         wakeup=storage.wakeup,
+        events=storage.events,
         metrics=metrics,
         randomness=randomness,
         worker_deaths_max=settings.max_worker_deaths,

@@ -260,6 +260,7 @@ def _worker(
         execute=execute,
         workers=system.workers,
         wakeup=system.wakeup,
+        events=system.events,
         pulse=_NoPulse(),
         clock=system.clock,
         randomness=system.randomness,

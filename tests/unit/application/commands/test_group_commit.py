@@ -68,7 +68,9 @@ def group(bench: Bench, gate: Gate) -> GroupCommit:
 
 
 def group_over(bench: Bench, intake: JobIntake) -> GroupCommit:
-    return GroupCommit(intake=intake, metrics=bench.metrics, randomness=bench.store.randomness)
+    return GroupCommit(
+        intake=intake, events=bench.stores.events, metrics=bench.metrics, randomness=bench.store.randomness
+    )
 
 
 def sent(group: GroupCommit, *requests: JobRequest) -> list[asyncio.Task[Submission]]:

@@ -190,6 +190,7 @@ class Engine:
             ),
             workers=bench.stores.workers,
             wakeup=self.wakeup,
+            events=bench.stores.events,
             pulse=self.pulse,
             clock=bench.clock,
             randomness=bench.store.randomness,

@@ -27,7 +27,7 @@ async def first(bench: Bench, outcome: Outcome) -> tuple[ClaimedJob, Completion]
 async def test_success_releases_dependants_and_tells_of_them(bench: Bench) -> None:
     flow = await bench.flow(a="", b="a", c="a", d="bc")
     claim, completion = await first(bench, Succeeded(result=JsonText("1")))
-    assert await bench.complete([completion]) == {claim.lease_id}
+    assert (await bench.complete([completion])).accepted == {claim.lease_id}
     assert [hint.queues for hint in bench.hints] == [{"queue-b", "queue-c"}]
     job = await bench.stores.job(flow["a"].job_id)
     assert (job.status, job.result) == (S.SUCCESS, "1")
@@ -38,7 +38,8 @@ async def test_success_releases_dependants_and_tells_of_them(bench: Bench) -> No
 async def test_failure_cancels_dependants_and_ends_the_workflow(bench: Bench) -> None:
     flow = await bench.flow(a="", b="a", c="b")
     _, completion = await first(bench, DOWN)
-    await bench.complete([completion])
+    completed = await bench.complete([completion])
+    assert [job.job_id for job in completed.canceled] == [flow["b"].job_id, flow["c"].job_id]
     assert await bench.states(flow) == {"a": S.DEAD, "b": S.CANCELED, "c": S.CANCELED}
     assert (await bench.workflow_of(flow)).status is WorkflowState.FAILED
     assert bench.hints == []
@@ -47,7 +48,7 @@ async def test_failure_cancels_dependants_and_ends_the_workflow(bench: Bench) ->
 async def test_job_that_waits_again_moves_nothing_else(bench: Bench) -> None:
     flow = await bench.flow(a="", b="a")
     claim, completion = await first(bench, Snoozed(delay=HOUR))
-    assert await bench.complete([completion]) == {claim.lease_id}
+    assert (await bench.complete([completion])).accepted == {claim.lease_id}
     assert await bench.states(flow) == {"a": S.PENDING, "b": S.PENDING}
     assert bench.hints == []
 
@@ -57,7 +58,7 @@ async def test_fenced_completion_releases_nobody(bench: Bench) -> None:
     claim, completion = await first(bench, UP)
     await bench.cancel(flow["a"].job_id)
     bench.hints.clear()
-    assert await bench.complete([completion]) == set()
+    assert (await bench.complete([completion])).accepted == set()
     assert await bench.states(flow) == {"a": S.CANCELED, "b": S.CANCELED}
     assert (await bench.workflow_of(flow)).counts.succeeded == 0
     assert bench.hints == []
@@ -72,15 +73,15 @@ async def test_failing_store_keeps_all_of_it_or_nothing(bench: Bench) -> None:
         await bench.complete([completion])
     assert await bench.states(flow) == {"a": S.RUNNING, "b": S.PENDING}
     assert bench.hints == []
-    assert await bench.complete([completion]) == {claim.lease_id}
+    assert (await bench.complete([completion])).accepted == {claim.lease_id}
 
 
 async def test_completions_of_two_workflows_and_of_none_may_come_together(bench: Bench) -> None:
     one, two = await bench.flow("one", a="", b="a"), await bench.flow("two", a="", b="a")
     alone = await bench.stores.submit_one()
     claims = await bench.claim()
-    accepted = await bench.complete([await bench.stores.settle(claim, UP) for claim in claims])
-    assert accepted == {claim.lease_id for claim in claims}
+    completed = await bench.complete([await bench.stores.settle(claim, UP) for claim in claims])
+    assert completed.accepted == {claim.lease_id for claim in claims}
     assert (await bench.stores.job(alone.job_id)).status is S.SUCCESS
     for flow in (one, two):
         assert (await bench.states(flow))["a"] is S.SUCCESS

@@ -5,6 +5,7 @@ from itertools import pairwise
 import pytest
 from structlog.testing import capture_logs
 
+from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
 from schedora.application.pipeline.outbox import BATCH_MAX, STORAGE_REFUSED, Outbox
@@ -15,6 +16,7 @@ from schedora.domain.ids import JsonText
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Outcome, Succeeded
 from tests.builders import NOON, SECOND, a_claimed_job, a_workflow_id
+from tests.contract.memory import a_memory_store
 from tests.unit.application.bench import RecordedMetrics
 
 
@@ -22,7 +24,10 @@ class Desk:
     def __init__(self) -> None:
         self.metrics = RecordedMetrics()
         self.outbox = Outbox(
-            metrics=self.metrics, randomness=SeededRandomness(1, VirtualClock()), worker_deaths_max=3
+            events=MemoryEvents(a_memory_store()),
+            metrics=self.metrics,
+            randomness=SeededRandomness(1, VirtualClock()),
+            worker_deaths_max=3,
         )
 
     def put(self, outcome: Outcome | None = None, *, job: ClaimedJob | None = None) -> Completion:

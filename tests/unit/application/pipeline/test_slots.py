@@ -122,6 +122,15 @@ async def test_lost_leases_end_without_an_outcome(rack: Rack) -> None:
     assert rack.slots.free == 1
 
 
+async def test_what_waits_for_a_slot_does_not_start_once_all_are_stopped(rack: Rack) -> None:
+    running = rack.take(*some(3))[:2]
+    await rack.settle()
+    rack.slots.stop_all(StopReason.DRAINED)
+    await rack.settle()
+    assert [context.job_id for context in rack.held.contexts] == [job.job_id for job in running]
+    assert rack.slots.buffered == 0
+
+
 async def test_run_stopped_before_its_first_step_goes_back(rack: Rack) -> None:
     [job] = rack.take(*some(1))
     rack.slots.stop_all(StopReason.DRAINED)

@@ -9,14 +9,14 @@ from attrs import frozen
 from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.context import JobContext
-from schedora.application.pipeline.complete import CompleteJobs
+from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.execute import UPSTREAM_NOT_READ
 from schedora.application.pipeline.outbox import STORAGE_REFUSED
 from schedora.application.ports.job_queue import Delivery, Exchanged
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.wakeup import Hint
 from schedora.domain.completion import Completion
-from schedora.domain.ids import JobId, LeaseId
+from schedora.domain.ids import JobId
 from schedora.domain.job_state import JobState
 from schedora.domain.worker import WorkerState
 from tests.builders import HOUR, SECOND, a_request
@@ -236,7 +236,7 @@ class FussyQueue(MemoryJobQueue):
 
 @frozen(kw_only=True)
 class FussyComplete(CompleteJobs):
-    async def __call__(self, completions: Sequence[Completion]) -> set[LeaseId]:
+    async def __call__(self, completions: Sequence[Completion]) -> Completed:
         refuse(completions)
         return await super().__call__(completions)
 

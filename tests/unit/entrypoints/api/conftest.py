@@ -132,7 +132,7 @@ class Bench:
         completion = settle(
             claimed, outcome, started_at=claimed.started_at, ended_at=now, unit_random=0, worker_deaths_max=3
         )
-        assert await self.system.complete_jobs([completion]) == {claimed.lease_id}
+        assert (await self.system.complete_jobs([completion])).accepted == {claimed.lease_id}
 
     async def run(self, outcome: Outcome = Succeeded()) -> ClaimedJob:  # noqa: B008 - a value
         """Claims the next job and ends it so."""
