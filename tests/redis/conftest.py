@@ -1,11 +1,28 @@
-"""Redis servers for the tests that want one."""
+"""Redis servers for the tests that want one, and the PostgreSQL that it stands before."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from schedora.adapters.postgres.engine import Database
+from tests.databases import copy_of, migrated_template
 from tests.redis.servers import RedisServer
+
+
+@pytest.fixture(scope="session")
+def migrated_name(postgres_server_url: str) -> Iterator[str]:
+    """The name of a migrated database that stays empty."""
+    with migrated_template(postgres_server_url) as name:
+        yield name
+
+
+@pytest.fixture
+async def database(postgres_server_url: str, migrated_name: str) -> AsyncIterator[Database]:
+    """Open, migrated, empty."""
+    with copy_of(postgres_server_url, migrated_name) as url:
+        async with Database(url) as opened:
+            yield opened
 
 
 @pytest.fixture

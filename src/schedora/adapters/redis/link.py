@@ -45,6 +45,9 @@ class RedisLink:
     ``connect_timeout``, count as a server that is away; ``socket_timeout`` and ``socket_connect_timeout`` in the URL take
     precedence. Replies are as they come: bytes, numbers, lists, None.
 
+    ``aside``: another link of this process tells people that Redis went away and came back; this one tells it at the
+    level of debugging.
+
     Raises ``ValueError`` for a URL that is none.
     """
 
@@ -56,6 +59,7 @@ class RedisLink:
         command_timeout: timedelta = timedelta(seconds=0.5),
         connect_timeout: timedelta = timedelta(seconds=1),
         unit_random: Callable[[], float] = random.random,
+        aside: bool = False,
     ) -> None:
         location = Location.parse(url)
         self.description = location.description
@@ -78,6 +82,7 @@ class RedisLink:
         self._why = "is not connected yet"
         self._changed_at = 0.0
         """On the loop's clock."""
+        self._aside = aside
         self._told = False
         """Whether the log says that it is away."""
         self._under_way: set[asyncio.Timeout] = set()
@@ -267,7 +272,7 @@ class RedisLink:
 
     def _go_up(self) -> None:
         if self._told:
-            log.info(
+            (log.debug if self._aside else log.info)(
                 "redis is back",
                 server=self.description,
                 away_seconds=round(self.loop.time() - self._changed_at, 3),
@@ -289,7 +294,7 @@ class RedisLink:
         self._why = why
         if not self._told:
             self._told = True
-            log.warning(
+            (log.debug if self._aside else log.warning)(
                 "redis is away: going on without it, more slowly", server=self.description, reason=f"it {why}"
             )
 

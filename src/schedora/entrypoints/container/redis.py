@@ -72,10 +72,11 @@ class RedisStorage:
     def __init__(
         self, storage: PostgresStorage, *, settings: Settings, randomness: Randomness, redis_url: str
     ) -> None:
-        link_of_its_own = providers.Factory(
+        make_link = providers.Factory(
             RedisLink, redis_url, prefix=settings.redis_prefix, unit_random=randomness.unit
         )
-        link = providers.Singleton(link_of_its_own)
+        link = providers.Singleton(make_link)
+        link_of_its_own = providers.Factory(make_link, aside=True)
         self.units = storage.units
         self.jobs = providers.Singleton(RedisJobReader, link, storage.jobs)
         self.workflows = storage.workflows

@@ -1,0 +1,127 @@
+"""Whatever befalls Redis, the adapters over it do what their ports promise, say so once, and find it again."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+
+import pytest
+
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.redis.health import RedisHealth
+from schedora.adapters.redis.heartbeats import RedisHeartbeats
+from schedora.adapters.redis.link import RedisLink
+from schedora.adapters.redis.run_locks import RedisRunLocks
+from schedora.application.ports.run_locks import Contested, RunLock
+from schedora.application.queries.health import CheckHealth, HealthReport
+from tests.builders import a_job_id, a_lease_id, a_request, an_incarnation
+from tests.contract.ear import EVERYTHING, Ear
+from tests.contract.postgres import postgres_stores
+from tests.contract.redis import redis_stores
+from tests.contract.stores import Stores
+from tests.redis.faults import FAULTS, Fault
+from tests.redis.proxy import FaultProxy
+from tests.redis.servers import RedisServer
+
+TIMEOUT = timedelta(seconds=90)
+PATIENCE = timedelta(seconds=0.5)
+
+
+@pytest.fixture
+def proxy(redis_server: RedisServer) -> Iterator[FaultProxy]:
+    with FaultProxy(redis_server) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def link(proxy: FaultProxy) -> AsyncIterator[RedisLink]:
+    async with RedisLink(proxy.url, command_timeout=PATIENCE, connect_timeout=PATIENCE) as link:
+        await link.until_up()
+        yield link
+
+
+class Everything:
+    """All that stands on Redis in one process."""
+
+    def __init__(self, database: Database, link: RedisLink) -> None:
+        self.stores: Stores = redis_stores(database, link)
+        self.heartbeats = RedisHeartbeats(link, lifetime=TIMEOUT)
+        self.run_locks = RedisRunLocks(link, lifetime=TIMEOUT)
+        self.check_health = CheckHealth(
+            database=postgres_stores(database).health, workers=self.stores.workers, redis=RedisHealth(link)
+        )
+
+    async def health(self) -> HealthReport:
+        return await self.check_health()
+
+    async def works(self) -> None:
+        """What does not depend on Redis."""
+        ear, worker = Ear(), await self.stores.worker()
+        async with self.stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
+            subscription.attend(owner=worker.incarnation, idle=True)
+            job = await self.stores.submit_one(a_request(queue="mail"))
+            self.stores.wakeup.ring(queues=["mail"])
+            await ear.until(lambda heard: "mail" in heard.queues)
+        assert [claimed.job_id for claimed in await self.stores.claim(worker)] == [job.job_id]
+        assert (await self.stores.job(job.job_id)).job_id == job.job_id
+
+    async def shows_life(self) -> bool:
+        """Whether Redis takes a sign of life, and a lock; both or none."""
+        owner, lock = an_incarnation(), RunLock(a_job_id(), a_lease_id())
+        beaten = await self.heartbeats.beat(owner)
+        taken = await self.run_locks.take(owner, [lock])
+        assert (await self.heartbeats.alive([owner]) == {owner}) == beaten
+        assert taken == ([] if beaten else None)
+        return beaten
+
+
+@pytest.mark.parametrize(("fault", "why"), FAULTS.values(), ids=FAULTS)
+async def test_it_is_done_without_said_once_and_found_again(
+    fault: Fault,
+    why: str,
+    redis_server: RedisServer,
+    proxy: FaultProxy,
+    link: RedisLink,
+    database: Database,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "schedora.redis")
+    everything = Everything(database, link)
+    assert (await everything.health()).status == "healthy"
+    await everything.works()
+    assert await everything.shows_life()
+
+    with fault(redis_server, proxy):
+        while link.up:
+            await everything.heartbeats.beat(an_incarnation())
+        for _ in range(2):
+            await everything.works()
+            assert not await everything.shows_life()
+            report = await everything.health()
+            assert (report.status, report.database, report.redis) == ("degraded", "up", "down")
+            assert report.detail is not None
+            assert report.detail.startswith(f"{link.description} {why}")
+
+    await link.until_up()
+    await everything.works()
+    assert await everything.shows_life()
+    assert (await everything.health()).status == "healthy"
+    said = [record.getMessage() for record in caplog.records if record.name == "schedora.redis"]
+    assert ["redis is away" in said[0], "redis is back" in said[1], len(said)] == [True, True, 2], said
+    assert link.description in said[0]
+
+
+async def test_one_that_was_emptied_and_forgot_its_scripts_is_not_missed(
+    redis_server: RedisServer, link: RedisLink, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "schedora.redis")
+    everything = Everything(database, link)
+    owner, lock = an_incarnation(), RunLock(a_job_id(), a_lease_id())
+    await everything.run_locks.take(owner, [lock])
+    for forgotten in ("FLUSHALL", "SCRIPT FLUSH"):
+        redis_server.ask(*forgotten.split())
+        await everything.works()
+        assert await everything.shows_life()
+    assert await everything.run_locks.renew(owner, [lock]) == []
+    rival = RunLock(lock.job_id, a_lease_id())
+    assert await everything.run_locks.renew(owner, [rival]) == [Contested(rival, str(lock.lease_id))]
+    assert link.up
+    assert [record.getMessage() for record in caplog.records if record.name == "schedora.redis"] == []
