@@ -1,7 +1,7 @@
 """The cache of jobs that have succeeded: what comes out of it, what never does, and what it does when Redis is away."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -9,17 +9,22 @@ from structlog.testing import capture_logs
 
 from schedora.adapters.memory.job_reader import MemoryJobReader
 from schedora.adapters.memory.store import MemoryStore
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.redis import job_reader
 from schedora.adapters.redis.cached_job import FORMAT, encode
 from schedora.adapters.redis.job_reader import ENTRY_BYTES_MAX, LIFE, RedisJobReader
 from schedora.adapters.redis.link import RedisLink
+from schedora.application.errors import StoreUnavailable
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Succeeded
 from tests.builders import a_job, a_job_id, a_request
 from tests.contract.memory import a_memory_store, memory_stores
+from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
+from tests.databases import migrated_template, on
 from tests.redis.proxy import Behaviour, FaultProxy
 from tests.redis.servers import RedisServer
 
@@ -49,6 +54,12 @@ def stores(store: MemoryStore) -> Stores:
 @pytest.fixture
 def behind(store: MemoryStore) -> CountingReader:
     return CountingReader(store)
+
+
+@pytest.fixture
+def migrated_url(postgres_server_url: str) -> Iterator[str]:
+    with migrated_template(postgres_server_url) as name:
+        yield on(postgres_server_url, name)
 
 
 @pytest.fixture
@@ -135,6 +146,46 @@ async def test_a_job_that_is_requeued_is_never_seen_as_it_was(
     requeued = await stores.requeue(job.job_id)
     assert requeued.status is JobState.PENDING
     assert await reader.get(job.job_id) == await stores.job(job.job_id)
+
+
+async def test_a_job_that_was_seen_going_on_is_not_looked_for_in_the_cache(
+    stores: Stores, behind: CountingReader, reader: RedisJobReader, link: RedisLink
+) -> None:
+    job = await stores.submit_one()
+    await reader.get(job.job_id)
+    await link.call("CONFIG", "RESETSTAT")
+    for _ in range(10):
+        await reader.get(job.job_id)
+    assert "cmdstat_mget" not in str(await link.call("INFO", "commandstats"))
+    [claimed] = await stores.claim(await stores.worker())
+    await stores.complete(claimed, Succeeded())
+    asked = behind.asked
+    ended = await stores.job(job.job_id)
+    assert [await reader.get(job.job_id) for _ in range(3)] == [ended] * 3
+    assert behind.asked == asked + 1, "it found out, and has it from the cache since"
+
+
+async def test_of_jobs_going_on_only_so_many_are_remembered(
+    stores: Stores, reader: RedisJobReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_reader, "GOING_ON_MAX", 2)
+    jobs = await stores.submit(*(a_request() for _ in range(4)))
+    for job in (jobs[0], jobs[1], jobs[0], jobs[2], jobs[3]):
+        await reader.get(job.job_id)
+    assert list(reader._going_on) == [jobs[2].job_id, jobs[3].job_id]
+    await reader.get(jobs[1].job_id)
+    await reader.get(a_job_id())
+    assert list(reader._going_on) == [jobs[3].job_id, jobs[1].job_id]
+
+
+async def test_from_the_cache_it_comes_without_any_statement(migrated_url: str, link: RedisLink) -> None:
+    async with Database(migrated_url) as database:
+        job = await run(postgres_stores(database), Succeeded(result=JsonText('{"a":1}')))
+        reader = RedisJobReader(link, PostgresJobReader(database))
+        assert await reader.get(job.job_id) == job
+    assert await reader.get(job.job_id) == job
+    with pytest.raises(StoreUnavailable, match="is not open"):
+        await reader.get(a_job_id())
 
 
 async def test_one_that_is_not_there_is_looked_for_each_time(
