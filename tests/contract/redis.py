@@ -10,11 +10,14 @@ from attrs import evolve
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.wakeup import PostgresWakeup
+from schedora.adapters.redis.events import RedisEvents
 from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.job_reader import RedisJobReader
 from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.wakeup import RedisWakeup
+from schedora.adapters.system.clock import SystemClock
+from schedora.adapters.telemetry.tally import Tally
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
 from tests.redis.servers import RedisServer
@@ -42,6 +45,7 @@ def redis_stores(database: Database, link: RedisLink) -> Stores:
         wakeup=wakeup,
         intake=PostgresJobIntake(database, wakeup),
         job_reader=RedisJobReader(link, postgres.job_reader),
+        events=RedisEvents(link, Tally(), SystemClock(), otherwise=postgres.events),
         rate_limiter=RedisRateLimiter(link, postgres.rate_limiter),
         age_buckets=age_buckets,
     )

@@ -200,11 +200,17 @@ async def test_what_is_young_is_not_pruned(attended: Stores) -> None:
 
 async def test_pruning_what_nobody_missed_is_no_gap(attended: Stores) -> None:
     await tell(attended, [a_notice()])
-    position = await attended.events.now()
+    before = await attended.events.now()
     await attended.events.prune(AT_ONCE)
-    assert await attended.events.now() == position
-    reading = await attended.events.read(position, limit=10, patience=AT_ONCE)
-    assert (reading.told, reading.position, reading.complete) == ((), position, True)
+    after = await attended.events.now()
+    for position in (before, after):
+        reading = await attended.events.read(position, limit=10, patience=AT_ONCE)
+        assert (reading.told, reading.position, reading.complete) == ((), position, True)
+    notice = a_notice(1)
+    await tell(attended, [notice])
+    for position in (before, after):
+        reading = await attended.events.read(position, limit=10, patience=AT_ONCE)
+        assert (notices_of(reading), reading.complete) == ([notice], True)
 
 
 async def test_reading_over_what_was_lost_is_not_complete(attended: Stores) -> None:

@@ -12,7 +12,7 @@ key after ``{prefix}:``       type    written by                               l
 ``heartbeat:INCARNATION``     string  the worker's heartbeat                   until it is silent
 ``run:JOB``                   string  the worker that runs it                  renewed with the heartbeat
 ``events``                    stream  whoever moves jobs, with an audience     minutes
-``audience``                  string  whoever listens to events                while somebody does
+``event-feed``                hash    whoever tells events or reads them       minutes
 ``bucket:NAME``               string  whoever takes tokens                     until it is full again
 ``job:FORMAT:JOB``            string  whoever read a job that had succeeded    a minute
 ============================  ======  =======================================  ========================
@@ -51,8 +51,9 @@ class Keys:
     def events(self) -> str:
         return f"{self._tag}events"
 
-    def audience(self) -> str:
-        return f"{self._tag}audience"
+    def event_feed(self) -> str:
+        """The stream's epoch, and the number of its last batch."""
+        return f"{self._tag}event-feed"
 
     def bucket(self, name: str) -> str:
         return f"{self._tag}bucket:{name}"

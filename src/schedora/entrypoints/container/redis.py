@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from dependency_injector import providers
 
+from schedora.adapters.redis.events import RedisEvents
 from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.heartbeats import RedisHeartbeats
 from schedora.adapters.redis.job_reader import RedisJobReader
@@ -15,6 +16,8 @@ from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.run_locks import RedisRunLocks
 from schedora.adapters.redis.wakeup import RedisWakeup
+from schedora.adapters.telemetry.tally import Tally
+from schedora.application.ports.clock import Clock
 from schedora.application.ports.randomness import Randomness
 from schedora.entrypoints.container.postgres import PostgresStorage
 from schedora.entrypoints.container.settings import Settings
@@ -70,7 +73,14 @@ def presence(link: RedisLink, *, lifetime: timedelta) -> tuple[RedisHeartbeats, 
 
 class RedisStorage:
     def __init__(
-        self, storage: PostgresStorage, *, settings: Settings, randomness: Randomness, redis_url: str
+        self,
+        storage: PostgresStorage,
+        *,
+        settings: Settings,
+        clock: Clock,
+        randomness: Randomness,
+        redis_url: str,
+        metrics: providers.Provider[Tally],
     ) -> None:
         make_link = providers.Factory(
             RedisLink, redis_url, prefix=settings.redis_prefix, unit_random=randomness.unit
@@ -88,7 +98,7 @@ class RedisStorage:
             RedisWakeup, link, otherwise=storage.wakeup, unit_random=randomness.unit
         )
         self.intake = storage.intake_that_rings(self.wakeup)
-        self.events = storage.events
+        self.events = providers.Singleton(RedisEvents, link, metrics, clock, otherwise=storage.events)
         self.totals = storage.totals
         self.health = storage.health
         self.redis_health = providers.Singleton(RedisHealth, link)

@@ -59,7 +59,14 @@ def _storage(
         return storage
     from schedora.entrypoints.container.redis import RedisStorage  # noqa: PLC0415 - who has no Redis need not carry it
 
-    return RedisStorage(storage, settings=settings, randomness=randomness, redis_url=settings.redis_url)
+    return RedisStorage(
+        storage,
+        settings=settings,
+        clock=clock,
+        randomness=randomness,
+        redis_url=settings.redis_url,
+        metrics=metrics,
+    )
 
 
 def _system(
