@@ -89,10 +89,15 @@ async def test_who_waited_for_a_bucket_goes_by_the_time_after_it(
     assert decision.granted
 
 
+@pytest.mark.parametrize("pooled", [False, True])
 async def test_who_comes_second_to_a_new_bucket_sees_what_the_first_has_left(
-    database: Database, migrated_url: str
+    migrated_url: str, pooled: bool
 ) -> None:
-    limiter = PostgresRateLimiter(database)
+    async with Database(migrated_url, pooled=pooled) as database:
+        await _come_second(PostgresRateLimiter(database), migrated_url)
+
+
+async def _come_second(limiter: PostgresRateLimiter, migrated_url: str) -> None:
     async with (
         await psycopg.AsyncConnection.connect(migrated_url) as first,
         await psycopg.AsyncConnection.connect(migrated_url, autocommit=True) as watching,

@@ -1,7 +1,7 @@
 """The cache of jobs that have succeeded: what comes out of it, what never does, and what it does when Redis is away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -24,7 +24,6 @@ from tests.builders import a_job, a_job_id, a_request
 from tests.contract.memory import a_memory_store, memory_stores
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
-from tests.databases import migrated_template, on
 from tests.redis.proxy import Behaviour, FaultProxy
 from tests.redis.servers import RedisServer
 
@@ -54,12 +53,6 @@ def stores(store: MemoryStore) -> Stores:
 @pytest.fixture
 def behind(store: MemoryStore) -> CountingReader:
     return CountingReader(store)
-
-
-@pytest.fixture
-def migrated_url(postgres_server_url: str) -> Iterator[str]:
-    with migrated_template(postgres_server_url) as name:
-        yield on(postgres_server_url, name)
 
 
 @pytest.fixture
@@ -178,11 +171,11 @@ async def test_of_jobs_going_on_only_so_many_are_remembered(
     assert list(reader._going_on) == [jobs[3].job_id, jobs[1].job_id]
 
 
-async def test_from_the_cache_it_comes_without_any_statement(migrated_url: str, link: RedisLink) -> None:
-    async with Database(migrated_url) as database:
-        job = await run(postgres_stores(database), Succeeded(result=JsonText('{"a":1}')))
-        reader = RedisJobReader(link, PostgresJobReader(database))
-        assert await reader.get(job.job_id) == job
+async def test_from_the_cache_it_comes_without_any_statement(database: Database, link: RedisLink) -> None:
+    job = await run(postgres_stores(database), Succeeded(result=JsonText('{"a":1}')))
+    reader = RedisJobReader(link, PostgresJobReader(database))
+    assert await reader.get(job.job_id) == job
+    await database.close()
     assert await reader.get(job.job_id) == job
     with pytest.raises(StoreUnavailable, match="is not open"):
         await reader.get(a_job_id())

@@ -1,0 +1,51 @@
+"""A system that is given a Redis, as the container builds it: what it keeps there."""
+
+from datetime import timedelta
+
+import pytest
+
+from schedora.adapters.postgres.engine import Database
+from schedora.domain.limits import GRANTED, RateLimit, Take, TokenRequest
+from schedora.domain.outcome import Succeeded
+from schedora.entrypoints.container.root import build_system
+from schedora.entrypoints.container.settings import load_settings
+from schedora.entrypoints.system import System
+from tests.contract.postgres import postgres_stores
+from tests.redis.servers import RedisServer
+
+
+@pytest.fixture
+def system(database: Database, redis_server: RedisServer) -> System:
+    settings = load_settings(redis_url=redis_server.url, redis_prefix="mine")
+    return build_system(settings, database_url=database._url)
+
+
+async def test_tokens_are_taken_there(system: System, redis_server: RedisServer, database: Database) -> None:
+    limit = RateLimit(tokens=1, per=timedelta(hours=1), burst=1)
+    request = TokenRequest((Take(bucket="queue:mail", limit=limit),))
+    await system.open()
+    try:
+        [granted, refused] = await system.rate_limiter.take([request] * 2)
+        assert (granted, refused.granted) == (GRANTED, False)
+        assert redis_server.ask("EXISTS", "{mine}:bucket:queue:mail")
+        assert await postgres_stores(database).rate_limiter.take([request]) == [GRANTED]
+        redis_server.kill()
+        [refused] = await system.rate_limiter.take([request])
+        assert not refused.granted
+    finally:
+        await system.close()
+
+
+async def test_what_has_succeeded_is_kept_there(
+    system: System, redis_server: RedisServer, database: Database
+) -> None:
+    stores = postgres_stores(database)
+    job = await stores.submit_one()
+    [claimed] = await stores.claim(await stores.worker())
+    assert await stores.complete(claimed, Succeeded())
+    await system.open()
+    try:
+        assert await system.jobs.get(job.job_id) == await stores.job(job.job_id)
+        assert [key for key in redis_server.ask("KEYS", "*") if str(job.job_id) in key]
+    finally:
+        await system.close()
