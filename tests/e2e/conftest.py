@@ -55,8 +55,9 @@ class Cluster:
         self.apis.append(made)
         return made
 
-    def worker(self, name: str, *arguments: str) -> Program:
-        return self.start("worker", "--app", "tests.e2e.handlers:app", "--worker-id", name, *arguments)
+    def worker(self, name: str, *arguments: str, **environment: str) -> Program:
+        command = ("worker", "--app", "tests.e2e.handlers:app", "--worker-id", name, *arguments)
+        return self.start(*command, **environment)
 
     def close(self) -> None:
         for api in self.apis:

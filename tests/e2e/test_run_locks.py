@@ -1,9 +1,12 @@
 """What workers show of themselves in Redis: that they live, and which jobs they run."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 
 from tests.e2e.conftest import Api, Cluster, running_cluster
@@ -81,6 +84,85 @@ def test_dead_workers_job_runs_elsewhere_without_a_conflict(
         "the success to be counted, and what was counted before it",
     )
     assert api.metric("run_lock_conflicts_total") == 0
+
+
+class Role:
+    """A way into the database for one worker alone, which can be closed."""
+
+    def __init__(self, server_url: str, database_url: str) -> None:
+        self._server_url = server_url
+        self._name = f"worker_{os.urandom(6).hex()}"
+        self._do(f"CREATE ROLE {self._name} LOGIN SUPERUSER PASSWORD 'open-sesame'")
+        parts = urlsplit(database_url)
+        netloc = f"{self._name}:open-sesame@{parts.netloc.rpartition('@')[2]}"
+        self.url = urlunsplit(parts._replace(netloc=netloc))
+
+    def close(self) -> None:
+        """Nobody is in, and nobody comes in."""
+        self._do(f"ALTER ROLE {self._name} NOLOGIN")
+        self._do(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{self._name}'")
+
+    def open(self) -> None:
+        self._do(f"ALTER ROLE {self._name} LOGIN")
+
+    def drop(self) -> None:
+        self.close()
+        self._do(f"DROP ROLE {self._name}")
+
+    def _do(self, statement: str) -> None:
+        with psycopg.connect(self._server_url, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+
+@pytest.fixture
+def role(postgres_server_url: str, database_url: str) -> Iterator[Role]:
+    made = Role(postgres_server_url, database_url)
+    yield made
+    made.drop()
+
+
+def test_worker_cut_off_from_the_database_is_spared_while_redis_hears_it(
+    role: Role, cluster: Cluster, api: Api, redis: Redis, tmp_path: Path
+) -> None:
+    cluster.start("reaper")
+    cluster.worker("cut-off", DATABASE_URL=role.url)
+    job_id = api.submit("hangs", {"directory": str(tmp_path)})
+    lock = until(lambda: redis.lock(job_id), "the lock")
+    role.close()
+    until(lambda: api.metric("workers_spared_total"), "the reaper to spare it")
+    cluster.worker("other")
+    until(lambda: api.workers().get("other") == "ACTIVE", "another that would take the job")
+    assert api.workers()["cut-off"] == "ACTIVE"
+
+    role.open()
+
+    (tmp_path / "release-1").touch()
+    job = api.ended(job_id)
+    assert (job["status"], job["result"], job["attempt"]) == ("SUCCESS", "token 1", 1)
+    assert redis.lock(job_id) in {lock, None}
+
+
+def test_worker_that_stays_cut_off_is_lost_and_its_handler_stopped_on_its_return(
+    role: Role, cluster: Cluster, api: Api, redis: Redis, tmp_path: Path
+) -> None:
+    cluster.start("reaper")
+    cluster.worker("cut-off", DATABASE_URL=role.url)
+    job_id = api.submit("hangs", {"directory": str(tmp_path)})
+    lock = until(lambda: redis.lock(job_id), "the lock")
+    role.close()
+    cluster.worker("other")
+    until((tmp_path / "began-2").exists, "the second attempt, for no worker is spared for ever")
+    until(lambda: redis.lock(job_id) not in {lock, None}, "it to take the lock from the first")
+    until(lambda: api.metric("run_lock_conflicts_total"), "the conflict to be counted")
+    assert not (tmp_path / "stopped-1").exists(), "the database has not said whose the job is"
+
+    role.open()
+
+    until((tmp_path / "stopped-1").exists, "the first attempt to be stopped")
+    until(lambda: api.metric("run_lock_conflicts_total") == 2, "either worker to have counted it")
+    (tmp_path / "release-2").touch()
+    job = api.ended(job_id)
+    assert (job["status"], job["result"], job["worker_id"]) == ("SUCCESS", "token 2", "other")
 
 
 def test_blocked_event_loop_keeps_the_locks_of_its_worker(

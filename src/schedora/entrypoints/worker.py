@@ -65,9 +65,9 @@ class HeartbeatThread:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="schedora-heartbeat", daemon=True)
 
-    def start(self) -> None:
+    async def start(self) -> None:
         self._thread.start()
-        self._ready.wait()
+        await asyncio.to_thread(self._ready.wait)  # a Redis that is away takes a moment to be known as such
 
     def beat_for(self, incarnation: IncarnationId) -> None:
         if self._heartbeat is not None:
@@ -178,7 +178,7 @@ class WorkerService:
             on_contested=self._contested,
             on_death=self.stop,
         )
-        pulse.start()
+        await pulse.start()
         try:
             async with self._system.queue_of_its_own() as queue:
                 self._worker = self._build(queue, threads, processes, pulse)
