@@ -4,7 +4,7 @@ import re
 
 import schedora
 from schedora.entrypoints.sdk import errors
-from schedora.entrypoints.sdk.client import Endpoint, SchedoraClient
+from schedora.entrypoints.sdk.client import Endpoint, SchedoraClient, Stream
 from tests.docs.pages import ROOT, table
 
 PAGE = ROOT / "docs" / "python.md"
@@ -13,7 +13,9 @@ OF_CLIENTS = table(PAGE, "error", nth=1)
 
 def test_every_method_of_the_clients_is_told() -> None:
     told = [name for row in table(PAGE, "methods") for name in re.findall(r"\w+", row["methods"])]
-    methods = {name for name in dir(SchedoraClient) if isinstance(getattr(SchedoraClient, name), Endpoint)}
+    methods = {
+        name for name in dir(SchedoraClient) if isinstance(getattr(SchedoraClient, name), (Endpoint, Stream))
+    }
     assert sorted(told) == sorted(methods)
 
 

@@ -341,6 +341,12 @@ class EventFeed:
                 run.failure = error
                 run.outcome.set()
                 await self.clock.sleep(backoff.next())
+            except Exception:
+                # A defect, or something told that nobody can read. Who listens must not wait for ever in silence.
+                log.exception("reading events failed; going on from now")
+                run.newest = None
+                self._tell_all(Gap(Missed.LOST))
+                await self.clock.sleep(backoff.next())
             else:
                 if run.failure is not None:
                     log.info("events are read again")

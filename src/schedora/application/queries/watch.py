@@ -134,13 +134,19 @@ class Watch(Generic[K, V]):
                 if not away:
                     log.warning("can't look at what is watched; trying again", error=str(error))
                 away = True
+                pause = backoff.next()
+            except Exception:
+                # A defect. Who watches must not wait for ever in silence, and others may be looked at all the same.
+                log.exception("looking at what is watched failed; trying again")
+                pause = backoff.next()
+            else:
+                due, away = [], False
+                backoff.reset()
+                pause = PACE
+            if due:
                 self._due.update(due)
                 self._something_due.set()
-                await self._clock.sleep(backoff.next())
-                continue
-            away = False
-            backoff.reset()
-            await self._clock.sleep(PACE)
+            await self._clock.sleep(pause)
 
     async def _look_at(self, keys: Collection[K]) -> None:
         keys = [key for key in keys if key in self._watchers]

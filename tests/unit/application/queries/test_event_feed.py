@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from structlog.testing import capture_logs
 
 from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.store import MemoryStore
@@ -386,6 +388,19 @@ async def test_what_was_missed_is_read_again_when_the_store_was_away(bench: Benc
         await back.take()
     bench.events.faults.away = False
     assert moves(await all_of(back)) == [missed]
+
+
+async def test_something_told_that_can_not_be_read_is_a_gap_and_not_the_end(bench: Bench) -> None:
+    listener = await bench.listen()
+    await listener.take()
+    with patch.object(bench.events, "_reading", side_effect=ZeroDivisionError), capture_logs() as lines:
+        await bench.tell(a_notice())
+    assert [line["event"] for line in lines] == ["reading events failed; going on from now"]
+    assert others(await listener.take()) == [Gap(Missed.LOST)]
+    await bench.pass_time(SECOND)
+    after = a_notice()
+    await bench.tell(after)
+    assert moves(await listener.take()) == [after]
 
 
 async def test_close_ends_it_whoever_listens(bench: Bench) -> None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from operator import attrgetter
 
 import pytest
+from structlog.testing import capture_logs
 
 from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.store import MemoryStore
@@ -178,6 +179,27 @@ async def test_it_goes_on_when_the_store_comes_back(bench: Bench) -> None:
     while not (seen := watched.take())[0]:
         await bench.pass_time(1)
     assert seen == (True, 3)
+
+
+async def test_a_look_that_fails_is_told_of_and_tried_again(bench: Bench) -> None:
+    job_id = bench.new()
+    watched = await bench.begin(job_id)
+    await bench.pass_time(1)
+    bench.records[job_id] = 3
+    look = bench.watch._look
+    bench.watch._look = failing_look
+    with capture_logs() as lines:
+        await bench.tell(job_id)
+        await bench.pass_time(1)
+    assert "looking at what is watched failed; trying again" in [line["event"] for line in lines]
+    bench.watch._look = look
+    while not (seen := watched.take())[0]:
+        await bench.pass_time(1)
+    assert seen == (True, 3)
+
+
+async def failing_look(_: Collection[JobId]) -> Mapping[JobId, int]:
+    raise ZeroDivisionError
 
 
 async def test_the_last_who_leaves_ends_the_looking_and_the_reader(bench: Bench) -> None:
