@@ -191,6 +191,14 @@ def test_all_of_a_request_or_nothing() -> None:
     assert decide(take(wide, 6, "wide"), buckets, NOON)[0] == 0
 
 
+def test_of_what_is_refused_only_those_are_told_that_lack_something() -> None:
+    thirds = RateLimit(tokens=3, per=timedelta(microseconds=1), burst=3)
+    lacking = {"empty": Bucket(NOON + MICROSECOND), "part": Bucket(NOON, rest=1), "full": Bucket(NOON)}
+    wish = request(*(Take(bucket=name, limit=thirds, tokens=3) for name in ("empty", "part", "full", "new")))
+    wait_us, changed = decide(wish, lacking, NOON)
+    assert (wait_us, changed) == (1, {"empty": lacking["empty"], "part": lacking["part"]})
+
+
 def test_a_full_bucket_is_the_same_as_none() -> None:
     _, buckets = decide(take(A_MINUTE_OF_SEVEN, 3), {}, NOON)
     for number in (1, 7):
@@ -202,7 +210,7 @@ def test_a_rest_of_another_limit_counts_as_a_whole_microsecond() -> None:
     thirds, whole = RateLimit(tokens=3, per=SECOND, burst=3), RateLimit(tokens=1, per=SECOND, burst=3)
     bucket = Bucket(NOON, rest=2)
     assert bucket.lacks(thirds, NOON) == (0, 2)
-    assert bucket.lacks(whole, NOON) == (1, 0)
+    assert bucket.lacks(whole, NOON) == Bucket(NOON, rest=3).lacks(thirds, NOON) == (1, 0)
 
 
 def test_what_is_more_than_a_bucket_holds_is_impossible_and_its_neighbours_are_not() -> None:
@@ -217,21 +225,34 @@ def test_what_is_more_than_a_bucket_holds_is_impossible_and_its_neighbours_are_n
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "value", "message"),
     [
-        ("tokens", 0),
-        ("tokens", TOKENS_MAX + 1),
-        ("burst", 0),
-        ("burst", TOKENS_MAX + 1),
-        ("per", timedelta(0)),
-        ("per", REFILL_LIMIT + MICROSECOND),
-        ("burst", 366 * 24 + 1),
+        ("tokens", 0, "tokens must be between 1 and 1000000000, not 0"),
+        ("tokens", TOKENS_MAX + 1, "tokens must be between 1 and 1000000000, not 1000000001"),
+        ("burst", 0, "burst must be between 1 and 1000000000, not 0"),
+        ("burst", TOKENS_MAX + 1, "burst must be between 1 and 1000000000, not 1000000001"),
+        ("per", timedelta(0), "per must be greater than 0 and at most 366 days, not '0:00:00'"),
+        (
+            "per",
+            REFILL_LIMIT + MICROSECOND,
+            "per must be greater than 0 and at most 366 days, not '366 days, 0:00:00.000001'",
+        ),
+        ("burst", 366 * 24 + 1, "burst must be no more than what comes in 366 days, not 8785"),
     ],
 )
-def test_a_limit_out_of_bounds_is_refused(name: str, value: object) -> None:
+def test_a_limit_out_of_bounds_is_refused(name: str, value: object, message: str) -> None:
     given = {"tokens": 1, "per": HOUR, "burst": 1}
-    with pytest.raises(InvalidField, match=f"^{name} must be "):
+    with pytest.raises(InvalidField) as caught:
         RateLimit(**given | {name: value})  # type: ignore[arg-type] # wrong on purpose
+    assert str(caught.value) == message
+
+
+def test_a_limit_by_a_third_of_a_microsecond_too_wide_is_refused() -> None:
+    burst = 1573
+    per_us, rest = divmod(3 * (REFILL_LIMIT // MICROSECOND) + 1, burst)
+    assert rest == 0
+    with pytest.raises(InvalidField, match=r"^burst must be no more than what comes in 366 days"):
+        RateLimit(tokens=3, per=per_us * MICROSECOND, burst=burst)
 
 
 def test_the_widest_limits() -> None:
@@ -248,12 +269,17 @@ def test_a_name_that_a_store_could_not_keep_makes_no_take(name: str) -> None:
 
 @pytest.mark.parametrize("tokens", [0, -1, TOKENS_MAX + 1])
 def test_nothing_less_than_a_token_is_taken(tokens: int) -> None:
-    with pytest.raises(InvalidField, match=r"^tokens must be between 1 and "):
+    with pytest.raises(InvalidField, match=rf"^tokens must be between 1 and 1000000000, not {tokens}$"):
         Take(bucket="b", limit=A_MINUTE_OF_SEVEN, tokens=tokens)
 
 
+def test_as_much_is_taken_as_there_can_be() -> None:
+    limit = RateLimit(tokens=TOKENS_MAX, per=SECOND, burst=TOKENS_MAX)
+    assert decide(take(limit, TOKENS_MAX), {}, NOON)[0] == 0
+
+
 def test_a_request_names_a_bucket_once() -> None:
-    with pytest.raises(InvalidField, match=r"^bucket must be in a request once"):
+    with pytest.raises(InvalidField, match=r"^bucket must be in a request once, not \['b', 'b'\]$"):
         request(Take(bucket="b", limit=A_MINUTE_OF_SEVEN), Take(bucket="b", limit=A_MINUTE_OF_SEVEN))
 
 
