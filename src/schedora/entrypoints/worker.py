@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import TypeVarTuple
 
@@ -87,16 +87,16 @@ class HeartbeatThread:
         await asyncio.to_thread(self._thread.join, 5)
 
     def _call(self, tell: Callable[[*Told], None], *told: *Told) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(tell, *told)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the thread has ended, and its loop with it
+                self._loop.call_soon_threadsafe(tell, *told)
 
     def _main(self) -> None:
         try:
             asyncio.run(self._beat())
         except Exception:
             log.exception("the heartbeat ended: the worker stops")
-            if not self._main_loop.is_closed():
-                self._main_loop.call_soon_threadsafe(self._on_death)
+            self._tell(self._on_death)
         finally:
             self._ready.set()
 
@@ -140,7 +140,7 @@ class HeartbeatThread:
         self._tell(self._on_status, incarnation, status)
 
     def _tell(self, listener: Callable[[*Told], None], *told: *Told) -> None:
-        if not self._main_loop.is_closed():
+        with suppress(RuntimeError):  # the worker's loop has ended
             self._main_loop.call_soon_threadsafe(listener, *told)
 
 
