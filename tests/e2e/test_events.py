@@ -82,7 +82,7 @@ def test_a_client_misses_nothing_while_its_api_is_restarted(cluster: Cluster) ->
         meanwhile = [other.submit("waits", {}, queue="nobody serves it") for _ in range(3)]
         cluster.start("api", "--port", port).url()
         after = other.submit("waits", {}, queue="nobody serves it")
-        told = []
+        told: list[str] = []
         while len(told) < 4:
             event = heard.get(timeout=PATIENCE_SECONDS)
             assert not isinstance(event, StreamGap), event

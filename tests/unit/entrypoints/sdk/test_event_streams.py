@@ -20,7 +20,7 @@ from schedora import (
     WorkflowStatus,
 )
 from schedora.domain.errors import InvalidField
-from schedora.entrypoints.sdk import following
+from schedora.entrypoints.sdk import conversation, following
 from tests.unit.entrypoints.sdk.odd_server import OddServer, an_odd_server
 from tests.unit.entrypoints.sdk.serving import served
 
@@ -139,7 +139,7 @@ async def test_a_stream_that_breaks_off_is_taken_up_again(
 
 
 async def test_nobody_there_is_told_soon(follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following.conversation, "PAUSES_SECONDS", ())
+    monkeypatch.setattr(conversation, "PAUSES_SECONDS", ())
     with pytest.raises(Unavailable):
         await all_of(follow("stream_events", url="http://127.0.0.1:1"))
 

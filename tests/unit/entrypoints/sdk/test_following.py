@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 from schedora import JobMove, NotFoundError, StreamGap, StreamReady, Unavailable, WorkflowStatus
-from schedora.entrypoints.sdk import following as module
 from schedora.entrypoints.sdk.conversation import Pause
 from schedora.entrypoints.sdk.errors import ServerError
 from schedora.entrypoints.sdk.following import Give, Open, ReadAll, ReadPiece, follow
@@ -64,7 +63,7 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     def move(seconds: float) -> None:
         now[0] += seconds
 
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("schedora.entrypoints.sdk.following.time.monotonic", lambda: now[0])
     return move
 
 
