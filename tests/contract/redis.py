@@ -18,6 +18,8 @@ from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.wakeup import RedisWakeup
 from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.telemetry.tally import Tally
+from schedora.domain.ids import JobId
+from schedora.domain.job import Job
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
 from tests.redis.servers import RedisServer
@@ -26,6 +28,15 @@ PREFIX = "contract"
 NEVER = -1
 """What PTTL answers for a key that does not expire."""
 _MICROSECOND = timedelta(microseconds=1)
+
+
+class ThriceReader(RedisJobReader):
+    """Answers from the store, from the store into the cache, and from the cache; the contract is held to the last."""
+
+    async def get(self, job_id: JobId) -> Job | None:
+        for _ in range(2):
+            await super().get(job_id)
+        return await super().get(job_id)
 
 
 def redis_stores(database: Database, link: RedisLink) -> Stores:
@@ -44,7 +55,7 @@ def redis_stores(database: Database, link: RedisLink) -> Stores:
         health=RedisHealth(link),
         wakeup=wakeup,
         intake=PostgresJobIntake(database, wakeup),
-        job_reader=RedisJobReader(link, postgres.job_reader),
+        job_reader=ThriceReader(link, postgres.job_reader),
         events=RedisEvents(link, Tally(), SystemClock(), otherwise=postgres.events),
         rate_limiter=RedisRateLimiter(link, postgres.rate_limiter),
         age_buckets=age_buckets,

@@ -4,10 +4,17 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from schedora.adapters.postgres.engine import Database
 from tests.databases import copy_of, migrated_template
 from tests.redis.servers import RedisServer
+
+
+@pytest.fixture(autouse=True)
+def _plain_logs() -> None:
+    """Lines go to the standard library, as in a program that has not set structlog up; other tests may have."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@
 DEAD and CANCELED jobs are not cached: they can be requeued, and deleted. What has succeeded can only be removed when it
 was kept for long enough, and may then be shown for as long as ``LIFE`` from when somebody last looked it up before.
 
-A look into the cache that finds nothing is a round trip for nothing (docs/decisions/0016). So a job that this process has
-seen before it succeeded is not looked for there: who waits for it asks again and again.
+A look into the cache that finds nothing is a round trip for nothing (docs/decisions/0016), and most records are read once: by
+whoever waited for the job. So it is looked into, and filled, only for what this process has read before.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,8 +23,8 @@ from schedora.domain.job_state import JobState
 LIFE = timedelta(minutes=1)
 ENTRY_BYTES_MAX = 65_536
 """Redis keeps what makes things fast in memory: a few thousand large documents must not push that out."""
-GOING_ON_MAX = 10_000
-"""How many such jobs are remembered; the oldest are forgotten first."""
+READ_MAX = 10_000
+"""Of so many jobs it is known that they were read; the oldest are forgotten first."""
 
 log = Logger("schedora.redis")
 
@@ -33,20 +33,21 @@ class RedisJobReader:
     def __init__(self, link: RedisLink, otherwise: JobReader) -> None:
         self._link = link
         self._otherwise = otherwise
-        self._going_on: dict[JobId, None] = {}
+        self._read: dict[JobId, None] = {}
+        """Those that had succeeded."""
         self._told = False
 
     async def get(self, job_id: JobId) -> Job | None:
-        if job_id in self._going_on:
-            return await self._looked_up(job_id)
-        try:
-            # Not by GET, which a key of another type makes fail.
-            [entry] = await self._link.call("MGET", self._key(job_id))
-        except RedisAway:
-            return await self._otherwise.get(job_id)
-        if entry is not None and (cached := self._decoded(job_id, entry)) is not None:
+        read_before = job_id in self._read
+        if read_before and (cached := await self._cached(job_id)) is not None:
             return cached
-        return await self._looked_up(job_id)
+        job = await self._otherwise.get(job_id)
+        if job is not None and job.status is JobState.SUCCESS:
+            if read_before:
+                await self._keep(job)
+            else:
+                self._remember(job_id)
+        return job
 
     async def page(self, job_filter: JobFilter, *, limit: int, after: JobId | None) -> JobPage:
         return await self._otherwise.page(job_filter, limit=limit, after=after)
@@ -60,21 +61,21 @@ class RedisJobReader:
     async def upstream_results(self, job_id: JobId) -> Mapping[str, JsonText | None]:
         return await self._otherwise.upstream_results(job_id)
 
-    async def _looked_up(self, job_id: JobId) -> Job | None:
-        job = await self._otherwise.get(job_id)
-        self._going_on.pop(job_id, None)
-        if job is None:
-            return None
-        if job.status is JobState.SUCCESS:
-            await self._keep(job)
-        else:
-            self._going_on[job_id] = None
-            if len(self._going_on) > GOING_ON_MAX:
-                del self._going_on[next(iter(self._going_on))]
-        return job
-
     def _key(self, job_id: JobId) -> str:
         return self._link.keys.job(job_id, FORMAT)
+
+    def _remember(self, job_id: JobId) -> None:
+        self._read[job_id] = None
+        if len(self._read) > READ_MAX:
+            del self._read[next(iter(self._read))]
+
+    async def _cached(self, job_id: JobId) -> Job | None:
+        try:
+            # Not by GET, which a key of another type makes fail.
+            [entry] = await self._link.call("MGET", self._key(job_id))
+        except RedisAway:
+            return None
+        return None if entry is None else self._decoded(job_id, entry)
 
     def _decoded(self, job_id: JobId, entry: bytes) -> Job | None:
         """None for what nobody who knows this format can have written; the log is told of the first."""
