@@ -37,6 +37,9 @@ listener leaves, by as much as clocks may differ."""
 PATIENCE = timedelta(seconds=10)
 READ_LIMIT = 200
 MISSED_LIMIT = 500
+OVERLAPPING_PAGES_MAX = 20
+"""Where it never ends, for so much is told, nobody can say that nothing was missed."""
+
 READERS_OF_THE_MISSED_MAX = 8
 """After a restart all come back at once; the store has others to serve."""
 
@@ -132,6 +135,7 @@ class Listener:
         self._queue: deque[Item] = deque()
         self._behind: Position | None = None
         """Where to read on what was missed."""
+        self._pages_left = OVERLAPPING_PAGES_MAX
         self._deaf = False
         """Too far behind to hear what the reader hears; or overrun."""
         self._doubled: set[tuple[JobId, JobEvent]] = set()
@@ -193,13 +197,16 @@ class Listener:
         self._pass_over_doubled()
         self._overlap_ends = self._feed.clock.monotonic() + OVERLAP
         self._behind = reading.position
-        if len(reading.told) < MISSED_LIMIT:
-            # All that there was when the read began. The first time, what comes from now on is heard, and what has
-            # come since is read once more; the second time, nothing is missing.
-            if heard_meanwhile:
-                self._behind = None
-                self._say_ready()
+        if not heard_meanwhile and len(reading.told) < MISSED_LIMIT:
+            # Near the end. What comes from now on is heard; what has come since is read, until there is nothing more.
             self._deaf = False
+        elif heard_meanwhile and (not reading.told or self._pages_left == 0):
+            if reading.told:
+                taken.append(Gap(Missed.LOST))
+            self._behind = None
+            self._say_ready()
+        elif heard_meanwhile:
+            self._pages_left -= 1
         self._wake.set()
         return taken
 

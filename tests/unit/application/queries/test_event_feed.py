@@ -262,6 +262,22 @@ async def test_what_is_told_between_two_looks_at_the_missed_comes_once(bench: Be
     assert moves(heard) == notices
 
 
+async def test_where_the_missed_never_ends_there_may_be_a_gap(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OVERLAPPING_PAGES_MAX", 3)
+    listener = await bench.listen()
+    back = await bench.listen(after=await place_of(listener))
+    notices = [a_notice() for _ in range(9)]
+    heard: list[Item] = []
+    for notice in notices:
+        await bench.tell(notice)
+        heard += await back.take()
+    heard += await all_of(back)
+    assert moves(heard) == notices
+    assert others(heard) == [Gap(Missed.LOST), Ready]
+
+
 async def test_a_reader_that_lags_behind_tells_nothing_twice(bench: Bench) -> None:
     listener = await bench.listen()
     place, one, two = await place_of(listener), a_notice(), a_notice()
