@@ -10,10 +10,12 @@ from attrs import frozen
 
 from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.store import MemoryStore
+from schedora.adapters.redis import link as link_module
 from schedora.adapters.redis.events import BATCHES_KEPT, RedisEvents
 from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.system.randomness import SystemRandomness
+from schedora.application import outgoing as outgoing_module
 from schedora.application.ports.events import Position, Reading
 from schedora.application.ports.metrics import Counter
 from schedora.domain.events import Notice
@@ -297,10 +299,14 @@ async def test_two_publishers_lose_nothing_between_two_positions(processes: Proc
         assert [notice for notice in found if notice in own] == own
 
 
-async def test_what_is_left_is_told_before_the_end(processes: Processes, redis_server: RedisServer) -> None:
+async def test_what_is_left_is_told_before_the_end(
+    processes: Processes, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing_module, "_LAST_SECONDS", 30)  # a machine that is busy with tests is slow
+    monkeypatch.setattr(link_module, "_CLOSE_SECONDS", 30)
     reader = await processes.start()
     start = await reader.events.now()
-    link = RedisLink(redis_server.url)
+    link = RedisLink(redis_server.url, command_timeout=PATIENCE)
     async with link:
         await link.until_up()
         events = RedisEvents(link, RecordedMetrics(), SystemClock(), otherwise=processes.otherwise)

@@ -21,7 +21,7 @@ def decode_notices(text: str | bytes) -> list[Notice]:
     """What ``encode_notices`` wrote. Raises ``ValueError`` for anything else."""
     try:
         return [_notice(row) for row in orjson.loads(text)]
-    except (TypeError, KeyError) as error:
+    except (TypeError, AttributeError) as error:
         raise ValueError(f"these are no notices: {error}") from error
 
 
