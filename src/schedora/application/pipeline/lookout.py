@@ -4,7 +4,8 @@ While hints are known to arrive, looks that nothing prompted come ever more rare
 told of. Once they have found such a job they come often again.
 
 What many are told of at one moment one of them will find. So whoever looked in vain for such a thing lets the others
-go first the next time, ever longer; and comes first himself as soon as he has found something.
+go first the next time, ever longer; and comes first himself as soon as he has found something. What he finds after he let
+others go first, one of them would have found a moment later: that makes him wait less, and no more.
 """
 
 from datetime import timedelta
@@ -55,7 +56,7 @@ class Lookout:
         self._shared = False
         """Whether others have the same reason for the look that is due, or under way."""
         self._held_back = False
-        """Whether the look is put off, to let others go first."""
+        """Whether the look that is due, or under way, was put off, to let others go first."""
         self.next_at = clock.monotonic()
         """When to look again, unless a hint comes before."""
         self.expected_at: timedelta | None = None
@@ -104,7 +105,8 @@ class Lookout:
         """A look is under way. A hint from now on may tell of what it does not see: it asks for another one."""
         self._prompted = self._prompted or self._hinted
         self._shared = self._shared or self._expected_by_now
-        self._hinted = self._alone = self._held_back = False
+        self._held_back = self._held_back and not self._hinted
+        self._hinted = self._alone = False
         self.expected_at = None
 
     def looked(
@@ -122,11 +124,12 @@ class Lookout:
         missed = 0 if self._prompted or self._hinted or not hints_arrive else overdue
         if found:
             self._contention.reset()
-            self._hold_back = NONE
+            shorter = self._hold_back / 4 if self._held_back else NONE
+            self._hold_back = shorter if shorter >= self._pace.hold_back else NONE
         elif self._shared:
             longer = max(self._hold_back * 2, self._pace.hold_back)
             self._hold_back = min(longer, self._pace.hold_back_longest)
-        self._prompted = self._shared = False
+        self._prompted = self._shared = self._held_back = False
         self._hinted = self._hinted or more_likely
         now = self._clock.monotonic()
         # Spread, so that workers that started together do not look together for ever.

@@ -215,11 +215,23 @@ def test_who_looks_in_vain_lets_others_go_first_ever_longer(watch: Watch) -> Non
         watch.look()
     assert waits[:4] == [NOW, PACE.hold_back / 2, PACE.hold_back, PACE.hold_back * 2]
     assert waits[-1] == waits[-2] == PACE.hold_back_longest / 2
-    watch.told()
-    watch.wait()
     watch.look(found=1)
     watch.told()
     assert watch.lookout.due, "and comes first again once it has found something"
+
+
+def test_who_finds_something_after_it_let_others_go_first_does_so_for_less_long(watch: Watch) -> None:
+    for _ in range(12):
+        watch.told()
+        watch.wait()
+        watch.look()
+    waits = []
+    for _ in range(5):
+        watch.told()
+        waits.append(NOW if watch.lookout.due else watch.wait())
+        watch.look(found=1)
+    longest = PACE.hold_back_longest / 2
+    assert waits == [longest, longest / 4, longest / 16, longest / 64, NOW]
 
 
 def test_others_go_first_once_and_not_anew_with_each_hint(watch: Watch) -> None:
