@@ -36,6 +36,16 @@ class Pace:
     """How long, at most, others go first where a moment was known before."""
 
 
+@frozen(kw_only=True)
+class _Look:
+    prompted: bool = False
+    """Whether it has a better reason than the interval."""
+    shared: bool = False
+    """Whether others have the same reason."""
+    put_off: bool = False
+    """Whether others could go first."""
+
+
 class Lookout:
     """Moments are on the monotonic clock."""
 
@@ -50,13 +60,14 @@ class Lookout:
         self._hold_back = NONE
         self._hinted = True
         self._prompted = True
-        """Whether the look that is due, or under way, has a better reason than the interval."""
+        """Whether the look that is due has a better reason than the interval."""
         self._alone = False
         """Whether nobody else was told of what there is to look for."""
         self._shared = False
-        """Whether others have the same reason for the look that is due, or under way."""
-        self._held_back = False
-        """Whether the look that is due, or under way, was put off, to let others go first."""
+        """Whether others have the same reason for it."""
+        self._others_until: timedelta | None = None
+        """Until when others may go first, where they may."""
+        self._under_way = _Look()
         self.next_at = clock.monotonic()
         """When to look again, unless a hint comes before."""
         self.expected_at: timedelta | None = None
@@ -70,18 +81,23 @@ class Lookout:
         """There may be jobs now."""
         self._hinted = True
 
-    def told(self, *, later: bool, shared: bool) -> None:
-        """A hint said that there may be jobs, now or later: to others as well, or to nobody else."""
+    def told(self, *, later: bool, shared: bool) -> bool:
+        """A hint said that there may be jobs, now or later: to others as well, or to nobody else. Answers whether that
+        changes when to look.
+        """
         self._prompted = True
         if not shared:
             self._alone = self._hinted = True
-            return
+            return True
         self._shared = self._shared or not later  # what is due later it does not find, whoever else looks
         if not self._hold_back:
             self._hinted = True
-        elif not self._held_back:
-            self._held_back = True
-            self._look_at(self._clock.monotonic() + self._hold_back * self._randomness.unit())
+            return True
+        if self._others_until is not None:
+            return False
+        self._others_until = self._clock.monotonic() + self._hold_back * self._randomness.unit()
+        self._look_at(self._others_until)
+        return True
 
     def due_at(self, moment: timedelta) -> None:
         """There will be one at this moment."""
@@ -103,11 +119,13 @@ class Lookout:
 
     def looking(self) -> None:
         """A look is under way. A hint from now on may tell of what it does not see: it asks for another one."""
-        self._prompted = self._prompted or self._hinted
-        self._shared = self._shared or self._expected_by_now
-        self._held_back = self._held_back and not self._hinted
-        self._hinted = self._alone = False
-        self.expected_at = None
+        self._under_way = _Look(
+            prompted=self._prompted or self._hinted,
+            shared=self._shared or self._expected_by_now,
+            put_off=self._others_until is not None and not self._hinted,
+        )
+        self._hinted = self._prompted = self._alone = self._shared = False
+        self.expected_at = self._others_until = None
 
     def looked(
         self,
@@ -121,22 +139,25 @@ class Lookout:
         """What came of it; ``overdue`` of what was found is due for so long that a hint should have told of it. Answers
         how many jobs no hint told of though hints are said to arrive.
         """
-        missed = 0 if self._prompted or self._hinted or not hints_arrive else overdue
+        look = self._under_way
+        prompted = look.prompted or self._prompted or self._hinted
+        missed = 0 if prompted or not hints_arrive else overdue
         if found:
             self._contention.reset()
-            shorter = self._hold_back / 4 if self._held_back else NONE
+            shorter = self._hold_back / 4 if look.put_off else NONE
             self._hold_back = shorter if shorter >= self._pace.hold_back else NONE
-        elif self._shared:
+        elif look.shared:
             longer = max(self._hold_back * 2, self._pace.hold_back)
             self._hold_back = min(longer, self._pace.hold_back_longest)
-        self._prompted = self._shared = self._held_back = False
         self._hinted = self._hinted or more_likely
         now = self._clock.monotonic()
         # Spread, so that workers that started together do not look together for ever.
         spread = 0.8 + 0.4 * self._randomness.unit()
         self.next_at = now + spread * self._interval(hints_arrive=hints_arrive, missed=missed)
-        if self.expected_at is not None:  # told of while the look was under way
-            self.due_at(self.expected_at)
+        for moment in (self.expected_at, self._others_until):
+            if moment is not None:  # told of while the look was under way
+                self._look_at(moment)
+                self._prompted = True
         if next_due_in is not None and not more_likely:
             self._expect(now, next_due_in)
         return missed

@@ -340,13 +340,16 @@ class Worker:
     def _on_hint(self, hint: Hint) -> None:
         self._metrics.count(Counter.WAKEUPS)
         anything = not hint.queues and not hint.owners
-        if anything or self.incarnation in hint.owners:
+        news = anything or self.incarnation in hint.owners
+        if news:
             self._check_leases = True
             self._pulse.ask()
         if anything:
             self._lookout.hint()
         elif self._audience.looks_into(hint.queues):
-            self._lookout.told(later=hint.later, shared=hint.shared)
+            news = self._lookout.told(later=hint.later, shared=hint.shared) or news
+        if not news:  # as for many, where they let others go first
+            return
         try:
             if self._resting and not self._check_leases and not self._waits_for_store:
                 self._exchanges.prompt()  # not only once this loop has woken up: somebody waits for that job

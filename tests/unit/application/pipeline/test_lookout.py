@@ -40,8 +40,8 @@ class Watch:
             hints_arrive=self.hints_arrive, found=found, overdue=overdue, more_likely=more, next_due_in=due_in
         )
 
-    def told(self, *, later: bool = False, shared: bool = True) -> None:
-        self.lookout.told(later=later, shared=shared)
+    def told(self, *, later: bool = False, shared: bool = True) -> bool:
+        return self.lookout.told(later=later, shared=shared)
 
     def rest(self) -> timedelta:
         """How long it is until the next look."""
@@ -240,11 +240,29 @@ def test_others_go_first_once_and_not_anew_with_each_hint(watch: Watch) -> None:
         watch.told()
         watch.wait()
         watch.look()
-    watch.told()
+    assert watch.told()
     moment = watch.lookout.next_at
     watch.clock.advance(timedelta(milliseconds=20))
-    watch.told()
+    assert not watch.told(), "which changes nothing"
     assert watch.lookout.next_at == moment
+
+
+@pytest.mark.parametrize("put_off", [True, False])
+def test_hint_during_a_look_is_followed_up_though_others_go_first(watch: Watch, put_off: bool) -> None:
+    watch.look()
+    for _ in range(3):
+        watch.told()
+        watch.wait()
+        watch.look()
+    if put_off:
+        watch.told()
+        watch.wait()
+    watch.lookout.looking()
+    assert watch.told()
+    watch.looked()
+    assert watch.wait() <= PACE.hold_back_longest
+    assert watch.look(found=1, overdue=1) == 0, "it was told"
+    assert watch.told(), "and hears on"
 
 
 def test_who_alone_was_told_lets_nobody_go_first(watch: Watch) -> None:
