@@ -10,6 +10,9 @@ from schedora.adapters.postgres.engine import Database
 from tests.databases import copy_of, migrated_template
 from tests.redis.servers import RedisServer
 
+NEVER = -1
+"""What PTTL answers for a key that does not expire."""
+
 
 @pytest.fixture(autouse=True)
 def _plain_logs() -> None:
@@ -34,9 +37,11 @@ async def database(postgres_server_url: str, migrated_name: str) -> AsyncIterato
 
 @pytest.fixture
 def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
-    """Running."""
+    """Running. Whatever of ours is there in the end goes away by itself."""
     with RedisServer(tmp_path) as server:
         yield server
+        if server.runs:
+            assert [key for key in server.ask("KEYS", "{*") if server.ask("PTTL", key) == NEVER] == []
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ key after ``{prefix}:``       type    written by                               l
 ``ear:INCARNATION``           string  the worker: the name of its inbox        until it is silent
 ``inbox:NAME``                list    whoever tells one worker something       seconds
 ``heartbeat:INCARNATION``     string  the worker's heartbeat                   until it is silent
-``run:JOB``                   string  the worker that runs it                  renewed with the heartbeat
+``run:JOB_ID``                string  the worker that runs it                  renewed with the heartbeat
 ``events``                    stream  whoever moves jobs, with an audience     minutes
 ``event-feed``                hash    whoever tells events or reads them       minutes
 ``bucket:NAME``               string  whoever takes tokens                     until it is full again
-``job:FORMAT:JOB``            string  whoever read a job that had succeeded    a minute
+``job:FORM:JOB_ID``           string  whoever read a job that had succeeded    a minute
 ============================  ======  =======================================  ========================
 """
 

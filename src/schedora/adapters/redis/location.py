@@ -214,6 +214,8 @@ def _options(query: Mapping[str, str], kind: Kind, *, tls: bool) -> dict[str, An
     }
     options = {}
     for name, text in query.items():
+        if name not in known and "@" in text:
+            raise _wrong(_UNESCAPED)
         if name not in known:
             raise ValueError(
                 f"the option {name!r} is none of this kind of Redis URL: {', '.join(sorted(known))}"
