@@ -101,6 +101,7 @@ class FaultProxy:
         task = self._loop.create_task(self._serve(reader, writer))
         self._connections[task] = writer
         task.add_done_callback(self._connections.pop)
+        task.add_done_callback(lambda _: writer.close())  # also that of one that was canceled before it began
 
     async def _serve(self, commands: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         try:

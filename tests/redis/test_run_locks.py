@@ -88,6 +88,7 @@ async def test_keys_of_another_type_are_refused_and_harm_nobody(redis_server: Re
     async with reaching(redis_server.url) as link:
         run_locks = RedisRunLocks(link, lifetime=TIMEOUT)
         await link.call("RPUSH", link.keys.run(lock.job_id), "x")
+        await link.call("PEXPIRE", link.keys.run(lock.job_id), 60_000)
         assert await run_locks.renew(an_incarnation(), [lock]) is None
         assert link.up
         assert await run_locks.take(an_incarnation(), [other]) == []
@@ -102,6 +103,7 @@ async def test_every_key_expires(redis_server: RedisServer) -> None:
         assert 0 < redis_server.ask("PTTL", link.keys.run(lock.job_id)) <= TIMEOUT / SECOND * 1000
         await run_locks.renew(owner, [lock])
         assert 0 < redis_server.ask("PTTL", link.keys.run(lock.job_id)) <= TIMEOUT / SECOND * 1000
+        await link.call("DEL", link.keys.heartbeat(owner))
 
 
 async def test_all_of_them_are_in_one_slot_of_a_cluster(tmp_path: Path) -> None:

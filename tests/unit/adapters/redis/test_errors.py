@@ -8,6 +8,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from schedora.adapters.redis.errors import why_away
 
+
+def parsed(reply: str) -> BaseException:
+    """As redis-py makes it of what a server says."""
+    error: BaseException = BaseParser.parse_error(reply)  # type: ignore[no-untyped-call]
+    return error
+
+
 REPLIES = {
     "LOADING Redis is loading the dataset in memory": "is loading its data",
     "BUSY Redis is busy running a script. You can only call SCRIPT KILL": "is busy with somebody's script",
@@ -39,7 +46,7 @@ REPLIES = {
 
 @pytest.mark.parametrize(("reply", "why"), REPLIES.items(), ids=lambda text: text.split(maxsplit=1)[0])
 def test_a_reply_that_says_that_the_server_is_not_to_be_used(reply: str, why: str) -> None:
-    assert why_away(BaseParser.parse_error(reply)) == why
+    assert why_away(parsed(reply)) == why
 
 
 @pytest.mark.parametrize(
@@ -57,7 +64,7 @@ def test_a_reply_that_says_that_the_server_is_not_to_be_used(reply: str, why: st
     ],
 )
 def test_what_a_user_may_not_do_in_a_script(reply: str) -> None:
-    why = why_away(BaseParser.parse_error(reply))
+    why = why_away(parsed(reply))
     assert why is not None
     assert why.startswith("does not allow it to this user: ")
 
@@ -72,7 +79,7 @@ def test_what_a_user_may_not_do_in_a_script(reply: str) -> None:
     ],
 )
 def test_a_command_that_is_wrong_says_nothing_of_the_server(reply: str) -> None:
-    assert why_away(BaseParser.parse_error(reply)) is None
+    assert why_away(parsed(reply)) is None
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ def test_what_a_network_does(error: Exception, why: str) -> None:
 
 def test_what_a_handshake_is_refused_for_is_inside_of_what_redis_py_makes_of_it() -> None:
     error = RedisConnectionError("wrapped")
-    error.__cause__ = BaseParser.parse_error("WRONGPASS invalid username-password pair")
+    error.__cause__ = parsed("WRONGPASS invalid username-password pair")
     assert why_away(error) == "refuses the user or the password"
     error.__cause__ = ResponseError("DB index is out of range")
     assert why_away(error) is None
