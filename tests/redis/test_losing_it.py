@@ -12,7 +12,13 @@ from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.redis.run_locks import RedisRunLocks
 from schedora.application.ports.run_locks import Contested, RunLock
 from schedora.application.queries.health import CheckHealth, HealthReport
-from tests.builders import a_job_id, a_lease_id, a_request, an_incarnation
+from schedora.domain.events import JobEvent, Notice
+from schedora.domain.ids import JsonText
+from schedora.domain.job import Job
+from schedora.domain.job_state import JobState
+from schedora.domain.limits import RateLimit, Take, TokenRequest
+from schedora.domain.outcome import Succeeded
+from tests.builders import HOUR, NOON, a_job_id, a_lease_id, a_request, an_incarnation
 from tests.contract.ear import EVERYTHING, Ear
 from tests.contract.postgres import postgres_stores
 from tests.contract.redis import redis_stores
@@ -54,14 +60,39 @@ class Everything:
 
     async def works(self) -> None:
         """What does not depend on Redis."""
+        job = await self.is_woken()
+        worker = await self.stores.worker()
+        [claimed] = await self.stores.claim(worker)
+        assert claimed.job_id == job.job_id
+        assert await self.stores.complete(claimed, Succeeded(result=JsonText("1")))
+        for _ in range(2):
+            assert (await self.stores.job(job.job_id)).status is JobState.SUCCESS
+        await self.limits()
+        await self.tells(job)
+
+    async def is_woken(self) -> Job:
         ear, worker = Ear(), await self.stores.worker()
         async with self.stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
             subscription.attend(owner=worker.incarnation, idle=True)
             job = await self.stores.submit_one(a_request(queue="mail"))
             self.stores.wakeup.ring(queues=["mail"])
             await ear.until(lambda heard: "mail" in heard.queues)
-        assert [claimed.job_id for claimed in await self.stores.claim(worker)] == [job.job_id]
-        assert (await self.stores.job(job.job_id)).job_id == job.job_id
+        return job
+
+    async def limits(self) -> None:
+        limit = RateLimit(tokens=1, per=HOUR, burst=1)
+        request = TokenRequest((Take(bucket=str(a_job_id()), limit=limit, tokens=1),))
+        decisions = await self.stores.rate_limiter.take([request, request])
+        assert [decision.granted for decision in decisions] == [True, False]
+
+    async def tells(self, job: Job) -> None:
+        moved = JobEvent(at=NOON, from_state=None, to_state=JobState.PENDING, attempt=0)
+        notice = Notice(job_id=job.job_id, type="work", queue="mail", workflow_id=None, event=moved)
+        await self.stores.events.attend(HOUR)
+        position = await self.stores.events.now()
+        self.stores.events.publish([notice])
+        reading = await self.stores.events.read(position, limit=1, patience=TIMEOUT)
+        assert [told.notice for told in reading.told] == [notice]
 
     async def shows_life(self) -> bool:
         """Whether Redis takes a sign of life, and a lock; both or none."""
