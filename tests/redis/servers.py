@@ -12,6 +12,7 @@ import sysconfig
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,9 +24,6 @@ from redis.exceptions import ConnectionError as Unreachable
 from redis.retry import Retry
 
 from tests.programs import until
-
-SUN_PATH_MAX = 100
-"""Somewhat less than a socket's path may have."""
 
 
 @cache
@@ -88,8 +86,8 @@ class RedisServer:
         self.password = password
         self._port = port or Port()
         self.port = self._port.number
-        self.socket = directory / "redis.sock"
-        assert len(str(self.socket)) < SUN_PATH_MAX, "a socket's path can't be so long"
+        self._socket_directory = TemporaryDirectory(prefix="redis-")  # a socket's path must be short
+        self.socket = Path(self._socket_directory.name) / "redis.sock"
         self._config = directory / "redis.conf"
         self._log = directory / "redis.log"
         self._settings = settings
@@ -194,3 +192,4 @@ class RedisServer:
     def close(self) -> None:
         self.kill()
         self._port.release()
+        self._socket_directory.cleanup()
