@@ -3,16 +3,17 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from queue import Queue
+from queue import Empty, Queue
 from typing import Any
 
 import httpx
 
 from schedora import JobMove, SchedoraClient, StreamGap, StreamReady
-from tests.e2e.conftest import Cluster, with_and_without_redis
+from tests.e2e.conftest import Cluster, running_cluster, with_and_without_redis
 from tests.programs import PATIENCE_SECONDS, until
+from tests.redis.servers import RedisServer
 
 RUN = ["PENDING", "SCHEDULED", "RUNNING", "SUCCESS"]
 
@@ -88,6 +89,35 @@ def test_a_client_misses_nothing_while_its_api_is_restarted(cluster: Cluster) ->
             assert not isinstance(event, StreamGap), event
             told += [str(event.job_id)] if isinstance(event, JobMove) else []
         assert told == [*meanwhile, after]
+
+
+def test_a_stream_outlives_redis_and_says_what_it_may_have_missed(database_url: str, tmp_path: Path) -> None:
+    with (
+        RedisServer(tmp_path / "redis") as redis,
+        running_cluster(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis.url) as cluster,
+    ):
+        here, there = (cluster.start("api", "--port", "0") for _ in range(2))
+        other = cluster.api(there)
+        with followed(here.url()) as heard:
+            first = other.submit("waits", {})
+            assert str(next_move(heard).job_id) == first
+            for disturb in (redis.kill, redis.start, redis.empty, redis.replace):
+                disturb()
+                submitted: list[str] = []
+                told: list[str] = []
+                gaps = 0
+                # What is told while nobody knows yet that Redis has gone may be lost, but not in silence.
+                while not told or told[-1] != submitted[-1]:
+                    submitted.append(other.submit("waits", {}))
+                    with suppress(Empty):
+                        while True:
+                            event = heard.get(timeout=1)
+                            told += [str(event.job_id)] if isinstance(event, JobMove) else []
+                            gaps += isinstance(event, StreamGap)
+                            if told and told[-1] == submitted[-1]:
+                                break
+                assert len(set(told)) == len(told)
+                assert gaps or told == submitted, disturb
 
 
 def test_an_api_that_stops_does_not_wait_for_those_who_listen(cluster: Cluster) -> None:
