@@ -1,9 +1,10 @@
 """What happened to jobs, told to whoever looks on: the one place where moves become notices.
 
-To be called once the store has committed them. While nobody listens nothing is made.
+To be called once the store has committed them. While nobody listens nothing is made; whether anybody does is asked only by
+who has something to tell, for it may cost a look at the store.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime
 
 from schedora.application.ports.events import Events
@@ -15,41 +16,41 @@ from schedora.domain.job import Job, current_moves
 from schedora.domain.job_state import JobState
 
 
-def tell_submitted(events: Events, submissions: Iterable[Submission]) -> None:
+def tell_submitted(events: Events, submissions: Collection[Submission]) -> None:
     """Of those that made a job."""
-    if events.wanted:
+    if submissions and events.wanted:
         events.publish([notice for one in submissions if one.created for notice in _submitted(one)])
 
 
-def tell_created(events: Events, jobs: Iterable[Job]) -> None:
+def tell_created(events: Events, jobs: Collection[Job]) -> None:
     """Of jobs that came into being just now, with all that has happened to them since."""
-    if events.wanted:
+    if jobs and events.wanted:
         events.publish([_of(job, event) for job in jobs for event in job.events()])
 
 
-def tell_claimed(events: Events, jobs: Iterable[ClaimedJob]) -> None:
+def tell_claimed(events: Events, jobs: Collection[ClaimedJob]) -> None:
     """Of jobs that came with a claim: some have started with it."""
-    if events.wanted:
+    if jobs and events.wanted:
         events.publish([_held(job, event) for job in jobs for event in _claimed(job)])
 
 
-def tell_started(events: Events, jobs: Iterable[ClaimedJob]) -> None:
+def tell_started(events: Events, jobs: Collection[ClaimedJob]) -> None:
     """Of jobs whose start the store has learnt of just now."""
-    if events.wanted:
+    if jobs and events.wanted:
         events.publish([_held(job, _claimed(job)[-1]) for job in jobs])
 
 
-def tell_completed(events: Events, settled: Iterable[tuple[ClaimedJob, Completion]]) -> None:
+def tell_completed(events: Events, settled: Collection[tuple[ClaimedJob, Completion]]) -> None:
     """Of completions that the store has accepted: of the start too, where that is how the store learnt of it."""
-    if events.wanted:
+    if settled and events.wanted:
         events.publish(
             [_held(job, event) for job, completion in settled for event in _completed(job, completion)]
         )
 
 
-def tell_moved(events: Events, jobs: Iterable[Job]) -> None:
+def tell_moved(events: Events, jobs: Collection[Job]) -> None:
     """Of the newest move of jobs that were canceled or requeued."""
-    if events.wanted:
+    if jobs and events.wanted:
         events.publish([_of(job, job.history[-1]) for job in jobs])
 
 

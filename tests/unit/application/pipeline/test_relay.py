@@ -325,7 +325,9 @@ async def test_submission_that_found_its_job_is_not_told(bench: Bench, everythin
 class Unheard:
     """Nobody listens."""
 
-    wanted = False
+    @property
+    def wanted(self) -> bool:
+        return False
 
     def publish(self, notices: Sequence[Notice], *, lost: int = 0) -> None:
         raise AssertionError("there is nobody to be told")
@@ -351,6 +353,17 @@ async def test_while_nobody_listens_nothing_is_made(bench: Bench) -> None:
     for tell in (tell_submitted, tell_created, tell_claimed, tell_started, tell_completed, tell_moved):
         tell(events, untouchable)
     assert not events.wanted
+
+
+async def test_who_has_nothing_to_tell_does_not_ask_whether_anybody_listens(bench: Bench) -> None:
+    class Unasked(Unheard):
+        @property
+        def wanted(self) -> bool:
+            raise AssertionError("asking may cost a look at the store")
+
+    events: Events = Unasked()
+    for tell in (tell_submitted, tell_created, tell_claimed, tell_started, tell_completed, tell_moved):
+        tell(events, [])
 
 
 async def test_start_that_the_store_knew_of_is_not_told_with_the_end(bench: Bench) -> None:
