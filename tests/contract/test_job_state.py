@@ -171,7 +171,7 @@ async def test_command_in_situation(stores: Stores, name: str, situation: Situat
     else:
         await COMMANDS[name](stores, case)
     if name == "delete" and situation in DELETABLE:
-        assert await stores.job_reader.get(case.job.job_id) is None
+        assert await stores.job_reader.standings([case.job.job_id]) == {}
         return
     after = await stores.job(case.job.job_id)
     if (name, situation) in CHANGES:

@@ -63,7 +63,8 @@ async def one_in_each_state(stores: Stores) -> dict[JobState, Job]:
 
 
 async def stored(stores: Stores, jobs: dict[JobState, Job]) -> set[JobState]:
-    return {state for state, job in jobs.items() if await stores.job_reader.get(job.job_id) is not None}
+    there = await stores.job_reader.standings([job.job_id for job in jobs.values()])
+    return {state for state, job in jobs.items() if job.job_id in there}
 
 
 async def flow(stores: Stores, *requests: JobRequest, name: str = "flow") -> WorkflowId:

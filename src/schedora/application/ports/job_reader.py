@@ -45,7 +45,9 @@ class Standing:
 
 
 class JobReader(Protocol):
-    async def get(self, job_id: JobId) -> Job | None: ...
+    async def get(self, job_id: JobId) -> Job | None:
+        """None where there is none. One that has succeeded may be told of for a minute after it was removed."""
+        ...
 
     async def page(self, job_filter: JobFilter, *, limit: int, after: JobId | None) -> JobPage: ...
 
