@@ -98,6 +98,10 @@ class FaultProxy:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._behaviour is Behaviour.REFUSE:  # it was under way when the listener was closed
+            _reset_when_closed(writer)
+            writer.close()
+            return
         task = self._loop.create_task(self._serve(reader, writer))
         self._connections[task] = writer
         task.add_done_callback(self._connections.pop)
@@ -105,7 +109,7 @@ class FaultProxy:
 
     async def _serve(self, commands: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         try:
-            answers, server = await asyncio.open_connection("127.0.0.1", self._server.port)
+            answers, server = await _connected(self._server.port)
             await self._serve_between(commands, client, answers, server)
         except OSError:  # either side is gone
             pass
@@ -155,6 +159,18 @@ class FaultProxy:
         if self._behaviour is not Behaviour.BLACK_HOLE:
             to.write(what)
             await to.drain()
+
+
+async def _connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A cancellation at the moment that the connection is there must not leave it open."""
+    connecting = asyncio.ensure_future(asyncio.open_connection("127.0.0.1", port))
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        with suppress(OSError):
+            _, server = await connecting
+            await _close(server)
+        raise
 
 
 def _reset_when_closed(writer: asyncio.StreamWriter) -> None:
