@@ -132,6 +132,7 @@ class FaultProxy:
             for task in ended:
                 task.result()
         finally:
+            server.close()  # first, for what follows may be canceled
             for task in forward:
                 task.cancel()
             await asyncio.gather(*forward, return_exceptions=True)
