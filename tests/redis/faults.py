@@ -45,7 +45,9 @@ def frozen(server: RedisServer, _proxy: FaultProxy) -> Iterator[None]:
 def loading(server: RedisServer, _proxy: FaultProxy) -> Iterator[None]:
     """It reads its log of commands, slowly, and answers LOADING meanwhile: for half a minute, unless it is ended."""
     server.kill()
-    (server.directory / "appendonly.aof").write_bytes(b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n" * 1_500_000)
+    (server.directory / "appendonly.aof").write_bytes(
+        b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\n1\r\n" * 1_500_000
+    )
     server.launch(
         "appendonly yes", "key-load-delay 20"
     )  # microseconds a command; it looks up after a thousand
