@@ -1,12 +1,15 @@
 """Where single jobs come in."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.jobs import PostgresJobStore
+from schedora.adapters.postgres.sparing import Sparing
 from schedora.application.commands.created import all_later, queues_to_ring
 from schedora.application.ports.jobs import NewJob, Submission
+from schedora.application.ports.offers import NoOffers, Offers
 from schedora.application.ports.wakeup import EnclosedWakeup
 
 PATIENCE = timedelta(milliseconds=250)
@@ -18,16 +21,44 @@ others, short enough for those that have nothing to do with it.
 class PostgresJobIntake:
     """Each statement is a transaction of its own: nothing is begun, nothing is left to commit."""
 
-    def __init__(self, database: Database, wakeup: EnclosedWakeup) -> None:
+    def __init__(
+        self,
+        database: Database,
+        wakeup: EnclosedWakeup,
+        offers: Offers | None = None,
+        *,
+        monotonic_seconds: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._jobs = PostgresJobStore(database)
         self._wakeup = wakeup
+        self._offers = offers or NoOffers()
+        self._sparing = Sparing(monotonic_seconds)
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Submission]:
         if len(jobs) > 1:
             return self._rung_for(await self._jobs.add(jobs, patience=PATIENCE))
+        if (matched := await self._matched(jobs[0])) is not None:
+            return [matched]
         with self._wakeup.within(queues=queues_to_ring(jobs), later=all_later(jobs)) as hint:
             submissions = await self._jobs.add(jobs, hint=hint)
         return submissions if hint is not None else self._rung_for(submissions)
+
+    async def _matched(self, new: NewJob) -> Submission | None:
+        """None where no idle worker offers to start it at once, or where it takes more than the shortest way."""
+        request = new.request
+        if request.scheduled_at is not None or request.workflow_id is not None or not self._sparing.due:
+            return None
+        offer = await self._offers.take(queue=request.queue, job_type=request.type)
+        if offer is None:
+            return None
+        with self._sparing.spent():
+            added = await self._jobs.add_matched(new, offer.owner)
+        if added is None:
+            return None
+        submission, matched = added
+        if not matched:
+            self._rung_for([submission])
+        return submission
 
     def _rung_for(self, submissions: list[Submission]) -> list[Submission]:
         created = [one.new for one in submissions if one.created]

@@ -3,14 +3,16 @@
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import NamedTuple, TypeAlias
+from uuid import uuid4
 
 from schedora.adapters.postgres import arrays, rows
+from schedora.adapters.postgres.matched import channel, told
 from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import Statement, load, written
 from schedora.application.errors import Entangled
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.domain.completion import Completion
-from schedora.domain.ids import JobId, LeaseId, TenantId
+from schedora.domain.ids import IncarnationId, JobId, LeaseId, TenantId
 from schedora.domain.job import Job
 
 _ROWS_MAX = 1_000
@@ -124,6 +126,24 @@ class PostgresJobStore:
     async def downstream(self, job_ids: Collection[JobId]) -> list[Job]:
         reached = await self._session.fetch(load("downstream"), job_id=sorted(set(job_ids)))
         return [job for job in await self.lock([row["job_id"] for row in reached]) if not job.ended]
+
+    async def add_matched(self, new: NewJob, owner: IncarnationId) -> tuple[Submission, bool] | None:
+        """Leases it to ``owner`` as it is stored, who is told of it: answers whether it was, or is left for anybody to
+        claim. None where it takes more than the shortest way, and nothing is stored.
+        """
+        lease_id = LeaseId(uuid4())
+        created = await self._session.fetch(
+            load("submit_matched"),
+            **arrays.of_one_job(new),
+            owner=owner,
+            lease_id=lease_id,
+            channel=channel(owner),
+            told=told(new, owner, lease_id),
+        )
+        if not created:
+            return None
+        (answer,) = created
+        return Submission(new=new, created=True, created_at=answer["created_at"]), answer["matched"]
 
     async def _add_one(self, new: NewJob, patience: timedelta | None, hint: str | None) -> Submission | None:
         """None where it takes more than the shortest way: its key is taken, its queue is new."""

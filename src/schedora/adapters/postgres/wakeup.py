@@ -15,10 +15,13 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from threading import Lock
 from uuid import UUID, uuid4
 
+import asyncpg
 import orjson
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.errors import translated
+from schedora.adapters.postgres.matched import channel, matched_job
+from schedora.adapters.postgres.sparing import Sparing
 from schedora.adapters.postgres.statements import Statement
 from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.wakeup import Audience, Hint
@@ -29,8 +32,6 @@ CHANNEL = "schedora"
 NOTIFY = Statement("select pg_notify($1, $2)", ("channel", "payload"))
 _PAYLOAD_BYTES_MAX = 7_900  # PostgreSQL takes less than 8,000
 _MERGE_SECONDS = 0.003
-_SHARE = 10
-"""One part in so many of the time, a process may commit with hints within: the slower commits are, the fewer."""
 _FIRST_ATTEMPT_SECONDS = 2.0
 _PROBE_TIMEOUT_SECONDS = 5.0
 _PROBE_INTERVAL_SECONDS = 60.0
@@ -60,8 +61,7 @@ class PostgresWakeup:
         self._sending: set[asyncio.Task[None]] = set()
         self._send_at = 0.0
         """When the next hint may go, on the loop's clock: the first one goes at once, those that follow are merged."""
-        self._within_at = 0.0
-        """When the next one may go within a statement."""
+        self._sparing = Sparing(monotonic_seconds)
         database.before_close(self._finish)
 
     def ring(
@@ -89,15 +89,12 @@ class PostgresWakeup:
     def within(self, *, queues: Collection[str], later: bool = False) -> Iterator[str | None]:
         """A payload for ``CHANNEL``. To be called on the database's event loop."""
         began = self._monotonic_seconds()
-        if not queues or began < max(self._send_at, self._within_at) or self._queues or self._owners:
+        if not queues or began < self._send_at or not self._sparing.due or self._queues or self._owners:
             yield None
             return
         self._send_at = began + _MERGE_SECONDS
-        try:
+        with self._sparing.spent():
             yield encoded(Hint(queues=frozenset(queues), later=later, shared=True))
-        finally:
-            ended = self._monotonic_seconds()
-            self._within_at = ended + _SHARE * (ended - began)
 
     @asynccontextmanager
     async def subscribe(
@@ -172,13 +169,23 @@ class PostgresSubscription:
         self._audience = audience
         self._unit_random = unit_random
         self._healthy = False
+        self._owner: IncarnationId | None = None
+        self._heard_owner: IncarnationId | None = None
+        """Whose own channel is listened to by now."""
+        self._stirred = asyncio.Event()
+        """Set when there is something to do on the connection: it broke, or there is another owner."""
 
     @property
     def healthy(self) -> bool:
         return self._healthy
 
-    def attend(self, *, owner: IncarnationId | None, idle: bool) -> None:
-        """Everybody is told in any case."""
+    def hears(self, owner: IncarnationId) -> bool:
+        return self._healthy and owner == self._heard_owner
+
+    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int) -> None:  # noqa: ARG002 - all are told
+        if owner != self._owner:
+            self._owner = owner
+            self._stirred.set()
 
     def pass_on(self) -> None:
         """Everybody was told."""
@@ -201,8 +208,13 @@ class PostgresSubscription:
     async def _listen_once(self, *, after_gap: bool) -> None:
         connection = await self._database.connect()
         lost = asyncio.Event()
+
+        def broke(_connection: object) -> None:
+            lost.set()
+            self._stirred.set()
+
         try:
-            connection.add_termination_listener(lambda _connection: lost.set())
+            connection.add_termination_listener(broke)
             probe = _Probe(self._database)
             with translated(self._database.description):
                 await connection.add_listener(CHANNEL, self._receive)
@@ -216,10 +228,39 @@ class PostgresSubscription:
                     raise StoreUnavailable(
                         f"what {self._database.description} is told to tell does not arrive"
                     )
-                await _within(_PROBE_INTERVAL_SECONDS, lost)
+                await self._until_lost(connection, lost, _PROBE_INTERVAL_SECONDS)
             raise StoreUnavailable(f"the listening connection to {self._database.description} broke")
         finally:
+            self._heard_owner = None
             connection.terminate()
+
+    async def _until_lost(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", lost: asyncio.Event, seconds: float
+    ) -> None:
+        """For no longer than that. Listens to whoever is the owner meanwhile."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not lost.is_set():
+                    if (owner := self._owner) != self._heard_owner:
+                        await self._listen_to(connection, owner)
+                        continue
+                    await self._stirred.wait()
+                    self._stirred.clear()
+
+    async def _listen_to(
+        self, connection: "asyncpg.Connection[asyncpg.Record]", owner: IncarnationId | None
+    ) -> None:
+        before, self._heard_owner = self._heard_owner, None
+        with translated(self._database.description):
+            if before is not None:
+                await connection.remove_listener(channel(before), self._receive_matched)
+            if owner is not None:
+                await connection.add_listener(channel(owner), self._receive_matched)
+        self._heard_owner = owner
+
+    def _receive_matched(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        if (owner := self._owner) is not None:
+            self._on_hint(Hint(owners=frozenset({owner}), matched=matched_job(str(payload), owner)))
 
     def _receive(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         hint = decoded(str(payload))

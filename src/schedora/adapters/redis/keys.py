@@ -7,6 +7,8 @@ key after ``{prefix}:``       type    written by                               l
 ``probe``                     string  every process, to see that it may write  a minute
 ``kinds`` ``kinds:QUEUE``     zset    workers that wait for hints              until its last worker is silent
 ``tokens:KIND``               list    whoever makes jobs claimable             seconds
+``offering`` ``offering:Q``   zset    idle workers, for the queue Q or for all  until its last worker is silent
+``offer:NAME``                hash    the worker; whoever takes of its offers  seconds
 ``ear:INCARNATION``           string  the worker: the name of its inbox        until it is silent
 ``inbox:NAME``                list    whoever tells one worker something       seconds
 ``heartbeat:INCARNATION``     string  the worker's heartbeat                   until it is silent
@@ -34,6 +36,13 @@ class Keys:
 
     def tokens(self, kind: str) -> str:
         return f"{self._tag}tokens:{kind}"
+
+    def offering(self, queue: str | None) -> str:
+        """The names of the workers that offer to start jobs of it; None for those that serve all queues."""
+        return f"{self._tag}offering" if queue is None else f"{self._tag}offering:{queue}"
+
+    def offer(self, name: str) -> str:
+        return f"{self._tag}offer:{name}"
 
     def ear(self, incarnation: UUID) -> str:
         return f"{self._tag}ear:{incarnation}"

@@ -23,10 +23,11 @@ from attrs import define, field
 
 from schedora.adapters.redis.errors import RedisAway
 from schedora.adapters.redis.link import OwnConnection, RedisLink
+from schedora.adapters.redis.offers import Offering
 from schedora.adapters.redis.scripts import load
 from schedora.application.backoff import Backoff
 from schedora.application.log import Logger
-from schedora.application.ports.wakeup import Audience, EnclosedWakeup, Hint, Subscription
+from schedora.application.ports.wakeup import Audience, Hint, StoreSubscription, StoreWakeup
 from schedora.domain.ids import IncarnationId
 
 _MERGE_SECONDS = 0.003
@@ -69,9 +70,7 @@ class _Ringing:
 class RedisWakeup:
     """``otherwise`` tells what Redis can't. Open, close and use it with the link."""
 
-    def __init__(
-        self, link: RedisLink, *, otherwise: EnclosedWakeup, unit_random: Callable[[], float]
-    ) -> None:
+    def __init__(self, link: RedisLink, *, otherwise: StoreWakeup, unit_random: Callable[[], float]) -> None:
         self._link = link
         self._otherwise = otherwise
         self._unit_random = unit_random
@@ -122,9 +121,16 @@ class RedisWakeup:
     async def subscribe(
         self, on_hint: Callable[[Hint], None], audience: Audience
     ) -> AsyncIterator["RedisSubscription"]:
-        async with self._otherwise.subscribe(on_hint, audience) as other:
+        offering = Offering(self._link, audience)
+
+        def on_other_hint(hint: Hint) -> None:
+            if hint.matched is not None:
+                offering.heard()
+            on_hint(hint)
+
+        async with self._otherwise.subscribe(on_other_hint, audience) as other:
             subscription = RedisSubscription(
-                self._link, on_hint, audience, other=other, unit_random=self._unit_random
+                self._link, on_hint, audience, other=other, offering=offering, unit_random=self._unit_random
             )
             async with subscription.listening():
                 yield subscription
@@ -202,13 +208,15 @@ class RedisSubscription:
         on_hint: Callable[[Hint], None],
         audience: Audience,
         *,
-        other: Subscription,
+        other: StoreSubscription,
+        offering: Offering,
         unit_random: Callable[[], float],
     ) -> None:
         self._link = link
         self._on_hint = on_hint
         self._audience = audience
         self._other = other
+        self._offering = offering
         self._unit_random = unit_random
         self._announce_script, self._pass_on_script = load("announce"), load("pass_on")
         self._kind = _kind(audience)
@@ -239,7 +247,9 @@ class RedisSubscription:
     def healthy(self) -> bool:
         return self._healthy
 
-    def attend(self, *, owner: IncarnationId | None, idle: bool) -> None:
+    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int) -> None:
+        self._other.attend(owner=owner, idle=idle, room=room)
+        self._offering.update(owner, room)
         if owner != self._owner:
             self._owner = owner
             self._announce_now.set()
@@ -274,6 +284,7 @@ class RedisSubscription:
 
     async def _leave(self) -> None:
         """Takes no token along that is on its way."""
+        await self._offering.withdraw()
         self._idle = False
         if self._awaits_tokens and self._healthy:
             self._proven.clear()
@@ -296,6 +307,11 @@ class RedisSubscription:
         async with asyncio.TaskGroup() as both:
             both.create_task(self._take(connection))
             both.create_task(self._announce_again_and_again())
+            both.create_task(self._offering.run(hears=self._other.hears, on_unheard=self._unheard))
+
+    def _unheard(self) -> None:
+        if self._owner is not None:
+            self._on_hint(Hint(owners=frozenset({self._owner})))
 
     async def _take(self, connection: OwnConnection) -> None:
         try:

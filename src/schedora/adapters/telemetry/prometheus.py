@@ -27,6 +27,7 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.JOBS_FAILED: "Attempts that failed.",
     Counter.JOBS_RETRIED: "Failed attempts that another attempt follows.",
     Counter.JOBS_DEAD: "Jobs that failed for good.",
+    Counter.JOBS_MATCHED: "Jobs leased to an idle worker as they were stored.",
     Counter.JOBS_FENCED: "Writes dropped because their lease had gone.",
     Counter.QUEUE_ENQUEUED: "Jobs put into a queue.",
     Counter.WAKEUPS: "Hints that reached a worker.",

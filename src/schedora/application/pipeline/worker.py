@@ -14,6 +14,7 @@ leave together with the next; with little to do an exchange starts at once, with
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -29,7 +30,7 @@ from schedora.application.pipeline.exchange import Exchanges
 from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.in_doubt import InDoubt
 from schedora.application.pipeline.journal import tell_completions
-from schedora.application.pipeline.ledger import count_completions
+from schedora.application.pipeline.ledger import count_claims, count_completions
 from schedora.application.pipeline.lookout import Lookout, Pace
 from schedora.application.pipeline.outbox import Outbox
 from schedora.application.pipeline.relay import tell_completed
@@ -51,6 +52,9 @@ from schedora.domain.outcome import Outcome, Succeeded
 from schedora.domain.worker import WorkerIdentity, WorkerState
 
 log = Logger("schedora.worker")
+
+MATCH_AGE_MAX = timedelta(seconds=1)
+"""Who hears later of a job that was matched makes sure that it is his yet. Less than a heartbeat timeout can be."""
 
 
 class Pulse(Protocol):
@@ -163,6 +167,8 @@ class Worker:
         now = clock.monotonic()
         self._checked_at = now
         self._check_leases = False
+        self._found: deque[LeaseId] = deque(maxlen=1_000)
+        """Those that checks found unknown: when it is told of them late, it takes them no second time."""
         self._retry_at = now
         self._drain_deadline: timedelta | None = None
 
@@ -298,12 +304,17 @@ class Worker:
         self._checked_at = self._clock.monotonic()
         self.slots.lose(at_hand - held)
         self._run_locking.confirmed(contested)
-        known = self.slots.held() | self._outbox.leases() | self._in_doubt.leases()
-        if held <= known:
+        if held <= self._known():
             return
-        unknown = [job for job in await self._queue.claims(self.incarnation) if job.lease_id in held - known]
+        claims = await self._queue.claims(self.incarnation)
+        known = self._known()  # by now: one that was matched may have been told of meanwhile
+        unknown = [job for job in claims if job.lease_id in held - known]
         log.info("jobs found under this worker's lease", jobs=len(unknown))
+        self._found.extend(job.lease_id for job in unknown)
         self._exchanges.take(unknown)
+
+    def _known(self) -> set[LeaseId]:
+        return self.slots.held() | self._outbox.leases() | self._in_doubt.leases()
 
     @property
     def _check_at(self) -> timedelta:
@@ -334,11 +345,25 @@ class Worker:
             return
         try:
             await self._workers.set_status([self.incarnation], WorkerState.STOPPED)
+            await self._hand_back_unheard()
         except StoreUnavailable as error:
             log.warning("could not say good-bye; the reaper will notice", error=str(error))
 
+    async def _hand_back_unheard(self) -> None:
+        """What was leased to this worker while it left, and what it did not hear of."""
+        if self.incarnation is not None:
+            held = await self._queue.claims(self.incarnation)
+            known = self._known()
+            self._exchanges.take(
+                [job for job in held if job.started_at is None and job.lease_id not in known]
+            )
+            self._exchanges.start()
+            await self._exchanges.ended()
+
     def _on_hint(self, hint: Hint) -> None:
         self._metrics.count(Counter.WAKEUPS)
+        if hint.matched is not None and self._took(hint.matched):
+            return
         anything = not hint.queues and not hint.owners
         news = anything or self.incarnation in hint.owners
         if news:
@@ -357,6 +382,19 @@ class Worker:
         finally:
             self.changed.set()
 
+    def _took(self, job: ClaimedJob) -> bool:
+        """Runs a job that was leased to this worker as it was stored; False where it is left for a check to find."""
+        if job.owner != self.incarnation:
+            return True  # of an earlier life, which the reaper ends
+        age = self._store_time.now() - job.claimed_at
+        if age > MATCH_AGE_MAX or job.lease_id in self._found:
+            return False
+        self._exchanges.take([job])
+        count_claims(self._metrics, [job])
+        self._metrics.count(Counter.JOBS_MATCHED)
+        self.changed.set()
+        return True
+
     def _attend(self) -> None:
         """Lets hints come while they would be followed up, and go to others while not."""
         if self._subscription is None:
@@ -364,7 +402,11 @@ class Worker:
         able = self._exchanges.able and not self._waits_for_store
         if not able and self._lookout.unable():
             self._subscription.pass_on()
-        self._subscription.attend(owner=self.incarnation, idle=able and self._exchanges.expectant)
+        self._subscription.attend(
+            owner=self.incarnation,
+            idle=able and self._exchanges.expectant,
+            room=self.slots.free if able else 0,
+        )
 
     @property
     def _waits_for_store(self) -> bool:

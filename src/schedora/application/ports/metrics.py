@@ -15,6 +15,8 @@ class Counter(StrEnum):
     """Failed attempts: those that led to a retry and those that led to DEAD."""
     JOBS_RETRIED = "jobs_retried_total"
     JOBS_DEAD = "jobs_dead_total"
+    JOBS_MATCHED = "jobs_matched_total"
+    """Jobs that were leased to an idle worker as they were stored."""
     JOBS_FENCED = "jobs_fenced_total"
     """Writes that came after their lease had gone, and were dropped."""
     QUEUE_ENQUEUED = "queue_enqueued_total"
@@ -38,6 +40,7 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.JOBS_FAILED: "job_type",
     Counter.JOBS_RETRIED: "job_type",
     Counter.JOBS_DEAD: "job_type",
+    Counter.JOBS_MATCHED: None,
     Counter.JOBS_FENCED: None,
     Counter.QUEUE_ENQUEUED: "queue_name",
     Counter.WAKEUPS: None,

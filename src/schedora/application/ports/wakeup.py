@@ -11,6 +11,7 @@ from typing import Protocol
 
 from attrs import frozen
 
+from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId
 
 
@@ -19,12 +20,14 @@ class Hint:
     """``queues`` got claimable jobs; the leases or the status of ``owners`` changed by another's hand.
 
     ``later``: none of the jobs is due yet. ``shared``: others heard of the same jobs, and may take them first.
+    ``matched`` was leased to its owner, one of ``owners``, as it was stored.
     """
 
     queues: frozenset[str] = frozenset()
     owners: frozenset[IncarnationId] = frozenset()
     later: bool = False
     shared: bool = False
+    matched: ClaimedJob | None = None
 
 
 @frozen(kw_only=True)
@@ -45,10 +48,10 @@ class Subscription(Protocol):
         """Whether hints are known to arrive. When not, poll at short intervals."""
         ...
 
-    def attend(self, *, owner: IncarnationId | None, idle: bool) -> None:
-        """Tells in whose name the subscriber works, and whether it would follow up a hint of jobs at once: one who
-        would not may not be told, so that another is. To be called whenever that changes; costs nothing when it
-        did not.
+    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int) -> None:
+        """Tells in whose name the subscriber works, whether it would follow up a hint of jobs at once (one who would not
+        may not be told, so that another is), and how many jobs it would start at once. To be called whenever that
+        changes; costs nothing when it did not.
         """
         ...
 
@@ -91,4 +94,20 @@ class EnclosedWakeup(Wakeup, Protocol):
         """What the statement in this context should send as it makes jobs claimable and commits; None where to
         ``ring`` is left for afterwards.
         """
+        ...
+
+
+class StoreSubscription(Subscription, Protocol):
+    def hears(self, owner: IncarnationId) -> bool:
+        """Whether it is told of jobs that are leased to this owner as they are stored."""
+        ...
+
+
+class StoreWakeup(EnclosedWakeup, Protocol):
+    """One whose hints are the store's own."""
+
+    def subscribe(
+        self, on_hint: Callable[[Hint], None], audience: Audience
+    ) -> AbstractAsyncContextManager[StoreSubscription]:
+        """As any ``Wakeup``'s."""
         ...

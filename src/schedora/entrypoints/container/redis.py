@@ -13,6 +13,7 @@ from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.heartbeats import RedisHeartbeats
 from schedora.adapters.redis.job_reader import RedisJobReader
 from schedora.adapters.redis.link import RedisLink
+from schedora.adapters.redis.offers import RedisOffers
 from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.run_locks import RedisRunLocks
 from schedora.adapters.redis.wakeup import RedisWakeup
@@ -97,7 +98,7 @@ class RedisStorage:
         self.wakeup = providers.Singleton(
             RedisWakeup, link, otherwise=storage.wakeup, unit_random=randomness.unit
         )
-        self.intake = storage.intake_that_rings(self.wakeup)
+        self.intake = storage.intake_that_rings(self.wakeup, providers.Singleton(RedisOffers, link))
         self.events = providers.Singleton(RedisEvents, link, metrics, clock, otherwise=storage.events)
         self.totals = storage.totals
         self.health = storage.health

@@ -1,0 +1,70 @@
+-- As submit_one.sql, for a job that is leased as it is stored, to a worker that offered to start it at once.
+-- It is only ready, for any worker, where that one may not claim (any more), the queue is paused, or a job of the same
+-- queue and type waits that goes before it.
+--
+-- The lease has not started, and its holder is told of it with the commit, on the channel :channel. What the holder did
+-- not hear it finds among its leases.
+--
+-- Locks: as submit_one.sql; then adds to job_leases.
+-- Index: jobs_tenant_id_idempotency_key_key, queues_pkey, workers_pkey, job_ready_lane_idx.
+with
+created as (
+    insert into jobs (
+        job_id, tenant_id, type, queue, payload, idempotency_key, fingerprint, priority, requested_at,
+        retry_kind, max_retries, retry_base_us, retry_max_us, timeout_us, key, traceparent, scheduled_at, created_at
+    )
+    select
+        :job_id::uuid, :tenant_id::int, :type::text, :queue::text, :payload::json, :idempotency_key::text,
+        :fingerprint::bytea, :priority::int, :requested_at::timestamptz, :retry_kind::text, :max_retries::int,
+        :retry_base_us::bigint, :retry_max_us::bigint, :timeout_us::bigint, :key::text, :traceparent::text,
+        coalesce(:requested_at::timestamptz, statement_timestamp()), statement_timestamp()
+    where exists (select from queues q where q.tenant_id = :tenant_id::int and q.name = :queue::text)
+    on conflict (tenant_id, idempotency_key) do nothing
+    returning scheduled_at
+),
+holder as materialized (
+    select w.incarnation, w.worker_id
+    from workers w
+    where w.incarnation = :owner::uuid and w.status = 'ACTIVE' and exists (select from created)
+        and not exists (
+            select from queues q
+            where q.tenant_id = :tenant_id::int and q.name = :queue::text and q.paused_at is not null
+        )
+        and not exists (
+            select
+            from generate_series(:priority::int, 10) as p (priority)
+            cross join lateral (
+                select r.scheduled_at
+                from job_ready r
+                where r.tenant_id = :tenant_id::int and r.queue = :queue::text and r.priority = p.priority
+                    and r.type = :type::text
+                order by r.scheduled_at, r.job_id
+                limit 1
+            ) head
+            where head.scheduled_at <= statement_timestamp()
+        )
+),
+leased as (
+    insert into job_leases (job_id, tenant_id, lease_id, token, owner, worker_id, claimed_at)
+    select
+        :job_id::uuid, :tenant_id::int, :lease_id::uuid, 1, h.incarnation, h.worker_id, statement_timestamp()
+    from holder h
+),
+ready as (
+    insert into job_ready (job_id, tenant_id, queue, priority, type, scheduled_at)
+    select :job_id::uuid, :tenant_id::int, :queue::text, :priority::int, :type::text, c.scheduled_at
+    from created c
+    where not exists (select from holder)
+)
+select
+    statement_timestamp() as created_at,
+    h.incarnation is not null as matched,
+    case
+        when h.incarnation is not null then pg_notify(
+            :channel::text,
+            :told::text || ',"worker_id":' || to_json(h.worker_id)::text
+                || ',"at_us":' || (extract(epoch from statement_timestamp()) * 1000000)::bigint || '}'
+        )::text
+    end as told
+from created c
+left join holder h on true

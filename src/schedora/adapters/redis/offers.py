@@ -1,0 +1,200 @@
+"""Offers of idle workers, which whoever submits jobs takes.
+
+A worker says how many jobs it would start at once. It says so anew before that lapses, when half of it may be taken, and when
+there is room again or none any more. Whoever submits takes one offer at a time, and the next in advance.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from uuid import UUID, uuid4
+
+from attrs import define
+
+from schedora.adapters.redis.errors import RedisAway
+from schedora.adapters.redis.link import RedisLink
+from schedora.adapters.redis.scripts import load
+from schedora.application.ports.offers import Offer
+from schedora.application.ports.wakeup import Audience
+from schedora.domain.ids import IncarnationId
+
+_LIFE_MS = 3_000
+"""An offer that was not made anew for so long is none."""
+_REPEAT_SECONDS = 1.0
+_MAX = 4
+_PART = 2
+"""One slot in so many that are free is offered: jobs that are claimed need some as well."""
+_MERGE_SECONDS = 0.01
+_LEAVE_SECONDS = 0.25
+
+_HOLD_SECONDS = 1.0
+"""How long one may be held that was taken in advance."""
+_PATIENCE_SECONDS = 0.005
+"""What Redis has not answered by then would not have made anything faster."""
+_PAUSE_SECONDS = 0.1
+"""How long nobody is asked again where there was none."""
+_AFTER_SECONDS = 0.005
+"""When the next is asked for: the job that this one is for comes first."""
+_KINDS_MAX = 256
+
+
+class Offering:
+    """Makes the offers of one worker, while ``run`` runs."""
+
+    def __init__(self, link: RedisLink, audience: Audience) -> None:
+        self._link = link
+        self._audience = audience
+        self._script = load("make_offers")
+        self._name = uuid4().hex
+        self._types = f",{','.join(audience.types)},"
+        self._owner: IncarnationId | None = None
+        self._wanted = 0
+        self._made = 0
+        self._heard = 0
+        """Matched jobs since offers were made last."""
+        self._owed = 0
+        """Offers that were taken and of which nothing has come yet: held by who took them, or lost."""
+        self._changed = asyncio.Event()
+
+    def update(self, owner: IncarnationId | None, room: int) -> None:
+        """How many jobs might start at once in this owner's name. Costs nothing when little has changed."""
+        wanted = 0 if owner is None else min(_MAX, room // _PART)
+        if owner != self._owner or bool(wanted) != bool(self._wanted):
+            self._changed.set()
+        self._owner, self._wanted = owner, wanted
+
+    def heard(self) -> None:
+        """A matched job has come."""
+        self._heard += 1
+        if self._heard * 2 >= self._made:
+            self._changed.set()
+
+    async def run(self, *, hears: Callable[[IncarnationId], bool], on_unheard: Callable[[], None]) -> None:
+        """Until canceled, or Redis is away: raises ``RedisAway``. Offers nothing unless the owner ``hears`` of what comes
+        of it, and calls ``on_unheard`` when some were taken and nothing has come of them for a while.
+        """
+        self._made = self._heard = 0
+        self._changed.set()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REPEAT_SECONDS if self._active else None):
+                    await self._changed.wait()
+            self._changed.clear()
+            quiet = not self._heard
+            count = self._wanted if self._owner is not None and hears(self._owner) else 0
+            if count or self._made:
+                await self._make(count)
+            if quiet and self._owed:
+                self._owed = 0
+                on_unheard()
+            await asyncio.sleep(_MERGE_SECONDS)
+
+    async def withdraw(self) -> None:
+        """Makes none any more."""
+        self._owner, self._wanted = None, 0
+        if self._made:
+            with suppress(RedisAway, TimeoutError):
+                async with asyncio.timeout(_LEAVE_SECONDS):
+                    await self._make(0)
+
+    @property
+    def _active(self) -> bool:
+        return bool(self._wanted or self._made or self._owed)
+
+    async def _make(self, count: int) -> None:
+        heard, self._heard = self._heard, 0
+        self._made = count
+        keys = self._link.keys
+        sets = [keys.offering(queue) for queue in self._audience.queues] or [keys.offering(None)]
+        taken = await self._link.run(
+            self._script,
+            [keys.offer(self._name), *sets],
+            [_LIFE_MS, self._name, str(self._owner or ""), self._types, count],
+        )
+        self._owed = max(0, self._owed + int(taken) - heard)
+
+
+@define
+class _Kind:
+    """What is known of the offers for jobs of one queue and type. Times are on the loop's clock."""
+
+    offer: Offer | None = None
+    until: float = 0.0
+    """How long the offer may be used."""
+    asking: asyncio.Task[None] | None = None
+    ask_at: float = 0.0
+    """Not to be asked for before."""
+    taken_at: float = -_HOLD_SECONDS
+    """When one was taken last."""
+
+
+class RedisOffers:
+    """For the link's event loop; elsewhere there are none."""
+
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
+        self._script = load("take_offer")
+        self._kinds: dict[tuple[str, str], _Kind] = {}
+        link.before_close(self._finish)
+
+    async def take(self, *, queue: str, job_type: str) -> Offer | None:
+        if not self._link.up or _running_loop() is not self._link.loop:
+            return None
+        kind = self._kind(queue, job_type)
+        offer = self._taken(kind)
+        if offer is None and (asking := self._ask(kind, queue, job_type)) is not None:
+            await asyncio.wait([asking], timeout=_PATIENCE_SECONDS)
+            offer = self._taken(kind)
+        if offer is not None:
+            before, kind.taken_at = kind.taken_at, self._link.loop.time()
+            if kind.taken_at - before < _HOLD_SECONDS:  # else the next would lapse
+                self._link.loop.call_later(_AFTER_SECONDS, self._ask, kind, queue, job_type)
+        return offer
+
+    def _kind(self, queue: str, job_type: str) -> _Kind:
+        if (kind := self._kinds.get((queue, job_type))) is None:
+            if len(self._kinds) >= _KINDS_MAX:
+                lately = self._link.loop.time() - _HOLD_SECONDS
+                self._kinds = {key: one for key, one in self._kinds.items() if one.taken_at > lately}
+            kind = self._kinds[queue, job_type] = _Kind()
+        return kind
+
+    def _taken(self, kind: _Kind) -> Offer | None:
+        offer, kind.offer = kind.offer, None
+        return offer if self._link.loop.time() < kind.until else None
+
+    def _ask(self, kind: _Kind, queue: str, job_type: str) -> "asyncio.Task[None] | None":
+        """For the next one; None where there was none just now."""
+        if kind.asking is None or kind.asking.done():
+            if self._link.loop.time() < kind.ask_at:
+                return None
+            kind.asking = self._link.loop.create_task(self._fetch(kind, queue, job_type))
+        return kind.asking
+
+    async def _fetch(self, kind: _Kind, queue: str, job_type: str) -> None:
+        keys = self._link.keys
+        answer: list[bytes | int] = []
+        with suppress(RedisAway):  # then there are none
+            answer = await self._link.run(
+                self._script,
+                [keys.offering(queue), keys.offering(None)],
+                [keys.offer(""), f",{job_type},"],
+            )
+        now = self._link.loop.time()
+        if answer:
+            owner, left_ms = answer
+            kind.offer = Offer(owner=IncarnationId(UUID(bytes(owner).decode())))
+            kind.until = now + min(int(left_ms) / 1_000, _HOLD_SECONDS)
+        else:
+            kind.ask_at = now + _PAUSE_SECONDS
+
+    async def _finish(self) -> None:
+        if asking := [kind.asking for kind in self._kinds.values() if kind.asking is not None]:
+            await asyncio.wait(asking)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
