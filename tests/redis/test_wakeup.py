@@ -31,9 +31,12 @@ class Quiet:
 
     healthy = True
 
-    def attend(self, *, owner: IncarnationId | None, idle: bool) -> None: ...
+    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int = 0) -> None: ...
 
     def pass_on(self) -> None: ...
+
+    def hears(self, owner: IncarnationId) -> bool:
+        return False
 
 
 @define

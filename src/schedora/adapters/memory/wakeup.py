@@ -26,7 +26,7 @@ class MemorySubscription:
     def healthy(self) -> bool:
         return not self._faults.hints_lost
 
-    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int) -> None:
+    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int = 0) -> None:
         """Everybody is told in any case."""
 
     def pass_on(self) -> None:

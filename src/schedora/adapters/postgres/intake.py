@@ -17,6 +17,9 @@ PATIENCE = timedelta(milliseconds=250)
 others, short enough for those that have nothing to do with it.
 """
 
+MATCHED_REST = 4
+"""A job that is matched needs no claim: it is worth more than a hint that goes with the commit."""
+
 
 class PostgresJobIntake:
     """Each statement is a transaction of its own: nothing is begun, nothing is left to commit."""
@@ -32,7 +35,7 @@ class PostgresJobIntake:
         self._jobs = PostgresJobStore(database)
         self._wakeup = wakeup
         self._offers = offers or NoOffers()
-        self._sparing = Sparing(monotonic_seconds)
+        self._sparing = Sparing(monotonic_seconds, rest=MATCHED_REST)
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Submission]:
         if len(jobs) > 1:

@@ -1,15 +1,17 @@
-"""How much of its time a process may spend on statements that notify as they commit."""
+"""How much of its time a process may spend on statements that notify as they commit: such commits wait for each other in the
+whole server, and the slower they are, the fewer there should be.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_SHARE = 10
-"""One part in so many: such commits wait for each other in the whole server, and the slower they are, the fewer."""
-
 
 class Sparing:
-    def __init__(self, monotonic_seconds: Callable[[], float]) -> None:
+    """After each such statement, others go without for ``rest`` times as long as it took."""
+
+    def __init__(self, monotonic_seconds: Callable[[], float], *, rest: int) -> None:
         self._monotonic_seconds = monotonic_seconds
+        self._rest = rest
         self._next_at = 0.0
 
     @property
@@ -25,4 +27,4 @@ class Sparing:
             yield
         finally:
             ended = self._monotonic_seconds()
-            self._next_at = ended + _SHARE * (ended - began)
+            self._next_at = ended + self._rest * (ended - began)

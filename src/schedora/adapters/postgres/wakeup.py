@@ -32,6 +32,8 @@ CHANNEL = "schedora"
 NOTIFY = Statement("select pg_notify($1, $2)", ("channel", "payload"))
 _PAYLOAD_BYTES_MAX = 7_900  # PostgreSQL takes less than 8,000
 _MERGE_SECONDS = 0.003
+_REST = 10
+"""One part in so many of the time, a process may commit with hints within."""
 _FIRST_ATTEMPT_SECONDS = 2.0
 _PROBE_TIMEOUT_SECONDS = 5.0
 _PROBE_INTERVAL_SECONDS = 60.0
@@ -61,7 +63,7 @@ class PostgresWakeup:
         self._sending: set[asyncio.Task[None]] = set()
         self._send_at = 0.0
         """When the next hint may go, on the loop's clock: the first one goes at once, those that follow are merged."""
-        self._sparing = Sparing(monotonic_seconds)
+        self._sparing = Sparing(monotonic_seconds, rest=_REST)
         database.before_close(self._finish)
 
     def ring(
@@ -182,7 +184,7 @@ class PostgresSubscription:
     def hears(self, owner: IncarnationId) -> bool:
         return self._healthy and owner == self._heard_owner
 
-    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int) -> None:  # noqa: ARG002 - all are told
+    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int = 0) -> None:  # noqa: ARG002 - all are told
         if owner != self._owner:
             self._owner = owner
             self._stirred.set()
@@ -257,6 +259,8 @@ class PostgresSubscription:
             if owner is not None:
                 await connection.add_listener(channel(owner), self._receive_matched)
         self._heard_owner = owner
+        if owner is not None:  # it may have been told of something before
+            self._on_hint(Hint(owners=frozenset({owner})))
 
     def _receive_matched(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         if (owner := self._owner) is not None:

@@ -21,7 +21,7 @@ from schedora.domain.ids import IncarnationId
 _LIFE_MS = 3_000
 """An offer that was not made anew for so long is none."""
 _REPEAT_SECONDS = 1.0
-_MAX = 4
+_MAX = 8
 _PART = 2
 """One slot in so many that are free is offered: jobs that are claimed need some as well."""
 _MERGE_SECONDS = 0.01
@@ -31,7 +31,7 @@ _HOLD_SECONDS = 1.0
 """How long one may be held that was taken in advance."""
 _PATIENCE_SECONDS = 0.005
 """What Redis has not answered by then would not have made anything faster."""
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.025
 """How long nobody is asked again where there was none."""
 _AFTER_SECONDS = 0.005
 """When the next is asked for: the job that this one is for comes first."""
@@ -68,6 +68,10 @@ class Offering:
         self._heard += 1
         if self._heard * 2 >= self._made:
             self._changed.set()
+
+    def look(self) -> None:
+        """Whether the owner hears may have changed."""
+        self._changed.set()
 
     async def run(self, *, hears: Callable[[IncarnationId], bool], on_unheard: Callable[[], None]) -> None:
         """Until canceled, or Redis is away: raises ``RedisAway``. Offers nothing unless the owner ``hears`` of what comes

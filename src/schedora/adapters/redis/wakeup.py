@@ -126,6 +126,8 @@ class RedisWakeup:
         def on_other_hint(hint: Hint) -> None:
             if hint.matched is not None:
                 offering.heard()
+            elif not hint.queues:  # those who are told by name may be others now
+                offering.look()
             on_hint(hint)
 
         async with self._otherwise.subscribe(on_other_hint, audience) as other:
@@ -247,7 +249,7 @@ class RedisSubscription:
     def healthy(self) -> bool:
         return self._healthy
 
-    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int) -> None:
+    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int = 0) -> None:
         self._other.attend(owner=owner, idle=idle, room=room)
         self._offering.update(owner, room)
         if owner != self._owner:

@@ -48,7 +48,7 @@ class Subscription(Protocol):
         """Whether hints are known to arrive. When not, poll at short intervals."""
         ...
 
-    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int) -> None:
+    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int = 0) -> None:
         """Tells in whose name the subscriber works, whether it would follow up a hint of jobs at once (one who would not
         may not be told, so that another is), and how many jobs it would start at once. To be called whenever that
         changes; costs nothing when it did not.

@@ -39,6 +39,7 @@ def samples(**reading: Any) -> dict[tuple[str, tuple[str, ...]], float]:
 def test_before_anything_happened_there_are_zeros_only_where_there_are_no_labels() -> None:
     assert samples() == {
         ("jobs_fenced_total", ()): 0,
+        ("jobs_matched_total", ()): 0,
         ("run_lock_conflicts_total", ()): 0,
         ("wakeups_missed_total", ()): 0,
         ("events_dropped_total", ()): 0,

@@ -52,7 +52,7 @@ class RecordedSubscription:
         self.idle = False
         self.passed_on = 0
 
-    def attend(self, *, owner: IncarnationId | None, idle: bool) -> None:
+    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int = 0) -> None:
         self.owner, self.idle = owner, idle
 
     def pass_on(self) -> None:
