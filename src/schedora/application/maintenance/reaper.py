@@ -83,13 +83,14 @@ class Reaper:
         timeout = self._heartbeat_timeout
         silent = await self._workers.silent(timeout)
         heard = await self._heard(silent)
-        spared = [
-            worker
-            for worker in silent
-            if not lost(worker.silent_for, timeout, heard_elsewhere=worker.incarnation in heard)
-        ]
+        given_up: list[IncarnationId] = []
+        spared: list[SilentWorker] = []
+        for worker in silent:
+            if lost(worker.silent_for, timeout, heard_elsewhere=worker.incarnation in heard):
+                given_up.append(worker.incarnation)
+            else:
+                spared.append(worker)
         self._tell_spared(spared)
-        given_up = {worker.incarnation for worker in silent} - self._spared
         if not given_up:
             return
         for stale in await self._workers.declare_stale(given_up, timeout):
@@ -111,7 +112,7 @@ class Reaper:
         self._spared = frozenset(worker.incarnation for worker in spared)
         for worker in new:
             log.warning(
-                "worker spared: the store has not heard it, Redis has",
+                "worker spared: it is silent in the store, and heard elsewhere",
                 worker_id=worker.worker_id,
                 silent_seconds=round(worker.silent_for.total_seconds(), 1),
             )
