@@ -375,7 +375,7 @@ async def test_a_job_that_was_there_before_is_not_hinted_at(database: Database) 
     hints, unrung = Hints(), Unrung(database)
     intake = PostgresJobIntake(database, unrung)
     await intake.add([a_new_job(a_request(idempotency_key="taken"))])
-    unrung._send_at = unrung._sparing._next_at = 0.0
+    unrung._ringing._send_at = unrung._sparing._next_at = 0.0
     async with PostgresWakeup(database).subscribe(hints, EVERYTHING):
         await intake.add([a_new_job(a_request(idempotency_key="taken"))])
         PostgresWakeup(database).ring(queues=["the next"])
@@ -396,6 +396,7 @@ async def test_hints_go_within_statements_as_rarely_as_those_are_slow(database: 
         with wakeup.within(queues=["a"]) as hint:
             assert hint is None
     now += 0.2
+    wakeup._ringing._send_at = 0.0  # the moment in which hints are merged has long passed
     with wakeup.within(queues=["a"]) as hint:
         assert hint is not None
 

@@ -139,8 +139,7 @@ class Office:
     async def ring(self, *queues: str, owners: Collection[IncarnationId] = (), plenty: bool = False) -> None:
         """Returns once Redis has answered."""
         self.wakeup.ring(queues=queues, owners=owners, plenty=plenty)
-        self.wakeup._send()
-        await asyncio.gather(*self.wakeup._sending)
+        await self.wakeup._ringing.finish()
 
     async def length(self, audience: Audience = EVERYTHING) -> int:
         """How many tokens nobody has taken yet."""

@@ -4,6 +4,7 @@ whole server, and the slower they are, the fewer there should be.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 
 
 class Sparing:
@@ -21,8 +22,9 @@ class Sparing:
 
     @contextmanager
     def spent(self) -> Iterator[None]:
-        """Encloses one such statement."""
+        """Encloses one such statement: there is one at a time."""
         began = self._monotonic_seconds()
+        self._next_at = inf
         try:
             yield
         finally:

@@ -12,7 +12,6 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from threading import Lock
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -25,13 +24,13 @@ from schedora.adapters.postgres.sparing import Sparing
 from schedora.adapters.postgres.statements import Statement
 from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.wakeup import Audience, Hint
+from schedora.application.ringing import Ring, Ringing
 from schedora.domain.ids import IncarnationId
 
 CHANNEL = "schedora"
 
 NOTIFY = Statement("select pg_notify($1, $2)", ("channel", "payload"))
 _PAYLOAD_BYTES_MAX = 7_900  # PostgreSQL takes less than 8,000
-_MERGE_SECONDS = 0.003
 _REST = 10
 """One part in so many of the time, a process may commit with hints within."""
 _FIRST_ATTEMPT_SECONDS = 2.0
@@ -54,17 +53,9 @@ class PostgresWakeup:
     ) -> None:
         self._database = database
         self._unit_random = unit_random
-        self._monotonic_seconds = monotonic_seconds
-        self._guard = Lock()
-        self._queues: set[str] = set()
-        self._owners: set[IncarnationId] = set()
-        self._later = True
-        self._plenty = False
-        self._sending: set[asyncio.Task[None]] = set()
-        self._send_at = 0.0
-        """When the next hint may go, on the loop's clock: the first one goes at once, those that follow are merged."""
+        self._ringing = Ringing(self._notify, loop=lambda: database.loop)
         self._sparing = Sparing(monotonic_seconds, rest=_REST)
-        database.before_close(self._finish)
+        database.before_close(self._ringing.finish)
 
     def ring(
         self,
@@ -74,27 +65,14 @@ class PostgresWakeup:
         later: bool = False,
         plenty: bool = False,
     ) -> None:
-        if not queues and not owners:
-            return
-        with self._guard:
-            first = not self._queues and not self._owners
-            self._queues.update(queues)
-            self._owners.update(owners)
-            self._later = self._later and (later or not queues)
-            self._plenty = self._plenty or plenty
-        if first:
-            # Without the database's loop, or with one that has come to its end, there is nobody to send it.
-            with suppress(RuntimeError):
-                self._database.loop.call_soon_threadsafe(self._send_soon)
+        self._ringing.put(queues=queues, owners=owners, later=later, plenty=plenty)
 
     @contextmanager
     def within(self, *, queues: Collection[str], later: bool = False) -> Iterator[str | None]:
         """A payload for ``CHANNEL``. To be called on the database's event loop."""
-        began = self._monotonic_seconds()
-        if not queues or began < self._send_at or not self._sparing.due or self._queues or self._owners:
+        if not queues or not self._sparing.due or not self._ringing.pass_by():
             yield None
             return
-        self._send_at = began + _MERGE_SECONDS
         with self._sparing.spent():
             yield encoded(Hint(queues=frozenset(queues), later=later, shared=True))
 
@@ -113,45 +91,17 @@ class PostgresWakeup:
             with suppress(asyncio.CancelledError):
                 await listening
 
-    def _send_soon(self) -> None:
-        loop = self._database.loop
-        if loop.time() >= self._send_at:
-            self._send()
-        else:
-            loop.call_at(self._send_at, self._send)
-
-    def _send(self) -> None:
-        self._send_at = self._database.loop.time() + _MERGE_SECONDS
-        hint = self._taken()
-        if hint == Hint():  # the end came first, and sent it
-            return
-        task = asyncio.create_task(self._notify(encoded(hint)))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-
-    def _taken(self) -> Hint:
-        with self._guard:
-            hint = Hint(
-                queues=frozenset(self._queues),
-                owners=frozenset(self._owners),
-                later=bool(self._queues) and self._later,
-                shared=bool(self._queues) and not self._plenty,
-            )
-            self._queues.clear()
-            self._owners.clear()
-            self._later, self._plenty = True, False
-        return hint
-
-    async def _notify(self, payload: str) -> None:
+    async def _notify(self, ring: Ring) -> None:
+        hint = Hint(
+            queues=ring.queues,
+            owners=ring.owners,
+            later=bool(ring.queues) and ring.later,
+            shared=bool(ring.queues) and not ring.plenty,
+        )
         try:
-            await self._database.fetch(NOTIFY, channel=CHANNEL, payload=payload)
+            await self._database.fetch(NOTIFY, channel=CHANNEL, payload=encoded(hint))
         except StoreUnavailable as error:
             _logger.debug("a hint was lost: %s", error)
-
-    async def _finish(self) -> None:
-        if self._queues or self._owners:
-            self._send()
-        await asyncio.gather(*self._sending)
 
 
 class PostgresSubscription:

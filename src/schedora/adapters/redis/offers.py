@@ -142,7 +142,7 @@ class RedisOffers:
         link.before_close(self._finish)
 
     async def take(self, *, queue: str, job_type: str) -> Offer | None:
-        if not self._link.up or _running_loop() is not self._link.loop:
+        if not self._link.up or asyncio.get_running_loop() is not self._link.loop:
             return None
         kind = self._kind(queue, job_type)
         offer = self._taken(kind)
@@ -195,10 +195,3 @@ class RedisOffers:
     async def _finish(self) -> None:
         if asking := [kind.asking for kind in self._kinds.values() if kind.asking is not None]:
             await asyncio.wait(asking)
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

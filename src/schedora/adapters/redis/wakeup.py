@@ -15,11 +15,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from hashlib import blake2b
-from threading import Lock
 from uuid import UUID, uuid4
 
 import orjson
-from attrs import define, field
 
 from schedora.adapters.redis.errors import RedisAway
 from schedora.adapters.redis.link import OwnConnection, RedisLink
@@ -28,6 +26,7 @@ from schedora.adapters.redis.scripts import load
 from schedora.application.backoff import Backoff
 from schedora.application.log import Logger
 from schedora.application.ports.wakeup import Audience, Hint, StoreSubscription, StoreWakeup
+from schedora.application.ringing import Ring, Ringing
 from schedora.domain.ids import IncarnationId
 
 _MERGE_SECONDS = 0.003
@@ -54,19 +53,6 @@ _PROBE = b"probe "
 log = Logger("schedora.redis")
 
 
-@define
-class _Ringing:
-    """What is to be told next."""
-
-    queues: set[str] = field(factory=set)
-    owners: set[IncarnationId] = field(factory=set)
-    later: bool = True
-    plenty: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.queues or self.owners)
-
-
 class RedisWakeup:
     """``otherwise`` tells what Redis can't. Open, close and use it with the link."""
 
@@ -75,12 +61,8 @@ class RedisWakeup:
         self._otherwise = otherwise
         self._unit_random = unit_random
         self._script = load("ring")
-        self._guard = Lock()
-        self._ringing = _Ringing()
-        self._sending: set[asyncio.Task[None]] = set()
-        self._send_at = 0.0
-        """When the next may go, on the loop's clock: the first goes at once, those that follow are merged."""
-        link.before_close(self._finish)
+        self._ringing = Ringing(self._tell, loop=lambda: link.loop)
+        link.before_close(self._ringing.finish)
 
     def ring(
         self,
@@ -90,24 +72,8 @@ class RedisWakeup:
         later: bool = False,
         plenty: bool = False,
     ) -> None:
-        if not queues and not owners:
-            return
-        if not self._link.up:
-            self._otherwise.ring(queues=queues, owners=owners, later=later, plenty=plenty)
-            return
-        with self._guard:
-            first = not self._ringing
-            self._ringing.queues.update(queues)
-            self._ringing.owners.update(owners)
-            self._ringing.later = self._ringing.later and (later or not queues)
-            self._ringing.plenty = self._ringing.plenty or plenty
-        if first:
-            # A loop that has come to its end sends nothing any more.
-            with suppress(RuntimeError):
-                if _running_loop() is self._link.loop:
-                    self._send_soon()
-                else:
-                    self._link.loop.call_soon_threadsafe(self._send_soon)
+        way = self._ringing.put if self._link.up else self._otherwise.ring
+        way(queues=queues, owners=owners, later=later, plenty=plenty)
 
     @contextmanager
     def within(self, *, queues: Collection[str], later: bool = False) -> Iterator[str | None]:
@@ -137,27 +103,11 @@ class RedisWakeup:
             async with subscription.listening():
                 yield subscription
 
-    def _send_soon(self) -> None:
-        loop = self._link.loop
-        if loop.time() >= self._send_at:
-            self._send()
-        else:
-            loop.call_at(self._send_at, self._send)
-
-    def _send(self) -> None:
-        self._send_at = self._link.loop.time() + _MERGE_SECONDS
-        with self._guard:
-            ringing, self._ringing = self._ringing, _Ringing()
-        if ringing:  # else the end came first, and sent it
-            task = self._link.loop.create_task(self._tell(ringing))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
-
-    async def _tell(self, ringing: _Ringing) -> None:
-        queues, owners = list(ringing.queues), list(ringing.owners)
-        slow = self._link.loop.call_later(_SLOW_SECONDS, self._tell_otherwise, ringing, queues, owners)
+    async def _tell(self, ring: Ring) -> None:
+        queues, owners = list(ring.queues), list(ring.owners)
+        slow = self._link.loop.call_later(_SLOW_SECONDS, self._tell_otherwise, ring, queues, owners)
         try:
-            unheard = await self._rung(ringing, queues, owners)
+            unheard = await self._rung(ring, queues, owners)
         except RedisAway:
             unheard = list(range(len(queues) + len(owners)))
         slow_at = slow.when()
@@ -165,12 +115,12 @@ class RedisWakeup:
         if unheard and self._link.loop.time() < slow_at:
             count = len(queues)
             self._tell_otherwise(
-                ringing,
+                ring,
                 [queues[place] for place in unheard if place < count],
                 [owners[place - count] for place in unheard if place >= count],
             )
 
-    async def _rung(self, ringing: _Ringing, queues: list[str], owners: list[IncarnationId]) -> list[int]:
+    async def _rung(self, ring: Ring, queues: list[str], owners: list[IncarnationId]) -> list[int]:
         """The places of those whom nobody hears."""
         keys = self._link.keys
         unheard: list[int] = await self._link.run(
@@ -181,7 +131,7 @@ class RedisWakeup:
                 keys.inbox(""),
                 _LIFETIME_MS,
                 _TOKENS_ENOUGH,
-                _TOKENS_OF_PLENTY if ringing.plenty else 1,
+                _TOKENS_OF_PLENTY if ring.plenty else 1,
                 len(queues),
                 *queues,
                 *map(str, owners),
@@ -189,14 +139,8 @@ class RedisWakeup:
         )
         return unheard
 
-    def _tell_otherwise(
-        self, ringing: _Ringing, queues: Collection[str], owners: Collection[IncarnationId]
-    ) -> None:
-        self._otherwise.ring(queues=queues, owners=owners, later=ringing.later, plenty=ringing.plenty)
-
-    async def _finish(self) -> None:
-        self._send()
-        await asyncio.gather(*self._sending)
+    def _tell_otherwise(self, ring: Ring, queues: Collection[str], owners: Collection[IncarnationId]) -> None:
+        self._otherwise.ring(queues=queues, owners=owners, later=ring.later, plenty=ring.plenty)
 
 
 class RedisSubscription:
@@ -408,13 +352,6 @@ class RedisSubscription:
 def _kind(audience: Audience) -> str:
     described = orjson.dumps([sorted(audience.queues), sorted(audience.types)])
     return blake2b(described, digest_size=12).hexdigest()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:
