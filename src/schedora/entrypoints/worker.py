@@ -227,7 +227,10 @@ class WorkerService:
             metrics=system.metrics,
             worker_deaths_max=system.settings.max_worker_deaths,
             run_locks=None if system.presence_of_its_own is None else pulse,
-            limits=WorkerLimits(shutdown_timeout=timedelta(seconds=system.settings.worker_shutdown_timeout)),
+            limits=WorkerLimits(
+                shutdown_timeout=timedelta(seconds=system.settings.worker_shutdown_timeout),
+                live_for=timedelta(seconds=system.settings.worker_heartbeat_timeout) * 0.75,
+            ),
         )
 
 

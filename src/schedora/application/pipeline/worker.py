@@ -54,7 +54,7 @@ from schedora.domain.worker import WorkerIdentity, WorkerState
 log = Logger("schedora.worker")
 
 MATCH_AGE_MAX = timedelta(seconds=1)
-"""Who hears later of a job that was matched makes sure that it is his yet. Less than a heartbeat timeout can be."""
+"""Who hears later of a job that was matched makes sure that it is his yet: it may have been canceled."""
 
 
 class Pulse(Protocol):
@@ -81,6 +81,8 @@ class WorkerLimits:
     """How often leases are checked while jobs run, beside the hints."""
     lease_check_idle: timedelta = timedelta(seconds=30)
     """How often they are checked while none runs."""
+    live_for: timedelta = timedelta(seconds=60)
+    """How long after a sign of life the store can't have given this worker up."""
 
 
 class Worker:
@@ -160,6 +162,8 @@ class Worker:
         )
         self.incarnation: IncarnationId | None = None
         self._status: WorkerState | None = None
+        self._heard_at = clock.monotonic()
+        """When the store took a sign of life last."""
         self._drained_by_request = False
         self._subscription: Subscription | None = None
         self._resting = False
@@ -200,7 +204,10 @@ class Worker:
 
     def heard(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
         """What the store answered to a heartbeat."""
-        if incarnation != self.incarnation or status is self._status:
+        if incarnation != self.incarnation:
+            return
+        self._heard_at = self._clock.monotonic()
+        if status is self._status:
             return
         self._status = status
         if status is WorkerState.DRAINING:
@@ -336,6 +343,7 @@ class Worker:
         self._store_time.learn(worker.last_heartbeat)
         self.incarnation = incarnation
         self._status = status
+        self._heard_at = self._clock.monotonic()
         self._lookout.hint()
         self._pulse.beat_for(incarnation)
         log.info("worker registered", worker_id=self.identity.worker_id, incarnation=str(incarnation))
@@ -387,7 +395,8 @@ class Worker:
         if job.owner != self.incarnation:
             return True  # of an earlier life, which the reaper ends
         age = self._store_time.now() - job.claimed_at
-        if age > MATCH_AGE_MAX or job.lease_id in self._found:
+        silence = self._clock.monotonic() - self._heard_at
+        if age > MATCH_AGE_MAX or silence > self._limits.live_for or job.lease_id in self._found:
             return False
         self._exchanges.take([job])
         count_claims(self._metrics, [job])
