@@ -24,11 +24,13 @@ from schedora.application.ports.metrics import Counter
 from schedora.domain.events import Notice
 from tests.builders import HOUR, SECOND
 from tests.contract.test_events import a_notice, notices_of
-from tests.programs import unconfigured_environment
+from tests.programs import PATIENCE_SECONDS, unconfigured_environment
 from tests.unit.application.bench import RecordedMetrics
 
 AT_ONCE = timedelta(0)
-PATIENCE = timedelta(seconds=10)
+SHORT_INTERVAL = timedelta(milliseconds=20)
+"""In place of ``LOOK_INTERVAL`` where real time has to pass."""
+PATIENCE = timedelta(seconds=PATIENCE_SECONDS)
 
 PUBLISH_FOREVER = """
 import asyncio, sys
@@ -77,7 +79,8 @@ async def process(migrated_url: str) -> AsyncIterator[Open]:
         async def made(clock: Clock | None = None, **options: Any) -> tuple[CountingDatabase, PostgresEvents]:
             database = await stack.enter_async_context(CountingDatabase(migrated_url, **options))
             metrics = RecordedMetrics()
-            events = PostgresEvents(database, metrics, clock or SystemClock())
+            interval = LOOK_INTERVAL if clock else SHORT_INTERVAL
+            events = PostgresEvents(database, metrics, clock or SystemClock(), look_interval=interval)
             return database, events
 
         yield made
@@ -86,15 +89,20 @@ async def process(migrated_url: str) -> AsyncIterator[Open]:
 async def attend(events: PostgresEvents, span: timedelta = HOUR) -> None:
     """Without waiting until others know."""
     await asyncio.wait([asyncio.create_task(events.attend(span))], timeout=0.05)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not events.wanted:
             await asyncio.sleep(0.001)
 
 
 async def silent(events: PostgresEvents) -> None:
-    async with asyncio.timeout(10):
+    """Once it is known that nobody is there, and no notice is on its way any more that would be told if the time that
+    this is known for were over.
+    """
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while events.wanted:
             await asyncio.sleep(0.001)
+        if (sending := events._outgoing._sending) is not None:
+            await asyncio.wait([sending])
 
 
 async def read(events: PostgresEvents, after: Position, count: int) -> list[Notice]:
@@ -164,7 +172,7 @@ async def test_publishers_in_two_processes_lose_nothing_between_two_positions(
         for _ in range(2)
     ]
     found: list[Notice] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(found) < 2 * count:
             reading = await events.read(at, limit=50, patience=PATIENCE)
             assert reading.complete
@@ -271,16 +279,20 @@ async def test_known_audience_is_not_looked_for_until_its_end(process: Open) -> 
     assert database.count("attended_until > now()") == 1
 
 
-async def test_audience_that_has_left_is_forgotten(process: Open) -> None:
+async def test_audience_that_has_left_is_forgotten(process: Open, migrated_url: str) -> None:
     _, reader = await process()
-    await reader.attend(timedelta(seconds=1.2))
-    database, publisher = await process()
-    start = await publisher.now()
+    await attend(reader)
+    clock = VirtualClock()
+    database, publisher = await process(clock)
+    start = await reader.now()
     publisher.publish([a_notice()])
-    await read(publisher, start, 1)
-    async with asyncio.timeout(10):
-        while publisher.wanted:
-            await asyncio.sleep(0.02)
+    await read(reader, start, 1)
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        connection.execute("update event_feed set attended_until = now()")
+    assert publisher.wanted, "it is still expected"
+    clock.advance(HOUR)
+    await silent(publisher)
+    publisher.publish([a_notice()])
     assert database.count("insert into events") == 1
 
 
@@ -333,7 +345,7 @@ async def test_what_an_outage_swallowed_is_a_gap(process: Open, migrated_url: st
         with psycopg.connect(migrated_url, autocommit=True) as other:
             other.execute("alter table events rename to events_away")
             events.publish([a_notice(2)])
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while not metrics.counted[Counter.EVENTS_DROPPED, ""]:
                     await asyncio.sleep(0.01)
             other.execute("alter table events_away rename to events")
