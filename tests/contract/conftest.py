@@ -1,7 +1,6 @@
 """Each adapter in turn."""
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 
 import psycopg
 import pytest
@@ -16,6 +15,7 @@ from tests.contract.redis import PREFIX, emptied, redis_stores
 from tests.contract.signs import Signs, memory_signs, redis_signs
 from tests.contract.stores import Stores
 from tests.databases import migrated_template, on
+from tests.redis.reaching import reaching
 from tests.redis.servers import RedisServer
 
 
@@ -46,10 +46,8 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 async def link(redis_server: RedisServer) -> AsyncIterator[RedisLink]:
     """To an empty server, and up. What it has in the end expires."""
-    patience = timedelta(seconds=10)  # a machine that is busy with tests does not count as away
     with emptied(redis_server):
-        async with RedisLink(redis_server.url, prefix=PREFIX, command_timeout=patience) as link:
-            await link.until_up()
+        async with reaching(redis_server.url, prefix=PREFIX) as link:
             yield link
             assert link.up, "it is away, and what is tested is what does without it"
 

@@ -7,7 +7,7 @@ from attrs import define, field
 
 from schedora.application.ports.wakeup import Audience, Hint
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 60
 EVERYTHING = Audience()
 
 

@@ -25,8 +25,6 @@ from tests.contract.stores import Stores
 from tests.redis.servers import RedisServer
 
 PREFIX = "contract"
-NEVER = -1
-"""What PTTL answers for a key that does not expire."""
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -69,4 +67,4 @@ def emptied(server: RedisServer) -> Iterator[None]:
     yield
     keys = server.ask("KEYS", "*")
     assert [key for key in keys if not key.startswith(f"{{{PREFIX}}}:")] == []
-    assert [key for key in keys if server.ask("PTTL", key) == NEVER] == []
+    assert server.lasting("*") == []

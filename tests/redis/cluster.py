@@ -1,6 +1,7 @@
 """A real Redis Cluster."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,6 +10,8 @@ from tests.programs import until
 from tests.redis.servers import Port, RedisServer
 
 SLOTS = range(16384)
+PATIENCE_MS = 30_000
+"""How long a node may be silent until the others say that it is down: a machine that is busy with tests is slow."""
 BUS = 10_000
 """Nodes talk with each other on the port that lies so far above their own."""
 
@@ -20,7 +23,10 @@ class RedisCluster:
         self._buses: list[Port] = []
         self.nodes = [
             RedisServer(
-                directory / f"node-{n}", "cluster-enabled yes", "cluster-node-timeout 1000", port=self._port()
+                directory / f"node-{n}",
+                "cluster-enabled yes",
+                f"cluster-node-timeout {PATIENCE_MS}",
+                port=self._port(),
             )
             for n in range(3)
         ]
@@ -68,7 +74,36 @@ class RedisCluster:
         told = node.ask("CLUSTER", "INFO")
         return "cluster_state:ok" in told and f"cluster_size:{len(self.nodes)}" in told
 
+    def repair(self) -> None:
+        """Starts what does not run. Returns once all is as it was at first; who has which slot may have changed."""
+        for node in self.nodes:
+            if not node.runs:
+                node.start()
+        self.await_sound()
+        for node in self.nodes:
+            node.empty()
+
+    @contextmanager
+    def incomplete(self, key: str) -> Iterator[None]:
+        """Within it the node that has ``key`` finds that nobody serves another slot: the Cluster is down to it."""
+        holder, slot = self.holder(key), self._slot(key)
+        own = (first for first, port in self._ranges(holder) if port == holder.port and first != slot)
+        other = next(own)
+        holder.ask("CLUSTER", "DELSLOTS", other)
+        yield
+        holder.ask("CLUSTER", "ADDSLOTS", other)
+
     def holder(self, key: str) -> RedisServer:
         """The node that has ``key``."""
-        slot = int(self.nodes[0].ask("CLUSTER", "KEYSLOT", key))
-        return self.nodes[slot % len(self.nodes)]
+        asked = next(node for node in self.nodes if node.runs)
+        slot = self._slot(key)
+        port = next(port for first, port in reversed(self._ranges(asked)) if first <= slot)
+        return next(node for node in self.nodes if node.port == port)
+
+    def _slot(self, key: str) -> int:
+        asked = next(node for node in self.nodes if node.runs)
+        return int(asked.ask("CLUSTER", "KEYSLOT", key))
+
+    def _ranges(self, asked: RedisServer) -> list[tuple[int, int]]:
+        """The first slot of each, in order, and the port of the node that has it."""
+        return sorted((first, master[1]) for first, _last, master, *_ in asked.ask("CLUSTER", "SLOTS"))

@@ -8,10 +8,8 @@ import structlog
 
 from schedora.adapters.postgres.engine import Database
 from tests.databases import copy_of, migrated_template
+from tests.redis.cluster import RedisCluster
 from tests.redis.servers import RedisServer
-
-NEVER = -1
-"""What PTTL answers for a key that does not expire."""
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +39,20 @@ def redis_server(tmp_path: Path) -> Iterator[RedisServer]:
     with RedisServer(tmp_path) as server:
         yield server
         if server.runs:
-            assert [key for key in server.ask("KEYS", "{*") if server.ask("PTTL", key) == NEVER] == []
+            assert server.lasting("{*") == []
+
+
+@pytest.fixture(scope="session")
+def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    with RedisCluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster(_cluster: RedisCluster) -> Iterator[RedisCluster]:
+    """Sound and empty. One for all tests: it takes seconds to become so."""
+    yield _cluster
+    _cluster.repair()
 
 
 @pytest.fixture

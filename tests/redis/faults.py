@@ -8,6 +8,7 @@ from redis.exceptions import RedisError
 
 from tests.programs import until
 from tests.redis.proxy import Behaviour, FaultProxy
+from tests.redis.reaching import SILENT
 from tests.redis.servers import RedisServer
 
 Fault = Callable[[RedisServer, FaultProxy], AbstractContextManager[None]]
@@ -124,7 +125,7 @@ def _run_for_ever(server: RedisServer) -> None:
         assert "killed" in str(error)  # noqa: PT017 - there is no other way out of it
 
 
-SILENT, UNREACHABLE = "does not answer in time", "can't be reached"
+UNREACHABLE = "can't be reached"
 
 FAULTS: dict[str, tuple[Fault, str]] = {
     "refused": (through(Behaviour.REFUSE), UNREACHABLE),

@@ -25,6 +25,9 @@ from redis.retry import Retry
 
 from tests.programs import until
 
+NEVER = -1
+"""What PTTL answers for a key that does not expire."""
+
 
 @cache
 def program() -> str:
@@ -155,10 +158,20 @@ class RedisServer:
 
     def ask(self, *command: Any) -> Any:
         """What it answers to one command, over a connection made for it. Raises RedisError."""
-        with Redis.from_url(
-            self.url, decode_responses=True, protocol=3, retry=Retry(NoBackoff(), 0)
-        ) as client:
+        with self._client() as client:
             return client.execute_command(*command)
+
+    def lasting(self, pattern: str) -> list[str]:
+        """Those of the keys that do not expire."""
+        with self._client() as client:
+            keys: list[str] = client.keys(pattern)
+            lives = client.pipeline(transaction=False)
+            for key in keys:
+                lives.pttl(key)
+            return [key for key, life in zip(keys, lives.execute(), strict=True) if life == NEVER]
+
+    def _client(self) -> "Redis":
+        return Redis.from_url(self.url, decode_responses=True, protocol=3, retry=Retry(NoBackoff(), 0))
 
     def empty(self) -> None:
         self.ask("FLUSHALL")

@@ -21,13 +21,14 @@ from schedora.application.ports.metrics import Counter
 from schedora.domain.events import Notice
 from tests.builders import HOUR
 from tests.contract.test_events import a_notice, notices_of
+from tests.programs import PATIENCE_SECONDS
 from tests.redis.proxy import Behaviour, FaultProxy
+from tests.redis.reaching import a_link, impatience, reaching
 from tests.redis.servers import RedisServer
 from tests.unit.application.bench import RecordedMetrics
 
 AT_ONCE = timedelta(0)
-PATIENCE = timedelta(seconds=10)
-QUICK = timedelta(seconds=0.3)
+PATIENCE = timedelta(seconds=PATIENCE_SECONDS)
 
 
 @frozen(kw_only=True)
@@ -39,7 +40,7 @@ class Process:
     metrics: RecordedMetrics
 
     async def until(self, *, up: bool) -> None:
-        async with asyncio.timeout(PATIENCE.total_seconds()):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while self.link.up != up:
                 await asyncio.sleep(0.005)
 
@@ -54,7 +55,7 @@ class Processes:
         self._url = url
 
     async def start(self, url: str | None = None, *, up: bool = True) -> Process:
-        link = RedisLink(url or self._url, command_timeout=QUICK, connect_timeout=QUICK)
+        link = a_link(url or self._url)
         await self._stack.enter_async_context(link)
         metrics = RecordedMetrics()
         events = RedisEvents(link, metrics, SystemClock(), otherwise=self.otherwise)
@@ -197,6 +198,7 @@ async def test_while_redis_is_away_it_goes_on_otherwise(
     process = await processes.start()
     at = await told(process, await process.events.now(), [a_notice(1)])
     redis_server.kill()
+    await process.events.now()  # is not answered, which is noticed
     await process.until(up=False)
     at = await told(process, at, [a_notice(2), a_notice(3)])
     redis_server.start()
@@ -228,8 +230,9 @@ async def test_frozen_server_that_comes_back_with_what_it_had_goes_on(
     process = await processes.start()
     at = await told(process, await process.events.now(), [a_notice(1)])
     redis_server.freeze()
-    await process.events.now()  # is not answered, which is noticed
-    await process.until(up=False)
+    with impatience(process.link):
+        await process.events.now()  # is not answered, which is noticed
+        await process.until(up=False)
     redis_server.thaw()
     await process.until(up=True)
     await told(process, at, [a_notice(2)])
@@ -269,8 +272,9 @@ async def test_what_nobody_knows_to_have_arrived_is_a_gap_and_not_told_twice(
         publisher = await processes.start(proxy.url)
         at = await told(reader, await reader.events.now(), [a_notice(1)])
         proxy.behave(Behaviour.BLACK_HOLE)
-        publisher.events.publish([a_notice(2)])
-        gap = await reader.events.read(at, limit=10, patience=PATIENCE)
+        with impatience(publisher.link):
+            publisher.events.publish([a_notice(2)])
+            gap = await reader.events.read(at, limit=10, patience=PATIENCE)
         assert not gap.complete
         assert publisher.metrics.counted[Counter.EVENTS_DROPPED, ""] == 1
         notice = a_notice(3)
@@ -306,9 +310,7 @@ async def test_what_is_left_is_told_before_the_end(
     monkeypatch.setattr(link_module, "_CLOSE_SECONDS", 30)
     reader = await processes.start()
     start = await reader.events.now()
-    link = RedisLink(redis_server.url, command_timeout=PATIENCE)
-    async with link:
-        await link.until_up()
+    async with reaching(redis_server.url) as link:
         events = RedisEvents(link, RecordedMetrics(), SystemClock(), otherwise=processes.otherwise)
         notices = [a_notice(number) for number in range(1_500)]
         events.publish(notices)

@@ -9,7 +9,7 @@ from schedora.application.maintenance.reaper import Reaper
 from schedora.domain.worker import WorkerState
 from tests.builders import HOUR, SECOND, an_incarnation
 from tests.programs import PATIENCE_SECONDS
-from tests.redis.reaching import BRIEFLY, reaching
+from tests.redis.reaching import impatience, reaching, until_up
 from tests.redis.servers import RedisServer
 from tests.unit.application.bench import HEARTBEAT_TIMEOUT, Bench, a_bench
 
@@ -59,7 +59,7 @@ async def test_dead_server_notes_nothing_and_its_successor_does(redis_server: Re
         assert await heartbeats.alive([one]) == frozenset()
         await heartbeats.forget(one)
         redis_server.start()
-        await link.until_up()
+        await until_up(link)
         assert await heartbeats.beat(one)
         assert await heartbeats.alive([one]) == {one}
 
@@ -91,15 +91,16 @@ async def test_without_redis_the_row_alone_decides(
     redis_server: RedisServer, bench: Bench, trouble: object
 ) -> None:
     silent = await bench.stores.worker()
-    async with reaching(redis_server.url, patience=BRIEFLY) as link:
+    async with reaching(redis_server.url) as link:
         heartbeats = RedisHeartbeats(link, lifetime=HEARTBEAT_TIMEOUT)
         await heartbeats.beat(silent.incarnation)
         bench.clock.advance(HEARTBEAT_TIMEOUT + SECOND)
         fresh = await bench.stores.worker()
         trouble(redis_server)  # type: ignore[operator] # a method of it
-        async with asyncio.timeout(PATIENCE_SECONDS):  # what holds up a reaper holds up every rescue
-            for _ in range(20):
-                await a_reaper(bench, heartbeats).round()
+        with impatience(link):
+            async with asyncio.timeout(PATIENCE_SECONDS):  # what holds up a reaper holds up every rescue
+                for _ in range(20):
+                    await a_reaper(bench, heartbeats).round()
         if redis_server.runs:
             redis_server.thaw()
     states = {worker.incarnation: worker.status for worker in await bench.stores.workers.registered()}

@@ -6,15 +6,15 @@ from datetime import timedelta
 import pytest
 
 from schedora.adapters.redis.errors import CommandRefused, RedisAway
-from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.redis.scripts import Script, load
+from tests.redis.reaching import reaching, refused, until_up
 from tests.redis.servers import RedisServer
 
 ECHO = Script.of("echo", "return {KEYS[1], ARGV[1]}")
 
 
 async def test_commands_and_scripts_are_answered_as_redis_answers(redis_server: RedisServer) -> None:
-    async with RedisLink(redis_server.url) as link:
+    async with reaching(redis_server.url) as link:
         assert link.up
         assert await link.call("SET", "a", b"\x00 1", "PX", 60_000) == b"OK"
         assert await link.call("GET", "a") == b"\x00 1"
@@ -25,7 +25,7 @@ async def test_commands_and_scripts_are_answered_as_redis_answers(redis_server: 
 
 
 async def test_a_wrong_command_fails_alone(redis_server: RedisServer) -> None:
-    async with RedisLink(redis_server.url) as link:
+    async with reaching(redis_server.url) as link:
         with pytest.raises(CommandRefused, match="refuses a command"):
             await link.call("NONSENSE")
         assert link.up
@@ -35,7 +35,7 @@ async def test_a_server_that_dies_fails_what_is_under_way_and_is_found_again(
     redis_server: RedisServer,
 ) -> None:
     changes: list[bool] = []
-    async with RedisLink(redis_server.url) as link:
+    async with reaching(redis_server.url) as link:
         link.on_change(changes.append)
         async with link.own_connection() as own:
             waiting = asyncio.create_task(own.call("BLPOP", "list", 30, patience=timedelta(seconds=30)))
@@ -47,7 +47,7 @@ async def test_a_server_that_dies_fails_what_is_under_way_and_is_found_again(
             with pytest.raises(RedisAway, match="can't be reached"):
                 await link.call("PING")
             redis_server.start()
-            await link.until_up()
+            await until_up(link)
             with pytest.raises(RedisAway, match="broke"):
                 await own.call("PING")
         async with link.own_connection() as own:
@@ -57,8 +57,7 @@ async def test_a_server_that_dies_fails_what_is_under_way_and_is_found_again(
 
 
 async def test_one_that_is_away_holds_nobody_up() -> None:
-    async with RedisLink("redis://127.0.0.1:1") as link:
-        assert not link.up
+    async with refused("redis://127.0.0.1:1") as link:
         with pytest.raises(RedisAway, match="can't be reached"):
             await link.call("PING")
         with pytest.raises(RedisAway):

@@ -12,6 +12,7 @@ from schedora.adapters.redis.keys import Keys
 from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.redis.scripts import Script
 from tests.redis.cluster import RedisCluster
+from tests.redis.reaching import reaching, refused, until_up
 from tests.redis.sentinels import Watched
 from tests.redis.servers import RedisServer
 
@@ -32,9 +33,8 @@ async def asking_on(link: RedisLink) -> None:
 
 async def test_the_sentinels_name_the_master_and_its_heir_once_it_is_dead(tmp_path: Path) -> None:
     with Watched(tmp_path, password="open-sesame") as watched:
-        async with RedisLink(watched.url) as link:
+        async with reaching(watched.url) as link:
             old = watched.master
-            await link.until_up()
             assert await port_of(link) == old.port
             async with link.own_connection() as own:
                 waits = asyncio.create_task(own.call("BLPOP", "list", 60, patience=timedelta(seconds=60)))
@@ -42,7 +42,7 @@ async def test_the_sentinels_name_the_master_and_its_heir_once_it_is_dead(tmp_pa
                 with pytest.raises(RedisAway, match="can't be reached"):
                     await waits
             await asyncio.to_thread(watched.await_another_than, old)
-            await link.until_up()
+            await until_up(link)
             assert await port_of(link) == watched.master.port != old.port
 
 
@@ -52,8 +52,7 @@ async def test_a_master_that_was_replaced_and_does_not_know_it_is_left(
     """It takes writes for some ten seconds more, of which nobody will hear."""
     monkeypatch.setattr(link_module, "_LOOK_SECONDS", 0.05)
     with Watched(tmp_path) as watched:
-        async with RedisLink(watched.url) as link:
-            await link.until_up()
+        async with reaching(watched.url) as link:
             old = watched.master
             left = asyncio.Event()
             link.on_change(lambda up: None if up else left.set())
@@ -63,70 +62,71 @@ async def test_a_master_that_was_replaced_and_does_not_know_it_is_left(
                 await left.wait()
                 with pytest.raises(RedisAway):
                     await waits
-            await link.until_up()
+            await until_up(link)
             assert await port_of(link) != old.port
     assert "is no longer the master" in caplog.text
 
 
 async def test_sentinels_that_are_dead_are_passed_over(tmp_path: Path) -> None:
     with Watched(tmp_path) as watched:
+        master = watched.master
         for sentinel in watched.sentinels[:2]:
             sentinel.kill()
-        async with RedisLink(watched.url) as link:
-            await link.check()
+        async with reaching(watched.url) as link:
+            assert await port_of(link) == master.port
 
 
 async def test_sentinels_that_are_silent_are_passed_over(tmp_path: Path) -> None:
     with Watched(tmp_path) as watched:
         for sentinel in watched.sentinels[:2]:
             sentinel.freeze()
-        async with RedisLink(f"{watched.url}?socket_connect_timeout=0.2") as link:
-            await link.check()
+        async with reaching(f"{watched.url}?socket_connect_timeout=0.2") as link:
+            port = await port_of(link)
         for sentinel in watched.sentinels[:2]:
             sentinel.thaw()
+        assert port == watched.master.port
 
 
 async def test_sentinels_that_know_no_such_service(tmp_path: Path) -> None:
     with Watched(tmp_path) as watched:
         url = watched.url.replace(watched.service, "another")
-        async with RedisLink(url) as link:
+        async with refused(url) as link:
             with pytest.raises(RedisAway, match="no Sentinel that answers names a master of another"):
                 await link.check()
 
 
-async def test_a_cluster_is_used_at_the_node_that_has_our_keys(tmp_path: Path) -> None:
-    with RedisCluster(tmp_path) as cluster:
-        async with RedisLink(cluster.url) as link:
-            await link.check()
-            holder = cluster.holder(link.keys.probe())
-            assert await port_of(link) == holder.port
-            assert await link.run(COUNT, [link.keys.bucket("a")]) == 1
+async def test_a_cluster_is_used_at_the_node_that_has_our_keys(cluster: RedisCluster) -> None:
+    async with reaching(cluster.url) as link:
+        holder = cluster.holder(link.keys.probe())
+        assert await port_of(link) == holder.port
+        assert await link.run(COUNT, [link.keys.bucket("a")]) == 1
 
 
-async def test_a_cluster_is_found_by_any_node_that_is_left(tmp_path: Path) -> None:
-    with RedisCluster(tmp_path) as cluster:
-        holder = cluster.holder(Keys("schedora").probe())
-        others = [node for node in cluster.nodes if node is not holder]
-        others[0].kill()
-        url = f"redis+cluster://127.0.0.1:{others[0].port},127.0.0.1:{others[1].port}"
-        async with RedisLink(url) as link:
-            with pytest.raises(RedisAway):  # as the others soon find out, not all slots are served
-                await asking_on(link)
-            others[0].start()
-            await link.until_up()
+async def test_a_cluster_is_found_by_any_node_that_is_left(cluster: RedisCluster) -> None:
+    holder = cluster.holder(Keys("schedora").probe())
+    others = [node for node in cluster.nodes if node is not holder]
+    others[0].kill()
+    url = f"redis+cluster://127.0.0.1:{others[0].port},127.0.0.1:{others[1].port}"
+    async with reaching(url) as link:
+        assert await port_of(link) == holder.port
 
 
-async def test_a_node_of_a_cluster_that_is_lost_and_comes_back(tmp_path: Path) -> None:
-    with RedisCluster(tmp_path) as cluster:
-        async with RedisLink(cluster.url) as link:
-            await link.until_up()
-            holder = cluster.holder(link.keys.probe())
-            holder.kill()
-            with pytest.raises(RedisAway, match=r"can't be reached|is down as a cluster"):
-                await asking_on(link)
-            holder.start()
-            await link.until_up()
-            assert await port_of(link) == holder.port
+async def test_a_cluster_that_does_not_serve_all_slots_is_away(cluster: RedisCluster) -> None:
+    async with reaching(cluster.url) as link:
+        with cluster.incomplete(link.keys.probe()), pytest.raises(RedisAway, match="is down as a cluster"):
+            await asking_on(link)
+        await until_up(link)
+
+
+async def test_a_node_of_a_cluster_that_is_lost_and_comes_back(cluster: RedisCluster) -> None:
+    async with reaching(cluster.url) as link:
+        holder = cluster.holder(link.keys.probe())
+        holder.kill()
+        with pytest.raises(RedisAway, match=r"can't be reached|is down as a cluster"):
+            await asking_on(link)
+        holder.start()
+        await until_up(link)
+        assert await port_of(link) == holder.port
 
 
 class Move:
@@ -156,50 +156,44 @@ class Move:
 
 
 async def test_keys_that_move_within_a_cluster_are_followed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    cluster: RedisCluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with RedisCluster(tmp_path) as cluster:
-        async with RedisLink(cluster.url) as link:
-            await link.until_up()
-            move = Move(cluster, link.keys.probe())
-            old, new = link.keys.bucket("old"), link.keys.bucket("new")
-            await link.run(COUNT, [old])
-            move.begin()
-            assert await link.run(COUNT, [old]) == 2
-            assert await link.run(COUNT, [new]) == 1
-            assert move.target.ask("CLUSTER", "COUNTKEYSINSLOT", move._slot) == 1
-            move.end()
-            assert await link.run(COUNT, [old]) == 3
-            assert await link.run(COUNT, [new]) == 2
-            assert await port_of(link) == move.target.port
-            assert link.up
+    async with reaching(cluster.url) as link:
+        move = Move(cluster, link.keys.probe())
+        old, new = link.keys.bucket("old"), link.keys.bucket("new")
+        await link.run(COUNT, [old])
+        move.begin()
+        assert await link.run(COUNT, [old]) == 2
+        assert await link.run(COUNT, [new]) == 1
+        assert move.target.ask("CLUSTER", "COUNTKEYSINSLOT", move._slot) == 1
+        move.end()
+        assert await link.run(COUNT, [old]) == 3
+        assert await link.run(COUNT, [new]) == 2
+        assert await port_of(link) == move.target.port
+        assert link.up
     assert "redis is away" not in caplog.text
 
 
-async def test_who_waits_at_a_node_that_gives_its_keys_away_is_told(tmp_path: Path) -> None:
-    with RedisCluster(tmp_path) as cluster:
-        async with RedisLink(cluster.url) as link:
-            await link.until_up()
-            move = Move(cluster, link.keys.probe())
-            async with link.own_connection() as own:
-                waits = asyncio.create_task(
-                    own.call("BLPOP", link.keys.tokens("k"), 60, patience=timedelta(seconds=60))
-                )
-                while move.source.ask("INFO", "clients")["blocked_clients"] == 0:
-                    await asyncio.sleep(0.01)
-                move.begin()
-                move.end()
-                with pytest.raises(RedisAway, match="has moved its keys"):
-                    await waits
-            await link.until_up()
-            assert await port_of(link) == move.target.port
+async def test_who_waits_at_a_node_that_gives_its_keys_away_is_told(cluster: RedisCluster) -> None:
+    async with reaching(cluster.url) as link:
+        move = Move(cluster, link.keys.probe())
+        async with link.own_connection() as own:
+            waits = asyncio.create_task(
+                own.call("BLPOP", link.keys.tokens("k"), 60, patience=timedelta(seconds=60))
+            )
+            while move.source.ask("INFO", "clients")["blocked_clients"] == 0:
+                await asyncio.sleep(0.01)
+            move.begin()
+            move.end()
+            with pytest.raises(RedisAway, match="has moved its keys"):
+                await waits
+        await until_up(link)
+        assert await port_of(link) == move.target.port
 
 
-async def test_a_node_of_a_cluster_that_was_named_as_a_single_server(tmp_path: Path) -> None:
+async def test_a_node_of_a_cluster_that_was_named_as_a_single_server(cluster: RedisCluster) -> None:
     """Its URL should say that it is one; it is led to the node that has our keys all the same."""
-    with RedisCluster(tmp_path) as cluster:
-        holder = cluster.holder(Keys("schedora").probe())
-        other = next(node for node in cluster.nodes if node is not holder)
-        async with RedisLink(other.tcp_url) as link:
-            await link.check()
-            assert await port_of(link) == holder.port
+    holder = cluster.holder(Keys("schedora").probe())
+    other = next(node for node in cluster.nodes if node is not holder)
+    async with reaching(other.tcp_url) as link:
+        assert await port_of(link) == holder.port

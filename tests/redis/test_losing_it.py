@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.redis import wakeup as wakeup_module
 from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.heartbeats import RedisHeartbeats
 from schedora.adapters.redis.link import RedisLink
@@ -23,12 +24,13 @@ from tests.contract.ear import EVERYTHING, Ear
 from tests.contract.postgres import postgres_stores
 from tests.contract.redis import redis_stores
 from tests.contract.stores import Stores
+from tests.programs import PATIENCE_SECONDS
 from tests.redis.faults import FAULTS, Fault
 from tests.redis.proxy import FaultProxy
+from tests.redis.reaching import noticing, reaching, until_up
 from tests.redis.servers import RedisServer
 
 TIMEOUT = timedelta(seconds=90)
-PATIENCE = timedelta(seconds=0.5)
 
 
 @pytest.fixture
@@ -39,9 +41,14 @@ def proxy(redis_server: RedisServer) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 async def link(proxy: FaultProxy) -> AsyncIterator[RedisLink]:
-    async with RedisLink(proxy.url, command_timeout=PATIENCE, connect_timeout=PATIENCE) as link:
-        await link.until_up()
+    async with reaching(proxy.url) as link:
         yield link
+
+
+@pytest.fixture(autouse=True)
+def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it is slow is no sign that anything is lost."""
+    monkeypatch.setattr(wakeup_module, "_PROBE_SECONDS", PATIENCE_SECONDS)
 
 
 class Everything:
@@ -120,7 +127,7 @@ async def test_it_is_done_without_said_once_and_found_again(
     await everything.works()
     assert await everything.shows_life()
 
-    with fault(redis_server, proxy):
+    with fault(redis_server, proxy), noticing(link, why):
         while link.up:
             await everything.heartbeats.beat(an_incarnation())
         for _ in range(2):
@@ -131,7 +138,7 @@ async def test_it_is_done_without_said_once_and_found_again(
             assert report.detail is not None
             assert report.detail.startswith(f"{link.description} {why}")
 
-    await link.until_up()
+    await until_up(link)
     await everything.works()
     assert await everything.shows_life()
     assert (await everything.health()).status == "healthy"

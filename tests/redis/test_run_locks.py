@@ -1,7 +1,6 @@
 """Run locks in a Redis that dies, freezes and comes back empty, and where others write, too."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,7 @@ from tests.builders import SECOND, an_incarnation
 from tests.contract.signs import TIMEOUT, a_lock, rival
 from tests.programs import PATIENCE_SECONDS
 from tests.redis.cluster import RedisCluster
-from tests.redis.reaching import BRIEFLY, reaching
+from tests.redis.reaching import impatience, reaching, until_up
 from tests.redis.servers import RedisServer
 
 
@@ -37,21 +36,22 @@ async def test_dead_server_hears_nothing_and_its_successor_does(redis_server: Re
         assert await run_locks.renew(owner, [lock]) is None
         assert await run_locks.release([lock]) is None
         redis_server.start()
-        await link.until_up()
+        await until_up(link)
         assert await run_locks.renew(owner, [lock]) == []
         assert redis_server.ask("GET", link.keys.run(lock.job_id)) == str(lock.lease_id)
 
 
 async def test_server_that_freezes_amid_ten_thousand_is_not_waited_for(redis_server: RedisServer) -> None:
     locks, owner = [a_lock() for _ in range(10_000)], an_incarnation()
-    async with reaching(redis_server.url, patience=BRIEFLY) as link:
+    async with reaching(redis_server.url) as link:
         run_locks = RedisRunLocks(link, lifetime=TIMEOUT)
         assert await run_locks.take(owner, locks) == []
         redis_server.freeze()
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            assert await run_locks.renew(owner, locks) is None
+        with impatience(link):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                assert await run_locks.renew(owner, locks) is None
         redis_server.thaw()
-        await link.until_up()
+        await until_up(link)
         assert await run_locks.renew(owner, locks) == []
 
 
@@ -106,14 +106,13 @@ async def test_every_key_expires(redis_server: RedisServer) -> None:
         await link.call("DEL", link.keys.heartbeat(owner))
 
 
-async def test_all_of_them_are_in_one_slot_of_a_cluster(tmp_path: Path) -> None:
+async def test_all_of_them_are_in_one_slot_of_a_cluster(cluster: RedisCluster) -> None:
     locks, owner = [a_lock() for _ in range(50)], an_incarnation()
-    with RedisCluster(tmp_path) as cluster:
-        async with reaching(cluster.url) as link:
-            run_locks = RedisRunLocks(link, lifetime=TIMEOUT)
-            assert await run_locks.take(owner, locks) == []
-            later = rival(locks[7])
-            assert await run_locks.take(owner, [later]) == [Contested(later, str(locks[7].lease_id))]
-            contested = [Contested(locks[7], str(later.lease_id))]
-            assert await run_locks.renew(owner, locks) == contested
-            assert await run_locks.release(locks) == contested
+    async with reaching(cluster.url) as link:
+        run_locks = RedisRunLocks(link, lifetime=TIMEOUT)
+        assert await run_locks.take(owner, locks) == []
+        later = rival(locks[7])
+        assert await run_locks.take(owner, [later]) == [Contested(later, str(locks[7].lease_id))]
+        contested = [Contested(locks[7], str(later.lease_id))]
+        assert await run_locks.renew(owner, locks) == contested
+        assert await run_locks.release(locks) == contested

@@ -1,5 +1,8 @@
 """A system that is given a Redis, as the container builds it: what it keeps there."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -11,20 +14,34 @@ from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import load_settings
 from schedora.entrypoints.system import System
 from tests.contract.postgres import postgres_stores
+from tests.programs import PATIENCE_SECONDS
 from tests.redis.servers import RedisServer
 
 
 @pytest.fixture
 def system(database: Database, redis_server: RedisServer) -> System:
-    settings = load_settings(redis_url=redis_server.url, redis_prefix="mine")
+    url = f"{redis_server.url}?socket_timeout=30&socket_connect_timeout=30"  # a busy machine is slow
+    settings = load_settings(redis_url=url, redis_prefix="mine")
     return build_system(settings, database_url=database._url)
+
+
+@asynccontextmanager
+async def opened(system: System) -> AsyncIterator[None]:
+    """Once it has found Redis."""
+    await system.open()
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (await system.check_health()).status != "healthy":
+                pass
+        yield
+    finally:
+        await system.close()
 
 
 async def test_tokens_are_taken_there(system: System, redis_server: RedisServer, database: Database) -> None:
     limit = RateLimit(tokens=1, per=timedelta(hours=1), burst=1)
     request = TokenRequest((Take(bucket="queue:mail", limit=limit),))
-    await system.open()
-    try:
+    async with opened(system):
         [granted, refused] = await system.rate_limiter.take([request] * 2)
         assert (granted, refused.granted) == (GRANTED, False)
         assert redis_server.ask("EXISTS", "{mine}:bucket:queue:mail")
@@ -32,8 +49,6 @@ async def test_tokens_are_taken_there(system: System, redis_server: RedisServer,
         redis_server.kill()
         [refused] = await system.rate_limiter.take([request])
         assert not refused.granted
-    finally:
-        await system.close()
 
 
 async def test_what_has_succeeded_is_kept_there(
@@ -43,10 +58,7 @@ async def test_what_has_succeeded_is_kept_there(
     job = await stores.submit_one()
     [claimed] = await stores.claim(await stores.worker())
     assert await stores.complete(claimed, Succeeded())
-    await system.open()
-    try:
+    async with opened(system):
         for _ in range(2):
             assert await system.jobs.get(job.job_id) == await stores.job(job.job_id)
         assert [key for key in redis_server.ask("KEYS", "*") if str(job.job_id) in key]
-    finally:
-        await system.close()

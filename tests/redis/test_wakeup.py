@@ -3,8 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import timedelta
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,10 @@ from schedora.adapters.redis.wakeup import RedisSubscription, RedisWakeup
 from schedora.application.ports.wakeup import Audience, Hint
 from schedora.domain.ids import IncarnationId
 from tests.builders import an_incarnation
-from tests.contract.ear import EVERYTHING, PATIENCE_SECONDS
+from tests.contract.ear import EVERYTHING
+from tests.programs import PATIENCE_SECONDS
 from tests.redis.cluster import RedisCluster
+from tests.redis.reaching import impatience, reaching, until_up
 from tests.redis.sentinels import Watched
 from tests.redis.servers import RedisServer
 
@@ -98,6 +99,12 @@ class Worker:
             while self.subscription._awaits_tokens is not for_tokens or not self.subscription.healthy:
                 await asyncio.sleep(0.002)  # nothing else tells
 
+    async def turns_away(self) -> None:
+        """From tokens, at once instead of with the next announcement."""
+        self.attend(idle=False)
+        self.subscription._announce_now.set()
+        await self.waits(for_tokens=False)
+
     async def healthy(self, is_so: bool) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while self.subscription.healthy is not is_so:
@@ -126,7 +133,7 @@ class Office:
         self, *queues: str, types: tuple[str, ...] = (), idle: bool = True, owner: IncarnationId | None = None
     ) -> AsyncIterator[Worker]:
         heard: asyncio.Queue[Hint] = asyncio.Queue()
-        async with a_link(self.url) as link:
+        async with a_patient_link(self.url) as link:
             wakeup = RedisWakeup(link, otherwise=self.otherwise, unit_random=lambda: 0.5)
             async with wakeup.subscribe(
                 heard.put_nowait, Audience(queues=queues, types=types)
@@ -147,15 +154,15 @@ class Office:
         return found
 
 
-def a_link(url: str) -> RedisLink:
-    return RedisLink(url, command_timeout=timedelta(seconds=5), unit_random=lambda: 0.5)
+def a_patient_link(url: str) -> AbstractAsyncContextManager[RedisLink]:
+    return reaching(url, unit_random=lambda: 0.5)
 
 
 @asynccontextmanager
 async def an_office(url: str) -> AsyncIterator[Office]:
     otherwise = Otherwise()
     async with AsyncExitStack() as stack:
-        link = await stack.enter_async_context(a_link(url))
+        link = await stack.enter_async_context(a_patient_link(url))
         wakeup = RedisWakeup(link, otherwise=otherwise, unit_random=lambda: 0.5)
         yield Office(url, otherwise, stack, link, wakeup)
 
@@ -164,6 +171,15 @@ async def an_office(url: str) -> AsyncIterator[Office]:
 async def office(redis_server: RedisServer) -> AsyncIterator[Office]:
     async with an_office(redis_server.url) as office:
         yield office
+
+
+@pytest.fixture(autouse=True)
+def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it is slow is no sign that anything is lost."""
+    for span in ("_SLOW_SECONDS", "_PROBE_SECONDS", "_FIRST_PROOF_SECONDS", "_LEAVE_SECONDS"):
+        monkeypatch.setattr(wakeup_module, span, PATIENCE_SECONDS)
+    monkeypatch.setattr(wakeup_module, "_SILENCE_MS", PATIENCE_SECONDS * 1_000)
+    monkeypatch.setattr(wakeup_module, "_LIFETIME_MS", PATIENCE_SECONDS * 1_000)
 
 
 @pytest.fixture
@@ -303,13 +319,12 @@ async def test_who_leaves_takes_no_token_along(office: Office) -> None:
         assert await office.length() == 1
         staying.attend(idle=True)
         assert await staying.next() == MAIL
-        staying.attend(idle=False)
-        await staying.waits(for_tokens=False)
+        await staying.turns_away()
 
 
 async def test_what_was_rung_before_the_end_is_still_sent(redis_server: RedisServer, office: Office) -> None:
     worker = await office.worker()
-    async with a_link(redis_server.url) as closing:
+    async with a_patient_link(redis_server.url) as closing:
         wakeup = RedisWakeup(closing, otherwise=office.otherwise, unit_random=lambda: 0.5)
         wakeup.ring(queues=["first"])
         wakeup.ring(queues=["mail"])
@@ -349,17 +364,19 @@ async def test_killed_server_is_noticed_at_once_and_done_without(
     redis_server.start()
     assert await worker.next() == ANYTHING, "what was told meanwhile is not known"
     await worker.waits()
-    await office.link.until_up()
+    await until_up(office.link)
     with office.wakeup.within(queues=["mail"]) as hint:
         assert hint is None
     await office.ring("mail")
     assert await worker.next() == MAIL
 
 
-async def test_frozen_server_holds_no_hint_up(redis_server: RedisServer, office: Office) -> None:
-    office.link._command_timeout = timedelta(seconds=60)
+async def test_frozen_server_holds_no_hint_up(
+    redis_server: RedisServer, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
     worker = await office.worker()
     redis_server.freeze()
+    monkeypatch.setattr(wakeup_module, "_SLOW_SECONDS", 0.05)
     try:
         office.wakeup.ring(queues=["mail"])
         assert await office.otherwise.next() == ({"mail"}, set())
@@ -370,16 +387,14 @@ async def test_frozen_server_holds_no_hint_up(redis_server: RedisServer, office:
 
 
 @pytest.mark.usefixtures("soon")
-async def test_worker_whose_own_way_is_frozen_knows_it(
-    redis_server: RedisServer, office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_worker_whose_own_way_is_frozen_knows_it(redis_server: RedisServer, office: Office) -> None:
     worker = await office.worker()
-    worker.subscription._link._command_timeout = timedelta(seconds=0.05)
     redis_server.freeze()
-    await worker.healthy(False)
+    with impatience(worker.subscription._link):
+        await worker.healthy(False)
     redis_server.thaw()
     await worker.waits()
-    await office.link.until_up()
+    await until_up(office.link)
     await office.ring("mail")
     assert await worker.told() == MAIL
 
@@ -395,17 +410,17 @@ async def test_hints_that_do_not_arrive_though_redis_is_there_are_noticed(
     with caplog.at_level(logging.WARNING):
         await worker.healthy(False)
     monkeypatch.setattr(RedisSubscription, "_received", received)
+    monkeypatch.setattr(wakeup_module, "_PROBE_SECONDS", PATIENCE_SECONDS)
     await worker.healthy(True)
 
 
-async def test_tokens_go_through_a_cluster(tmp_path: Path) -> None:
-    with RedisCluster(tmp_path) as cluster:
-        async with an_office(cluster.url) as office:
-            owner = an_incarnation()
-            worker = await office.worker("mail", owner=owner)
-            await office.ring("mail", "bills")
-            assert await worker.told() == MAIL
-            assert await office.otherwise.next() == ({"bills"}, set())
+async def test_tokens_go_through_a_cluster(cluster: RedisCluster) -> None:
+    async with an_office(cluster.url) as office:
+        owner = an_incarnation()
+        worker = await office.worker("mail", owner=owner)
+        await office.ring("mail", "bills")
+        assert await worker.told() == MAIL
+        assert await office.otherwise.next() == ({"bills"}, set())
 
 
 async def test_tokens_go_through_the_new_master_after_a_failover(tmp_path: Path) -> None:
@@ -419,6 +434,6 @@ async def test_tokens_go_through_the_new_master_after_a_failover(tmp_path: Path)
             await office.ring("mail")
             assert await office.otherwise.next() == ({"mail"}, set())
             await worker.waits()
-            await office.link.until_up()
+            await until_up(office.link)
             await office.ring("mail")
             assert await worker.told() == MAIL
