@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from schedora.adapters.redis.errors import RedisAway
-from schedora.adapters.redis.link import RedisLink
+from tests.redis.reaching import reaching, refused
 from tests.redis.servers import RedisServer
 
 AUTHORITY = trustme.CA()
@@ -73,9 +73,8 @@ async def test_commands_scripts_and_reads_that_wait_go_by_tls(
 ) -> None:
     async with (
         in_tls(redis_server, "localhost") as port,
-        RedisLink(url(port, ssl_ca_certs=authority)) as link,
+        reaching(url(port, ssl_ca_certs=authority)) as link,
     ):
-        await link.check()
         assert await link.call("SET", "a", "1", "PX", 60_000) == b"OK"
         async with link.own_connection() as own:
             await link.call("RPUSH", "list", "b")
@@ -86,7 +85,7 @@ async def test_the_authority_may_be_in_the_url_itself(redis_server: RedisServer)
     data = AUTHORITY.cert_pem.bytes().decode()
     async with (
         in_tls(redis_server, "localhost") as port,
-        RedisLink(url(port, ssl_ca_data=data)) as link,
+        reaching(url(port, ssl_ca_data=data)) as link,
     ):
         await link.check()
 
@@ -103,7 +102,7 @@ async def test_a_certificate_of_another_is_refused_and_the_reason_told(
     trusted.cert_pem.write_to_path(path)
     async with (
         in_tls(redis_server, name) as port,
-        RedisLink(url(port, ssl_ca_certs=str(path), ssl_check_hostname="true")) as link,
+        refused(url(port, ssl_ca_certs=str(path), ssl_check_hostname="true")) as link,
     ):
         with pytest.raises(RedisAway, match=r"(?i)certificate"):
             await link.check()
@@ -112,7 +111,7 @@ async def test_a_certificate_of_another_is_refused_and_the_reason_told(
 async def test_the_certificate_is_not_looked_at_where_that_is_asked(redis_server: RedisServer) -> None:
     async with (
         in_tls(redis_server, "elsewhere.example") as port,
-        RedisLink(url(port, ssl_cert_reqs="none", ssl_check_hostname="false")) as link,
+        reaching(url(port, ssl_cert_reqs="none", ssl_check_hostname="false")) as link,
     ):
         await link.check()
 
@@ -126,14 +125,14 @@ async def test_a_certificate_of_the_client_is_shown(
     own.private_key_pem.write_to_path(key)
     async with in_tls(redis_server, "localhost", of_client=AUTHORITY) as port:
         shown = url(port, ssl_ca_certs=authority, ssl_certfile=str(cert), ssl_keyfile=str(key))
-        async with RedisLink(shown) as link:
+        async with reaching(shown) as link:
             await link.check()
-        async with RedisLink(url(port, ssl_ca_certs=authority)) as link:
+        async with refused(url(port, ssl_ca_certs=authority)) as link:
             with pytest.raises(RedisAway):
                 await link.check()
 
 
 async def test_a_server_without_tls_is_away(redis_server: RedisServer, authority: str) -> None:
-    async with RedisLink(url(redis_server.port, ssl_ca_certs=authority)) as link:
+    async with refused(url(redis_server.port, ssl_ca_certs=authority)) as link:
         with pytest.raises(RedisAway):
             await link.check()
