@@ -62,6 +62,9 @@ class Handlers:
     def __getitem__(self, job_type: str) -> Handler:
         return self._by_type[job_type]
 
+    def __contains__(self, job_type: str) -> bool:
+        return job_type in self._by_type
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_type)
 

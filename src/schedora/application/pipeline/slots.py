@@ -40,6 +40,7 @@ SLICE = timedelta(milliseconds=1)
 """How long handlers that wait for nothing may keep the event loop between two looks at what else has happened."""
 
 NO_ROOM = "its worker has no room for it"
+NO_HANDLER = "its worker has no handler for it"
 
 OnOutcome = Callable[[ClaimedJob, Run | None, Outcome, timedelta], None]
 """Told of each outcome, with its run unless the job never ran, and the moment on the monotonic clock."""
@@ -128,10 +129,14 @@ class Slots:
             self._untold.pop(run.job.lease_id, None)
 
     def take(self, jobs: Collection[ClaimedJob]) -> None:
-        """Starts what has a slot, in the order given, and buffers the rest; suspects wait to be called."""
+        """Starts what has a slot, in the order given, and buffers the rest; suspects wait to be called. What has no
+        handler here goes back: nobody asked for it.
+        """
         now = self._clock.monotonic()
         for job in jobs:
-            if job.suspect and job.started_at is None:
+            if job.type not in self._handlers:
+                self.hand_back(job, NO_HANDLER)
+            elif job.suspect and job.started_at is None:
                 self._suspects.add(job, now)
             else:
                 self._buffer.append((now, job))

@@ -20,6 +20,11 @@ class StoreTime:
         self._read_at = self._clock.monotonic()
         self._store_at = store_now
 
+    def reached(self, moment: datetime) -> None:
+        """Notes that it says this moment by now, or a later one: what it told last took a while to come here."""
+        if self.now() < moment:
+            self.learn(moment)
+
     def now(self) -> datetime:
         return self.at(self._clock.monotonic())
 

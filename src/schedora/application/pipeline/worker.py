@@ -14,7 +14,7 @@ leave together with the next; with little to do an exchange starts at once, with
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -55,6 +55,8 @@ log = Logger("schedora.worker")
 
 MATCH_AGE_MAX = timedelta(seconds=1)
 """Who hears later of a job that was matched makes sure that it is his yet: it may have been canceled."""
+TAKEN_MAX = 5_000
+"""So many jobs that came by no claim are remembered: more than come within ``MATCH_AGE_MAX``."""
 
 
 class Pulse(Protocol):
@@ -171,8 +173,8 @@ class Worker:
         now = clock.monotonic()
         self._checked_at = now
         self._check_leases = False
-        self._found: deque[LeaseId] = deque(maxlen=1_000)
-        """Those that checks found unknown: when it is told of them late, it takes them no second time."""
+        self._taken: OrderedDict[LeaseId, None] = OrderedDict()
+        """Leases that came by no claim, latest last: by a message or by a check, whichever came first, and once."""
         self._retry_at = now
         self._drain_deadline: timedelta | None = None
 
@@ -314,11 +316,19 @@ class Worker:
         if held <= self._known():
             return
         claims = await self._queue.claims(self.incarnation)
-        known = self._known()  # by now: one that was matched may have been told of meanwhile
-        unknown = [job for job in claims if job.lease_id in held - known]
-        log.info("jobs found under this worker's lease", jobs=len(unknown))
-        self._found.extend(job.lease_id for job in unknown)
-        self._exchanges.take(unknown)
+        known = self._known()  # by now: of one that was matched it may have been told meanwhile
+        if unknown := [job for job in claims if job.lease_id not in known]:
+            log.info("jobs found under this worker's lease", jobs=len(unknown))
+            self._take(unknown)
+
+    def _take(self, jobs: Collection[ClaimedJob]) -> None:
+        """Runs jobs that came by no claim, or hands them back where it takes no more."""
+        for job in jobs:
+            self._taken[job.lease_id] = None
+            self._store_time.reached(job.claimed_at)
+        while len(self._taken) > TAKEN_MAX:
+            self._taken.popitem(last=False)
+        self._exchanges.take(jobs)
 
     def _known(self) -> set[LeaseId]:
         return self.slots.held() | self._outbox.leases() | self._in_doubt.leases()
@@ -362,9 +372,7 @@ class Worker:
         if self.incarnation is not None:
             held = await self._queue.claims(self.incarnation)
             known = self._known()
-            self._exchanges.take(
-                [job for job in held if job.started_at is None and job.lease_id not in known]
-            )
+            self._take([job for job in held if job.started_at is None and job.lease_id not in known])
             self._exchanges.start()
             await self._exchanges.ended()
 
@@ -394,11 +402,13 @@ class Worker:
         """Runs a job that was leased to this worker as it was stored; False where it is left for a check to find."""
         if job.owner != self.incarnation:
             return True  # of an earlier life, which the reaper ends
+        if job.lease_id in self._taken:
+            return True  # a check was faster
         age = self._store_time.now() - job.claimed_at
         silence = self._clock.monotonic() - self._heard_at
-        if age > MATCH_AGE_MAX or silence > self._limits.live_for or job.lease_id in self._found:
+        if age > MATCH_AGE_MAX or silence > self._limits.live_for:
             return False
-        self._exchanges.take([job])
+        self._take([job])
         count_claims(self._metrics, [job])
         self._metrics.count(Counter.JOBS_MATCHED)
         self.changed.set()

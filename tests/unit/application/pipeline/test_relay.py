@@ -24,6 +24,7 @@ from schedora.application.pipeline.relay import (
 )
 from schedora.application.ports.events import Events, Position, Reading
 from schedora.application.ports.job_reader import JobFilter
+from schedora.application.ports.wakeup import Hint
 from schedora.domain.events import JobEvent, Notice
 from schedora.domain.ids import JobId, WorkerId, WorkflowId
 from schedora.domain.job import UPSTREAM_FAILED, Job
@@ -153,6 +154,7 @@ class Life:
         return (
             self.submit, self.submit, self.submit_many, self.flow, self.flow, self.cancel, self.cancel,
             self.requeue, self.requeue_dead, self.purge, self.cancel_flow, self.retry_flow, self.add_to_flow,
+            self.match, self.match,
         )  # fmt: skip
 
     def request(self, **fields: Any) -> Any:
@@ -172,6 +174,18 @@ class Life:
 
     async def submit_many(self) -> None:
         await self.bench.submit([self.request() for _ in range(self.random.randint(2, 5))])
+
+    async def match(self) -> None:
+        """Jobs that are leased to the worker as soon as they are stored, of which it is told, soon or late, or twice."""
+        owner = self.engine.pulse.incarnations[-1]
+        for _ in range(self.random.randint(1, 5)):
+            await self.bench.submit([self.request()])
+            types = ("work", "other", "nobody's")
+            claims = await self.bench.stores.claim(owner, types=types, limit=1, start_count=0)
+            for job in claims * self.random.randint(1, 2):
+                hint = Hint(owners=frozenset({owner}), matched=job)
+                await self.engine.advance(self.random.choice([0, 0, 0.003, 0.5, 2]) * SECOND)
+                self.engine.worker._on_hint(hint)
 
     async def flow(self) -> None:
         after = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ("d",)}

@@ -50,3 +50,16 @@ def test_newest_word_of_the_store_counts() -> None:
     for span in (HOUR, -HOUR, timedelta(0)):
         time.learn(at + span)
         assert time.now() == at + span
+
+
+def test_what_has_come_to_pass_is_past() -> None:
+    clock = VirtualClock()
+    time = StoreTime(clock)
+    at = clock.now()
+    time.learn(at - HOUR)
+    time.reached(at)
+    assert time.now() == at
+    clock.advance(SECOND)
+    assert time.now() == at + SECOND
+    time.reached(at)
+    assert time.now() == at + SECOND

@@ -1,9 +1,7 @@
 """The worker and its hints: which it lets come, which it follows up, and whom it tells of what it can't take itself."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -18,6 +16,7 @@ from schedora.domain.ids import IncarnationId, LeaseId
 from schedora.domain.job_state import JobState
 from tests.builders import HOUR, SECOND, a_request
 from tests.unit.application.pipeline.engine import Engine, Held
+from tests.unit.application.pipeline.recorded import RecordedWakeup
 
 S = JobState
 MAIL = frozenset({"mail"})
@@ -39,62 +38,6 @@ class CountedQueue:
 
     async def claims(self, owner: IncarnationId) -> list[ClaimedJob]:
         return await self._queue.claims(owner)
-
-
-class RecordedSubscription:
-    """Notes what it is told, and delivers what a test says."""
-
-    def __init__(self, on_hint: Callable[[Hint], None], audience: Audience) -> None:
-        self.deliver = on_hint
-        self.audience = audience
-        self.healthy = True
-        self.owner: IncarnationId | None = None
-        self.idle = False
-        self.passed_on = 0
-
-    def attend(self, *, owner: IncarnationId | None, idle: bool, room: int = 0) -> None:
-        self.owner, self.idle = owner, idle
-
-    def pass_on(self) -> None:
-        self.passed_on += 1
-
-
-class RecordedWakeup:
-    def __init__(self) -> None:
-        self.subscriptions: list[RecordedSubscription] = []
-        self.rung: list[tuple[set[str], bool]] = []
-        """Queues, and whether of plenty."""
-
-    def ring(
-        self,
-        *,
-        queues: Collection[str] = (),
-        owners: Collection[IncarnationId] = (),
-        later: bool = False,
-        plenty: bool = False,
-    ) -> None:
-        self.rung.append((set(queues), plenty))
-
-    @asynccontextmanager
-    async def subscribe(
-        self, on_hint: Callable[[Hint], None], audience: Audience
-    ) -> AsyncIterator[RecordedSubscription]:
-        self.subscriptions.append(RecordedSubscription(on_hint, audience))
-        yield self.subscriptions[-1]
-
-    @property
-    def subscription(self) -> RecordedSubscription:
-        [subscription] = self.subscriptions
-        return subscription
-
-    def idle(self) -> bool:
-        return self.subscription.idle
-
-
-@pytest.fixture
-def wakeup(engine: Engine) -> RecordedWakeup:
-    engine.wakeup = wakeup = RecordedWakeup()
-    return wakeup
 
 
 @pytest.fixture
