@@ -14,6 +14,7 @@ from schedora.adapters.redis.events import RedisEvents
 from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.job_reader import RedisJobReader
 from schedora.adapters.redis.link import RedisLink
+from schedora.adapters.redis.offers import RedisOffers
 from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.wakeup import RedisWakeup
 from schedora.adapters.system.clock import SystemClock
@@ -52,7 +53,7 @@ def redis_stores(database: Database, link: RedisLink) -> Stores:
         postgres,
         health=RedisHealth(link),
         wakeup=wakeup,
-        intake=PostgresJobIntake(database, wakeup),
+        intake=PostgresJobIntake(database, wakeup, RedisOffers(link)),
         job_reader=ThriceReader(link, postgres.job_reader),
         events=RedisEvents(link, Tally(), SystemClock(), otherwise=postgres.events),
         rate_limiter=RedisRateLimiter(link, postgres.rate_limiter),

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-from schedora.application.ports.wakeup import Audience
+from schedora.application.ports.wakeup import Audience, Hint
 from tests.builders import a_new_job, a_request
 from tests.contract.ear import Ear
 from tests.contract.stores import Stores
@@ -30,6 +30,24 @@ async def test_a_hint_tells_of_what_is_new(stores: Stores) -> None:
         await stores.intake.add([a_new_job(a_request(queue=queue)) for queue in ("a", "b")])
         for queue, ear in ears.items():
             await ear.until(lambda heard, queue=queue: queue in heard.queues)  # type: ignore[misc]
+
+
+async def test_lone_job_is_leased_to_who_waits_for_it_or_anybodys_and_told_either_way(stores: Stores) -> None:
+    waiting, other = await stores.worker(), await stores.worker(worker_id="other")
+    await stores.submit_one(a_request(queue="a", type="of nobody"))  # so that the queue is known
+    ear = Ear()
+    async with stores.wakeup.subscribe(ear, Audience(queues=("a",), types=("work",))) as subscription:
+        subscription.attend(owner=waiting.incarnation, idle=True, room=10)
+        for _ in range(30):
+            ear.heard, ear.matched = Hint(), []
+            [submission] = await stores.intake.add([a_new_job(a_request(queue="a"))])
+            leased = await stores.job_queue.claims(waiting.incarnation)
+            claimed = await stores.claim(other)
+            assert [job.job_id for job in (*leased, *claimed)] == [submission.job_id]
+            await ear.until(lambda heard: bool(ear.matched or (claimed and "a" in heard.queues)))  # noqa: B023
+            assert ear.matched == leased
+            assert submission.job.created_at == (await stores.job(submission.job_id)).created_at
+            await stores.cancel(submission.job_id)
 
 
 async def test_taken_keys_find_their_jobs_and_the_others_are_stored(stores: Stores) -> None:
