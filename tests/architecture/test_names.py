@@ -11,9 +11,11 @@ MEANINGLESS = re.compile(r"(^|_)(utils?|helpers?|managers?|base|common|misc|lib|
 PORTS_WITH_STORAGE = sorted(
     path.stem
     for path in (PACKAGE / "application" / "ports").glob("[a-z]*.py")
-    if path.stem not in {"clock", "randomness", "processes", "metrics"}
+    if path.stem not in {"clock", "randomness", "processes", "metrics", "offers"}
 )
-"""Answered by each storage; the others are answered by the system or the telemetry."""
+"""Answered by each storage; the others are answered by the system or the telemetry. Offers there are with Redis alone: what
+comes of them is the intake's contract, which holds with them and without.
+"""
 BESIDE_THE_STORE = {"heartbeats", "run_locks"}
 """Of those: what Redis has beside the rows of PostgreSQL, which does without."""
 

@@ -251,6 +251,32 @@ async def test_what_comes_in_the_nick_of_time_is_run(
         assert (gate.runs[job.job_id], asked.checks_made) == (1, checks_made)
 
 
+async def test_while_it_may_have_been_given_up_it_asks_first(
+    engine: Engine, wakeup: RecordedWakeup, asked: Asked, gate: Gate
+) -> None:
+    async def comes(*, checks: int) -> None:
+        job = await matched(engine)
+        checks_made = asked.checks_made
+        wakeup.subscription.deliver(told_of(job))
+        assert engine.worker.slots.free == engine.slots - (0 if checks else 1)
+        await engine.settle()
+        assert (gate.runs[job.job_id], asked.checks_made - checks_made) == (1, checks)
+
+    async with engine.running() as worker:
+        await engine.advance(engine.limits.live_for)
+        await comes(checks=0)
+        await engine.advance(AN_INSTANT)
+        await comes(checks=1)
+        worker.heard(an_incarnation(), WorkerState.ACTIVE)  # of another
+        await comes(checks=1)
+        worker.heard(engine.pulse.incarnations[-1], WorkerState.ACTIVE)
+        await comes(checks=0)
+        await engine.advance(engine.limits.live_for + AN_INSTANT)
+        worker.heard(engine.pulse.incarnations[-1], WorkerState.STALE)
+        await engine.settle()
+        await comes(checks=0)  # in its new life
+
+
 async def test_age_goes_by_the_stores_clock(
     engine: Engine, wakeup: RecordedWakeup, asked: Asked, gate: Gate
 ) -> None:
