@@ -14,16 +14,16 @@ from tests.contract.postgres import postgres_stores
 from tests.contract.redis import PREFIX, emptied, redis_stores
 from tests.contract.signs import Signs, memory_signs, redis_signs
 from tests.contract.stores import Stores
-from tests.databases import migrated_template, on
+from tests.databases import copy_of
 from tests.redis.reaching import reaching
 from tests.redis.servers import RedisServer
 
 
 @pytest.fixture(scope="session")
-def migrated_url(postgres_server_url: str) -> Iterator[str]:
-    """One database for the whole suite: making the tables takes longer than a test."""
-    with migrated_template(postgres_server_url) as name:
-        yield on(postgres_server_url, name)
+def migrated_url(postgres_server_url: str, migrated_name: str) -> Iterator[str]:
+    """One database for the whole suite: to make it takes longer than a test."""
+    with copy_of(postgres_server_url, migrated_name) as url:
+        yield url
 
 
 @pytest.fixture

@@ -75,9 +75,8 @@ def swift_environment(**more: str) -> dict[str, str]:
 
 @contextmanager
 def running_cluster(directory: Path, **environment: str) -> Iterator[Cluster]:
-    """On the database that is named, which is migrated."""
+    """On the migrated database that is named."""
     made = Cluster(swift_environment(**environment), directory)
-    assert made.run("migrate").returncode == 0
     try:
         yield made
     finally:
@@ -85,15 +84,15 @@ def running_cluster(directory: Path, **environment: str) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def cluster(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest, migrated_url: str, tmp_path: Path) -> Iterator[Cluster]:
     """On a migrated database of its own; with a Redis of its own where that is asked for."""
     if getattr(request, "param", "alone") == "alone":
-        with running_cluster(tmp_path, DATABASE_URL=database_url) as made:
+        with running_cluster(tmp_path, DATABASE_URL=migrated_url) as made:
             yield made
         return
     with (
         RedisServer(tmp_path / "redis") as server,
-        running_cluster(tmp_path, DATABASE_URL=database_url, REDIS_URL=server.url) as made,
+        running_cluster(tmp_path, DATABASE_URL=migrated_url, REDIS_URL=server.url) as made,
     ):
         yield made
 

@@ -7,11 +7,11 @@ from tests.e2e.conftest import Api, Cluster, with_and_without_redis
 
 
 @pytest.fixture
-def database(cluster: Cluster, database_url: str) -> str:
-    with psycopg.connect(database_url, autocommit=True) as connection:
+def database(cluster: Cluster, migrated_url: str) -> str:
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
         connection.execute("create table charges (order_id int primary key, attempt int not null)")
     cluster.start("worker", "--app", "tests.e2e.charges:app")
-    return database_url
+    return migrated_url
 
 
 def charges(url: str) -> list[tuple[int, int]]:

@@ -91,10 +91,10 @@ def test_a_client_misses_nothing_while_its_api_is_restarted(cluster: Cluster) ->
         assert told == [*meanwhile, after]
 
 
-def test_a_stream_outlives_redis_and_says_what_it_may_have_missed(database_url: str, tmp_path: Path) -> None:
+def test_a_stream_outlives_redis_and_says_what_it_may_have_missed(migrated_url: str, tmp_path: Path) -> None:
     with (
         RedisServer(tmp_path / "redis") as redis,
-        running_cluster(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis.url) as cluster,
+        running_cluster(tmp_path, DATABASE_URL=migrated_url, REDIS_URL=redis.url) as cluster,
     ):
         here, there = (cluster.start("api", "--port", "0") for _ in range(2))
         other = cluster.api(there)

@@ -10,7 +10,7 @@ from threading import Event, Thread
 import psycopg
 import pytest
 
-from tests.databases import empty_database
+from tests.databases import copy_of
 from tests.e2e.conftest import Cluster, running_cluster
 from tests.programs import Program, until
 from tests.redis.sentinels import Watched
@@ -132,11 +132,11 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def system(
-    postgres_server_url: str, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+    postgres_server_url: str, migrated_name: str, redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
     """One for all these tests: each leaves it as it was."""
     with (
-        empty_database(postgres_server_url) as url,
+        copy_of(postgres_server_url, migrated_name) as url,
         running_cluster(
             tmp_path_factory.mktemp("e2e"), DATABASE_URL=url, REDIS_URL=patient(redis.url)
         ) as cluster,
@@ -214,10 +214,10 @@ def test_all_is_done_once_and_heard_after_redis_has_forgotten_everything(
     system.until_heard()
 
 
-def test_all_is_done_once_and_heard_after_a_failover(database_url: str, tmp_path: Path) -> None:
+def test_all_is_done_once_and_heard_after_a_failover(migrated_url: str, tmp_path: Path) -> None:
     with (
         Watched(tmp_path / "redis") as watched,
-        running_cluster(tmp_path, DATABASE_URL=database_url, REDIS_URL=patient(watched.url)) as cluster,
+        running_cluster(tmp_path, DATABASE_URL=migrated_url, REDIS_URL=patient(watched.url)) as cluster,
     ):
         system = System(cluster, lambda: watched.master)
         with system.load() as more:

@@ -37,8 +37,8 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
 
 
 @pytest.fixture
-def cluster(database_url: str, redis: Redis, tmp_path: Path) -> Iterator[Cluster]:
-    with running_cluster(tmp_path, DATABASE_URL=database_url, REDIS_URL=redis.server.url) as made:
+def cluster(migrated_url: str, redis: Redis, tmp_path: Path) -> Iterator[Cluster]:
+    with running_cluster(tmp_path, DATABASE_URL=migrated_url, REDIS_URL=redis.server.url) as made:
         yield made
 
 
@@ -115,8 +115,8 @@ class Role:
 
 
 @pytest.fixture
-def role(postgres_server_url: str, database_url: str) -> Iterator[Role]:
-    made = Role(postgres_server_url, database_url)
+def role(postgres_server_url: str, migrated_url: str) -> Iterator[Role]:
+    made = Role(postgres_server_url, migrated_url)
     yield made
     made.drop()
 

@@ -7,7 +7,6 @@ import pytest
 import structlog
 
 from schedora.adapters.postgres.engine import Database
-from tests.databases import copy_of, migrated_template
 from tests.redis.cluster import RedisCluster
 from tests.redis.servers import RedisServer
 
@@ -18,19 +17,11 @@ def _plain_logs() -> None:
     structlog.reset_defaults()
 
 
-@pytest.fixture(scope="session")
-def migrated_name(postgres_server_url: str) -> Iterator[str]:
-    """The name of a migrated database that stays empty."""
-    with migrated_template(postgres_server_url) as name:
-        yield name
-
-
 @pytest.fixture
-async def database(postgres_server_url: str, migrated_name: str) -> AsyncIterator[Database]:
+async def database(migrated_url: str) -> AsyncIterator[Database]:
     """Open, migrated, empty."""
-    with copy_of(postgres_server_url, migrated_name) as url:
-        async with Database(url) as opened:
-            yield opened
+    async with Database(migrated_url) as opened:
+        yield opened
 
 
 @pytest.fixture
