@@ -73,8 +73,8 @@ SIZES = {
         scaling=300,
         memory=300,
         long_seconds_max=20,
-        idle_seconds=2,
-        idle_settle_seconds=1,
+        idle_seconds=0.5,
+        idle_settle_seconds=0.2,
     ),
 }
 """By name. `tiny` only shows that everything works."""

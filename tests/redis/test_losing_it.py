@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.redis import link as link_module
 from schedora.adapters.redis import wakeup as wakeup_module
 from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.heartbeats import RedisHeartbeats
@@ -40,7 +41,9 @@ def proxy(redis_server: RedisServer) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
-async def link(proxy: FaultProxy) -> AsyncIterator[RedisLink]:
+async def link(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RedisLink]:
+    """That soon finds a server that is back, however long it was away."""
+    monkeypatch.setattr(link_module, "_BACKOFF_MAX", timedelta(seconds=0.1))
     async with reaching(proxy.url) as link:
         yield link
 
