@@ -133,6 +133,7 @@ async def test_a_certificate_of_the_client_is_shown(
 
 
 async def test_a_server_without_tls_is_away(redis_server: RedisServer, authority: str) -> None:
-    async with refused(url(redis_server.port, ssl_ca_certs=authority)) as link:
+    silent = url(redis_server.port, ssl_ca_certs=authority, socket_connect_timeout="0.1")
+    async with refused(silent) as link:
         with pytest.raises(RedisAway):
             await link.check()
