@@ -14,7 +14,7 @@ import pytest
 
 from schedora import Schedora
 from schedora.application.pipeline.worker import WorkerLimits
-from tests.databases import empty_database
+from tests.databases import copy_of
 from tests.e2e.conftest import Cluster, running_cluster
 from tests.programs import Program, until
 from tests.redis.servers import RedisServer
@@ -129,11 +129,13 @@ class System:
 
 
 @pytest.fixture(scope="module")
-def made(postgres_server_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+def made(
+    postgres_server_url: str, migrated_name: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
     """One for all these tests: each uses up a worker, or leaves all as it was."""
     with (
         RedisServer(tmp_path_factory.mktemp("redis")) as redis,
-        empty_database(postgres_server_url) as url,
+        copy_of(postgres_server_url, migrated_name) as url,
         running_cluster(
             tmp_path_factory.mktemp("e2e"), DATABASE_URL=url, REDIS_URL=f"{redis.url}?socket_timeout=2"
         ) as cluster,
