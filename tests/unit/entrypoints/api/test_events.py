@@ -15,7 +15,7 @@ from schedora.entrypoints.api.routes import events as module
 from schedora.entrypoints.system import System
 from tests.builders import HOUR, SECOND
 from tests.unit.entrypoints.api.conftest import DEAD, RETRYING, Api, Bench, problem, submit
-from tests.unit.entrypoints.api.following import Follow, Told, a_notice, tick
+from tests.unit.entrypoints.api.following import Follow, Followed, Told, a_notice, tick
 
 NOWHERE = "0198c0de-0000-7000-8000-000000000000"
 
@@ -302,9 +302,9 @@ class TestWorkflow:
         reading = asyncio.create_task(_until_ended(stream))
         await tick(clock, reading.done, "the status to be told")
         system.events.publish([a_notice(JobState.SUCCESS, workflow_id=workflow_id)])
-        reading = asyncio.create_task(stream.next_of("job"))
-        await tick(clock, reading.done, "the move to be told")
-        await reading
+        moving = asyncio.create_task(stream.next_of("job"))
+        await tick(clock, moving.done, "the move to be told")
+        await moving
         assert [one.event for one in await _after_quiet_hours(stream, clock)] == ["end"]
 
     async def test_who_has_seen_the_end_is_asked_not_to_come_back_unless_it_runs_again(
@@ -370,7 +370,7 @@ async def _until_ended(stream: Any) -> None:
             return
 
 
-async def _after_quiet_hours(stream: Any, clock: VirtualClock) -> list[Told]:
+async def _after_quiet_hours(stream: Followed, clock: VirtualClock) -> list[Told]:
     """What is told to the end."""
     ending = asyncio.create_task(stream.all())
     while not ending.done():
