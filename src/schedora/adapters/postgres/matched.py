@@ -12,12 +12,15 @@ import orjson
 from schedora.adapters.postgres.arrays import microseconds
 from schedora.application.ports.jobs import NewJob
 from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.errors import InvalidField
 from schedora.domain.ids import IncarnationId, JobId, JsonText, LeaseId, LeaseToken, WorkerId
 from schedora.domain.job_state import JobState
 from schedora.domain.retry import RetryKind, RetryPolicy
 
-_TOLD_BYTES_MAX = 7_600
-"""PostgreSQL takes less than 8,000; what the statement adds needs some of them."""
+_TOLD_BYTES_MAX = 6_400
+"""PostgreSQL takes less than 8,000. What the statement adds needs up to 1,600 of them: a worker's name has 255 characters,
+each of which takes up to six bytes in JSON.
+"""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -91,5 +94,5 @@ def matched_job(message: str, owner: IncarnationId) -> ClaimedJob | None:
             claimed_at=at,
             started_at=None,
         )
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, InvalidField):
         return None  # whatever it is that somebody sent
