@@ -132,7 +132,7 @@ class PostgresSubscription:
         return self._healthy
 
     def hears(self, owner: IncarnationId) -> bool:
-        return self._healthy and owner == self._heard_owner
+        return owner == self._heard_owner
 
     def attend(self, *, owner: IncarnationId | None, idle: bool, room: int = 0) -> None:  # noqa: ARG002 - all are told
         if owner != self._owner:
@@ -189,15 +189,16 @@ class PostgresSubscription:
     async def _until_lost(
         self, connection: "asyncpg.Connection[asyncpg.Record]", lost: asyncio.Event, seconds: float
     ) -> None:
-        """For no longer than that. Listens to whoever is the owner meanwhile."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while not lost.is_set():
-                    if (owner := self._owner) != self._heard_owner:
-                        await self._listen_to(connection, owner)
-                        continue
-                    await self._stirred.wait()
-                    self._stirred.clear()
+        """For no longer than that; but what it does meanwhile, to listen to whoever is the owner, it brings to its end: cut
+        short, it may leave the connection deaf.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while not lost.is_set() and (left := until - loop.time()) > 0:
+            if (owner := self._owner) != self._heard_owner:
+                await self._listen_to(connection, owner)
+            elif await _within(left, self._stirred):
+                self._stirred.clear()
 
     async def _listen_to(
         self, connection: "asyncpg.Connection[asyncpg.Record]", owner: IncarnationId | None
