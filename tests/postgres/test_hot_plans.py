@@ -209,6 +209,25 @@ async def test_submit_one(backlog: Explaining) -> None:
     assert backlog.plan.rows("jobs", "job_ready") == 0
 
 
+@pytest.mark.parametrize("waits", [True, False])
+async def test_submit_matched(backlog: Explaining, waits: bool) -> None:
+    with psycopg.connect(backlog.url) as connection:
+        connection.execute("update workers set types = '{type1}' where worker_id = 'w7'")
+        if not waits:
+            connection.execute(f"delete from job_ready where job_id <= id({READY})".encode())
+    new = a_new_job(a_request(queue="queue1", type="type1", priority=3, idempotency_key="one"))
+    added = await PostgresJobStore(backlog).add_matched(new, OWNER)
+    assert added is not None
+    assert added.matched is not waits
+    assert_looks_up(backlog, named_indexes("submit_matched") - named_indexes("submit"), *TABLES)
+    # The first of each lane: of the next higher priorities, and the delayed ones of the highest.
+    assert backlog.plan.rows("job_ready") <= 3
+    assert backlog.plan.rows("jobs", "job_leases") == 0
+    assert backlog.plan.rows("workers") <= 1
+    # Where the others have just been deleted, it still walks over them.
+    assert backlog.plan.pages < (150 if waits else 300)
+
+
 async def test_release(backlog: Explaining) -> None:
     upstream = [JobId(numbered(READY + HELD + 1 + n)) for n in range(RELEASED)]
     assert await PostgresJobStore(backlog).release(upstream)

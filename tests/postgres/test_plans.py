@@ -29,6 +29,7 @@ from schedora.domain.outcome import Failed, Outcome, Succeeded
 from schedora.domain.retention import Retention
 from schedora.domain.workflow import WorkflowState
 from tests.builders import a_new_job, a_request, settled
+from tests.contract.postgres import postgres_stores
 from tests.databases import copy_of
 from tests.postgres.explained import Explaining, named_indexes
 
@@ -320,6 +321,52 @@ async def test_submissions_look_for_their_keys_alone(crowded: Explaining) -> Non
     assert submit.rows(*CROWDED) == 0
     assert look_up.indexes("jobs") == named_indexes("submit")
     assert look_up.rows("jobs") == 2
+
+
+MATCHED = ("queues", "workers", *CROWDED)
+
+
+async def test_a_match_looks_at_the_first_of_each_lane_that_may_go_before(crowded: Explaining) -> None:
+    store = PostgresJobStore(crowded)
+    added = await store.add_matched(a_new_job(a_request(idempotency_key="new")), OWNER)
+    assert added is not None
+    assert not added.matched, "there are some that are ready"
+    with psycopg.connect(crowded.url) as connection:
+        connection.execute("delete from job_ready where scheduled_at < now()")
+    with psycopg.connect(crowded.url, autocommit=True) as connection:
+        connection.execute("vacuum job_ready")
+    added = await store.add_matched(a_new_job(a_request(idempotency_key="newer")), OWNER)
+    assert added is not None
+    assert added.matched, "all others are delayed"
+    waiting, none = crowded.plans
+    for plan in (waiting, none):
+        assert plan.indexes(*MATCHED) == named_indexes("submit_matched") - named_indexes("submit")
+        # Of priority 10 the first delayed one, and of priority 5 the first that is due, if there is any.
+        assert plan.rows("job_ready") <= 2
+        assert plan.rows("jobs", "job_leases") == 0
+        assert plan.rows("workers") <= 1
+        assert plan.pages < 120
+        assert not plan.sorts
+
+
+async def test_so_it_does_where_there_is_nothing_yet(migrated_url: str) -> None:
+    async with Database(migrated_url) as database:
+        stores = postgres_stores(database)
+        await stores.queues.resume("default")
+        worker = await stores.worker()
+        empty = Explaining(migrated_url, database)
+        added = await PostgresJobStore(empty).add_matched(a_new_job(), worker.incarnation)
+        assert added is not None
+        assert added.matched
+    assert empty.plan.indexes(*MATCHED) == named_indexes("submit_matched") - named_indexes("submit")
+    assert not empty.plan.sorts
+
+
+async def test_where_it_finds_its_key_taken_it_looks_for_nothing_else(crowded: Explaining) -> None:
+    for taken in (a_request(idempotency_key="key 1"), a_request(queue="new", idempotency_key="other")):
+        assert await PostgresJobStore(crowded).add_matched(a_new_job(taken), OWNER) is None
+    for plan in crowded.plans:
+        assert plan.rows("workers", "job_ready", "job_leases", "jobs") == 0
 
 
 BY_STATE = {

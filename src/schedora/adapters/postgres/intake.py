@@ -20,6 +20,13 @@ others, short enough for those that have nothing to do with it.
 MATCHED_REST = 4
 """A job that is matched needs no claim: it is worth more than a hint that goes with the commit."""
 
+_LOOK_SECONDS_MAX = 0.005
+"""A look for jobs that go before takes longer than this only where it walks over thousands that are gone, as when a
+transaction is held open. It does so for as long as that lasts, and more and more.
+"""
+_LOOK_REST = 200
+"""So rare is such a look: nobody should wait for it who submits."""
+
 
 class PostgresJobIntake:
     """Each statement is a transaction of its own: nothing is begun, nothing is left to commit."""
@@ -58,10 +65,11 @@ class PostgresJobIntake:
             added = await self._jobs.add_matched(new, offer.owner)
         if added is None:
             return None
-        submission, matched = added
-        if not matched:
-            self._rung_for([submission])
-        return submission
+        if added.looked_seconds > _LOOK_SECONDS_MAX:
+            self._sparing.rest(_LOOK_REST * added.looked_seconds)
+        if not added.matched:
+            self._rung_for([added.submission])
+        return added.submission
 
     def _rung_for(self, submissions: list[Submission]) -> list[Submission]:
         created = [one.new for one in submissions if one.created]

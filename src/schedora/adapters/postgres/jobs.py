@@ -50,6 +50,16 @@ class _Owner(NamedTuple):
     fingerprint: bytes
 
 
+class Added(NamedTuple):
+    """A job that was stored while a worker offered to start it."""
+
+    submission: Submission
+    matched: bool
+    """Leased to that worker, and not left for anybody to claim."""
+    looked_seconds: float
+    """What it took to see whether another goes before it."""
+
+
 class PostgresJobStore:
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -127,9 +137,9 @@ class PostgresJobStore:
         reached = await self._session.fetch(load("downstream"), job_id=sorted(set(job_ids)))
         return [job for job in await self.lock([row["job_id"] for row in reached]) if not job.ended]
 
-    async def add_matched(self, new: NewJob, owner: IncarnationId) -> tuple[Submission, bool] | None:
-        """Leases it to ``owner`` as it is stored, who is told of it: answers whether it was, or is left for anybody to
-        claim. None where it takes more than the shortest way, and nothing is stored.
+    async def add_matched(self, new: NewJob, owner: IncarnationId) -> Added | None:
+        """Leases it to ``owner`` as it is stored, who is told of it, if that one may have it. None where it takes more than
+        the shortest way, and nothing is stored.
         """
         lease_id = LeaseId(uuid4())
         created = await self._session.fetch(
@@ -143,7 +153,11 @@ class PostgresJobStore:
         if not created:
             return None
         (answer,) = created
-        return Submission(new=new, created=True, created_at=answer["created_at"]), answer["matched"]
+        return Added(
+            submission=Submission(new=new, created=True, created_at=answer["created_at"]),
+            matched=answer["matched"],
+            looked_seconds=answer["looked_seconds"],
+        )
 
     async def _add_one(self, new: NewJob, patience: timedelta | None, hint: str | None) -> Submission | None:
         """None where it takes more than the shortest way: its key is taken, its queue is new."""

@@ -30,3 +30,7 @@ class Sparing:
         finally:
             ended = self._monotonic_seconds()
             self._next_at = ended + self._rest * (ended - began)
+
+    def rest(self, seconds: float) -> None:
+        """For so long from now there should be none, whatever the last one took."""
+        self._next_at = max(self._next_at, self._monotonic_seconds() + seconds)

@@ -1,11 +1,15 @@
 -- As submit_one.sql, for a job that is leased as it is stored, to a worker that offered to start it at once.
--- It is only ready, for any worker, where that one may not claim (any more), the queue is paused, or a job of the same
+-- It is only ready, for any worker, where that one may not claim it (any more), the queue is paused, or a job of the same
 -- queue and type waits that goes before it.
+--
+-- The answer tells how long it looked for such jobs: entries of rows deleted before stay in the index while any
+-- transaction might see them, and are walked over.
 --
 -- The lease has not started, and its holder is told of it with the commit, on the channel :channel. What the holder did
 -- not hear it finds among its leases.
 --
--- Locks: as submit_one.sql; then adds to job_leases.
+-- Locks: as submit_one.sql; then the worker, so that its status does not change before this commits, and without
+-- waiting: one that is just written has no job matched. Then adds to job_leases.
 -- Index: jobs_tenant_id_idempotency_key_key, queues_pkey, workers_pkey, job_ready_lane_idx.
 with
 created as (
@@ -22,10 +26,14 @@ created as (
     on conflict (tenant_id, idempotency_key) do nothing
     returning scheduled_at
 ),
+looking as materialized (
+    select clock_timestamp() as began from created
+),
 holder as materialized (
     select w.incarnation, w.worker_id
     from workers w
-    where w.incarnation = :owner::uuid and w.status = 'ACTIVE' and exists (select from created)
+    where w.incarnation = :owner::uuid and w.status = 'ACTIVE' and exists (select from looking)
+        and :type::text = any(w.types) and (cardinality(w.queues) = 0 or :queue::text = any(w.queues))
         and not exists (
             select from queues q
             where q.tenant_id = :tenant_id::int and q.name = :queue::text and q.paused_at is not null
@@ -43,6 +51,7 @@ holder as materialized (
             ) head
             where head.scheduled_at <= statement_timestamp()
         )
+    for share of w skip locked
 ),
 leased as (
     insert into job_leases (job_id, tenant_id, lease_id, token, owner, worker_id, claimed_at)
@@ -59,6 +68,7 @@ ready as (
 select
     statement_timestamp() as created_at,
     h.incarnation is not null as matched,
+    extract(epoch from clock_timestamp() - l.began)::float8 as looked_seconds,
     case
         when h.incarnation is not null then pg_notify(
             :channel::text,
@@ -67,4 +77,5 @@ select
         )::text
     end as told
 from created c
+cross join looking l
 left join holder h on true

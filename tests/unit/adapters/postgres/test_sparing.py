@@ -1,0 +1,95 @@
+"""Statements that notify as they commit are as rare as they are slow."""
+
+import pytest
+from attrs import define
+
+from schedora.adapters.postgres.sparing import Sparing
+
+
+@define
+class Watch:
+    """A clock that goes by hand."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def sparing(watch: Watch) -> Sparing:
+    return Sparing(watch, rest=4)
+
+
+def test_the_first_is_due_at_once(sparing: Sparing) -> None:
+    assert sparing.due
+
+
+def test_the_next_is_due_after_so_many_times_what_the_last_took(sparing: Sparing, watch: Watch) -> None:
+    with sparing.spent():
+        watch.now += 2
+    assert not sparing.due
+    watch.now += 7.5
+    assert not sparing.due
+    watch.now += 0.5
+    assert sparing.due
+
+
+def test_none_is_due_while_one_is_under_way(sparing: Sparing, watch: Watch) -> None:
+    with sparing.spent():
+        watch.now += 1_000_000
+        assert not sparing.due
+    assert not sparing.due
+
+
+def test_what_takes_no_time_is_due_again_at_once(sparing: Sparing) -> None:
+    for _ in range(3):
+        with sparing.spent():
+            pass
+        assert sparing.due
+
+
+def test_one_that_goes_wrong_has_taken_its_time(sparing: Sparing, watch: Watch) -> None:
+    def go_wrong() -> None:
+        with sparing.spent():
+            watch.now += 1
+            raise ValueError
+
+    with pytest.raises(ValueError):
+        go_wrong()
+    assert not sparing.due
+    watch.now += 4
+    assert sparing.due
+
+
+def test_one_may_be_followed_by_more_rest_than_its_own(sparing: Sparing, watch: Watch) -> None:
+    with sparing.spent():
+        watch.now += 1
+    sparing.rest(10)
+    watch.now += 9.5
+    assert not sparing.due
+    watch.now += 0.5
+    assert sparing.due
+
+
+def test_and_not_by_less(sparing: Sparing, watch: Watch) -> None:
+    with sparing.spent():
+        watch.now += 1
+    sparing.rest(1)
+    watch.now += 3.5
+    assert not sparing.due
+    watch.now += 0.5
+    assert sparing.due
+
+
+def test_rest_begins_now(sparing: Sparing, watch: Watch) -> None:
+    watch.now += 50
+    sparing.rest(1)
+    assert not sparing.due
+    watch.now += 1
+    assert sparing.due
