@@ -19,6 +19,7 @@ from tests.builders import an_incarnation
 from tests.contract.ear import EVERYTHING
 from tests.programs import PATIENCE_SECONDS
 from tests.redis.cluster import RedisCluster
+from tests.redis.offering import LONG_SECONDS, Passing
 from tests.redis.reaching import impatience, reaching, until_up
 from tests.redis.sentinels import Watched
 from tests.redis.servers import RedisServer
@@ -147,6 +148,7 @@ class Office:
         """Returns once Redis has answered."""
         self.wakeup.ring(queues=queues, owners=owners, plenty=plenty)
         await self.wakeup._ringing.finish()
+        await self.wakeup._ringing_of_enough.finish()
 
     async def length(self, audience: Audience = EVERYTHING) -> int:
         """How many tokens nobody has taken yet."""
@@ -180,6 +182,18 @@ def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(wakeup_module, span, PATIENCE_SECONDS)
     monkeypatch.setattr(wakeup_module, "_SILENCE_MS", PATIENCE_SECONDS * 1_000)
     monkeypatch.setattr(wakeup_module, "_LIFETIME_MS", PATIENCE_SECONDS * 1_000)
+
+
+@pytest.fixture
+async def passing() -> Passing:
+    return Passing(asyncio.get_running_loop())
+
+
+@pytest.fixture(autouse=True)
+def _forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis is asked each time, unless a test is about when it is not."""
+    for name in ("_NOBODY_SECONDS", "_ENOUGH_SECONDS"):
+        monkeypatch.setattr(wakeup_module, name, 0)
 
 
 @pytest.fixture
@@ -296,6 +310,72 @@ async def test_whom_nobody_hears_is_told_otherwise(office: Office) -> None:
     await office.ring("mail", "bills", owners=[mine, foreign])
     assert await office.otherwise.next() == ({"bills"}, {foreign})
     assert await worker.next() == Hint(owners=frozenset({mine}))
+
+
+async def test_queue_that_nobody_serves_is_told_of_otherwise_without_asking_for_a_while(
+    office: Office, passing: Passing
+) -> None:
+    lately = office.wakeup._nobody = wakeup_module._Lately(LONG_SECONDS)
+    await office.ring("mail")
+    assert await office.otherwise.next() == ({"mail"}, set())
+    async with office.working("mail", "bills") as worker:
+        office.wakeup.ring(queues=["mail"])
+        assert office.otherwise.rung.pop() == ({"mail"}, set()), (
+            "at once, and whoever has come hears it there"
+        )
+        with office.wakeup.within(queues=["mail"]) as hint:
+            assert hint == "otherwise"
+        with office.wakeup.within(queues=["mail", "bills"]) as hint:
+            assert hint is None, "of one of these nothing is known"
+        owner = an_incarnation()
+        await office.ring("mail", owners=[owner])
+        assert await office.otherwise.next() == (set(), {owner}), "asked for the owner, it is known better"
+        assert not lately.all(["mail"], asyncio.get_running_loop().time())
+        assert (await worker.told()).queues == {"mail", "bills"}
+
+        await office.ring("others")
+        assert await office.otherwise.next() == ({"others"}, set())
+        passing.let(LONG_SECONDS)
+        with office.wakeup.within(queues=["others"]) as hint:
+            assert hint is None
+
+
+async def test_those_who_have_enough_tokens_are_told_of_more_more_rarely(
+    office: Office, passing: Passing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lately = office.wakeup._enough = wakeup_module._Lately(LONG_SECONDS)
+    office.wakeup._ringing_of_enough._merge_seconds = LONG_SECONDS
+
+    def known(queue: str) -> bool:
+        return lately.all([queue], asyncio.get_running_loop().time())
+
+    busy = await office.worker("mail", idle=False)
+    idle = await office.worker("bills")
+    for _ in range(wakeup_module._TOKENS_ENOUGH):
+        await office.ring("mail")
+        assert not known("mail")
+    await office.ring("mail")
+    assert known("mail")
+    await office.ring("mail")
+    office.wakeup.ring(queues=["mail"])
+    assert office.wakeup._ringing_of_enough._next is not None, "it waits"
+    office.wakeup.ring(queues=["mail", "bills"])
+    assert "bills" in (await idle.told()).queues, "others do not wait for it"
+    busy.attend(idle=True)
+    for _ in range(wakeup_module._TOKENS_ENOUGH):
+        await busy.told()
+    passing.let(LONG_SECONDS)
+    await busy.told()
+    assert not known("mail"), "they had not"
+
+
+async def test_what_is_known_of_queues_has_a_bound(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wakeup_module, "_QUEUES_MAX", 4)
+    office.wakeup._nobody = wakeup_module._Lately(LONG_SECONDS)
+    for n in range(20):
+        await office.ring(f"queue-{n}")
+        assert await office.otherwise.next() == ({f"queue-{n}"}, set())
+        assert len(office.wakeup._nobody._until) <= 5
 
 
 async def test_kind_of_which_nobody_is_left_is_not_counted_on(office: Office) -> None:

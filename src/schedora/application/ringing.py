@@ -41,9 +41,11 @@ class Ringing:
         send: Callable[[Ring], Coroutine[Any, Any, None]],
         *,
         loop: Callable[[], asyncio.AbstractEventLoop],
+        merge_seconds: float = _MERGE_SECONDS,
     ) -> None:
         self._send = send
         self._loop = loop
+        self._merge_seconds = merge_seconds
         self._guard = Lock()
         self._next: Ring | None = None
         self._sending: set[asyncio.Task[None]] = set()
@@ -80,7 +82,7 @@ class Ringing:
         now = self._loop().time()
         if self._next is not None or now < self._send_at:
             return False
-        self._send_at = now + _MERGE_SECONDS
+        self._send_at = now + self._merge_seconds
         return True
 
     async def finish(self) -> None:
@@ -101,7 +103,7 @@ class Ringing:
         if ring is None:  # the end came first, and sent it
             return
         loop = self._loop()
-        self._send_at = loop.time() + _MERGE_SECONDS
+        self._send_at = loop.time() + self._merge_seconds
         task = loop.create_task(self._send(ring))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)

@@ -52,6 +52,20 @@ async def test_the_first_goes_at_once_and_those_that_follow_go_as_one(told: Told
     assert told.rings == [ring("a"), ring("b", owners=(ONE,), plenty=True)]
 
 
+async def test_how_long_those_that_follow_are_gathered_can_be_said(told: Told) -> None:
+    ringing = Ringing(told, loop=asyncio.get_running_loop, merge_seconds=0)
+    for queue in "abc":
+        ringing.put(queues=[queue])
+    await ringing.finish()
+    assert told.rings == [ring("a"), ring("b"), ring("c")]
+    patient = Ringing(told, loop=asyncio.get_running_loop, merge_seconds=3_600)
+    assert patient.pass_by()
+    patient.put(queues=["d"])
+    assert patient._send_at > asyncio.get_running_loop().time() + 3_000
+    await patient.finish()
+    assert told.rings[3:] == [ring("d")]
+
+
 async def test_what_waits_goes_by_itself_after_a_moment(told: Told) -> None:
     ringing = Ringing(told, loop=asyncio.get_running_loop)
     ringing.put(queues=["a"])

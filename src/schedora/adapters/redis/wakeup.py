@@ -29,11 +29,17 @@ from schedora.application.ports.wakeup import Audience, Hint, StoreSubscription,
 from schedora.application.ringing import Ring, Ringing
 from schedora.domain.ids import IncarnationId
 
-_MERGE_SECONDS = 0.003
 _SLOW_SECONDS = 0.05
 """What Redis has not taken by then is told otherwise as well."""
 _TOKENS_ENOUGH = 4
 """More at hand would tell a kind nothing new: who finds all it can take wakes others."""
+_MERGE_OF_ENOUGH_SECONDS = 0.01
+"""How rarely those are told of more who have enough tokens: whoever takes one that is at hand finds what is new, too."""
+_ENOUGH_SECONDS = 0.05
+"""How long that is known of them, unless the next ring tells otherwise."""
+_NOBODY_SECONDS = 0.1
+"""How long a queue that nobody serves is told of otherwise at once: a worker that comes meanwhile hears that as well."""
+_QUEUES_MAX = 1_000
 _TOKENS_OF_PLENTY = 2
 """Each worker that finds plenty wakes so many, and they do so in turn."""
 _LIFETIME_MS = 15_000
@@ -53,6 +59,25 @@ _PROBE = b"probe "
 log = Logger("schedora.redis")
 
 
+class _Lately:
+    """Queues of which something was so not longer than ``seconds`` ago. Any thread may read it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._until: dict[str, float] = {}
+
+    def note(self, asked: Collection[str], so: Collection[str], now: float) -> None:
+        """Of those that were ``asked`` for, these are ``so``."""
+        if len(self._until) > _QUEUES_MAX:  # what is not known is asked for
+            self._until = {}
+        for queue in asked:
+            self._until.pop(queue, None)
+        self._until.update(dict.fromkeys(so, now + self._seconds))
+
+    def all(self, queues: Collection[str], now: float) -> bool:
+        return bool(queues) and all(now < self._until.get(queue, 0.0) for queue in queues)
+
+
 class RedisWakeup:
     """``otherwise`` tells what Redis can't. Open, close and use it with the link."""
 
@@ -62,7 +87,13 @@ class RedisWakeup:
         self._unit_random = unit_random
         self._script = load("ring")
         self._ringing = Ringing(self._tell, loop=lambda: link.loop)
+        self._ringing_of_enough = Ringing(
+            self._tell, loop=lambda: link.loop, merge_seconds=_MERGE_OF_ENOUGH_SECONDS
+        )
+        self._nobody, self._enough = _Lately(_NOBODY_SECONDS), _Lately(_ENOUGH_SECONDS)
+        """Whose workers there are none of, and whose have enough tokens at hand."""
         link.before_close(self._ringing.finish)
+        link.before_close(self._ringing_of_enough.finish)
 
     def ring(
         self,
@@ -72,12 +103,18 @@ class RedisWakeup:
         later: bool = False,
         plenty: bool = False,
     ) -> None:
-        way = self._ringing.put if self._link.up else self._otherwise.ring
-        way(queues=queues, owners=owners, later=later, plenty=plenty)
+        ring = self._otherwise.ring
+        if not self._told_otherwise(queues, owners):
+            enough = not owners and self._enough.all(queues, self._link.loop.time())
+            ring = (self._ringing_of_enough if enough else self._ringing).put
+        ring(queues=queues, owners=owners, later=later, plenty=plenty)
+
+    def _told_otherwise(self, queues: Collection[str], owners: Collection[IncarnationId] = ()) -> bool:
+        return not self._link.up or (not owners and self._nobody.all(queues, self._link.loop.time()))
 
     @contextmanager
     def within(self, *, queues: Collection[str], later: bool = False) -> Iterator[str | None]:
-        if self._link.up:
+        if not self._told_otherwise(queues):
             yield None
         else:
             with self._otherwise.within(queues=queues, later=later) as hint:
@@ -123,7 +160,9 @@ class RedisWakeup:
     async def _rung(self, ring: Ring, queues: list[str], owners: list[IncarnationId]) -> list[int]:
         """The places of those whom nobody hears."""
         keys = self._link.keys
-        unheard: list[int] = await self._link.run(
+        unheard: list[int]
+        enough: list[int]
+        unheard, enough = await self._link.run(
             self._script,
             [keys.kinds(None), *map(keys.kinds, queues), *map(keys.ear, owners)],
             [
@@ -137,6 +176,9 @@ class RedisWakeup:
                 *map(str, owners),
             ],
         )
+        now = self._link.loop.time()
+        self._nobody.note(queues, [queues[place] for place in unheard if place < len(queues)], now)
+        self._enough.note(queues, [queues[place] for place in enough], now)
         return unheard
 
     def _tell_otherwise(self, ring: Ring, queues: Collection[str], owners: Collection[IncarnationId]) -> None:

@@ -3,16 +3,16 @@
 -- KEYS: the set of kinds that serve all queues, the sets of those that serve each queue, the ears of the owners.
 -- ARGV: how a key of tokens begins, how an inbox begins, milliseconds that they are kept, how many are enough, how many to
 -- give, how many queues there are; the queues, and the owners. Answers the places of those, counted from 0, whom nobody
--- hears.
+-- hears, and those of queues whose workers had enough tokens.
 local lifetime, enough, amount, queues = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local time = redis.call('TIME')
 local after = '(' .. time[1] * 1000 + math.floor(time[2] / 1000)
-local given, unheard = {}, {}
+local given, unheard, sated = {}, {}, {}
 
 local function give(kinds, queue)
+    local some = false
     for _, kind in ipairs(kinds) do
-        if not given[kind] then
-            given[kind] = true
+        if given[kind] == nil then
             local tokens = ARGV[1] .. kind
             local more = math.min(amount, enough - redis.call('LLEN', tokens))
             for _ = 1, more do
@@ -21,9 +21,11 @@ local function give(kinds, queue)
             if more > 0 then
                 redis.call('PEXPIRE', tokens, lifetime)
             end
+            given[kind] = more > 0
         end
+        some = some or given[kind]
     end
-    return #kinds
+    return some
 end
 
 local of_all = {}
@@ -33,8 +35,11 @@ end
 for place = 1, queues do
     local queue = ARGV[6 + place]
     local of_queue = redis.call('ZRANGEBYSCORE', KEYS[1 + place], after, '+inf')
-    if give(of_all, queue) + give(of_queue, queue) == 0 then
+    local some_of_all, some_of_queue = give(of_all, queue), give(of_queue, queue)
+    if #of_all + #of_queue == 0 then
         unheard[#unheard + 1] = place - 1
+    elseif not (some_of_all or some_of_queue) then
+        sated[#sated + 1] = place - 1
     end
 end
 for place = queues + 1, #KEYS - 1 do
@@ -49,4 +54,4 @@ for place = queues + 1, #KEYS - 1 do
         unheard[#unheard + 1] = place - 1
     end
 end
-return unheard
+return { unheard, sated }
