@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 from attrs import define
 
-from schedora.adapters.redis.errors import RedisAway
+from schedora.adapters.redis.errors import CommandRefused, RedisAway
 from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.redis.scripts import load
 from schedora.application.ports.offers import Offer
@@ -46,7 +46,7 @@ class Offering:
         self._audience = audience
         self._script = load("make_offers")
         self._name = uuid4().hex
-        self._types = f",{','.join(audience.types)},"
+        self._types = _listed(*audience.types)
         self._owner: IncarnationId | None = None
         self._wanted = 0
         self._made = 0
@@ -55,11 +55,14 @@ class Offering:
         self._owed = 0
         """Offers that were taken and of which nothing has come yet: held by who took them, or lost."""
         self._changed = asyncio.Event()
+        self._making = asyncio.Lock()
+        """One at a time, for two might arrive in the other order."""
 
     def update(self, owner: IncarnationId | None, room: int) -> None:
         """How many jobs might start at once in this owner's name. Costs nothing when little has changed."""
         wanted = 0 if owner is None else min(_MAX, room // _PART)
-        if owner != self._owner or bool(wanted) != bool(self._wanted):
+        too_many = room < self._made - self._heard
+        if owner != self._owner or too_many or bool(wanted) != bool(self._wanted):
             self._changed.set()
         self._owner, self._wanted = owner, wanted
 
@@ -87,7 +90,8 @@ class Offering:
             quiet = not self._heard
             count = self._wanted if self._owner is not None and hears(self._owner) else 0
             if count or self._made:
-                await self._make(count)
+                with suppress(CommandRefused):  # it is told in the log, and no reason to hear no hints
+                    await self._make(count)
             if quiet and self._owed:
                 self._owed = 0
                 on_unheard()
@@ -106,16 +110,17 @@ class Offering:
         return bool(self._wanted or self._made or self._owed)
 
     async def _make(self, count: int) -> None:
-        heard, self._heard = self._heard, 0
-        self._made = count
         keys = self._link.keys
         sets = [keys.offering(queue) for queue in self._audience.queues] or [keys.offering(None)]
-        taken = await self._link.run(
-            self._script,
-            [keys.offer(self._name), *sets],
-            [_LIFE_MS, self._name, str(self._owner or ""), self._types, count],
-        )
-        self._owed = max(0, self._owed + int(taken) - heard)
+        async with self._making:
+            heard, self._heard = self._heard, 0
+            self._made = count
+            taken = await self._link.run(
+                self._script,
+                [keys.offer(self._name), *sets],
+                [_LIFE_MS, self._name, str(self._owner or ""), self._types, count],
+            )
+            self._owed = max(0, self._owed + int(taken) - heard)
 
 
 @define
@@ -126,6 +131,8 @@ class _Kind:
     until: float = 0.0
     """How long the offer may be used."""
     asking: asyncio.Task[None] | None = None
+    wait_until: float = 0.0
+    """How long it is worth waiting for the answer."""
     ask_at: float = 0.0
     """Not to be asked for before."""
     taken_at: float = -_HOLD_SECONDS
@@ -139,6 +146,8 @@ class RedisOffers:
         self._link = link
         self._script = load("take_offer")
         self._kinds: dict[tuple[str, str], _Kind] = {}
+        """Those that were asked for last come last."""
+        self._asking: set[asyncio.Task[None]] = set()
         link.before_close(self._finish)
 
     async def take(self, *, queue: str, job_type: str) -> Offer | None:
@@ -147,7 +156,8 @@ class RedisOffers:
         kind = self._kind(queue, job_type)
         offer = self._taken(kind)
         if offer is None and (asking := self._ask(kind, queue, job_type)) is not None:
-            await asyncio.wait([asking], timeout=_PATIENCE_SECONDS)
+            if (patience := kind.wait_until - self._link.loop.time()) > 0:  # else others have waited in vain
+                await asyncio.wait([asking], timeout=patience)
             offer = self._taken(kind)
         if offer is not None:
             before, kind.taken_at = kind.taken_at, self._link.loop.time()
@@ -156,11 +166,10 @@ class RedisOffers:
         return offer
 
     def _kind(self, queue: str, job_type: str) -> _Kind:
-        if (kind := self._kinds.get((queue, job_type))) is None:
-            if len(self._kinds) >= _KINDS_MAX:
-                lately = self._link.loop.time() - _HOLD_SECONDS
-                self._kinds = {key: one for key, one in self._kinds.items() if one.taken_at > lately}
-            kind = self._kinds[queue, job_type] = _Kind()
+        kind = self._kinds.pop((queue, job_type), None) or _Kind()
+        self._kinds[queue, job_type] = kind
+        if len(self._kinds) > _KINDS_MAX:
+            del self._kinds[next(iter(self._kinds))]
         return kind
 
     def _taken(self, kind: _Kind) -> Offer | None:
@@ -168,30 +177,38 @@ class RedisOffers:
         return offer if self._link.loop.time() < kind.until else None
 
     def _ask(self, kind: _Kind, queue: str, job_type: str) -> "asyncio.Task[None] | None":
-        """For the next one; None where there was none just now."""
+        """For the next one; None where one is at hand, and where there was none just now."""
         if kind.asking is None or kind.asking.done():
-            if self._link.loop.time() < kind.ask_at:
+            now = self._link.loop.time()
+            if now < kind.ask_at or (kind.offer is not None and now < kind.until) or not self._link.up:
                 return None
+            kind.wait_until = now + _PATIENCE_SECONDS
             kind.asking = self._link.loop.create_task(self._fetch(kind, queue, job_type))
+            self._asking.add(kind.asking)
+            kind.asking.add_done_callback(self._asking.discard)
         return kind.asking
 
     async def _fetch(self, kind: _Kind, queue: str, job_type: str) -> None:
         keys = self._link.keys
-        answer: list[bytes | int] = []
-        with suppress(RedisAway):  # then there are none
+        kind.offer = None
+        with suppress(RedisAway, ValueError):  # then there are none; nor where others wrote what is none
             answer = await self._link.run(
                 self._script,
                 [keys.offering(queue), keys.offering(None)],
-                [keys.offer(""), f",{job_type},"],
+                [keys.offer(""), _listed(job_type)],
             )
-        now = self._link.loop.time()
-        if answer:
-            owner, left_ms = answer
-            kind.offer = Offer(owner=IncarnationId(UUID(bytes(owner).decode())))
-            kind.until = now + min(int(left_ms) / 1_000, _HOLD_SECONDS)
-        else:
-            kind.ask_at = now + _PAUSE_SECONDS
+            if answer:
+                owner, left_ms = answer
+                kind.offer = Offer(owner=IncarnationId(UUID(bytes(owner).decode())))
+                kind.until = self._link.loop.time() + min(int(left_ms) / 1_000, _HOLD_SECONDS)
+        if kind.offer is None:
+            kind.ask_at = self._link.loop.time() + _PAUSE_SECONDS
 
     async def _finish(self) -> None:
-        if asking := [kind.asking for kind in self._kinds.values() if kind.asking is not None]:
-            await asyncio.wait(asking)
+        if self._asking:
+            await asyncio.wait(self._asking)
+
+
+def _listed(*types: str) -> str:
+    """As the scripts search it. No type has this sign in it: PostgreSQL takes none in a text."""
+    return "\0".join(("", *types, ""))
