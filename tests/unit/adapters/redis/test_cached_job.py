@@ -76,6 +76,22 @@ def test_with_everything_that_it_can_have() -> None:
         encode(a_job(JobState.DEAD)),
         encode(a_job(JobState.RUNNING)),
     ],
+    ids=[
+        "empty",
+        "cut off",
+        "null",
+        "list",
+        "nothing in it",
+        "pickle",
+        "no text",
+        "without its end",
+        "another field",
+        "one field more",
+        "another state",
+        "another type",
+        "dead",
+        "running",
+    ],
 )
 def test_anything_else_is_refused(entry: bytes) -> None:
     with pytest.raises(ValueError, match=r"not a job|not for the cache"):

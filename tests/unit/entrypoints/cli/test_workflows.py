@@ -64,10 +64,11 @@ def test_a_taken_name_is_a_conflict(run: Run) -> None:
         (a_workflow(a_step("a", "echo", "x")), "'x', which is not in this workflow"),
         (a_workflow(a_step("a"), a_step("a")), "the key 'a' is used by more than one job"),
         (a_workflow(a_step("a", priority="5")), "jobs[0].priority"),
-        pytest.param(a_workflow(nonsense=1), "nonsense", id="unknown field"),
+        (a_workflow(nonsense=1), "nonsense"),
         ('{"jobs": []}', "name"),
         ('{"name": "x", "jobs": 3}', "jobs"),
     ],
+    ids=["circle", "itself", "unknown step", "key twice", "priority", "unknown field", "no name", "no jobs"],
 )
 def test_what_the_server_refuses(run: Run, body: str, said: str) -> None:
     refused(run("workflows", "submit", "-", stdin=body), 1, said)
