@@ -7,6 +7,7 @@ import pytest
 from tests.acceptance.api import Api
 from tests.acceptance.server import Server, running
 from tests.databases import empty_database
+from tests.programs import until
 
 
 @pytest.fixture(scope="session")
@@ -33,5 +34,6 @@ def server(acceptance_database: str, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture(scope="session")
 def api(server: Server) -> Iterator[Api]:
     made = Api(server.url)
+    until(lambda: made.get("/workers").json()["workers"], "the server's worker to be registered")
     yield made
     made.close()
