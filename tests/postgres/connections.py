@@ -10,6 +10,9 @@ import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
+from schedora.adapters.postgres.matched import ear
+from schedora.domain.ids import IncarnationId
+
 
 @asynccontextmanager
 async def asyncpg_connection(url: str) -> AsyncIterator[object]:
@@ -95,3 +98,14 @@ def sqlalchemy_sync_session(url: str) -> Iterator[object]:
 
 ASYNC = [asyncpg_connection, pooled_asyncpg, psycopg_async, sqlalchemy_async, sqlalchemy_async_session]
 SYNC = [psycopg_sync, psycopg2_sync, sqlalchemy_sync, sqlalchemy_sync_session]
+
+
+@asynccontextmanager
+async def held_ear(url: str, owner: IncarnationId) -> AsyncIterator[None]:
+    """Somebody listens in this owner's name, by the looks of it."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("select pg_try_advisory_lock($1)", ear(owner))
+        yield
+    finally:
+        connection.terminate()

@@ -11,7 +11,7 @@ from attrs import define
 from schedora.adapters.postgres import wakeup as wakeup_module
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.jobs import PostgresJobStore
-from schedora.adapters.postgres.matched import channel
+from schedora.adapters.postgres.matched import channel, ear
 from schedora.adapters.postgres.wakeup import PostgresSubscription, PostgresWakeup
 from schedora.application.ports.jobs import NewJob
 from schedora.application.ports.wakeup import Audience, Hint
@@ -21,6 +21,7 @@ from schedora.domain.worker import Worker
 from tests.builders import a_new_job, a_request, an_incarnation
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
+from tests.postgres.connections import held_ear
 
 PATIENCE_SECONDS = 20
 ANYTHING = Hint()
@@ -68,7 +69,8 @@ class Office:
     async def match(self, worker: Worker, new: NewJob | None = None) -> ClaimedJob:
         """A job that this worker was leased, as it would read it."""
         new = new or a_new_job()
-        added = await PostgresJobStore(self.database).add_matched(new, worker.incarnation)
+        async with held_ear(self.url, worker.incarnation):
+            added = await PostgresJobStore(self.database).add_matched(new, worker.incarnation)
         assert added is not None
         assert added.matched
         held = await self.stores.job_queue.claims(worker.incarnation)
@@ -358,3 +360,34 @@ async def test_a_number_beyond_all_bounds_makes_the_owner_check(office: Office) 
         beginning, _, _ = message.partition('"at_us":')
         await office.say(owner, f'{beginning}"at_us":1e300}}')
         assert await listening.next() == Hint(owners=frozenset({owner}))
+
+
+async def test_nothing_is_matched_to_one_whose_connection_has_gone(office: Office) -> None:
+    """As when its process was killed: nobody else knows it as soon."""
+    worker = await office.worker()
+    store = PostgresJobStore(office.database)
+    async with office.listening() as listening:
+        listening.attend(worker.incarnation)
+        await listening.until_it_hears(worker.incarnation)
+        added = await store.add_matched(a_new_job(), worker.incarnation)
+        assert added is not None
+        assert added.matched
+    async with await psycopg.AsyncConnection.connect(office.url, autocommit=True) as connection:
+        # Which it can have once the server has noticed.
+        await connection.execute("select pg_advisory_lock(%s)", [ear(worker.incarnation)])
+    added = await store.add_matched(a_new_job(), worker.incarnation)
+    assert added is not None
+    assert not added.matched
+
+
+async def test_an_owner_is_let_go_with_the_next(office: Office) -> None:
+    first, second = await office.worker(), await office.worker()
+    store = PostgresJobStore(office.database)
+    async with office.listening() as listening:
+        for worker in (first, second):
+            listening.attend(worker.incarnation)
+            await listening.until_it_hears(worker.incarnation)
+        for worker, heard in ((first, False), (second, True)):
+            added = await store.add_matched(a_new_job(), worker.incarnation)
+            assert added is not None
+            assert added.matched is heard

@@ -33,6 +33,7 @@ from schedora.domain.worker import Worker, WorkerState
 from tests.builders import HOUR, a_lease_id, a_new_job, a_request, an_incarnation
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
+from tests.postgres.connections import held_ear
 from tests.postgres.test_concurrency import count as count_rows
 from tests.postgres.test_concurrency import somebody_waits, someone
 
@@ -128,10 +129,12 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(database: Database) -> Desk:
+async def desk(database: Database) -> AsyncIterator[Desk]:
     stores = postgres_stores(database)
     await stores.queues.resume("default")  # it is known
-    return Desk.at(database, await stores.worker())
+    desk = Desk.at(database, await stores.worker())
+    async with held_ear(desk.url, desk.worker.incarnation):
+        yield desk
 
 
 async def assert_matched(desk: Desk, submission: Submission) -> None:

@@ -31,6 +31,7 @@ from schedora.domain.workflow import WorkflowState
 from tests.builders import a_new_job, a_request, settled
 from tests.contract.postgres import postgres_stores
 from tests.databases import copy_of
+from tests.postgres.connections import held_ear
 from tests.postgres.explained import Explaining, named_indexes
 
 FINISHED, DELAYED, OTHERS, READY, DEAD, BLOCKED, HELD = 20_000, 20_000, 2_000, 2_000, 300, 300, 2_000
@@ -326,6 +327,13 @@ async def test_submissions_look_for_their_keys_alone(crowded: Explaining) -> Non
 MATCHED = ("queues", "workers", *CROWDED)
 
 
+@pytest.fixture
+async def heard(crowded: Explaining) -> AsyncIterator[None]:
+    async with held_ear(crowded.url, OWNER):
+        yield
+
+
+@pytest.mark.usefixtures("heard")
 async def test_a_match_looks_at_the_first_of_each_lane_that_may_go_before(crowded: Explaining) -> None:
     store = PostgresJobStore(crowded)
     added = await store.add_matched(a_new_job(a_request(idempotency_key="new")), OWNER)
@@ -355,7 +363,8 @@ async def test_so_it_does_where_there_is_nothing_yet(migrated_url: str) -> None:
         await stores.queues.resume("default")
         worker = await stores.worker()
         empty = Explaining(migrated_url, database)
-        added = await PostgresJobStore(empty).add_matched(a_new_job(), worker.incarnation)
+        async with held_ear(migrated_url, worker.incarnation):
+            added = await PostgresJobStore(empty).add_matched(a_new_job(), worker.incarnation)
         assert added is not None
         assert added.matched
     assert empty.plan.indexes(*MATCHED) == named_indexes("submit_matched") - named_indexes("submit")

@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.jobs import PostgresJobStore
-from schedora.adapters.postgres.matched import channel, matched_job, told
+from schedora.adapters.postgres.matched import channel, ear, matched_job, told
 from schedora.adapters.postgres.tables import metadata
 from schedora.application.encoding import encode_json
 from schedora.domain.claimed_job import ClaimedJob
@@ -54,6 +54,7 @@ class Listener:
         connection = await database.connect()
         try:
             await connection.add_listener(channel(owner), listener)
+            await connection.execute("select pg_advisory_lock($1)", ear(owner))
             yield listener
         finally:
             connection.terminate()

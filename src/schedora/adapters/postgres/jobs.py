@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeAlias
 from uuid import uuid4
 
 from schedora.adapters.postgres import arrays, rows
-from schedora.adapters.postgres.matched import channel, told
+from schedora.adapters.postgres.matched import channel, ear, told
 from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import Statement, load, written
 from schedora.application.errors import Entangled
@@ -148,6 +148,7 @@ class PostgresJobStore:
             owner=owner,
             lease_id=lease_id,
             channel=channel(owner),
+            ear=ear(owner),
             told=told(new, owner, lease_id),
         )
         if not created:

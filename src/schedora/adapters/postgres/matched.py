@@ -29,6 +29,11 @@ def channel(owner: IncarnationId) -> str:
     return f"schedora_{owner.hex}"
 
 
+def ear(owner: IncarnationId) -> int:
+    """The advisory lock of a session that listens on that channel."""
+    return int.from_bytes(owner.bytes[8:], signed=True)
+
+
 def told(new: NewJob, owner: IncarnationId, lease_id: LeaseId) -> str:
     """The beginning of a message, which lacks its end. Of a job that is too large it says only that there is one."""
     request = new.request

@@ -19,7 +19,7 @@ import orjson
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.errors import translated
-from schedora.adapters.postgres.matched import channel, matched_job
+from schedora.adapters.postgres.matched import channel, ear, matched_job
 from schedora.adapters.postgres.sparing import Sparing
 from schedora.adapters.postgres.statements import Statement
 from schedora.application.errors import StoreUnavailable
@@ -29,6 +29,8 @@ from schedora.domain.ids import IncarnationId
 
 CHANNEL = "schedora"
 
+_LOCK, _UNLOCK = "select pg_advisory_lock($1)", "select pg_advisory_unlock($1)"
+"""Held by a session that hears what its owner is told: it goes with the session, however that ends."""
 NOTIFY = Statement("select pg_notify($1, $2)", ("channel", "payload"))
 _PAYLOAD_BYTES_MAX = 7_900  # PostgreSQL takes less than 8,000
 _REST = 10
@@ -206,9 +208,11 @@ class PostgresSubscription:
         before, self._heard_owner = self._heard_owner, None
         with translated(self._database.description):
             if before is not None:
+                await connection.execute(_UNLOCK, ear(before))
                 await connection.remove_listener(channel(before), self._receive_matched)
             if owner is not None:
                 await connection.add_listener(channel(owner), self._receive_matched)
+                await connection.execute(_LOCK, ear(owner))
         self._heard_owner = owner
         if owner is not None:  # it may have been told of something before
             self._on_hint(Hint(owners=frozenset({owner})))

@@ -1,6 +1,6 @@
 -- As submit_one.sql, for a job that is leased as it is stored, to a worker that offered to start it at once.
--- It is only ready, for any worker, where that one may not claim it (any more), the queue is paused, or a job of the same
--- queue and type waits that goes before it.
+-- It is only ready, for any worker, where that one may not claim it (any more) or does not listen, the queue is paused, or
+-- a job of the same queue and type waits that goes before it.
 --
 -- The answer tells how long it looked for such jobs: entries of rows deleted before stay in the index while any
 -- transaction might see them, and are walked over.
@@ -9,7 +9,8 @@
 -- not hear it finds among its leases.
 --
 -- Locks: as submit_one.sql; then the worker, so that its status does not change before this commits, and without
--- waiting: one that is just written has no job matched. Then adds to job_leases.
+-- waiting: one that is just written has no job matched. Who listens holds the advisory lock :ear, and loses it with its
+-- connection: where it can be had, nobody does. Then adds to job_leases.
 -- Index: jobs_tenant_id_idempotency_key_key, queues_pkey, workers_pkey, job_ready_lane_idx.
 with
 created as (
@@ -33,6 +34,7 @@ holder as materialized (
     select w.incarnation, w.worker_id
     from workers w
     where w.incarnation = :owner::uuid and w.status = 'ACTIVE' and exists (select from looking)
+        and not pg_try_advisory_xact_lock_shared(:ear::bigint)
         and :type::text = any(w.types) and (cardinality(w.queues) = 0 or :queue::text = any(w.queues))
         and not exists (
             select from queues q
