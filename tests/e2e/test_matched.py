@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from schedora import Schedora
+from schedora.adapters.postgres.matched import ear
 from schedora.application.pipeline.worker import WorkerLimits
 from tests.databases import copy_of
 from tests.e2e.conftest import Cluster, running_cluster
@@ -22,7 +23,7 @@ from tests.redis.servers import RedisServer
 pytestmark = pytest.mark.xdist_group("matched")
 
 STEADY = "steady"
-WORKERS = (STEADY, "doomed", "frozen", "leaving", "deaf")
+WORKERS = (STEADY, "doomed", "killed", "frozen", "leaving", "deaf")
 PATIENT = {"WORKER_HEARTBEAT_TIMEOUT": "2.5"}
 """None should be declared lost because the machine is busy with tests."""
 MORE = 20
@@ -33,6 +34,7 @@ select pg_terminate_backend(pid)
 from pg_stat_activity
 where datname = current_database() and query ilike 'listen %'
 """
+OWNER = "select incarnation from workers where worker_id = %s and status = 'ACTIVE'"
 
 Job = dict[str, Any]
 
@@ -110,6 +112,18 @@ class System:
         """The connections by which the workers are told."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             until(lambda: connection.execute(END_LISTENERS).fetchall(), "some to be there")
+
+    @contextmanager
+    def ear(self, name: str) -> Iterator[None]:
+        """That somebody listens in this worker's name is what all others think. Waits for who did."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            owner = connection.execute(OWNER, [name]).fetchone()
+            assert owner is not None
+            connection.execute("select pg_advisory_lock(%s)", [ear(owner[0])])
+            try:
+                yield
+            finally:
+                connection.execute("select pg_advisory_unlock(%s)", [ear(owner[0])])
 
     def settle_as_new(self, given: list[str]) -> None:
         """These were given to a worker that did nothing for them; all that has come of it is another lease."""
@@ -238,17 +252,30 @@ def test_worker_that_leaves_gives_back_what_it_never_heard_of(system: System) ->
     with system.reaper_asleep():
         deaf.send(signal.SIGSTOP)
         system.end_listeners()
-        given = lost_with(system, "deaf")
+        with system.ear("deaf"):
+            given = lost_with(system, "deaf")
         deaf.send(signal.SIGTERM)
         deaf.send(signal.SIGCONT)
         assert deaf.ended() == 0
         system.settle_as_new(given)
 
 
-def test_what_a_killed_worker_was_given_runs_elsewhere_as_if_for_the_first_time(system: System) -> None:
+def test_offers_of_a_killed_worker_are_worth_nothing(system: System) -> None:
     system.until_matched("doomed")
     system.workers["doomed"].send(signal.SIGKILL)
-    given = lost_with(system, "doomed")
+    with system.reaper_asleep():
+        with system.ear("doomed"):
+            pass  # the server has noticed that nobody listens
+        for _ in range(MORE):
+            system.charge("doomed")
+        system.settle()
+
+
+def test_what_a_killed_worker_was_given_runs_elsewhere_as_if_for_the_first_time(system: System) -> None:
+    system.until_matched("killed")
+    system.workers["killed"].send(signal.SIGSTOP)
+    given = lost_with(system, "killed")
+    system.workers["killed"].send(signal.SIGKILL)
     system.settle_as_new(given)
 
 

@@ -84,7 +84,8 @@ class Office:
         async with await psycopg.AsyncConnection.connect(self.url, autocommit=True) as connection:
             cursor = await connection.execute(
                 "select pg_terminate_backend(pid) from pg_stat_activity"
-                " where datname = current_database() and query like '%%LISTEN%%' and pid <> %s",
+                " where datname = current_database() and pid <> %s"
+                " and (query like '%%LISTEN%%' or query like '%%advisory%%')",
                 [connection.info.backend_pid],
             )
             assert await cursor.fetchall() == [(True,)]
@@ -374,7 +375,8 @@ async def test_nothing_is_matched_to_one_whose_connection_has_gone(office: Offic
         assert added.matched
     async with await psycopg.AsyncConnection.connect(office.url, autocommit=True) as connection:
         # Which it can have once the server has noticed.
-        await connection.execute("select pg_advisory_lock(%s)", [ear(worker.incarnation)])
+        for change in ("lock", "unlock"):
+            await connection.execute(f"select pg_advisory_{change}(%s)", [ear(worker.incarnation)])
     added = await store.add_matched(a_new_job(), worker.incarnation)
     assert added is not None
     assert not added.matched
@@ -387,7 +389,7 @@ async def test_an_owner_is_let_go_with_the_next(office: Office) -> None:
         for worker in (first, second):
             listening.attend(worker.incarnation)
             await listening.until_it_hears(worker.incarnation)
-        for worker, heard in ((first, False), (second, True)):
+        for worker, heard in ((second, True), (first, False)):
             added = await store.add_matched(a_new_job(), worker.incarnation)
             assert added is not None
             assert added.matched is heard

@@ -211,8 +211,8 @@ class PostgresSubscription:
                 await connection.execute(_UNLOCK, ear(before))
                 await connection.remove_listener(channel(before), self._receive_matched)
             if owner is not None:
-                await connection.add_listener(channel(owner), self._receive_matched)
                 await connection.execute(_LOCK, ear(owner))
+                await connection.add_listener(channel(owner), self._receive_matched)
         self._heard_owner = owner
         if owner is not None:  # it may have been told of something before
             self._on_hint(Hint(owners=frozenset({owner})))

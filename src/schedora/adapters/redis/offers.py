@@ -18,7 +18,7 @@ from schedora.application.ports.offers import Offer
 from schedora.application.ports.wakeup import Audience
 from schedora.domain.ids import IncarnationId
 
-_LIFE_MS = 3_000
+_LIFE_MS = 2_000
 """An offer that was not made anew for so long is none."""
 _REPEAT_SECONDS = 1.0
 _MAX = 8
