@@ -209,8 +209,15 @@ async def test_whatever_it_offers_a_worker_gets_what_it_claims_and_nothing_else(
 ) -> None:
     desk.worker = await desk.stores.worker(**identity)
     desk.offers.owner = desk.worker.incarnation
-    submission = await desk.add()
+    async with held_ear(desk.url, desk.worker.incarnation):
+        submission = await desk.add()
     await (assert_matched if matched else assert_left_for_anybody)(desk, submission)
+
+
+async def test_a_worker_that_does_not_listen_gets_nothing(desk: Desk) -> None:
+    desk.worker = await desk.stores.worker()
+    desk.offers.owner = desk.worker.incarnation
+    await assert_left_for_anybody(desk, await desk.add())
 
 
 async def test_none_is_leased_from_a_queue_that_is_paused(desk: Desk) -> None:
