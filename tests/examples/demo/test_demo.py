@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -28,6 +29,13 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, **strange, "PYTHONPATH": str(ROOT), **more}
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Not below pytest's own, which each run of pytest closes to the server's account."""
+    with TemporaryDirectory(prefix="schedora-demo-") as directory:
+        yield Path(directory)
+
+
 def left_of(run: Path) -> list[str]:
     """The processes that still work on the places of the run."""
     return [
@@ -43,13 +51,13 @@ def log_lines(log: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def test_everything_that_the_demo_claims_is_so(tmp_path: Path) -> None:
+def test_everything_that_the_demo_claims_is_so(place: Path) -> None:
     # A reader's .env must not matter either.
-    (tmp_path / ".env").write_text("DATABASE_URL=postgresql://nobody@127.0.0.1:1/x\nLOG_LEVEL=loud\n")
+    (place / ".env").write_text("DATABASE_URL=postgresql://nobody@127.0.0.1:1/x\nLOG_LEVEL=loud\n")
 
     ended = subprocess.run(
         COMMAND,
-        cwd=tmp_path,
+        cwd=place,
         env=environment(COLUMNS="200"),
         capture_output=True,
         text=True,
@@ -76,7 +84,7 @@ def test_everything_that_the_demo_claims_is_so(tmp_path: Path) -> None:
     assert "12.6391 by the workflow, 12.6391 by the plain computation" in out
     assert re.search(r"All 16 expectations held, in \d+ s", out)
 
-    (run,) = (tmp_path / ".demo").iterdir()
+    (run,) = (place / ".demo").iterdir()
     killed = re.search(r"SIGKILL to worker w2 \(pid \d+\) in the middle of (month-\d\d)", out)
     assert killed
     assert re.search(rf"{killed[1]}: worker_lost on w2, SUCCESS on w3 at attempt 2", out)
@@ -96,10 +104,10 @@ def test_everything_that_the_demo_claims_is_so(tmp_path: Path) -> None:
     assert left_of(run) == []
 
 
-def test_an_interrupted_demo_leaves_the_terminal_in_order_and_nothing_running(tmp_path: Path) -> None:
+def test_an_interrupted_demo_leaves_the_terminal_in_order_and_nothing_running(place: Path) -> None:
     terminal, its_end = pty.openpty()
     with subprocess.Popen(
-        COMMAND, cwd=tmp_path, env=environment(TERM="xterm"), stdout=its_end, stderr=its_end
+        COMMAND, cwd=place, env=environment(TERM="xterm"), stdout=its_end, stderr=its_end
     ) as demo:
         os.close(its_end)
         drawn = b""
@@ -112,7 +120,7 @@ def test_an_interrupted_demo_leaves_the_terminal_in_order_and_nothing_running(tm
     assert "validate → reserve → charge → (fraud ∥ gateway) → invoice → confirm" in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is hidden"
     assert text.endswith("Interrupted; everything was stopped.\r\n")
-    (run,) = (tmp_path / ".demo").iterdir()
+    (run,) = (place / ".demo").iterdir()
     assert left_of(run) == []
 
 
