@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from redis.exceptions import RedisError
 
+from schedora.adapters.redis import link as link_module
 from schedora.adapters.redis.connections import client_name
 from schedora.adapters.redis.errors import CommandRefused, RedisAway
 from schedora.adapters.redis.link import RedisLink
@@ -186,7 +187,8 @@ def launched_to_load(server: RedisServer) -> None:
     server.launch("key-load-delay 150000")  # microseconds a key; it answers every two megabytes
 
 
-async def test_one_that_loads_its_data(redis_server: RedisServer) -> None:
+async def test_one_that_loads_its_data(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "_BACKOFF_MAX", timedelta(seconds=0.1))
     async with reaching(redis_server.tcp_url) as link:
         launched_to_load(redis_server)
         async with asyncio.timeout(PATIENCE_SECONDS):
