@@ -24,7 +24,7 @@ from schedora.application.pipeline.lookout import Lookout
 from schedora.application.pipeline.outbox import Outbox
 from schedora.application.pipeline.relay import tell_claimed, tell_moved, tell_started
 from schedora.application.pipeline.run import Run
-from schedora.application.pipeline.slots import Slots
+from schedora.application.pipeline.slots import NO_ROOM, Slots
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events
@@ -336,6 +336,14 @@ class Exchanges:
             return
         for job in jobs:  # asked to drain while they were under way
             self._slots.hand_back(job, DRAINED)
+
+    def take_matched(self, job: ClaimedJob) -> None:
+        """As ``take``; but what would wait for long goes back at once: another worker may have room."""
+        if self._claimant.may_claim and not self.able:
+            tell_claimed(self._events, [job])
+            self._slots.hand_back(job, NO_ROOM)
+        else:
+            self.take([job])
 
     def _went_back(self, completions: Sequence[Completion], accepted: Collection[LeaseId]) -> None:
         """Tells of jobs that wait again, and looks for them when they fall due."""

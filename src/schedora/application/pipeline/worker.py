@@ -323,12 +323,15 @@ class Worker:
 
     def _take(self, jobs: Collection[ClaimedJob]) -> None:
         """Runs jobs that came by no claim, or hands them back where it takes no more."""
+        self._note_taken(jobs)
+        self._exchanges.take(jobs)
+
+    def _note_taken(self, jobs: Collection[ClaimedJob]) -> None:
         for job in jobs:
             self._taken[job.lease_id] = None
             self._store_time.reached(job.claimed_at)
         while len(self._taken) > TAKEN_MAX:
             self._taken.popitem(last=False)
-        self._exchanges.take(jobs)
 
     def _known(self) -> set[LeaseId]:
         return self.slots.held() | self._outbox.leases() | self._in_doubt.leases()
@@ -399,7 +402,9 @@ class Worker:
             self.changed.set()
 
     def _took(self, job: ClaimedJob) -> bool:
-        """Runs a job that was leased to this worker as it was stored; False where it is left for a check to find."""
+        """Runs a job that was leased to this worker as it was stored, or hands it back where there is no room for it any more.
+        False where it is left for a check to find.
+        """
         if job.owner != self.incarnation:
             return True  # of an earlier life, which the reaper ends
         if job.lease_id in self._taken:
@@ -408,7 +413,8 @@ class Worker:
         silence = self._clock.monotonic() - self._heard_at
         if age > MATCH_AGE_MAX or silence > self._limits.live_for:
             return False
-        self._take([job])
+        self._note_taken([job])
+        self._exchanges.take_matched(job)
         count_claims(self._metrics, [job])
         self._metrics.count(Counter.JOBS_MATCHED)
         self.changed.set()
