@@ -112,7 +112,7 @@ class Offerer:
 
     @property
     def key(self) -> str:
-        return self.link.keys.offer(self.offering._name)
+        return self.link.keys.offer(self.offering.name)
 
     async def left(self) -> int:
         """How many of its offers are there to be taken."""

@@ -189,8 +189,19 @@ async def test_what_was_matched_is_passed_on_and_counts_as_heard(
         worker.store.tell(hint)
         assert worker.heard[-1] is hint
         await worker.link.until_answered(MAKE, 2)  # half of two
-        assert [await taken(link) for _ in range(3)] == [worker.owner, worker.owner, None]
         assert worker.heard[-1] is hint, "there is nothing to look for"
+
+
+async def test_offers_are_made_anew_once_all_are_taken_whatever_comes_of_them(
+    redis_server: RedisServer, link: NotedLink
+) -> None:
+    async with a_subscriber(redis_server.url) as worker:
+        await worker.offers(room=4)
+        for times in (2, 3):
+            assert [await taken(link) for _ in range(2)] == [worker.owner] * 2
+            await worker.link.until_answered(MAKE, times)
+        assert await taken(link) == worker.owner
+        assert worker.heard == [], "it is too early to look for what came of them"
 
 
 async def test_what_was_taken_and_not_heard_of_is_looked_for(

@@ -275,7 +275,7 @@ async def test_one_that_fell_silent_is_not_in_the_way_of_others(
         await silent.fall_silent()
         await link.call("DEL", silent.key)  # as it goes by itself; it is in the set yet
         async with an_offerer(redis_server.url, owner=owner, room=4):
-            assert await link.call("ZSCORE", link.keys.offering(None), silent.offering._name) is not None
+            assert await link.call("ZSCORE", link.keys.offering(None), silent.offering.name) is not None
             assert [await taken(link) for _ in range(3)] == [owner, owner, None]
 
 

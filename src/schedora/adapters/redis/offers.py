@@ -1,7 +1,7 @@
 """Offers of idle workers, which whoever submits jobs takes.
 
-A worker says how many jobs it would start at once. It says so anew before that lapses, when half of it may be taken, and when
-there is room again or none any more. Whoever submits takes one offer at a time, and the next in advance.
+A worker says how many jobs it would start at once. It says so anew before that lapses, when half of it has been heard of, when
+all of it is taken, and when there is room again or none any more. Whoever submits takes one offer at a time, and the next in advance.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from schedora.domain.ids import IncarnationId
 
 _LIFE_MS = 2_000
 """An offer that was not made anew for so long is none."""
+ALL_TAKEN = b"offers"
+"""What comes into the inbox of a worker whose last offer was taken."""
 _REPEAT_SECONDS = 1.0
 _MAX = 8
 _PART = 2
@@ -45,7 +47,8 @@ class Offering:
         self._link = link
         self._audience = audience
         self._script = load("make_offers")
-        self._name = uuid4().hex
+        self.name = uuid4().hex
+        """That of the worker's inbox as well."""
         self._types = _listed(*audience.types)
         self._owner: IncarnationId | None = None
         self._wanted = 0
@@ -54,6 +57,7 @@ class Offering:
         """Matched jobs since offers were made last."""
         self._owed = 0
         """Offers that were taken and of which nothing has come yet: held by who took them, or lost."""
+        self._exhausted = False
         self._changed = asyncio.Event()
         self._making = asyncio.Lock()
         """One at a time, for two might arrive in the other order."""
@@ -76,6 +80,11 @@ class Offering:
         """Whether the owner hears may have changed."""
         self._changed.set()
 
+    def exhausted(self) -> None:
+        """All offers are taken, and it is too early to tell what comes of them."""
+        self._exhausted = True
+        self._changed.set()
+
     async def run(self, *, hears: Callable[[IncarnationId], bool], on_unheard: Callable[[], None]) -> None:
         """Until canceled, or Redis is away: raises ``RedisAway``. Offers nothing unless the owner ``hears`` of what comes
         of it, and calls ``on_unheard`` when some were taken and nothing has come of them for a while.
@@ -87,7 +96,8 @@ class Offering:
                 async with asyncio.timeout(_REPEAT_SECONDS if self._active else None):
                     await self._changed.wait()
             self._changed.clear()
-            quiet = not self._heard
+            quiet = not self._heard and not self._exhausted
+            self._exhausted = False
             count = self._wanted if self._owner is not None and hears(self._owner) else 0
             if count or self._made:
                 with suppress(CommandRefused):  # it is told in the log, and no reason to hear no hints
@@ -117,8 +127,8 @@ class Offering:
             self._made = count
             taken = await self._link.run(
                 self._script,
-                [keys.offer(self._name), *sets],
-                [_LIFE_MS, self._name, str(self._owner or ""), self._types, count],
+                [keys.offer(self.name), *sets],
+                [_LIFE_MS, self.name, str(self._owner or ""), self._types, count],
             )
             self._owed = max(0, self._owed + int(taken) - heard)
 
@@ -195,7 +205,7 @@ class RedisOffers:
             answer = await self._link.run(
                 self._script,
                 [keys.offering(queue), keys.offering(None)],
-                [keys.offer(""), _listed(job_type)],
+                [keys.offer(""), _listed(job_type), keys.inbox(""), ALL_TAKEN, _LIFE_MS],
             )
             if answer:
                 owner, left_ms = answer

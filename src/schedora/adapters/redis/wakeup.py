@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from hashlib import blake2b
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 
 from schedora.adapters.redis.errors import RedisAway
 from schedora.adapters.redis.link import OwnConnection, RedisLink
-from schedora.adapters.redis.offers import Offering
+from schedora.adapters.redis.offers import ALL_TAKEN, Offering
 from schedora.adapters.redis.scripts import load
 from schedora.application.backoff import Backoff
 from schedora.application.log import Logger
@@ -209,7 +209,7 @@ class RedisSubscription:
         self._announce_script, self._pass_on_script = load("announce"), load("pass_on")
         self._kind = _kind(audience)
         self._tokens = link.keys.tokens(self._kind)
-        self._name = uuid4().hex
+        self._name = offering.name
         self._inbox = link.keys.inbox(self._name)
         self._tokens_key = self._tokens.encode()
         self._owner: IncarnationId | None = None
@@ -321,6 +321,8 @@ class RedisSubscription:
         elif value.startswith(_PROBE):
             if value == self._probe:
                 self._proven.set()
+        elif value == ALL_TAKEN:
+            self._offering.exhausted()
         else:
             self._on_hint(Hint(owners=frozenset({IncarnationId(UUID(value.decode()))})))
 

@@ -1,15 +1,20 @@
 -- Takes one offer to start a job of a type, from any of the workers that make any: not always from the same.
--- KEYS: the sets of those that offer. ARGV: how the key of an offer begins, the type as it is listed with others. Answers
--- the incarnation and for how many milliseconds the offer would have stood, or nothing where there is none. Of very many
--- workers it looks at some.
+-- KEYS: the sets of those that offer. ARGV: how the key of an offer begins, the type as it is listed with others, how an
+-- inbox begins, what to put into that of a worker whose last offer this is, milliseconds that it is kept. Answers the
+-- incarnation and for how many milliseconds the offer would have stood, or nothing where there is none. Of very many workers
+-- it looks at some.
 local start = tonumber(redis.call('TIME')[2])
 for _, offering in ipairs(KEYS) do
     local names = redis.call('ZRANDMEMBER', offering, 32)
     for place = 1, #names do  -- which begin with any: as they come, they may always be the same
-        local key = ARGV[1] .. names[(start + place) % #names + 1]
+        local name = names[(start + place) % #names + 1]
+        local key = ARGV[1] .. name
         local offer = redis.call('HMGET', key, 'owner', 'types', 'left')
         if offer[1] and tonumber(offer[3]) > 0 and string.find(offer[2], ARGV[2], 1, true) then
-            redis.call('HINCRBY', key, 'left', -1)
+            if redis.call('HINCRBY', key, 'left', -1) == 0 then
+                redis.call('RPUSH', ARGV[3] .. name, ARGV[4])
+                redis.call('PEXPIRE', ARGV[3] .. name, ARGV[5])
+            end
             return { offer[1], redis.call('PTTL', key) }
         end
     end
