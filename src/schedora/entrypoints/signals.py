@@ -18,7 +18,10 @@ SAME_WISH_SECONDS = 0.1
 
 @contextmanager
 def stop_signals(asked: asyncio.Event, *, at_once: Callable[[], None] | None = None) -> Iterator[None]:
-    """While open, the first signal sets ``asked``; a second calls ``at_once`` and ends the process with 130."""
+    """While open, the first signal sets ``asked``; a second calls ``at_once`` and ends the process with 130.
+
+    Whatever handled the signals before does so again afterwards; a loop alone would leave the system's default.
+    """
     loop = asyncio.get_running_loop()
     first_heard_at: float | None = None
 
@@ -34,11 +37,13 @@ def stop_signals(asked: asyncio.Event, *, at_once: Callable[[], None] | None = N
                 at_once()
             os._exit(EXIT_AT_ONCE)
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
         loop.add_signal_handler(number, heard)
     try:
         yield
     finally:
-        for number in numbers:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            if handler is not None:  # what was not installed from Python can't be put back by it
+                signal.signal(number, handler)

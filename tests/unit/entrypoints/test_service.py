@@ -4,12 +4,15 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from types import FrameType
 
 import pytest
 from structlog.testing import capture_logs
 
 from schedora.entrypoints.service import serve
 from schedora.entrypoints.signals import stop_signals
+
+Handler = Callable[[int, FrameType | None], None]
 
 
 class Recorded:
@@ -54,10 +57,15 @@ async def test_a_signal_stops_services_one_after_the_other_in_reverse(number: si
     ]  # fmt: skip
 
 
-async def test_signals_are_as_before_once_all_have_ended() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    await signalled(signal.SIGTERM, [])
-    assert signal.getsignal(signal.SIGTERM) == before
+@pytest.mark.parametrize("handler", [signal.SIG_DFL, signal.SIG_IGN, lambda number, frame: None])
+async def test_signals_are_as_before_once_all_have_ended(handler: signal.Handlers | Handler) -> None:
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        await signalled(signal.SIGTERM, [])
+        assert [signal.getsignal(number) for number in before] == [handler, handler]
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 async def test_a_service_that_fails_stops_the_others_and_is_told_of() -> None:
