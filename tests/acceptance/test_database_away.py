@@ -117,6 +117,10 @@ def test_a_broken_connection_is_noticed_by_nobody(
         until(lambda: alone.get("/jobs").status_code == 200, "a new connection")
 
 
-def test_the_log_tells_why_but_names_no_password(lonely: Server) -> None:
-    assert lonely.logged(message="the store is away", level="warning")["error"]
+def test_the_log_tells_why_but_names_no_password(
+    lonely: Server, alone: Api, database: str, postgres_server_url: str
+) -> None:
+    with away(postgres_server_url, database):
+        assert lonely.logged(message="the store is away", level="warning")["error"]
     assert PASSWORD not in lonely.program.err.read_text() + lonely.program.out.read_text()
+    until(lambda: alone.http.get("/health").status_code == 200, "the server to be healthy again")
