@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
+import uvloop
 
 from schedora.adapters.redis import link as link_module
 from schedora.adapters.redis.errors import RedisAway
 from schedora.adapters.redis.link import RedisLink
+from tests.programs import PATIENCE_SECONDS
 from tests.redis.proxy import Behaviour, FaultProxy
 from tests.redis.reaching import IMPATIENCE, SILENT, a_link, impatience, noticing, reaching, until_up
 from tests.redis.servers import RedisServer
@@ -154,6 +156,26 @@ async def test_a_server_that_takes_no_connection_does_not_hold_up_an_opening_or_
                 await link.check()
             await link.close()
     assert lines(caplog) == []
+
+
+def test_what_was_reset_while_nobody_used_it_is_lost_on_the_loop_of_processes_too(proxy: FaultProxy) -> None:
+    """That one says so in another way than the loop of tests does."""
+
+    async def main() -> None:
+        async with reaching(proxy.url) as link, link.own_connection() as own:
+            assert await own.call("PING") == b"PONG"
+            transport = own._connection._writer.transport  # type: ignore[union-attr]
+            proxy.reset()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while "closed=True" not in repr(transport):
+                    await asyncio.sleep(0.002)  # nothing else tells
+            with pytest.raises(RedisAway, match="can't be reached"):
+                await own.call("PING")
+            await until_up(link)
+            assert await link.call("PING") == b"PONG"
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
 
 
 async def test_a_server_that_is_frozen_for_a_while(redis_server: RedisServer, link: RedisLink) -> None:

@@ -20,6 +20,7 @@ from schedora.adapters.redis.topology import ClusterSlot, OneServer, Sentinels, 
 
 _REDIRECTIONS_MAX = 3
 _CLOSE_SECONDS = 0.5
+_CLOSED_HANDLE = "the handler is closed"
 
 Argument = str | bytes | int | float
 
@@ -73,7 +74,8 @@ class Connections:
     async def connect(self) -> AbstractConnection:
         """One that is shared with nobody, to be given to ``disconnect``."""
         if self._master is None:
-            self._master = await self._topology.master()
+            with _closed_is_lost():
+                self._master = await self._topology.master()
         return await self._connected(self._master)
 
     async def disconnect(self, connection: AbstractConnection) -> None:
@@ -94,7 +96,8 @@ class Connections:
         """The new master, where another was made it and the old one does not tell."""
         if self._master is None or not self._topology.watched:
             return None
-        master = await self._topology.master()
+        with _closed_is_lost():
+            master = await self._topology.master()
         return None if master == self._master else master
 
     async def close(self) -> None:
@@ -156,7 +159,8 @@ class Connections:
         connection = self._made(address)
         self._open.add(connection)
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
+            with _closed_is_lost():
+                await connection.connect()  # type: ignore[no-untyped-call]
         except BaseException:
             await self.disconnect(connection)
             raise
@@ -188,8 +192,20 @@ class Connections:
 
 async def exchange(connection: AbstractConnection, command: tuple[Argument, ...]) -> Any:
     """Sends the command and answers its reply as it comes: bytes, numbers, lists, None."""
-    await connection.send_command(*command)
-    return await connection.read_response()
+    with _closed_is_lost():
+        await connection.send_command(*command)
+        return await connection.read_response()
+
+
+@contextmanager
+def _closed_is_lost() -> Iterator[None]:
+    """On uvloop, to write to what the server has reset raises a ``RuntimeError``, and no ``OSError`` as on other loops."""
+    try:
+        yield
+    except RuntimeError as error:
+        if _CLOSED_HANDLE not in str(error):
+            raise
+        raise ConnectionResetError("the connection was reset") from error
 
 
 def client_name() -> str:
