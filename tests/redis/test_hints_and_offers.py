@@ -9,6 +9,7 @@ import pytest
 from attrs import define, field
 
 from schedora.adapters.redis import offers as offers_module
+from schedora.adapters.redis.offers import Offering
 from schedora.adapters.redis.wakeup import RedisSubscription, RedisWakeup
 from schedora.application.ports.wakeup import Audience, Hint
 from schedora.domain.ids import IncarnationId
@@ -202,6 +203,26 @@ async def test_offers_are_made_anew_once_all_are_taken_whatever_comes_of_them(
             await worker.link.until_answered(MAKE, times)
         assert await taken(link) == worker.owner
         assert worker.heard == [], "it is too early to look for what came of them"
+
+
+async def test_what_lies_in_the_inbox_is_kept_for_no_shorter_when_all_are_taken(
+    redis_server: RedisServer, link: NotedLink
+) -> None:
+    """As while a handler keeps its worker from reading it."""
+    async with a_noted_link(redis_server.url) as of_worker:
+        offering = Offering(of_worker, SENDERS)
+        offering.update(owner := an_incarnation(), 2)
+        making = asyncio.create_task(offering.run(hears=lambda _: True, on_unheard=lambda: None))
+        await of_worker.until_answered(MAKE, 1)
+        inbox = link.keys.inbox(offering.name)
+        await link.call("RPUSH", inbox, "before")
+        await link.call("PEXPIRE", inbox, 10 * LONG_SECONDS * 1_000)
+        assert await taken(link) == owner
+        assert await link.call("LRANGE", inbox, 0, -1) == [b"before", b"offers"]
+        assert await link.call("PTTL", inbox) > 9 * LONG_SECONDS * 1_000
+        await link.call("DEL", inbox)
+        making.cancel()
+        await asyncio.wait([making])
 
 
 async def test_what_was_taken_and_not_heard_of_is_looked_for(

@@ -312,6 +312,24 @@ async def test_whom_nobody_hears_is_told_otherwise(office: Office) -> None:
     assert await worker.next() == Hint(owners=frozenset({mine}))
 
 
+@pytest.mark.parametrize("said", [b"", b"nobody", b"\xff\xfe"])
+async def test_whatever_others_put_into_an_inbox_may_mean_anything(office: Office, said: bytes) -> None:
+    owner = an_incarnation()
+    worker = await office.worker(owner=owner)
+    await office.link.call("RPUSH", worker.subscription._inbox, said)
+    assert await worker.next() == ANYTHING
+    await office.ring("mail", owners=[owner])
+    assert {await worker.next(), await worker.next()} == {MAIL, Hint(owners=frozenset({owner}))}
+
+
+async def test_token_that_cannot_be_read_is_one(office: Office) -> None:
+    worker = await office.worker("mail")
+    await office.link.call("RPUSH", worker.subscription._tokens, b"\xff\xfe")
+    assert "mail" in (await worker.next()).queues
+    await office.ring("mail")
+    assert await worker.next() == MAIL
+
+
 async def test_queue_that_nobody_serves_is_told_of_otherwise_without_asking_for_a_while(
     office: Office, passing: Passing
 ) -> None:

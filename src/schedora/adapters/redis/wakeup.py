@@ -317,14 +317,14 @@ class RedisSubscription:
 
     def _received(self, key: bytes, value: bytes) -> None:
         if key == self._tokens_key:
-            self._token(value.decode())
+            self._token(value.decode(errors="replace"))
         elif value.startswith(_PROBE):
             if value == self._probe:
                 self._proven.set()
         elif value == ALL_TAKEN:
             self._offering.exhausted()
         else:
-            self._on_hint(Hint(owners=frozenset({IncarnationId(UUID(value.decode()))})))
+            self._on_hint(_told(value))
 
     def _token(self, queue: str) -> None:
         if self._idle:
@@ -391,6 +391,14 @@ class RedisSubscription:
         if self._gap or emptied:
             self._gap = False
             self._on_hint(Hint())
+
+
+def _told(value: bytes) -> Hint:
+    """Whatever it is that somebody put into an inbox: what can't be read may mean anything."""
+    try:
+        return Hint(owners=frozenset({IncarnationId(UUID(value.decode()))}))
+    except ValueError:
+        return Hint()
 
 
 def _kind(audience: Audience) -> str:

@@ -12,8 +12,11 @@ for _, offering in ipairs(KEYS) do
         local offer = redis.call('HMGET', key, 'owner', 'types', 'left')
         if offer[1] and tonumber(offer[3]) > 0 and string.find(offer[2], ARGV[2], 1, true) then
             if redis.call('HINCRBY', key, 'left', -1) == 0 then
-                redis.call('RPUSH', ARGV[3] .. name, ARGV[4])
-                redis.call('PEXPIRE', ARGV[3] .. name, ARGV[5])
+                local inbox = ARGV[3] .. name
+                redis.call('RPUSH', inbox, ARGV[4])
+                if redis.call('PTTL', inbox) < tonumber(ARGV[5]) then  -- what lies there may be kept for longer
+                    redis.call('PEXPIRE', inbox, ARGV[5])
+                end
             end
             return { offer[1], redis.call('PTTL', key) }
         end
