@@ -393,3 +393,34 @@ async def test_an_owner_is_let_go_with_the_next(office: Office) -> None:
             added = await store.add_matched(a_new_job(), worker.incarnation)
             assert added is not None
             assert added.matched is heard
+
+
+async def test_an_earlier_session_of_its_own_that_lives_on_keeps_nobody_from_hearing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a network was cut: the server holds a session whose client has gone, and does not notice for hours."""
+    monkeypatch.setattr(wakeup_module, "_LOCK_AGAIN_SECONDS", 0.01)
+    worker, other = await office.worker(), await office.worker()
+    store = PostgresJobStore(office.database)
+    async with office.listening() as listening:
+        async with held_ear(office.url, worker.incarnation):
+            listening.attend(worker.incarnation)
+            await listening.until_it_hears(worker.incarnation)
+            await listening.next()
+            wakeup = PostgresWakeup(office.database)
+            wakeup.ring(owners=[other.incarnation])
+            assert await listening.next() == Hint(owners=frozenset({other.incarnation}))
+            assert await office.match(worker) == await listening.next_job()
+
+        async def matched() -> bool:
+            added = await store.add_matched(a_new_job(), worker.incarnation)
+            assert added is not None
+            return added.matched
+
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not listening.subscription._locked:
+                await asyncio.sleep(0.002)  # nothing else tells
+        assert await matched(), "the earlier one is gone, and this one has taken its place"
+        listening.attend(other.incarnation)
+        await listening.until_it_hears(other.incarnation)
+        assert not await matched()

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+import asyncpg
 import psycopg
 import pytest
 from attrs import define, field
@@ -237,9 +238,11 @@ async def test_a_subscription_is_not_healthy_while_it_cannot_listen(
         outage(False)
         assert await hints.next() == ANYTHING
         await until(subscription, healthy=True)
+        outage(True)
+        await until(subscription, healthy=False)
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert len(warnings) == 1, "once for each outage"
-    assert "hints are off" in warnings[0].getMessage()
+    assert len(warnings) == 2, "once for each outage"
+    assert all("hints are off" in warning.getMessage() for warning in warnings)
 
 
 async def test_a_subscription_begins_though_the_database_is_away(
@@ -265,6 +268,62 @@ async def test_a_subscription_that_hears_nothing_of_itself_is_not_healthy(
         assert await hints.next() == ANYTHING  # it tries again
         assert not subscription.healthy
     assert "does not arrive" in caplog.text
+
+
+async def test_one_that_ceases_to_hear_says_so_before_it_tries_again(
+    wakeup: PostgresWakeup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connection is there, and what is sent over it does not arrive."""
+
+    async def in_vain(_probe: wakeup_module._Probe) -> bool:
+        return False
+
+    hints = Hints()
+    monkeypatch.setattr(wakeup_module, "_PROBE_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(wakeup_module, "_BACKOFF_MIN_SECONDS", 10 * PATIENCE_SECONDS)
+    monkeypatch.setattr(wakeup_module, "_BACKOFF_MAX_SECONDS", 10 * PATIENCE_SECONDS)
+    async with wakeup.subscribe(hints, EVERYTHING) as subscription:
+        await until(subscription, healthy=True)
+        monkeypatch.setattr(wakeup_module._Probe, "arrives", in_vain)
+        assert await hints.next() == ANYTHING
+        assert not subscription.healthy
+
+
+async def test_one_that_the_server_refuses_for_whatever_reason_tries_again(
+    wakeup: PostgresWakeup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where some session of whoever's has let the queue of notifications fill up."""
+    arrives = wakeup_module._Probe.arrives
+
+    async def refused(_probe: wakeup_module._Probe) -> bool:
+        raise asyncpg.ProgramLimitExceededError("too many notifications in the NOTIFY queue")
+
+    hints = Hints()
+    monkeypatch.setattr(wakeup_module, "_PROBE_INTERVAL_SECONDS", 0.01)
+    async with wakeup.subscribe(hints, EVERYTHING) as subscription:
+        await until(subscription, healthy=True)
+        monkeypatch.setattr(wakeup_module._Probe, "arrives", refused)
+        await until(subscription, healthy=False)
+        assert await hints.next() == ANYTHING
+        monkeypatch.setattr(wakeup_module._Probe, "arrives", arrives)
+        await until(subscription, healthy=True)
+
+
+async def test_who_is_canceled_as_he_leaves_is_canceled(wakeup: PostgresWakeup) -> None:
+    inside, leave = asyncio.Event(), asyncio.Event()
+
+    async def subscribe() -> None:
+        async with wakeup.subscribe(Hints(), EVERYTHING):
+            inside.set()
+            await leave.wait()
+
+    subscribing = asyncio.create_task(subscribe())
+    await asyncio.wait_for(inside.wait(), PATIENCE_SECONDS)
+    leave.set()
+    await asyncio.sleep(0)  # it waits for its listening to end
+    subscribing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await subscribing
 
 
 async def test_a_subscription_asks_now_and_then_whether_hints_still_arrive(

@@ -29,8 +29,12 @@ from schedora.domain.ids import IncarnationId
 
 CHANNEL = "schedora"
 
-_LOCK, _UNLOCK = "select pg_advisory_lock($1)", "select pg_advisory_unlock($1)"
-"""Held by a session that hears what its owner is told: it goes with the session, however that ends."""
+_LOCK, _UNLOCK = "select pg_try_advisory_lock($1)", "select pg_advisory_unlock($1)"
+"""Held by a session that hears what its owner is told: it goes with the session, however that ends. Not waited for: a session
+that waits for a lock is told of nothing meanwhile, and an earlier one of the same owner's may live on for hours at a server
+that has not noticed that its client is gone.
+"""
+_LOCK_AGAIN_SECONDS = 1.0
 NOTIFY = Statement("select pg_notify($1, $2)", ("channel", "payload"))
 _PAYLOAD_BYTES_MAX = 7_900  # PostgreSQL takes less than 8,000
 _REST = 10
@@ -90,8 +94,9 @@ class PostgresWakeup:
             yield subscription
         finally:
             listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await listening
+            await asyncio.wait([listening])
+        if not listening.cancelled():
+            listening.result()
 
     async def _notify(self, ring: Ring) -> None:
         hint = Hint(
@@ -126,6 +131,8 @@ class PostgresSubscription:
         self._owner: IncarnationId | None = None
         self._heard_owner: IncarnationId | None = None
         """Whose own channel is listened to by now."""
+        self._locked = False
+        """Whether that one's lock is held here, and by no earlier session."""
         self._stirred = asyncio.Event()
         """Set when there is something to do on the connection: it broke, or there is another owner."""
 
@@ -150,8 +157,11 @@ class PostgresSubscription:
         while True:
             try:
                 await self._listen_once(after_gap=self.attempted.is_set())
-            except StoreUnavailable as error:
-                _logger.log(logging.DEBUG if failures else logging.WARNING, "hints are off: %s", error)
+            except Exception as error:  # whatever it is: who does not listen any more is deaf for good
+                known = isinstance(error, StoreUnavailable)
+                first = self._healthy or not failures
+                level = logging.WARNING if first else logging.DEBUG
+                _logger.log(level, "hints are off: %s", error, exc_info=None if known else error)
             failures = 1 if self._healthy else failures + 1
             if self._healthy:
                 self._healthy = False
@@ -177,15 +187,15 @@ class PostgresSubscription:
             if after_gap:
                 self._on_hint(Hint())
             while not lost.is_set():
-                self._healthy = await probe.arrives()
-                if not self._healthy:
+                if not await probe.arrives():
                     raise StoreUnavailable(
                         f"what {self._database.description} is told to tell does not arrive"
                     )
+                self._healthy = True
                 await self._until_lost(connection, lost, _PROBE_INTERVAL_SECONDS)
             raise StoreUnavailable(f"the listening connection to {self._database.description} broke")
         finally:
-            self._heard_owner = None
+            self._heard_owner, self._locked = None, False
             connection.terminate()
 
     async def _until_lost(
@@ -199,8 +209,15 @@ class PostgresSubscription:
         while not lost.is_set() and (left := until - loop.time()) > 0:
             if (owner := self._owner) != self._heard_owner:
                 await self._listen_to(connection, owner)
-            elif await _within(left, self._stirred):
-                self._stirred.clear()
+            elif owner is None or self._locked:
+                await self._until_stirred(left)
+            elif not await self._until_stirred(min(left, _LOCK_AGAIN_SECONDS)):
+                await self._lock(connection, owner)
+
+    async def _until_stirred(self, seconds: float) -> bool:
+        stirred = await _within(seconds, self._stirred)
+        self._stirred.clear()
+        return stirred
 
     async def _listen_to(
         self, connection: "asyncpg.Connection[asyncpg.Record]", owner: IncarnationId | None
@@ -208,14 +225,21 @@ class PostgresSubscription:
         before, self._heard_owner = self._heard_owner, None
         with translated(self._database.description):
             if before is not None:
-                await connection.execute(_UNLOCK, ear(before))
+                if self._locked:
+                    await connection.execute(_UNLOCK, ear(before))
+                    self._locked = False
                 await connection.remove_listener(channel(before), self._receive_matched)
             if owner is not None:
-                await connection.execute(_LOCK, ear(owner))
+                await self._lock(connection, owner)
                 await connection.add_listener(channel(owner), self._receive_matched)
         self._heard_owner = owner
         if owner is not None:  # it may have been told of something before
             self._on_hint(Hint(owners=frozenset({owner})))
+
+    async def _lock(self, connection: "asyncpg.Connection[asyncpg.Record]", owner: IncarnationId) -> None:
+        """Where an earlier session has it, that says as well that this owner hears."""
+        with translated(self._database.description):
+            self._locked = bool(await connection.fetchval(_LOCK, ear(owner)))
 
     def _receive_matched(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         if (owner := self._owner) is not None:
