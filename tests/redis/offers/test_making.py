@@ -304,6 +304,29 @@ async def test_what_was_taken_in_vain_is_offered_again_and_asked_after_once(
             assert await offerer.left() == 2
 
 
+@pytest.mark.parametrize("hears", [False, True])
+async def test_what_is_taken_again_and_again_and_never_heard_of_is_asked_after(
+    redis_server: RedisServer, link: NotedLink, passing: Passing, hears: bool
+) -> None:
+    """A worker whose connection is dead, and does not know it, must not be given ever more jobs."""
+    owner = an_incarnation()
+    async with an_offerer(redis_server.url, owner=owner, room=16) as offerer:
+        for times in range(2, 5):
+            assert [await taken(link) for _ in range(8)] == [owner] * 8
+            assert offerer.unheard == 0, "it is too early"
+            if hears:
+                offerer.offering.heard()
+            offerer.offering.exhausted()
+            await offerer.made(times)
+            passing.let(0.6 * LONG_SECONDS)
+        offerer.offering.exhausted()
+        await offerer.made(5)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not offerer.unheard and not hears:
+                await asyncio.sleep(0.002)  # nothing else tells
+        assert offerer.unheard == (0 if hears else 1)
+
+
 async def test_what_was_heard_of_is_not_asked_after(redis_server: RedisServer, link: NotedLink) -> None:
     async with an_offerer(redis_server.url, owner=an_incarnation(), room=16) as offerer:
         for _ in range(4):

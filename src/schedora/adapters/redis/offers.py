@@ -57,6 +57,8 @@ class Offering:
         """Matched jobs since offers were made last."""
         self._owed = 0
         """Offers that were taken and of which nothing has come yet: held by who took them, or lost."""
+        self._silent_since = 0.0
+        """When something was heard last while any were owed, on the loop's clock."""
         self._exhausted = False
         self._changed = asyncio.Event()
         self._making = asyncio.Lock()
@@ -73,6 +75,7 @@ class Offering:
     def heard(self) -> None:
         """A matched job has come."""
         self._heard += 1
+        self._silent_since = self._link.loop.time()
         if self._heard * 2 >= self._made:
             self._changed.set()
 
@@ -96,7 +99,9 @@ class Offering:
                 async with asyncio.timeout(_REPEAT_SECONDS if self._active else None):
                     await self._changed.wait()
             self._changed.clear()
-            quiet = not self._heard and not self._exhausted
+            # However soon they are taken once more: whoever hears nothing would be given ever more jobs.
+            early = self._exhausted and self._link.loop.time() < self._silent_since + _REPEAT_SECONDS
+            quiet = not self._heard and not early
             self._exhausted = False
             count = self._wanted if self._owner is not None and hears(self._owner) else 0
             if count or self._made:
@@ -130,6 +135,8 @@ class Offering:
                 [keys.offer(self.name), *sets],
                 [_LIFE_MS, self.name, str(self._owner or ""), self._types, count],
             )
+            if not self._owed:
+                self._silent_since = self._link.loop.time()
             self._owed = max(0, self._owed + int(taken) - heard)
 
 
