@@ -7,6 +7,8 @@ import pytest
 import structlog
 
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.redis import wakeup as wakeup_module
+from tests.programs import PATIENCE_SECONDS
 from tests.redis.cluster import RedisCluster
 from tests.redis.servers import RedisServer
 
@@ -15,6 +17,15 @@ from tests.redis.servers import RedisServer
 def _plain_logs() -> None:
     """Lines go to the standard library, as in a program that has not set structlog up; other tests may have."""
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def unhurried_hints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the machine is slow is no sign that any is lost, nor that a worker has gone."""
+    for span in ("_SLOW_SECONDS", "_PROBE_SECONDS", "_FIRST_PROOF_SECONDS", "_LEAVE_SECONDS"):
+        monkeypatch.setattr(wakeup_module, span, PATIENCE_SECONDS)
+    for span in ("_SILENCE_MS", "_LIFETIME_MS"):
+        monkeypatch.setattr(wakeup_module, span, PATIENCE_SECONDS * 1_000)
 
 
 @pytest.fixture

@@ -2,10 +2,12 @@
 
 import secrets
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from redis.exceptions import ResponseError
 
 from tests.programs import until
 from tests.redis.servers import RedisServer
@@ -91,12 +93,22 @@ class Watched:
         return next(server for server in self._pair if server is not self.master)
 
     def fail_over(self) -> None:
-        """Asks for it; returns once the replica is the master and every Sentinel says so.
+        """Asks for it, until it is done; returns once the replica is the master and every Sentinel says so.
 
         The old one takes writes until the Sentinels make it a replica, which takes them some ten seconds.
         """
         old = self.master
-        self.sentinels[0].ask("SENTINEL", "FAILOVER", self.service)
+        asked = self.sentinels[0]
+
+        def done() -> bool:
+            with suppress(
+                ResponseError
+            ):  # it is being done; or not just now, for a replica was slow to answer
+                if asked.names() == old.port:
+                    asked.ask("SENTINEL", "FAILOVER", self.service)
+            return asked.names() != old.port
+
+        until(done, "a failover that is not given up")
         self.await_another_than(old)
 
     def await_another_than(self, old: RedisServer) -> None:

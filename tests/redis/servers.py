@@ -23,7 +23,7 @@ from redis.exceptions import BusyLoadingError
 from redis.exceptions import ConnectionError as Unreachable
 from redis.retry import Retry
 
-from tests.programs import until
+from tests.programs import PATIENCE_SECONDS, until
 
 NEVER = -1
 """What PTTL answers for a key that does not expire."""
@@ -171,7 +171,10 @@ class RedisServer:
             return [key for key, life in zip(keys, lives.execute(), strict=True) if life == NEVER]
 
     def _client(self) -> "Redis":
-        return Redis.from_url(self.url, decode_responses=True, protocol=3, retry=Retry(NoBackoff(), 0))
+        return Redis.from_url(
+            self.url, decode_responses=True, protocol=3, retry=Retry(NoBackoff(), 0),
+            socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS,
+        )  # fmt: skip
 
     def empty(self) -> None:
         self.ask("FLUSHALL")

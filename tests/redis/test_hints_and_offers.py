@@ -19,6 +19,8 @@ from tests.redis.offering import LONG_SECONDS, MAKE, NotedLink, a_noted_link, ta
 from tests.redis.reaching import until_up
 from tests.redis.servers import RedisServer
 
+pytestmark = pytest.mark.usefixtures("unhurried_hints")
+
 ANYTHING = Hint()
 SENDERS = Audience(queues=("mail",), types=("send",))
 
@@ -108,7 +110,8 @@ async def a_subscriber(url: str) -> AsyncIterator[Subscriber]:
 
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(offers_module, "_PATIENCE_SECONDS", PATIENCE_SECONDS)
+    for span in ("_PATIENCE_SECONDS", "_LEAVE_SECONDS"):
+        monkeypatch.setattr(offers_module, span, PATIENCE_SECONDS)
     monkeypatch.setattr(offers_module, "_REPEAT_SECONDS", LONG_SECONDS)
     monkeypatch.setattr(offers_module, "_LIFE_MS", LONG_SECONDS * 1_000)
 

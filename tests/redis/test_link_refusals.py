@@ -179,12 +179,12 @@ async def asking_on(link: RedisLink) -> None:
 
 
 def launched_to_load(server: RedisServer) -> None:
-    """Restarts it so that it loads its data for ten seconds, unless it is ended."""
+    """Restarts it so that it loads its data for half a minute, unless it is ended."""
     server.ask("CONFIG", "SET", "rdbcompression", "no")
     server.ask("EVAL", "for n = 1, 60 do redis.call('SET', n, string.rep('x', 1000000)) end", 0)
     server.ask("SAVE")
     server.kill()
-    server.launch("key-load-delay 150000")  # microseconds a key; it answers every two megabytes
+    server.launch("key-load-delay 500000")  # microseconds a key; it answers every two megabytes
 
 
 async def test_one_that_loads_its_data(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:

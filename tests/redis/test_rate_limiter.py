@@ -180,7 +180,8 @@ from schedora.domain.limits import RateLimit, Take, TokenRequest
 async def main(url, tokens, burst, count):
     limit = RateLimit(tokens=int(tokens), per=timedelta(seconds=1), burst=int(burst))
     request = TokenRequest((Take(bucket="b", limit=limit), Take(bucket="a", limit=limit)))
-    async with RedisLink(url, command_timeout=timedelta(seconds=30)) as link:
+    patience = timedelta(seconds=30)
+    async with RedisLink(url, command_timeout=patience, connect_timeout=patience) as link:
         await link.until_up()
         limiter = RedisRateLimiter(link, None)
         async def taking():

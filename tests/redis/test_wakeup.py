@@ -24,6 +24,8 @@ from tests.redis.reaching import impatience, reaching, until_up
 from tests.redis.sentinels import Watched
 from tests.redis.servers import RedisServer
 
+pytestmark = pytest.mark.usefixtures("unhurried_hints")
+
 ANYTHING = Hint()
 MAIL = Hint(queues=frozenset({"mail"}))
 
@@ -173,15 +175,6 @@ async def an_office(url: str) -> AsyncIterator[Office]:
 async def office(redis_server: RedisServer) -> AsyncIterator[Office]:
     async with an_office(redis_server.url) as office:
         yield office
-
-
-@pytest.fixture(autouse=True)
-def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That it is slow is no sign that anything is lost."""
-    for span in ("_SLOW_SECONDS", "_PROBE_SECONDS", "_FIRST_PROOF_SECONDS", "_LEAVE_SECONDS"):
-        monkeypatch.setattr(wakeup_module, span, PATIENCE_SECONDS)
-    monkeypatch.setattr(wakeup_module, "_SILENCE_MS", PATIENCE_SECONDS * 1_000)
-    monkeypatch.setattr(wakeup_module, "_LIFETIME_MS", PATIENCE_SECONDS * 1_000)
 
 
 @pytest.fixture

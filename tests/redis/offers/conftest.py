@@ -15,13 +15,17 @@ from tests.redis.offering import (
     a_noted_link,
 )
 from tests.redis.proxy import FaultProxy
+from tests.redis.reaching import PATIENCE
 from tests.redis.servers import RedisServer
 
 
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is given up because the machine is busy, nor made again by itself."""
-    monkeypatch.setattr(offers_module, "_PATIENCE_SECONDS", PATIENCE_SECONDS)
+    for span in ("_PATIENCE_SECONDS", "_LEAVE_SECONDS"):
+        monkeypatch.setattr(offers_module, span, PATIENCE_SECONDS)
+    # Tests let it pass: less than what a link may take to connect.
+    monkeypatch.setattr(offers_module, "_HOLD_SECONDS", PATIENCE.total_seconds() / 2)
     monkeypatch.setattr(offers_module, "_REPEAT_SECONDS", LONG_SECONDS)
     monkeypatch.setattr(offers_module, "_LIFE_MS", LONG_SECONDS * 1_000)
 

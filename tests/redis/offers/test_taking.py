@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from schedora.adapters.redis import link as link_module
 from schedora.adapters.redis import offers as offers_module
 from schedora.adapters.redis.offers import RedisOffers
 from tests.builders import an_incarnation
@@ -203,6 +204,7 @@ async def test_closing_leaves_no_question_behind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(offers_module, "_AFTER_SECONDS", 0.01)
+    monkeypatch.setattr(link_module, "_CLOSE_SECONDS", 0.2 if frozen else PATIENCE_SECONDS)
     async with an_offerer(redis_server.url, owner=an_incarnation(), room=16):
         before = asyncio.all_tasks()
         link = NotedLink(redis_server.url)
