@@ -27,9 +27,8 @@ from schedora.domain.outcome import Failed, HandedBack, Succeeded
 from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
+from tests.programs import PATIENCE_SECONDS
 from tests.unit.application.bench import RecordedMetrics
-
-PATIENCE_SECONDS = 20
 
 
 @pytest.fixture
@@ -65,6 +64,16 @@ async def somebody_waits(url: str) -> None:
     ):
         while not await (await connection.execute(query)).fetchone():
             await asyncio.sleep(0.005)
+
+
+async def somebody_waits_for(connection: psycopg.AsyncConnection) -> None:
+    """Until a statement waits for a lock of this one's: found sooner than over another connection, for whoever waits
+    looks for a circle once, a second after it has begun.
+    """
+    query = "select pid from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))"
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await (await connection.execute(query)).fetchone():
+            await asyncio.sleep(0.002)
 
 
 async def count(url: str, table: str) -> int:
@@ -341,7 +350,7 @@ async def test_an_exchange_caught_in_a_deadlock_is_run_again(stores: Stores, mig
         await other.execute("set local deadlock_timeout = '1h'")  # so that it is not the one that gives up
         await other.execute(lock, [second])
         exchanging = asyncio.create_task(stores.job_queue.exchange(Delivery(completions=completions)))
-        await somebody_waits(migrated_url)
+        await somebody_waits_for(other)
         await other.execute(lock, [first])
     assert (await exchanging).accepted == {claim.lease_id for claim in claims}
 
@@ -360,7 +369,7 @@ async def test_a_unit_caught_in_a_deadlock_says_that_trying_again_helps(
         await other.execute("set local deadlock_timeout = '1h'")
         await other.execute(lock, [max(job.job_id, other_job.job_id)])
         locking = asyncio.create_task(lock_both())
-        await somebody_waits(migrated_url)
+        await somebody_waits_for(other)
         await other.execute(lock, [min(job.job_id, other_job.job_id)])
         with pytest.raises(Entangled, match="got in each other's way"):
             await locking

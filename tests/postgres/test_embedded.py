@@ -32,6 +32,7 @@ from schedora.adapters.postgres.embedded.log import last_words, tidy_log
 from schedora.adapters.postgres.embedded.pidfile import find_postmaster
 from schedora.adapters.postgres.embedded.settings import write_settings
 from schedora.adapters.postgres.embedded.sockets import socket_directory
+from tests.programs import PATIENCE_SECONDS
 
 EMBEDDED = "schedora.adapters.postgres.embedded"
 
@@ -89,7 +90,7 @@ class Client:
 
     def leave(self) -> None:
         """End as a program ends that knows nothing of `release`."""
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=PATIENCE_SECONDS)
 
 
 @pytest.fixture
@@ -164,7 +165,7 @@ def log_of(data_dir: Path) -> str:
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait for what another process does, and which gives no sign."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.002)

@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from schedora.adapters.postgres import engine
+from schedora.adapters.postgres import engine, health
 from schedora.adapters.postgres.embedded import EmbeddedServer, start_embedded
 from schedora.adapters.postgres.embedded.pidfile import find_postmaster
 from schedora.adapters.postgres.engine import Database
@@ -23,8 +23,8 @@ from schedora.domain.outcome import Succeeded
 from tests.builders import a_new_job
 from tests.contract.postgres import postgres_stores
 from tests.postgres.test_embedded import is_gone
+from tests.programs import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 20
 ME = Statement("select pg_backend_pid() as pid", ())
 ONE = Statement("select 1 as one", ())
 SLEEP = Statement("select pg_sleep(60)", ())
@@ -184,8 +184,11 @@ async def test_what_ends_after_the_database_is_closed_keeps_nothing(migrated_url
     assert not database._kept
 
 
-async def test_a_statement_that_takes_too_long_is_given_up_by_the_server(migrated_url: str) -> None:
-    async with small(migrated_url, command_timeout=timedelta(seconds=0.1)) as database:
+async def test_a_statement_that_takes_too_long_is_given_up_by_the_server(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_GRACE", timedelta(seconds=PATIENCE_SECONDS))
+    async with small(migrated_url, command_timeout=timedelta(seconds=1)) as database:
         pid = await pid_of(database)
         with pytest.raises(StoreUnavailable, match="canceled a statement that took too long"):
             await database.fetch(SLEEP)
@@ -283,17 +286,15 @@ async def test_all_connections_in_use_is_told_as_such(migrated_url: str) -> None
         assert len(await database.fetch(ONE)) == 1
 
 
-async def test_a_server_that_accepts_and_says_nothing_is_told_as_such(unused_tcp_port: int) -> None:
+async def test_a_server_that_accepts_and_says_nothing_is_told_as_such() -> None:
     async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await over.wait()
         writer.close()
 
     over = asyncio.Event()
-    url = f"postgresql://u@127.0.0.1:{unused_tcp_port}/d?sslmode=disable"
-    async with (
-        await asyncio.start_server(say_nothing, "127.0.0.1", unused_tcp_port),
-        small(url, connect_timeout=timedelta(seconds=0.05)) as database,
-    ):
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    url = f"postgresql://u@127.0.0.1:{server.sockets[0].getsockname()[1]}/d?sslmode=disable"
+    async with server, small(url, connect_timeout=timedelta(seconds=0.05)) as database:
         with pytest.raises(
             StoreUnavailable, match=r"the database d at 127\.0\.0\.1:\d+ did not answer in time"
         ):
@@ -352,10 +353,11 @@ async def test_what_comes_before_the_close_still_has_connections(migrated_url: s
     assert len(told) == 1
 
 
-async def test_health_is_the_servers_answer(migrated_url: str, unused_tcp_port: int) -> None:
+async def test_health_is_the_servers_answer(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_PATIENCE", timedelta(seconds=PATIENCE_SECONDS))
     async with small(migrated_url) as database:
         await PostgresHealth(database).check()
-    async with small(f"postgresql://u@127.0.0.1:{unused_tcp_port}/d") as database:
+    async with small("postgresql://u@127.0.0.1:1/d") as database:
         with pytest.raises(StoreUnavailable, match=r"the database d at 127\.0\.0\.1"):
             await PostgresHealth(database).check()
 

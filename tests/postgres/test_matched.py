@@ -36,8 +36,7 @@ from tests.contract.stores import Stores
 from tests.postgres.connections import held_ear
 from tests.postgres.test_concurrency import count as count_rows
 from tests.postgres.test_concurrency import somebody_waits, someone
-
-PATIENCE_SECONDS = 20
+from tests.programs import PATIENCE_SECONDS
 
 
 class Bell(PostgresWakeup):

@@ -16,10 +16,9 @@ from schedora.domain.limits import RateLimit, Take, TokenRequest
 from tests.builders import HOUR, SECOND
 from tests.contract.postgres import postgres_stores
 from tests.postgres.explained import Explaining, named_indexes
-from tests.programs import unconfigured_environment
+from tests.programs import PATIENCE_SECONDS, unconfigured_environment
 
 HOURLY = RateLimit(tokens=1, per=HOUR, burst=3)
-PATIENCE_SECONDS = 20
 NOW = written("select clock_timestamp() as now")
 KEPT = written("select b.name from token_buckets b order by b.name")
 

@@ -16,6 +16,7 @@ from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
 from tests.contract.test_records import AT_ONCE, ended, flow, run_next, submit
+from tests.programs import PATIENCE_SECONDS
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ async def test_who_waits_for_a_job_being_pruned_finds_it_gone(stores: Stores, da
     async with database.transaction() as session:
         pruned = await PostgresRecords(session).prune_jobs(AT_ONCE, limit=10)  # type: ignore[arg-type] # needs no more
         assert pruned.jobs == 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             waiting = asyncio.create_task(_locked(stores, job.job_id))
             await _somebody_waits(database)
     assert await waiting == []

@@ -29,8 +29,8 @@ from schedora.domain.trace import TraceContext
 from schedora.domain.worker import WORKER_ID_LENGTH_MAX, Worker
 from tests.builders import a_lease_id, a_new_job, a_request, an_incarnation
 from tests.contract.postgres import postgres_stores
+from tests.programs import PATIENCE_SECONDS
 
-PATIENCE_SECONDS = 10
 BYTES_MAX = 7_999
 """What a message of PostgreSQL's can be."""
 

@@ -228,6 +228,7 @@ async def test_a_subscription_is_not_healthy_while_it_cannot_listen(
     outage: Callable[[bool], None],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level(logging.DEBUG)
     hints = Hints()
     async with wakeup.subscribe(hints, EVERYTHING) as subscription:
         await until(subscription, healthy=True)
@@ -235,6 +236,9 @@ async def test_a_subscription_is_not_healthy_while_it_cannot_listen(
         await until(subscription, healthy=False)
         assert await hints.next() == ANYTHING
         stores.wakeup.ring(queues=["lost"])
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while "a hint was lost" not in caplog.text:
+                await asyncio.sleep(0.005)  # nothing else tells
         outage(False)
         assert await hints.next() == ANYTHING
         await until(subscription, healthy=True)

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from schedora.adapters.postgres import health as health_module
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.redis import link as link_module
 from schedora.adapters.redis import wakeup as wakeup_module
@@ -50,8 +51,9 @@ async def link(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 @pytest.fixture(autouse=True)
 def _busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That it is slow is no sign that anything is lost."""
+    """That it is slow is no sign that anything is lost, nor away."""
     monkeypatch.setattr(wakeup_module, "_PROBE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(health_module, "_PATIENCE", timedelta(seconds=PATIENCE_SECONDS))
 
 
 class Everything:
