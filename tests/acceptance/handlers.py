@@ -58,3 +58,14 @@ async def answers_nan() -> float:
 async def says(ctx: JobContext, words: str) -> None:
     """Logs what it is given."""
     ctx.logger.info(words)
+
+
+@app.job("counted_success")
+async def counted_success() -> None:
+    """For the one test that counts it: what others have done may be added to the totals a moment later."""
+
+
+@app.job("counted_failure")
+async def counted_failure() -> None:
+    """As above."""
+    raise RuntimeError("counted")

@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance.api import Api, fresh, problem, refused, step, submission
 from tests.acceptance.server import Document
+from tests.programs import PATIENCE_SECONDS
 
 MEGABYTE = "x" * 1_000_000
 BODIES: dict[str, Callable[[], Document]] = {
@@ -393,7 +394,9 @@ def said(api: Api, *parts: bytes) -> bytes:
     A server that closes with bytes of ours unread resets the connection: what it had said until then counts.
     """
     address = urlsplit(str(api.http.base_url))
-    with socket.create_connection((address.hostname or "", address.port or 0), timeout=20) as connection:
+    with socket.create_connection(
+        (address.hostname or "", address.port or 0), timeout=PATIENCE_SECONDS
+    ) as connection:
         received = b""
         with contextlib.suppress(OSError):  # the server was faster, and has closed
             for part in parts:

@@ -186,7 +186,7 @@ def test_sleep_takes_seconds_and_fail_takes_a_message(api: Api) -> None:
 
 def test_waiting_lasts_until_the_job_ends(api: Api) -> None:
     job = api.submit(type="sleep", payload={"seconds": 0.3})
-    assert api.job(job["job_id"], wait=30)["status"] == "SUCCESS"
+    assert api.job(job["job_id"], wait=60)["status"] == "SUCCESS"
     assert api.job(job["job_id"], wait=60)["status"] == "SUCCESS"
 
 
@@ -215,9 +215,9 @@ def test_a_job_that_is_not_there_is_not_found(api: Api, call: str) -> None:
 
 
 def test_a_job_that_is_not_there_is_not_waited_for(api: Api) -> None:
-    answer = api.get(f"/jobs/{uuid.uuid4()}", wait=30)
+    answer = api.get(f"/jobs/{uuid.uuid4()}", wait=60)
     problem(answer, 404)
-    assert answer.elapsed < timedelta(seconds=20)
+    assert answer.elapsed < timedelta(seconds=50)
 
 
 def test_a_waiting_job_is_canceled(api: Api) -> None:

@@ -45,16 +45,16 @@ def test_a_success_counts(api: Api) -> None:
     moved(
         api,
         {
-            'jobs_created_total{job_type="echo"}': 1,
-            'jobs_succeeded_total{job_type="echo"}': 1,
-            'jobs_failed_total{job_type="echo"}': 0,
-            'job_duration_seconds_count{job_type="echo",status="success"}': 1,
-            'job_duration_seconds_bucket{job_type="echo",le="+Inf",status="success"}': 1,
+            'jobs_created_total{job_type="counted_success"}': 1,
+            'jobs_succeeded_total{job_type="counted_success"}': 1,
+            'jobs_failed_total{job_type="counted_success"}': 0,
+            'job_duration_seconds_count{job_type="counted_success",status="success"}': 1,
+            'job_duration_seconds_bucket{job_type="counted_success",le="+Inf",status="success"}': 1,
             f'job_queue_latency_seconds_count{{queue="{queue}"}}': 1,
             f'queue_enqueued_total{{queue_name="{queue}"}}': 1,
             'http_requests_total{method="POST",route="/api/v1/jobs",status="201"}': 1,
         },
-        lambda: api.ended(api.submit(type="echo", queue=queue)["job_id"]),
+        lambda: api.ended(api.submit(type="counted_success", queue=queue)["job_id"]),
     )
 
 
@@ -63,16 +63,14 @@ def test_a_failure_counts_each_attempt_and_each_retry(api: Api) -> None:
     moved(
         api,
         {
-            'jobs_created_total{job_type="stumbles"}': 1,
-            'jobs_failed_total{job_type="stumbles"}': 3,
-            'jobs_retried_total{job_type="stumbles"}': 2,
-            'jobs_dead_total{job_type="stumbles"}': 1,
-            'jobs_succeeded_total{job_type="stumbles"}': 0,
+            'jobs_created_total{job_type="counted_failure"}': 1,
+            'jobs_failed_total{job_type="counted_failure"}': 3,
+            'jobs_retried_total{job_type="counted_failure"}': 2,
+            'jobs_dead_total{job_type="counted_failure"}': 1,
+            'jobs_succeeded_total{job_type="counted_failure"}': 0,
             f'queue_dlq_length{{queue_name="{queue}"}}': 1,
         },
-        lambda: api.ended(
-            api.submit(type="stumbles", payload={"times": 0}, max_retries=2, queue=queue)["job_id"]
-        ),
+        lambda: api.ended(api.submit(type="counted_failure", max_retries=2, queue=queue)["job_id"]),
     )
 
 

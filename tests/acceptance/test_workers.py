@@ -153,7 +153,7 @@ def impatient(postgres_server_url: str, tmp_path_factory: pytest.TempPathFactory
         empty_database(postgres_server_url) as url,
         running(
             tmp_path_factory.mktemp("impatient"), "up", DATABASE_URL=url,
-            WORKER_HEARTBEAT_INTERVAL="0.2", WORKER_HEARTBEAT_TIMEOUT="2",
+            WORKER_HEARTBEAT_INTERVAL="0.2", WORKER_HEARTBEAT_TIMEOUT="5",
         ) as server,
     ):  # fmt: skip
         api = Api(server.url)

@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from tests.docs import unrun
 from tests.docs.pages import ROOT, Block, read_yaml
 from tests.docs.printed import matches
 from tests.docs.shell import PATIENCE_SECONDS, Shell
+from tests.redis.servers import Port
 
 SERVER = "127.0.0.1:8000"
 DATABASE = "postgresql://schedora:secret@localhost:5432/schedora"
@@ -85,10 +85,12 @@ class Session:
         self._directory = directory
         self._database = database
         self._database_url: str | None = None
-        self._port = free_port()
+        self._port = Port()
         self._started: list[Started] = []
         self._printed: str | None = None
-        self._shell = Shell(directory, {**environment, "SCHEDORA_URL": f"http://127.0.0.1:{self._port}"})
+        self._shell = Shell(
+            directory, {**environment, "SCHEDORA_URL": f"http://127.0.0.1:{self._port.number}"}
+        )
 
     def run(self, block: Block) -> None:
         """Does what the kind of the block asks for. Fails for a kind that nobody knows."""
@@ -104,8 +106,11 @@ class Session:
 
     def close(self) -> None:
         """Stops what still runs; each must end well."""
-        self._stop()
-        self._shell.close()
+        try:
+            self._stop()
+            self._shell.close()
+        finally:
+            self._port.release()
 
     def python(self, block: Block) -> None:
         if block.title is not None:
@@ -165,7 +170,7 @@ class Session:
         if kind == "up":
             self._stop()
         if kind in {"up", "api"}:
-            command += f" --port {self._port}"
+            command += f" --port {self._port.number}"
         directory, _ = self._shell.run("pwd")
         exported, _ = self._shell.run("env -0 | tr '\\0' '\\a'")
         environment = dict(line.partition("=")[::2] for line in exported.split("\a") if line)
@@ -187,7 +192,7 @@ class Session:
             self._database_url = self._database()
         url = self._database_url or DATABASE
         return text.replace(DATABASE, shlex.quote(url) if quoted else url).replace(
-            SERVER, f"127.0.0.1:{self._port}"
+            SERVER, f"127.0.0.1:{self._port.number}"
         )
 
 
@@ -260,10 +265,3 @@ def _compare(block: Block, what: str, expected: str, printed: str) -> None:
         f"{block.place}: `{what}` prints something else than the page says.\n"
         f"--- the page\n{expected}\n--- printed\n{printed}"
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -15,7 +15,8 @@ import typer
 from schedora.entrypoints.cli.main import app
 from schedora.entrypoints.container.settings import Settings, load_settings
 from tests.docs.pages import ROOT, read_yaml
-from tests.docs.session import Started, bare_environment, free_port
+from tests.docs.session import Started, bare_environment
+from tests.redis.servers import Port
 
 COMPOSE: dict[str, Any] = read_yaml((ROOT / "docker-compose.yml").read_text())
 OURS: dict[str, dict[str, Any]] = {
@@ -80,18 +81,19 @@ def test_workers_get_the_time_that_a_drain_takes() -> None:
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of a container, the services' names being those of this machine."""
-    port = free_port()
+    port = Port()
     environment = bare_environment(tmp_path, os.environ) | {
         **OURS["worker-1"]["environment"],
-        "SCHEDORA_URL": f"http://127.0.0.1:{port}",
+        "SCHEDORA_URL": f"http://127.0.0.1:{port.number}",
     }
     del environment["DATABASE_URL"], environment["REDIS_URL"]
-    process = Started(f"schedora up --memory --port {port}", tmp_path, environment)
+    process = Started(f"schedora up --memory --port {port.number}", tmp_path, environment)
     process.say_when("worker registered")
     process.say_when("listens on")
     yield environment
     process.ask_to_stop()
     assert process.ended() == 0
+    port.release()
 
 
 def healthy(service: str, environment: dict[str, str]) -> bool:
@@ -109,7 +111,7 @@ def test_health_checks_tell_who_is_alive(running: dict[str, str]) -> None:
     assert not healthy(
         "worker-2", running | OURS["worker-2"]["environment"] | {"SCHEDORA_URL": running["SCHEDORA_URL"]}
     )
-    nobody = running | {"SCHEDORA_URL": f"http://127.0.0.1:{free_port()}"}
+    nobody = running | {"SCHEDORA_URL": "http://127.0.0.1:1"}
     assert not healthy("api", nobody)
     assert not healthy("worker-1", nobody)
 

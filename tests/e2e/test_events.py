@@ -9,11 +9,12 @@ from queue import Empty, Queue
 from typing import Any
 
 import httpx
+import pytest
 
 from schedora import JobMove, SchedoraClient, StreamGap, StreamReady
 from tests.e2e.conftest import Cluster, running_cluster, with_and_without_redis
 from tests.programs import PATIENCE_SECONDS, until
-from tests.redis.servers import RedisServer
+from tests.redis.servers import Port, RedisServer
 
 RUN = ["PENDING", "SCHEDULED", "RUNNING", "SUCCESS"]
 
@@ -70,10 +71,17 @@ def test_what_one_api_takes_is_heard_at_another(cluster: Cluster) -> None:
             )  # fmt: skip
 
 
+@pytest.fixture
+def port() -> Iterator[str]:
+    """Which nobody else is given while its server is away."""
+    kept = Port()
+    yield str(kept.number)
+    kept.release()
+
+
 @with_and_without_redis
-def test_a_client_misses_nothing_while_its_api_is_restarted(cluster: Cluster) -> None:
-    first = cluster.start("api", "--port", "0")
-    port = first.url().rpartition(":")[2]
+def test_a_client_misses_nothing_while_its_api_is_restarted(cluster: Cluster, port: str) -> None:
+    first = cluster.start("api", "--port", port)
     other = cluster.api(cluster.start("api", "--port", "0"))
     with followed(first.url(), queue="nobody serves it") as heard:
         before = other.submit("waits", {}, queue="nobody serves it")

@@ -121,7 +121,7 @@ class System:
 
 def patient(url: str) -> str:
     """A machine that is busy with tests does not count as away; nor does a test wait long for one that is."""
-    return f"{url}?socket_timeout=2&socket_connect_timeout=5"
+    return f"{url}?socket_timeout=5&socket_connect_timeout=5"
 
 
 @pytest.fixture(scope="module")

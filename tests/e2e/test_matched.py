@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("matched")
 
 STEADY = "steady"
 WORKERS = (STEADY, "doomed", "killed", "frozen", "leaving", "deaf")
-PATIENT = {"WORKER_HEARTBEAT_TIMEOUT": "2.5"}
+PATIENT = {"WORKER_HEARTBEAT_TIMEOUT": "5"}
 """None should be declared lost because the machine is busy with tests."""
 MORE = 20
 """So many jobs make a while."""
@@ -151,7 +151,9 @@ def made(
         RedisServer(tmp_path_factory.mktemp("redis")) as redis,
         copy_of(postgres_server_url, migrated_name) as url,
         running_cluster(
-            tmp_path_factory.mktemp("e2e"), DATABASE_URL=url, REDIS_URL=f"{redis.url}?socket_timeout=2"
+            tmp_path_factory.mktemp("e2e"),
+            DATABASE_URL=url,
+            REDIS_URL=f"{redis.url}?socket_timeout=5&socket_connect_timeout=5",
         ) as cluster,
     ):
         yield System(cluster, redis)
