@@ -162,5 +162,5 @@ def test_a_worker_counts_until_it_is_told_to_stop(driver: Driver, tmp_path: Path
         assert worker.poll() is None
     worker.send_signal(signal.SIGTERM)
     worker.stdout.close()
-    assert worker.wait(30) == 0
+    assert worker.wait(60) == 0
     assert readings.counts()[3] == stored

@@ -12,6 +12,7 @@ from schedora.application.outgoing import BATCH_MAX, WAITING_MAX, Outgoing
 from schedora.application.ports.metrics import Counter
 from schedora.domain.events import Notice
 from tests.contract.test_events import a_notice
+from tests.programs import PATIENCE_SECONDS
 from tests.unit.application.bench import RecordedMetrics
 
 
@@ -40,7 +41,7 @@ class Post:
 
     async def sends(self, count: int) -> None:
         """Until so many batches have been sent."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while len(self.sent) < count:
                 await asyncio.sleep(0)
 
@@ -150,7 +151,7 @@ async def test_from_other_threads_they_come_as_well(post: Post) -> None:
     for thread in threads:
         await asyncio.to_thread(thread.join)
     await post.sends(1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while sum(len(batch) for batch, _ in post.sent) < len(notices):
             await asyncio.sleep(0)
     sent = [notice.event.attempt for batch, _ in post.sent for notice in batch]

@@ -8,6 +8,7 @@ import pytest
 
 from schedora.application.ringing import Ring, Ringing
 from schedora.domain.ids import IncarnationId
+from tests.programs import PATIENCE_SECONDS
 
 ONE = IncarnationId(UUID(int=1))
 
@@ -70,7 +71,7 @@ async def test_what_waits_goes_by_itself_after_a_moment(told: Told) -> None:
     ringing = Ringing(told, loop=asyncio.get_running_loop)
     ringing.put(queues=["a"])
     ringing.put(queues=["b"])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while len(told.rings) < 2:
             told.came.clear()
             await told.came.wait()
@@ -109,7 +110,7 @@ async def test_it_may_be_put_from_any_thread(told: Told) -> None:
     thread = Thread(target=lambda: ringing.put(queues=["a"]))
     thread.start()
     thread.join()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await told.came.wait()
     assert told.rings == [ring("a")]
 

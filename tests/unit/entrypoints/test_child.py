@@ -11,6 +11,7 @@ import orjson
 import psutil
 import pytest
 
+from schedora.adapters.system import processes
 from schedora.adapters.system.child_command import CHILD_COMMAND
 from schedora.adapters.system.processes import PROCESS_DIED, ChildProcesses
 from schedora.application.pipeline.execute import INVALID_PAYLOAD, INVALID_RESULT
@@ -20,6 +21,7 @@ from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, Outcome, Snoozed, Succeeded
 from schedora.entrypoints.child import HANDLER_NOT_FOUND
 from tests.builders import NOON, a_claimed_job
+from tests.programs import PATIENCE_SECONDS
 
 HANDLERS = "tests.unit.entrypoints.child_handlers"
 LOGS = {"LOG_LEVEL": "INFO", "LOG_FORMAT": "json"}
@@ -39,7 +41,10 @@ class Reports:
 
 
 @pytest.fixture
-async def children() -> AsyncIterator[ChildProcesses]:
+async def children(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ChildProcesses]:
+    monkeypatch.setattr(
+        processes, "LAST_BREATH_SECONDS", PATIENCE_SECONDS
+    )  # a busy machine is slow to end them
     made = ChildProcesses(CHILD_COMMAND, idle_max=2, environment=LOGS)
     yield made
     await made.close()
@@ -159,7 +164,7 @@ async def test_a_child_that_dies_costs_one_attempt(children: ChildProcesses, how
 
 async def test_cancelling_kills(children: ChildProcesses, tmp_path: Path) -> None:
     running = asyncio.create_task(run(children, a_call("waits", {"directory": str(tmp_path)})))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not (found := [int(path.name) for path in tmp_path.iterdir()]):
             await asyncio.sleep(0.01)
     running.cancel()
@@ -172,7 +177,7 @@ async def test_one_that_died_while_idle_is_replaced(children: ChildProcesses) ->
     first = result(await run(children, a_call("answers", {"value": 1})))["pid"]
     child = psutil.Process(first)
     child.kill()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while psutil.pid_exists(first):
             await asyncio.sleep(0.01)
     assert result(await run(children, a_call("answers", {"value": 2})))["value"] == 2

@@ -21,6 +21,7 @@ from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, Outcome, Snoozed, Succeeded
 from tests.builders import HOUR, NOON, a_claimed_job, settled
+from tests.programs import PATIENCE_SECONDS
 
 # Does what the payload of each call says, line by line: so little that it starts at once.
 CHILD = """
@@ -59,7 +60,10 @@ class RecordedLink:
 
 
 @pytest.fixture
-async def children() -> AsyncIterator[ChildProcesses]:
+async def children(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ChildProcesses]:
+    monkeypatch.setattr(
+        processes, "LAST_BREATH_SECONDS", PATIENCE_SECONDS
+    )  # a busy machine is slow to end them
     children = ChildProcesses((sys.executable, "-c", CHILD), idle_max=1, environment={"GIVEN": "so"})
     yield children
     await children.close()
@@ -81,7 +85,7 @@ def ends(outcome: Outcome | None = None) -> list[Any]:
 async def told(path: Path) -> list[str]:
     """What a child that was asked to tell of itself wrote."""
     done = path.with_name(path.name + ".done")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not done.exists():
             await asyncio.sleep(0.005)
     return done.read_text().split()
@@ -95,7 +99,7 @@ def gone(pid: int) -> bool:
 
 
 async def dies(pid: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not gone(pid):
             await asyncio.sleep(0.005)
 

@@ -11,6 +11,7 @@ import pytest
 
 from schedora.adapters.telemetry import log_lines
 from schedora.adapters.telemetry.log_lines import LINES_MAX, LogLines
+from tests.programs import PATIENCE_SECONDS
 
 NAME = "schedora.test_lines"
 
@@ -44,13 +45,13 @@ async def test_lines_are_written_by_themselves_and_once(
     monkeypatch.setattr(log_lines, "WRITE_AFTER_SECONDS", 0)
     lines.tell("one")
     lines.tell("two")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not stream.getvalue():
             await asyncio.sleep(0)
     lines.flush()
     assert [json.loads(line)["message"] for line in stream.getvalue().splitlines()] == ["one", "two"]
     lines.tell("three")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while stream.getvalue().count("\n") < 3:
             await asyncio.sleep(0)
 

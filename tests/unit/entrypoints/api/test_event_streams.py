@@ -19,7 +19,7 @@ from schedora.entrypoints.api.service import ApiService
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 from tests.unit.entrypoints.api.conftest import Api, submit
-from tests.unit.entrypoints.api.following import Follow, a_notice, tick, until
+from tests.unit.entrypoints.api.following import PATIENCE_SECONDS, Follow, a_notice, tick, until
 
 LIMIT = 3
 EVENTS = "/events"
@@ -169,8 +169,9 @@ async def test_a_client_that_does_not_read_is_cut_off(
 
 
 async def test_a_client_that_reads_again_in_time_is_told_why(
-    port: int, system: System, streams: EventStreams
+    port: int, system: System, streams: EventStreams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "GRACE_SECONDS", PATIENCE_SECONDS)
     async with one_that_does_not_read(port, streams) as (client, stream):
         await flood(system, stream)
         read = b""

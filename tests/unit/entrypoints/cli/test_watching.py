@@ -54,7 +54,7 @@ def an_event(seconds: int, to: JobState) -> JobEvent:
 
 
 def test_a_terminal_shows_each_move_and_what_runs(run: Run, submit: Submit, server_url: str) -> None:
-    job_id = submit("sleep", "--arg", "seconds=0.3")
+    job_id = submit("sleep", "--arg", "seconds=3")  # for as long as it takes to look on
     shown = on_terminal("jobs", "watch", job_id, SCHEDORA_URL=server_url)
     assert shown.status == 0
     assert "SCHEDULED -> RUNNING  attempt 1  worker the-worker" in shown.text

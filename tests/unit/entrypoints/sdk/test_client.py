@@ -588,8 +588,8 @@ async def test_an_answer_may_take_its_time_only_as_long_as_it_may(
     monkeypatch: pytest.MonkeyPatch, server_url: str, opened: Open
 ) -> None:
     monkeypatch.setattr(conversation, "PAUSES_SECONDS", ())
-    patient = opened(server_url, timeout=0.05)
-    job = await patient.submit("sleep", {"seconds": 0.4})
+    job = await opened(server_url).submit("sleep", {"seconds": 2})
+    patient = opened(server_url, timeout=1)
     assert (await patient.wait(job, timeout=30)).status is JobState.SUCCESS
 
 

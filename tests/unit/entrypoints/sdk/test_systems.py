@@ -13,6 +13,7 @@ from schedora import JobState, NotFound, Schedora, StoreUnavailable
 from schedora.entrypoints.container.settings import Settings, WrongSettings
 from schedora.entrypoints.sdk.systems import NoSystem, SharedSystem
 from schedora.entrypoints.system import System
+from tests.programs import PATIENCE_SECONDS
 from tests.unit.entrypoints.sdk.doors import Doors
 
 
@@ -284,4 +285,4 @@ def test_waiting_synchronously_can_be_interrupted(app: Schedora, monkeypatch: py
     with pytest.raises(KeyboardInterrupt):
         app.systems.use_sync(for_ever)
     monkeypatch.undo()
-    assert given_up.wait(5)
+    assert given_up.wait(PATIENCE_SECONDS)
