@@ -18,8 +18,9 @@ from schedora.entrypoints.api.event_streams import KEEP_ALIVE, RETRY_MS, RETRY_S
 from schedora.entrypoints.api.service import ApiService
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
+from tests.programs import PATIENCE_SECONDS
 from tests.unit.entrypoints.api.conftest import Api, submit
-from tests.unit.entrypoints.api.following import PATIENCE_SECONDS, Follow, a_notice, tick, until
+from tests.unit.entrypoints.api.following import Follow, a_notice, tick, until
 
 LIMIT = 3
 EVENTS = "/events"
@@ -66,7 +67,7 @@ async def test_a_client_that_leaves_leaves_nothing_behind(
         await stream.leave()
     await until(lambda: len(streams) == 0, "the streams to end")
     await until(lambda: system.event_feed.newest is None, "the reader to end")
-    assert clock.sleepers == 0
+    await until(lambda: clock.sleepers == 0, "all that waited for time to pass to end")
 
 
 async def test_head_is_answered_at_once_and_opens_no_stream(
