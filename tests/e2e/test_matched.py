@@ -198,11 +198,11 @@ def test_lone_jobs_are_matched(system: System) -> None:
 
 
 def test_queue_that_is_paused_has_no_job_matched(system: System) -> None:
-    system.until_matched("leaving")
-    assert system.api.http.post("/queues/leaving/pause").status_code == 200
-    waiting = [system.charge("leaving") for _ in range(5)]
+    system.until_matched()
+    assert system.api.http.post(f"/queues/{STEADY}/pause").status_code == 200
+    waiting = [system.charge() for _ in range(5)]
     assert {system.api.job(job_id)["status"] for job_id in waiting} == {"PENDING"}
-    assert system.api.http.post("/queues/leaving/resume").status_code == 200
+    assert system.api.http.post(f"/queues/{STEADY}/resume").status_code == 200
     system.settle()
 
 
