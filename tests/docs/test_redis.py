@@ -12,6 +12,7 @@ from schedora.adapters.redis.keys import Keys
 from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.redis.location import Location
 from tests.docs.pages import ROOT, blocks, table
+from tests.redis.reaching import reaching
 from tests.redis.servers import RedisServer
 
 PAGE = ROOT / "docs" / "redis.md"
@@ -97,7 +98,7 @@ def test_the_user_may_do_what_is_done_and_nothing_else() -> None:
 async def test_a_server_takes_that_user_and_lets_it_in(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server:
         server.ask(*granted())
-        async with RedisLink(f"redis://schedora:secret@127.0.0.1:{server.port}") as allowed:
+        async with reaching(f"redis://schedora:secret@127.0.0.1:{server.port}") as allowed:
             await allowed.check()
             with pytest.raises(RedisAway, match="does not allow it to this user"):
                 await allowed.call("SET", "others", "1", "PX", 1000)

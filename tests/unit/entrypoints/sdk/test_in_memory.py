@@ -410,10 +410,10 @@ async def test_a_canceled_run_is_interrupted(app: Schedora) -> None:
 
         job = await thread_run.submit()
         running = asyncio.create_task(sched.run_until_idle())
-        await asyncio.to_thread(began.wait, 10)
+        assert await asyncio.to_thread(began.wait, PATIENCE_SECONDS)
         await sched.system.cancel_job(job.job_id)
         await running
-        assert await asyncio.to_thread(ended.wait, 10)
+        assert await asyncio.to_thread(ended.wait, PATIENCE_SECONDS)
         assert (await app.get_job(job)).status is JobState.CANCELED
 
 
