@@ -22,6 +22,8 @@ class Post:
     def __init__(self) -> None:
         self.sent: list[tuple[list[Notice], int]] = []
         self.error: Exception | None = None
+        self.came = asyncio.Event()
+        """Set once there is a batch to be sent."""
         self.passes = asyncio.Event()
         self.passes.set()
         self.metrics = RecordedMetrics()
@@ -29,6 +31,7 @@ class Post:
         self.outgoing = Outgoing(self._send, loop=lambda: loop, metrics=self.metrics)
 
     async def _send(self, notices: Sequence[Notice], lost: int) -> None:
+        self.came.set()
         await self.passes.wait()
         if self.error is not None:
             error, self.error = self.error, None
@@ -60,7 +63,7 @@ async def test_what_comes_while_a_batch_is_sent_goes_together(post: Post) -> Non
     notices = some(5)
     post.passes.clear()
     post.outgoing.put(notices[:1])
-    await asyncio.sleep(0.01)
+    await post.came.wait()
     for notice in notices[1:]:
         post.outgoing.put([notice])
     post.passes.set()
@@ -80,7 +83,7 @@ async def test_of_too_many_the_oldest_are_dropped_and_the_hole_is_where_they_wer
     post.passes.clear()
     first = some(1)
     post.outgoing.put(first)
-    await asyncio.sleep(0.01)
+    await post.came.wait()
     notices = some(WAITING_MAX + 7)
     post.outgoing.put(notices[:WAITING_MAX])
     assert post.dropped == 0
@@ -97,7 +100,7 @@ async def test_of_too_many_the_oldest_are_dropped_and_the_hole_is_where_they_wer
 async def test_hole_that_is_passed_on_keeps_its_place(post: Post) -> None:
     post.passes.clear()
     post.outgoing.put(some(1))
-    await asyncio.sleep(0.01)
+    await post.came.wait()
     before, after = some(2), some(2)
     post.outgoing.put(before)
     post.outgoing.put(after, lost=3)

@@ -113,16 +113,21 @@ async def until(condition: Any, what: str) -> None:
     assert condition(), what
 
 
-async def tick(clock: VirtualClock, condition: Any, what: str) -> None:
-    """Lets time pass, from wait to wait, until the condition holds. What the end of a wait sets off is done before the
-    next one ends, on a machine that is slow, too: it takes rounds of the loop, of which a millisecond may be one.
+async def settle() -> None:
+    """Lets all that was set off happen, at both ends of a socket, on a machine that is slow, too: it takes rounds of the
+    loop, of which a millisecond may be one.
     """
+    await asyncio.sleep(0.001)  # as above
+    for _ in range(ROUNDS):
+        await asyncio.sleep(0)
+
+
+async def tick(clock: VirtualClock, condition: Any, what: str) -> None:
+    """Lets time pass, from wait to wait, until the condition holds."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             clock.advance_to_next_wait()
-            await asyncio.sleep(0.001)  # as above
-            for _ in range(ROUNDS):
-                await asyncio.sleep(0)
+            await settle()
     assert condition(), what
 
 

@@ -20,7 +20,7 @@ from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 from tests.programs import PATIENCE_SECONDS
 from tests.unit.entrypoints.api.conftest import Api, submit
-from tests.unit.entrypoints.api.following import Follow, a_notice, tick, until
+from tests.unit.entrypoints.api.following import Follow, a_notice, settle, tick, until
 
 LIMIT = 3
 EVENTS = "/events"
@@ -143,7 +143,7 @@ async def flood(system: System, stream: Stream) -> None:
         if not stream.open:
             return
         tell(system, 500, type="x" * 200)
-        await asyncio.sleep(0.01)  # so that the server sends
+        await settle()  # so that the server sends all that there is room for
     raise AssertionError("it is never dropped")
 
 
