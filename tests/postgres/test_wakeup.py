@@ -17,6 +17,7 @@ from schedora import Schedora
 from schedora.adapters.postgres import wakeup as wakeup_module
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.intake import PostgresJobIntake
+from schedora.adapters.postgres.statements import Statement
 from schedora.adapters.postgres.wakeup import PostgresWakeup, decoded, encoded
 from schedora.application.errors import LeaseLost
 from schedora.application.pipeline.complete import CompleteJobs
@@ -385,6 +386,18 @@ async def test_a_hint_that_nobody_can_be_told_is_lost_without_a_word(
         PostgresWakeup(database).ring(queues=["a"])
     lost = [record for record in caplog.records if "a hint was lost" in record.getMessage()]
     assert [record.levelno for record in lost] == [logging.DEBUG]
+
+
+async def test_a_hint_that_the_server_refuses_is_lost_and_keeps_nothing_from_its_end(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    too_long = Statement("select pg_notify($1, $2 || repeat('x', 8000))", ("channel", "payload"))
+    monkeypatch.setattr(wakeup_module, "NOTIFY", too_long)
+    async with Database(migrated_url) as closing:
+        PostgresWakeup(closing).ring(queues=["a"])
+    assert closing._pool is None
+    assert "a hint was lost: payload string too long" in caplog.text
 
 
 def test_what_is_too_much_for_one_hint_may_mean_anything() -> None:

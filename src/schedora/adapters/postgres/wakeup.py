@@ -107,7 +107,7 @@ class PostgresWakeup:
         )
         try:
             await self._database.fetch(NOTIFY, channel=CHANNEL, payload=encoded(hint))
-        except StoreUnavailable as error:
+        except (StoreUnavailable, asyncpg.PostgresError) as error:  # such as: its queue of them is full
             _logger.debug("a hint was lost: %s", error)
 
 
