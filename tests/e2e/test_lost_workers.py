@@ -51,7 +51,7 @@ def test_blocked_event_loop_does_not_make_a_worker_look_dead(
 ) -> None:
     cluster.start("reaper")
     cluster.worker("blocked")
-    job_id = api.submit("blocks_loop", {"directory": str(tmp_path), "seconds": 4})
+    job_id = api.submit("blocks_loop", {"directory": str(tmp_path), "seconds": 6})
 
     job = api.ended(job_id)
 

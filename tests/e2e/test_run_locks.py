@@ -128,10 +128,10 @@ def test_worker_cut_off_from_the_database_is_spared_while_redis_hears_it(
     cluster.worker("cut-off", DATABASE_URL=role.url)
     job_id = api.submit("hangs", {"directory": str(tmp_path)})
     lock = until(lambda: redis.lock(job_id), "the lock")
+    cluster.worker("other")  # before it is cut off, for it is not spared for ever
+    until(lambda: api.workers().get("other") == "ACTIVE", "another that would take the job")
     role.close()
     until(lambda: api.metric("workers_spared_total"), "the reaper to spare it")
-    cluster.worker("other")
-    until(lambda: api.workers().get("other") == "ACTIVE", "another that would take the job")
     assert api.workers()["cut-off"] == "ACTIVE"
 
     role.open()
@@ -169,10 +169,10 @@ def test_blocked_event_loop_keeps_the_locks_of_its_worker(
     cluster: Cluster, api: Api, redis: Redis, tmp_path: Path
 ) -> None:
     cluster.worker("blocked", "--concurrency", "2")
-    held = api.submit("hangs", {"directory": str(tmp_path / "held")})
     (tmp_path / "held").mkdir()
+    held = api.submit("hangs", {"directory": str(tmp_path / "held")})
     lock = until(lambda: redis.lock(held), "the lock")
-    blocking = api.submit("blocks_loop", {"directory": str(tmp_path), "seconds": 4})
+    blocking = api.submit("blocks_loop", {"directory": str(tmp_path), "seconds": 6})
     until((tmp_path / "began-1").exists, "the loop to be blocked")
     ended = False
     while not ended:

@@ -59,7 +59,7 @@ def test_canceled_process_job_is_really_dead(cluster: Cluster, api: Api, tmp_pat
 
 def test_timed_out_process_job_is_really_dead(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     cluster.worker("w")
-    job_id = api.submit("burns", {"directory": str(tmp_path)}, timeout_seconds=3, max_retries=0)
+    job_id = api.submit("burns", {"directory": str(tmp_path)}, timeout_seconds=10, max_retries=0)
     until((tmp_path / "burning").exists, "the handler to burn")
     child = int((tmp_path / "burning").read_text().split()[0])
 
