@@ -35,7 +35,10 @@ that waits for a lock is told of nothing meanwhile, and an earlier one of the sa
 that has not noticed that its client is gone.
 """
 _LOCK_AGAIN_SECONDS = 1.0
-NOTIFY = Statement("select pg_notify($1, $2)", ("channel", "payload"))
+NOTIFY = Statement(
+    "select pg_notify($1, $2) where pg_notification_queue_usage() < 0.5", ("channel", "payload")
+)
+"""Where the queue of notifications is full, the commit fails, and that may be of a transaction of somebody's own."""
 _PAYLOAD_BYTES_MAX = 7_900  # PostgreSQL takes less than 8,000
 _REST = 10
 """One part in so many of the time, a process may commit with hints within."""

@@ -30,5 +30,7 @@ ready as (
 select
     statement_timestamp() as created_at,
     case when count(*) < cardinality(:job_id::uuid[]) then coalesce(array_agg(c.job_id), '{}') end as created,
-    case when :hint::text is not null and count(*) > 0 then pg_notify('schedora', :hint::text)::text end as hinted
+    case
+        when :hint::text is not null and count(*) > 0 and pg_notification_queue_usage() < 0.5 then pg_notify('schedora', :hint::text)::text
+    end as hinted
 from created c

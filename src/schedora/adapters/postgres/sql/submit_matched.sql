@@ -1,6 +1,6 @@
 -- As submit_one.sql, for a job that is leased as it is stored, to a worker that offered to start it at once.
--- It is only ready, for any worker, where that one may not claim it (any more) or does not listen, the queue is paused, or
--- a job of the same queue and type waits that goes before it.
+-- It is only ready, for any worker, where that one may not claim it (any more) or can't be told of it, the queue is paused,
+-- or a job of the same queue and type waits that goes before it.
 --
 -- The answer tells how long it looked for such jobs: entries of rows deleted before stay in the index while any
 -- transaction might see them, and are walked over.
@@ -21,7 +21,7 @@ holder as materialized (
     select w.incarnation, w.worker_id
     from workers w
     where w.incarnation = :owner::uuid and w.status = 'ACTIVE' and exists (select from looking)
-        and not pg_try_advisory_xact_lock_shared(:ear::bigint)
+        and not pg_try_advisory_xact_lock_shared(:ear::bigint) and pg_notification_queue_usage() < 0.5
         and :type::text = any(w.types) and (cardinality(w.queues) = 0 or :queue::text = any(w.queues))
         and not exists (
             select from queues q
