@@ -98,6 +98,8 @@ class Handover:
         self._guard = Lock()
         self._taken: dict[LeaseId, RunLock] = {}
         self._released: dict[LeaseId, RunLock] = {}
+        self._drawn: set[LeaseId] = set()
+        """Of those that were drawn to be taken, and not yet to be released."""
 
     def put(self, taken: Collection[RunLock], released: Collection[RunLock]) -> bool:
         """Whether nothing lay here before: then whoever draws has to be told."""
@@ -106,7 +108,8 @@ class Handover:
             for lock in taken:
                 self._taken[lock.lease_id] = lock
             for lock in released:
-                if self._taken.pop(lock.lease_id, None) is None:
+                never_drawn = self._taken.pop(lock.lease_id, None) and lock.lease_id not in self._drawn
+                if not never_drawn:  # what is taken once more is held already
                     self._released[lock.lease_id] = lock
             while len(self._released) > RELEASED_MAX:
                 del self._released[next(iter(self._released))]
@@ -117,6 +120,8 @@ class Handover:
         with self._guard:
             taken, self._taken = self._taken, {}
             released, self._released = self._released, {}
+            self._drawn.update(taken)
+            self._drawn.difference_update(released)
         return list(taken.values()), list(released.values())
 
 

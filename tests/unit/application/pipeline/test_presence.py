@@ -205,6 +205,19 @@ async def test_lock_that_another_held_is_taken_and_told_of(shown: Shown) -> None
     assert told["holder"] == str(earlier.lease_id)[:8], "a lease id is all that it takes to end a job"
 
 
+async def test_lock_that_another_held_is_not_kept_once_its_run_is_over(shown: Shown) -> None:
+    lock = a_lock()
+    await shown.bench.run_locks.take(an_incarnation(), [same_job(lock)])
+    async with shown.shown():
+        await shown.keep([lock])
+        shown.handover.put([lock], [])  # the store said whose it is
+        await shown.keep(released=[lock])  # before that was heard
+        shown.presence.wake()
+        await shown.settle()
+        await shown.hear(WorkerState.ACTIVE)
+        assert await shown.holder(lock) is None
+
+
 async def test_lock_that_another_has_taken_is_left_to_it(shown: Shown) -> None:
     lock = a_lock()
     async with shown.shown():

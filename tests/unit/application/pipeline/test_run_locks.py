@@ -224,6 +224,20 @@ def test_lock_that_was_not_even_taken_is_not_released() -> None:
     assert handover.draw() == ([other], [])
 
 
+def test_lock_that_was_to_be_taken_once_more_is_released() -> None:
+    """A conflict that the store decides in this worker's favour has it taken again."""
+    handover = Handover()
+    lock = a_lock()
+    handover.put([lock], [])
+    handover.draw()
+    handover.put([lock], [])
+    handover.put([], [lock])
+    assert handover.draw() == ([], [lock])
+    handover.put([lock], [])
+    handover.put([], [lock])
+    assert handover.draw() == ([], []), "it was not drawn since"
+
+
 def test_handover_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_locks, "RELEASED_MAX", 3)
     handover = Handover()
