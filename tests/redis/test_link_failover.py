@@ -15,6 +15,7 @@ from tests.redis.cluster import RedisCluster
 from tests.redis.reaching import reaching, refused, until_up
 from tests.redis.sentinels import Watched
 from tests.redis.servers import RedisServer
+from tests.redis.strangers import a_stranger
 
 COUNT = Script.of("count", "redis.call('PEXPIRE', KEYS[1], 60000) return redis.call('INCR', KEYS[1])")
 
@@ -87,6 +88,17 @@ async def test_sentinels_that_are_silent_are_passed_over(tmp_path: Path) -> None
         assert port == watched.master.port
 
 
+@pytest.mark.parametrize(
+    "answer", [b"-ERR unknown command 'SENTINEL'\r\n", b":x\r\n"], ids=["another Redis", "no Redis"]
+)
+async def test_who_is_no_sentinel_is_passed_over(tmp_path: Path, answer: bytes) -> None:
+    with Watched(tmp_path) as watched:
+        async with a_stranger(answer, greets=True) as port:
+            url = watched.url.replace("//", f"//127.0.0.1:{port},")
+            async with reaching(url) as link:
+                assert await port_of(link) == watched.master.port
+
+
 async def test_sentinels_that_know_no_such_service(tmp_path: Path) -> None:
     with Watched(tmp_path) as watched:
         url = watched.url.replace(watched.service, "another")
@@ -109,6 +121,15 @@ async def test_a_cluster_is_found_by_any_node_that_is_left(cluster: RedisCluster
     url = f"redis+cluster://127.0.0.1:{others[0].port},127.0.0.1:{others[1].port}"
     async with reaching(url) as link:
         assert await port_of(link) == holder.port
+
+
+@pytest.mark.parametrize("answer", [b"+OK\r\n", b":x\r\n", b"*1\r\n*1\r\n:1\r\n"])
+async def test_who_is_no_node_of_a_cluster_is_passed_over(cluster: RedisCluster, answer: bytes) -> None:
+    async with (
+        a_stranger(answer, greets=True) as port,
+        reaching(cluster.url.replace("//", f"//127.0.0.1:{port},")) as link,
+    ):
+        assert await port_of(link) == cluster.holder(link.keys.probe()).port
 
 
 async def test_a_cluster_that_does_not_serve_all_slots_is_away(cluster: RedisCluster) -> None:

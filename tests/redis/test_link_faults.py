@@ -16,6 +16,7 @@ from tests.programs import PATIENCE_SECONDS
 from tests.redis.proxy import Behaviour, FaultProxy
 from tests.redis.reaching import IMPATIENCE, SILENT, a_link, impatience, noticing, reaching, until_up
 from tests.redis.servers import RedisServer
+from tests.redis.strangers import a_stranger
 
 
 @pytest.fixture
@@ -176,6 +177,38 @@ def test_what_was_reset_while_nobody_used_it_is_lost_on_the_loop_of_processes_to
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main())
+
+
+@pytest.mark.parametrize("greets", [False, True], ids=["at once", "once it has greeted"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b":x\r\n",
+        b"$-5\r\n",
+        b"-MOVED away\r\n",
+        b"*1\r\n" * 10_000,
+        b"a" * 200_000,
+        b"HTTP/1.1 400 Bad Request\r\n",
+    ],
+    ids=["no number", "no length", "no address", "no end", "no line", "HTTP"],
+)
+async def test_who_does_not_speak_as_redis_does_is_away(
+    redis_server: RedisServer, answer: bytes, greets: bool
+) -> None:
+    """The address of one that has died may be given to anything."""
+    async with reaching(redis_server.tcp_url) as link:
+        redis_server.kill()
+        async with (
+            a_stranger(answer, port=redis_server.port, greets=greets),
+            asyncio.timeout(PATIENCE_SECONDS),
+        ):
+            why = ""
+            while "is out of step" not in why:
+                with pytest.raises(RedisAway) as away:
+                    await link.check()
+                why = str(away.value)
+        redis_server.start()
+        await until_up(link)
 
 
 async def test_a_server_that_is_frozen_for_a_while(redis_server: RedisServer, link: RedisLink) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import AskError, MovedError, RedisError
 
+from schedora.adapters.redis.errors import translated
 from schedora.adapters.redis.location import Address, Kind, Location
 from schedora.adapters.redis.topology import ClusterSlot, OneServer, Sentinels, Topology
 
 _REDIRECTIONS_MAX = 3
 _CLOSE_SECONDS = 0.5
-_CLOSED_HANDLE = "the handler is closed"
 
 Argument = str | bytes | int | float
 
@@ -74,7 +74,7 @@ class Connections:
     async def connect(self) -> AbstractConnection:
         """One that is shared with nobody, to be given to ``disconnect``."""
         if self._master is None:
-            with _closed_is_lost():
+            with translated():
                 self._master = await self._topology.master()
         return await self._connected(self._master)
 
@@ -96,7 +96,7 @@ class Connections:
         """The new master, where another was made it and the old one does not tell."""
         if self._master is None or not self._topology.watched:
             return None
-        with _closed_is_lost():
+        with translated():
             master = await self._topology.master()
         return None if master == self._master else master
 
@@ -159,7 +159,7 @@ class Connections:
         connection = self._made(address)
         self._open.add(connection)
         try:
-            with _closed_is_lost():
+            with translated():
                 await connection.connect()  # type: ignore[no-untyped-call]
         except BaseException:
             await self.disconnect(connection)
@@ -192,20 +192,9 @@ class Connections:
 
 async def exchange(connection: AbstractConnection, command: tuple[Argument, ...]) -> Any:
     """Sends the command and answers its reply as it comes: bytes, numbers, lists, None."""
-    with _closed_is_lost():
+    with translated():
         await connection.send_command(*command)
         return await connection.read_response()
-
-
-@contextmanager
-def _closed_is_lost() -> Iterator[None]:
-    """On uvloop, to write to what the server has reset raises a ``RuntimeError``, and no ``OSError`` as on other loops."""
-    try:
-        yield
-    except RuntimeError as error:
-        if _CLOSED_HANDLE not in str(error):
-            raise
-        raise ConnectionResetError("the connection was reset") from error
 
 
 def client_name() -> str:

@@ -9,10 +9,13 @@ Neither leaves these adapters, except as ``StoreUnavailable`` in the check of he
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from redis.exceptions import (
     AuthenticationError,
     ConnectionError,  # noqa: A004 - redis-py's, which is none of Python's
+    InvalidResponse,
     NoPermissionError,
     RedisError,
     ResponseError,
@@ -46,6 +49,7 @@ _FORBIDDEN_IN_SCRIPT = (
     "ACL failure in script",
 )
 """And of what this user may not do there, by words alone."""
+_CLOSED_HANDLE = "the handler is closed"
 
 
 class RedisAway(Exception):
@@ -54,6 +58,23 @@ class RedisAway(Exception):
 
 class CommandRefused(RedisAway):
     """Redis is well and refuses this command: a key of another type, a mistake of ours. Told in the log as an error."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises what redis-py raises, or ``OSError``, in place of anything else that comes of talking to a server.
+
+    On uvloop, to write to what the server has reset raises a ``RuntimeError``, and no ``OSError`` as on other loops. And
+    who answers need not be a Redis: redis-py fails in many ways at what it can't read.
+    """
+    try:
+        yield
+    except (RedisError, OSError):
+        raise
+    except Exception as error:
+        if isinstance(error, RuntimeError) and _CLOSED_HANDLE in str(error):
+            raise ConnectionResetError("the connection was reset") from error
+        raise InvalidResponse(f"what it answers is not as Redis answers: {_one_line(error)}") from error
 
 
 def why_away(error: BaseException) -> str | None:

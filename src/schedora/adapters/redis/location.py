@@ -227,7 +227,7 @@ def _options(query: Mapping[str, str], kind: Kind, *, tls: bool) -> dict[str, An
 def _read(name: str, text: str, read: Callable[[str], Any]) -> Any:
     try:
         return read(text)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         what = "the database" if name == "/" else f"the option {name}"
         raise ValueError(f"{what} in a Redis URL can't be {text!r}") from None
 

@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import ClusterDownError, RedisError
 
+from schedora.adapters.redis.errors import translated
 from schedora.adapters.redis.location import Address, Location
 
 _NODES_ASKED_MAX = 3
@@ -77,11 +78,20 @@ class Sentinels:
         self.asked_max = len(location.addresses)
 
     async def master(self) -> Address:
-        try:
-            host, port = await self._sentinel.discover_master(self._service)
-        except MasterNotFoundError:  # whose message tells all about our connections
-            raise MasterNotFoundError(f"no Sentinel that answers names a master of {self._service}") from None
-        return Address(host, port)
+        sentinels: list[Any] = self._sentinel.sentinels
+        problem: Exception | None = None
+        for _ in range(self.asked_max):
+            try:
+                with translated():
+                    host, port = await self._sentinel.discover_master(self._service)
+                return Address(host, port)
+            except MasterNotFoundError:  # whose message tells all about our connections
+                break
+            except (RedisError, OSError) as error:
+                # redis-py passes over those alone that do not answer at all.
+                sentinels.append(sentinels.pop(0))
+                problem = error
+        raise problem or MasterNotFoundError(f"no Sentinel that answers names a master of {self._service}")
 
     async def close(self) -> None:
         await self._sentinel.aclose()
@@ -129,10 +139,11 @@ class ClusterSlot:
     async def _owner(self, node: Address) -> Address:
         found: Address | None = None
         nodes: dict[Address, None] = {}
-        for first, last, master, *replicas in await self._ranges(node):
-            if first <= self._slot <= last:
-                found = _address(master, node)
-            nodes |= dict.fromkeys(_address(one, node) for one in (master, *replicas))
+        with translated():
+            for first, last, master, *replicas in await self._ranges(node):
+                if first <= self._slot <= last:
+                    found = _address(master, node)
+                nodes |= dict.fromkeys(_address(one, node) for one in (master, *replicas))
         if found is None:
             raise ClusterDownError(f"nobody serves slot {self._slot}")
         self._nodes = list(nodes | dict.fromkeys(self._named))

@@ -90,6 +90,7 @@ def test_how_patient_to_be_and_with_how_many_connections() -> None:
         ("redis://h/-1", "the database in a Redis URL can't be '-1'"),
         ("redis://h?db=x", "the option db in a Redis URL can't be 'x'"),
         ("redis://h?socket_timeout=0", "the option socket_timeout in a Redis URL can't be '0'"),
+        ("redis://h?socket_timeout=inf", "the option socket_timeout in a Redis URL can't be 'inf'"),
         ("redis://h?max_connections=0", "the option max_connections in a Redis URL can't be '0'"),
         ("rediss://h?ssl_cert_reqs=some", "the option ssl_cert_reqs in a Redis URL can't be 'some'"),
         ("rediss://h?ssl_check_hostname=x", "the option ssl_check_hostname in a Redis URL can't be 'x'"),
