@@ -406,3 +406,16 @@ async def test_readers_and_prunes_do_not_walk_over_what_was_removed(process: Ope
         told = "\n".join(row["QUERY PLAN"] for row in plan)
         assert "events_pkey" in told
         assert "Seq Scan on events" not in told
+
+
+async def test_place_far_behind_the_beginning_of_a_batch_is_none(process: Open) -> None:
+    """It would be read over, in one go."""
+    _, events = await process()
+    await events.attend(HOUR)
+    start = await events.now()
+    events.publish([a_notice()])
+    at = (await events.read(start, limit=1, patience=PATIENCE)).position
+    beyond = Position(at.replace(".0", ".999999"))
+    assert beyond != at
+    reading = await events.read(beyond, limit=10, patience=AT_ONCE)
+    assert (reading.told, reading.position, reading.complete) == ((), at, False)

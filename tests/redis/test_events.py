@@ -316,3 +316,97 @@ async def test_what_is_left_is_told_before_the_end(
         events.publish(notices)
     found, _, complete = await read(reader, start, len(notices))
     assert (found, complete) == (notices, True)
+
+
+class Counted(MemoryEvents):
+    """Counts how often it is read."""
+
+    readings = 0
+
+    async def read(self, after: Position, *, limit: int, patience: timedelta) -> Reading:
+        self.readings += 1
+        return await super().read(after, limit=limit, patience=patience)
+
+
+@pytest.fixture
+def counted(processes: Processes) -> Counted:
+    clock = SystemClock()
+    counted = Counted(MemoryStore(clock=clock, randomness=SystemRandomness(clock)))
+    processes.otherwise = counted
+    return counted
+
+
+async def test_what_is_told_over_redis_asks_nothing_else(processes: Processes, counted: Counted) -> None:
+    process = await processes.start()
+    at = await process.events.now()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for number in range(50):
+        at = await told(process, at, [a_notice(number)])
+    assert counted.readings <= 2 + (loop.time() - began), "once a second"
+
+
+async def test_key_of_another_kind_is_waited_for_in_peace(processes: Processes, counted: Counted) -> None:
+    process = await processes.start()
+    at = await told(process, await process.events.now(), [a_notice(1)])
+    await process.link.call("SET", process.link.keys.events(), "none of ours")
+    before = counted.readings
+    await process.events.read(at, limit=10, patience=timedelta(seconds=1))
+    assert counted.readings - before < 20
+    notice = a_notice(2)
+    process.events.publish([notice])
+    assert (await read(process, at, 1))[0] == [notice]
+
+
+async def test_however_much_there_is_of_before_it_is_passed_over_at_once(processes: Processes) -> None:
+    process = await processes.start()
+    at = await told(process, await process.events.now(), [a_notice(number) for number in range(600)])
+    await process.link.call("DEL", process.link.keys.event_feed())
+    gap = await process.events.read(at, limit=10, patience=AT_ONCE)
+    notice = a_notice()
+    process.events.publish([notice])
+    reading = await process.events.read(gap.position, limit=10, patience=PATIENCE)
+    assert (notices_of(reading), reading.complete) == ([notice], True)
+
+
+async def test_what_a_failover_lost_is_a_gap_though_the_new_clock_is_behind(processes: Processes) -> None:
+    """As many were told as before, in front of where the reader is."""
+    process = await processes.start()
+    at = await told(process, await process.events.now(), [a_notice(1)])
+    at = await told(process, at, [a_notice(2)])
+    stream = process.link.keys.events()
+    kept, lost = await process.link.call("XRANGE", stream, "-", "+")
+    await process.link.call("DEL", stream)
+    await process.link.call("XADD", stream, kept[0], *kept[1])
+    await process.link.call("XADD", stream, kept[0] + b"1", *lost[1])
+    gap = await process.events.read(at, limit=10, patience=AT_ONCE)
+    assert not gap.complete
+    await told(process, gap.position, [a_notice(3)])
+
+
+async def test_place_far_behind_the_beginning_of_a_batch_is_none(processes: Processes) -> None:
+    """It would be read over, in one go."""
+    process = await processes.start()
+    at = await told(process, await process.events.now(), [a_notice()])
+    beyond = Position(at.replace(".0|", ".999999|"))
+    assert beyond != at
+    reading = await process.events.read(beyond, limit=10, patience=AT_ONCE)
+    assert (reading.told, reading.position, reading.complete) == ((), at, False)
+
+
+async def test_what_can_not_be_read_while_redis_is_away_is_said_to_be_out_of_reach(
+    processes: Processes, redis_server: RedisServer
+) -> None:
+    process = await processes.start()
+    start = await process.events.now()
+    await told(process, start, [a_notice()])
+    assert not (await process.events.read(start, limit=10, patience=AT_ONCE)).out_of_reach
+    redis_server.freeze()
+    with impatience(process.link):
+        await process.events.now()
+        await process.until(up=False)
+    reading = await process.events.read(start, limit=10, patience=AT_ONCE)
+    assert (reading.told, reading.complete, reading.out_of_reach) == ((), True, True)
+    redis_server.thaw()
+    await process.until(up=True)
+    assert len((await read(process, reading.position, 1))[0]) == 1

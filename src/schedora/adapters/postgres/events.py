@@ -11,7 +11,7 @@ from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import load, written
 from schedora.application.errors import StoreUnavailable
 from schedora.application.notices import decode_notices, encode_notices
-from schedora.application.outgoing import Outgoing
+from schedora.application.outgoing import BATCH_MAX, Outgoing
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import LOOK_INTERVAL, Position, Reading, Told
 from schedora.application.ports.metrics import Metrics
@@ -223,4 +223,6 @@ _POSITION = re.compile(r"([0-9]{1,18})\.([0-9]{1,6})")
 
 def _place(position: Position) -> _Place | None:
     found = _POSITION.fullmatch(position)
-    return None if found is None else _Place(int(found[1]), int(found[2]))
+    if found is None or int(found[2]) > BATCH_MAX:  # no batch is as long; to read over it would take its time
+        return None
+    return _Place(int(found[1]), int(found[2]))

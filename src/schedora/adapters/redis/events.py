@@ -20,7 +20,7 @@ from schedora.adapters.redis.errors import CommandRefused, RedisAway
 from schedora.adapters.redis.link import OwnConnection, RedisLink
 from schedora.adapters.redis.scripts import load
 from schedora.application.notices import decode_notices, encode_notices
-from schedora.application.outgoing import Outgoing
+from schedora.application.outgoing import BATCH_MAX, Outgoing
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events, Position, Reading, Told
 from schedora.application.ports.metrics import Counter, Metrics
@@ -73,6 +73,7 @@ class _Stretch(NamedTuple):
     told: list[tuple[_Place, Notice]]
     place: _Place | None
     complete: bool
+    out_of_reach: bool = False
 
 
 class RedisEvents:
@@ -118,16 +119,17 @@ class RedisEvents:
             return Reading(told=(), position=await self.now(), complete=False)
         deadline = self._clock.monotonic() + patience
         while True:
-            reading = await self._read(pair, limit)
+            reading = await self._read(pair, limit, to_the_end=patience <= _AT_ONCE)
             left = deadline - self._clock.monotonic()
             if reading.told or not reading.complete or left <= _AT_ONCE:
                 return reading
-            if self._link.up:
-                await self._wait(pair, min(left, _ASIDE))
+            pair = _pair(reading.position) or pair
+            if not reading.out_of_reach:
+                await self._wait(pair, min(left, self._until_looking_aside))
             else:
                 other = await self._otherwise.read(pair.other, limit=limit, patience=min(left, _ASIDE))
                 if other.told or not other.complete:
-                    return _paired(pair.place, other)
+                    return _paired(pair.place, other, out_of_reach=True)
                 pair = pair._replace(other=other.position)
 
     async def prune(self, older_than: timedelta) -> None:
@@ -153,40 +155,48 @@ class RedisEvents:
             self._metrics.count(Counter.EVENTS_DROPPED, amount=len(notices))
             self._otherwise.publish([], lost=lost + len(notices))
 
-    async def _read(self, pair: _Pair, limit: int) -> Reading:
-        """What is there."""
+    async def _read(self, pair: _Pair, limit: int, *, to_the_end: bool) -> Reading:
+        """What is there. Unless it is to go to the end, it looks aside now and then only: who waits comes again."""
         try:
             stretch = await self._of_stream(pair.place, limit)
         except RedisAway:
-            stretch = _Stretch([], pair.place, complete=True)
+            stretch = _Stretch([], pair.place, complete=True, out_of_reach=True)
         found = stretch.told or not stretch.complete
+        enough = found or not (to_the_end or stretch.out_of_reach)
         told = [
             Told(position=_Pair(place, pair.other).position, notice=notice) for place, notice in stretch.told
         ]
-        if len(told) >= limit or (found and not self._time_to_look_aside()):
+        if len(told) >= limit or (enough and self._until_looking_aside > _AT_ONCE):
             position = _Pair(stretch.place, pair.other).position
             return Reading(told=tuple(told), position=position, complete=stretch.complete)
-        self._looked_aside_at = self._clock.monotonic()
+        if not to_the_end:  # who does not wait leaves the others' turn to them
+            self._looked_aside_at = self._clock.monotonic()
         other = await self._otherwise.read(pair.other, limit=limit - len(told), patience=_AT_ONCE)
         aside = _paired(stretch.place, other)
         return Reading(
             told=(*told, *aside.told),
             position=aside.position,
             complete=stretch.complete and aside.complete,
+            out_of_reach=stretch.out_of_reach,
         )
 
     async def _of_stream(self, place: _Place | None, limit: int) -> _Stretch:
         if place is None:  # others may have seen before that it was back, and told over it
             return _Stretch([], await self._last(), complete=False)
-        start = place.id if place.offset else f"({place.id}"
-        epoch, number, last_id, batches = await self._ask(start, limit + place.offset)
-        if epoch != place.epoch:
-            return _Stretch([], _Place(epoch, 0, "0-0"), complete=False)
-        if batches:
-            return _stretch(place, batches, limit)
-        if number == place.number and not place.offset:
-            return _Stretch([], place, complete=True)
-        return _Stretch([], _Place(epoch, number, last_id), complete=False)
+        while True:
+            start = place.id if place.offset else f"({place.id}"
+            epoch, number, last_id, batches = await self._ask(start, limit + place.offset)
+            if epoch != place.epoch:
+                return _Stretch([], _Place(epoch, 0, "0-0"), complete=False)
+            if not batches:
+                # A new master whose clock is behind may have numbered others alike, in front of this place.
+                same = number == place.number and last_id in (place.id, "0-0") and not place.offset
+                here = place if same else _Place(epoch, number, last_id)
+                return _Stretch([], here, complete=same)
+            stretch = _stretch(place, batches, limit)
+            if stretch.told or not stretch.complete or stretch.place is None:
+                return stretch
+            place = stretch.place  # all these were of before
 
     async def _last(self) -> _Place:
         epoch, number, last_id, _ = await self._ask("-", 0)
@@ -218,8 +228,9 @@ class RedisEvents:
             ear.used_at = self._clock.monotonic()
             self._ears.append(ear)
 
-    def _time_to_look_aside(self) -> bool:
-        return self._clock.monotonic() >= self._looked_aside_at + _ASIDE
+    @property
+    def _until_looking_aside(self) -> timedelta:
+        return self._looked_aside_at + _ASIDE - self._clock.monotonic()
 
     async def _finish(self) -> None:
         while self._ears:
@@ -274,13 +285,14 @@ def _stretch(place: _Place, batches: list[_Batch], limit: int) -> _Stretch:
     return _Stretch(told, end, complete)
 
 
-def _paired(place: _Place | None, other: Reading) -> Reading:
+def _paired(place: _Place | None, other: Reading, *, out_of_reach: bool = False) -> Reading:
     return Reading(
         told=tuple(
             Told(position=_Pair(place, one.position).position, notice=one.notice) for one in other.told
         ),
         position=_Pair(place, other.position).position,
         complete=other.complete,
+        out_of_reach=out_of_reach,
     )
 
 
@@ -303,5 +315,9 @@ def _pair(position: Position) -> _Pair | None:
     if found is None:
         return None
     epoch, number, entry_id, offset, other = found.groups()
+    if (
+        epoch is not None and int(offset) > BATCH_MAX
+    ):  # no batch is as long; to read over it would take its time
+        return None
     place = None if epoch is None else _Place(epoch, int(number), entry_id, int(offset))
     return _Pair(place, Position(other))

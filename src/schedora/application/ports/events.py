@@ -31,12 +31,14 @@ class Told:
 @frozen(kw_only=True)
 class Reading:
     """``position`` continues behind what was read. Not ``complete``: some of what was told after the position that
-    was asked for is gone, or was lost before it could be told; or nobody can say.
+    was asked for is gone, or was lost before it could be told; or nobody can say. ``out_of_reach``: there may be
+    more that can't be read for now; who goes on from ``position`` gets it later.
     """
 
     told: tuple[Told, ...]
     position: Position
     complete: bool
+    out_of_reach: bool = False
 
 
 class Events(Protocol):

@@ -201,7 +201,7 @@ class Listener:
             # Near the end. What comes from now on is heard; what has come since is read, until there is nothing more.
             self._deaf = False
         elif heard_meanwhile and (not reading.told or self._pages_left == 0):
-            if reading.told:
+            if reading.told or self._is_ahead_of(reading):
                 taken.append(Gap(Missed.LOST))
             self._behind = None
             self._say_ready()
@@ -209,6 +209,11 @@ class Listener:
             self._pages_left -= 1
         self._wake.set()
         return taken
+
+    def _is_ahead_of(self, reading: Reading) -> bool:
+        """Whether the reader, with which it goes on, may have read what is out of reach here."""
+        newest = self._feed.newest
+        return reading.out_of_reach and (newest is None or newest.position != reading.position)
 
     def _pass_over_doubled(self) -> None:
         """Of what is in the queue already."""

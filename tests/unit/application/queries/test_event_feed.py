@@ -423,3 +423,24 @@ async def test_close_ends_it_whoever_listens(bench: Bench) -> None:
     await bench.listen()
     await bench.feed.close()
     assert bench.events.waiting == 0
+
+
+@pytest.mark.parametrize("same", [True, False])
+async def test_what_is_out_of_reach_is_a_gap_unless_it_goes_on_where_the_reader_is(
+    bench: Bench, *, same: bool
+) -> None:
+    """The reader has read it before; who goes on with it will not."""
+    listener = await bench.listen()
+    place = await place_of(listener)
+    read = bench.events.read
+
+    async def cut_off(after: Position, *, limit: int, patience: timedelta) -> Reading:
+        if patience > timedelta(0):
+            return await read(after, limit=limit, patience=patience)
+        return Reading(told=(), position=after, complete=True, out_of_reach=True)
+
+    with patch.object(bench.events, "read", cut_off):
+        if not same:
+            await bench.tell(a_notice())
+        taken = await all_of(await bench.listen(after=place))
+    assert others(taken) == ([] if same else [Gap(Missed.LOST)]) + [Ready]
