@@ -218,3 +218,13 @@ async def test_a_node_of_a_cluster_that_was_named_as_a_single_server(cluster: Re
     other = next(node for node in cluster.nodes if node is not holder)
     async with reaching(other.tcp_url) as link:
         assert await port_of(link) == holder.port
+
+
+@pytest.mark.parametrize("host", ["", "?"])
+async def test_a_node_that_names_another_by_its_port_alone_is_followed(
+    redis_server: RedisServer, host: str
+) -> None:
+    """As one does with `cluster-preferred-endpoint-type unknown-endpoint`, behind an address that is not its own."""
+    moved = f"-MOVED 1 {host}:{redis_server.port}\r\n".encode()
+    async with a_stranger(moved, greets=True) as port, reaching(f"redis://127.0.0.1:{port}") as link:
+        assert await port_of(link) == redis_server.port

@@ -194,7 +194,15 @@ async def exchange(connection: AbstractConnection, command: tuple[Argument, ...]
     """Sends the command and answers its reply as it comes: bytes, numbers, lists, None."""
     with translated():
         await connection.send_command(*command)
-        return await connection.read_response()
+        try:
+            return await connection.read_response()
+        except AskError as error:  # MOVED is one as well
+            if error.host in (
+                "",
+                "?",
+            ):  # a node that does not know the other's name: where it was reached itself
+                error.host = getattr(connection, "host", error.host)
+            raise
 
 
 def client_name() -> str:
