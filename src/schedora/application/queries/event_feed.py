@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import islice
 
 from attrs import define, frozen
 
@@ -39,6 +40,9 @@ READ_LIMIT = 200
 MISSED_LIMIT = 500
 OVERLAPPING_PAGES_MAX = 20
 """Where it never ends, for so much is told, nobody can say that nothing was missed."""
+
+DOUBLED_MAX = OVERLAPPING_PAGES_MAX * MISSED_LIMIT
+"""Of what was read by itself, the newest: so far the reader may lag behind a listener."""
 
 READERS_OF_THE_MISSED_MAX = 8
 """After a restart all come back at once; the store has others to serve."""
@@ -138,8 +142,8 @@ class Listener:
         self._pages_left = OVERLAPPING_PAGES_MAX
         self._deaf = False
         """Too far behind to hear what the reader hears; or overrun."""
-        self._doubled: set[tuple[JobId, JobEvent]] = set()
-        """What was read here and may come from the reader as well, until ``_overlap_ends``."""
+        self._doubled: dict[tuple[JobId, JobEvent], None] = {}
+        """What was read here and may come from the reader as well, until ``_overlap_ends``; oldest first."""
         self._overlap_ends = timedelta(0)
 
     @property
@@ -182,18 +186,28 @@ class Listener:
         return [self._queue.popleft() for _ in range(min(TAKEN_MAX, len(self._queue)))]
 
     async def _take_missed(self, behind: Position) -> Sequence[Item]:
-        reading = await self._feed.missed(behind)
+        try:
+            reading = await self._feed.missed(behind)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            # Its client would come back to the same place, again and again.
+            log.exception("reading what was missed failed; going on from now")
+            self._behind, self._deaf = None, False
+            self._say_ready()
+            return [Gap(Missed.LOST)]
         told = [move for move in self._feed.moves_of(reading) if self._wanted.fits(move.notice)]
         taken: list[Item] = []
         heard_meanwhile = not self._deaf
         if not heard_meanwhile:
             taken += self._queue  # a gap before all of this
             self._queue.clear()
-            self._doubled.clear()  # the reader is never further behind than this reading
         if not reading.complete:
             taken.append(Gap(Missed.LOST))
         taken += told
-        self._doubled.update(map(_same, told))
+        self._doubled.update(dict.fromkeys(map(_same, told)))
+        for oldest in tuple(islice(self._doubled, max(0, len(self._doubled) - DOUBLED_MAX))):
+            del self._doubled[oldest]
         self._pass_over_doubled()
         self._overlap_ends = self._feed.clock.monotonic() + OVERLAP
         self._behind = reading.position
@@ -224,7 +238,7 @@ class Listener:
         """Once."""
         if not self._doubled or (same := _same(move)) not in self._doubled:
             return False
-        self._doubled.discard(same)
+        del self._doubled[same]
         return True
 
     def _say_ready(self) -> None:
@@ -246,6 +260,8 @@ class _Run:
         """When the audience was last announced, as the monotonic clock tells it."""
         self.attended_since: datetime | None = None
         """From when on all knew of it; None while it is new."""
+        self.begins_anew = False
+        """It has lost its place, and has no other yet."""
 
 
 class EventFeed:
@@ -356,7 +372,7 @@ class EventFeed:
             except Exception:
                 # A defect, or something told that nobody can read. Who listens must not wait for ever in silence.
                 log.exception("reading events failed; going on from now")
-                run.newest = None
+                run.newest, run.begins_anew = None, True
                 self._tell_all(Gap(Missed.LOST))
                 await self.clock.sleep(backoff.next())
             else:
@@ -369,6 +385,11 @@ class EventFeed:
         if run.newest is None:
             run.newest = Mark(await self._events.now(), self.clock.now())
             run.outcome.set()
+            if run.begins_anew:  # said once more: up to here, all was missed
+                run.begins_anew = False
+                self._tell_all(Gap(Missed.LOST))
+                if run.attended_since is not None:  # who came meanwhile has not been told
+                    self._tell_all(Ready(run.newest))
         await self._attend(run)
         renew_at = (run.attended_at or timedelta(0)) + AUDIENCE_RENEWED_EVERY
         patience = max(timedelta(0), min(PATIENCE, renew_at - self.clock.monotonic()))
@@ -389,7 +410,7 @@ class EventFeed:
             run.attended_since = self.clock.now()
             if run.newest is not None:
                 self._tell_all(Ready(run.newest))
-        elif now - run.attended_at >= AUDIENCE_SPAN:
+        elif self.clock.monotonic() - run.attended_at >= AUDIENCE_SPAN:  # as it takes its time, too
             run.attended_since = self.clock.now()
             self._tell_all(Gap(Missed.UNATTENDED))
         run.attended_at = now

@@ -444,3 +444,77 @@ async def test_what_is_out_of_reach_is_a_gap_unless_it_goes_on_where_the_reader_
             await bench.tell(a_notice())
         taken = await all_of(await bench.listen(after=place))
     assert others(taken) == ([] if same else [Gap(Missed.LOST)]) + [Ready]
+
+
+async def test_one_who_goes_on_while_the_reader_lags_far_behind_hears_nothing_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MISSED_LIMIT", 5)
+    place = await place_of(await bench.listen())
+    bench.events.faults.away = True
+    await bench.pass_time(10 * SECOND)
+    bench.events.faults.away = False
+    notices = [a_notice() for _ in range(23)]
+    bench.events.publish(notices)  # while the reader pauses
+    back = await bench.listen(after=place)
+    heard = await all_of(back)
+    await bench.pass_time(10 * SECOND)
+    heard += await all_of(back)
+    assert moves(heard) == notices
+
+
+async def test_what_was_read_is_remembered_up_to_a_bound(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "DOUBLED_MAX", 10)
+    place = await place_of(await bench.listen())
+    notices = [a_notice() for _ in range(30)]
+    await bench.tell(*notices)
+    back = await bench.listen(after=place)
+    assert moves(await all_of(back)) == notices
+    assert len(back._doubled) == 10
+
+
+async def test_something_missed_that_can_not_be_read_is_a_gap_and_not_the_end(bench: Bench) -> None:
+    """The client would come back to it, and to it again."""
+    place = await place_of(await bench.listen())
+    await bench.tell(a_notice())
+    back = await bench.listen(after=place)
+    with patch.object(bench.feed, "missed", side_effect=ZeroDivisionError), capture_logs() as lines:
+        taken = await all_of(back)
+    assert others(taken) == [Gap(Missed.LOST), Ready]
+    assert [line["event"] for line in lines] == ["reading what was missed failed; going on from now"]
+    after = a_notice()
+    await bench.tell(after)
+    assert moves(await all_of(back)) == [after]
+
+
+async def test_a_place_that_was_lost_is_a_gap_up_to_where_there_is_another(bench: Bench) -> None:
+    """Who looks at the record then sees all that was told meanwhile; who came meanwhile is told where it begins."""
+    listener = await bench.listen()
+    await listener.take()
+    with patch.object(bench.events, "_reading", side_effect=ZeroDivisionError), capture_logs():
+        await bench.tell(a_notice())
+    await bench.tell(a_notice())
+    assert others(await listener.take()) == [Gap(Missed.LOST)]
+    later = await bench.listen()
+    await bench.pass_time(SECOND)
+    assert others(await listener.take()) == [Gap(Missed.LOST), Ready]
+    assert others(await later.take()) == [Gap(Missed.LOST), Ready]
+
+
+async def test_an_audience_that_ends_while_it_is_renewed_is_a_gap(bench: Bench) -> None:
+    listener = await bench.listen()
+    await listener.take()
+    bench.events.faults.away = True
+    await bench.pass_time(AUDIENCE_SPAN - 6 * SECOND)
+    bench.events.faults.away = False
+    attend = bench.events.attend
+
+    async def takes_its_time(span: timedelta) -> None:
+        await bench.clock.sleep(10 * SECOND)
+        await attend(span)
+
+    with patch.object(bench.events, "attend", takes_its_time):
+        await bench.pass_time(20 * SECOND)
+    assert others(await listener.take()) == [Gap(Missed.UNATTENDED)]
