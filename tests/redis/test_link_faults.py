@@ -93,6 +93,25 @@ async def test_all_that_is_under_way_fails_at_once_when_one_thing_fails(
     assert {type(answer) for answer in answers} == {RedisAway}
 
 
+async def test_who_waits_for_a_connection_fails_with_who_has_it(proxy: FaultProxy) -> None:
+    """And does not begin to connect where nobody answers."""
+    patience = timedelta(seconds=10 * PATIENCE_SECONDS)
+    url = f"{proxy.url}?max_connections=1"
+    async with (
+        asyncio.timeout(PATIENCE_SECONDS),
+        RedisLink(url, command_timeout=patience, connect_timeout=patience) as link,
+    ):
+        await until_up(link)
+        proxy.behave(Behaviour.BLACK_HOLE)
+        both = [asyncio.create_task(link.call("PING")) for _ in range(2)]
+        while len(link._under_way) < len(both):
+            await asyncio.sleep(0.002)  # nothing else tells
+        proxy.reset()
+        for call in both:
+            with pytest.raises(RedisAway, match="can't be reached"):
+                await call
+
+
 async def test_a_waiting_connection_that_hears_nothing_is_noticed(proxy: FaultProxy, link: RedisLink) -> None:
     """As when a firewall has forgotten it: nobody says that it is broken."""
     async with link.own_connection() as own:

@@ -140,10 +140,9 @@ class Connections:
 
     @contextmanager
     def _connecting(self, deadline: asyncio.Timeout) -> Iterator[None]:
-        now = asyncio.get_running_loop().time
-        deadline.reschedule(now() + self.connect_patience.total_seconds())
+        _put_off(deadline, self.connect_patience)
         yield
-        deadline.reschedule(now() + self._command_timeout.total_seconds())
+        _put_off(deadline, self._command_timeout)
 
     async def _free(self) -> AbstractConnection | None:
         """The one that was used last, unless the server has closed it meanwhile."""
@@ -188,6 +187,14 @@ class Connections:
             case Kind.SOCKET:
                 return OneServer(Address(location.path or "", 0))
         return OneServer(location.addresses[0])
+
+
+def _put_off(deadline: asyncio.Timeout, span: timedelta) -> None:
+    now = asyncio.get_running_loop().time()
+    when = deadline.when()
+    if when is not None and when <= now:  # it is over, and whoever waited was given room before hearing so
+        raise TimeoutError
+    deadline.reschedule(now + span.total_seconds())
 
 
 async def exchange(connection: AbstractConnection, command: tuple[Argument, ...]) -> Any:
