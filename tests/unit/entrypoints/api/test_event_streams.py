@@ -248,3 +248,20 @@ async def test_a_stream_stays_while_the_store_is_away(
     reading = asyncio.create_task(stream.next_of("job"))
     await tick(clock, reading.done, "the move to be told")
     await reading
+
+
+async def test_a_stream_that_is_taken_up_while_the_store_is_away_is_not_silent(
+    follow: Follow, system: System, faults: Faults, clock: VirtualClock
+) -> None:
+    before = await follow(EVENTS)
+    ready = await before.next_of("ready")
+    tell(system)
+    faults.away = True
+    stream = await follow(EVENTS, last_event_id=ready.event_id)
+    alive = asyncio.create_task(stream.until_raw(b": keep-alive"))
+    await tick(clock, alive.done, "a sign of life")
+    await alive
+    faults.away = False
+    reading = asyncio.create_task(stream.next_of("job"))
+    await tick(clock, reading.done, "the move to be told")
+    await reading

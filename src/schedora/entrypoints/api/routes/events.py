@@ -253,13 +253,13 @@ def _place(last_id: str | None) -> tuple[Mark | None, bytes]:
 
 
 async def _told(system: System, stream: Stream, listener: Listener) -> bytes:
-    """What there is to tell; nothing, after a while, where the store is away."""
+    """What there is to tell; a sign of life, after a while, where the store is away."""
     try:
         return b"".join(map(_frame_of, await listener.take()))
     except StoreUnavailable:
         await system.clock.wait(stream.wake, STORE_PAUSE)
         stream.wake.set()  # to try again
-        return b""
+        return keep_alive()
 
 
 def _frame_of(item: Item) -> bytes:
