@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -110,6 +111,37 @@ async def test_who_waits_for_a_connection_fails_with_who_has_it(proxy: FaultProx
         for call in both:
             with pytest.raises(RedisAway, match="can't be reached"):
                 await call
+
+
+def test_a_loop_that_was_kept_finds_the_answer_that_lies_there(redis_server: RedisServer) -> None:
+    """A handler kept it for longer than Redis may take."""
+
+    async def asking() -> None:
+        async with RedisLink(redis_server.url, command_timeout=timedelta(seconds=1)) as link:
+            await until_up(link)
+            call = asyncio.create_task(link.call("ECHO", "here"))
+            while not link._under_way:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0)  # it is asked
+            time.sleep(1.2)
+            assert await call == b"here"
+
+    asyncio.run(asking())
+    uvloop.run(asking())
+
+
+async def test_a_loop_that_was_kept_finds_no_answer_where_there_is_none(
+    proxy: FaultProxy, link: RedisLink
+) -> None:
+    await until_up(link)
+    proxy.behave(Behaviour.BLACK_HOLE)
+    with impatience(link):
+        call = asyncio.create_task(link.call("PING"))
+        while not link._under_way:
+            await asyncio.sleep(0)
+        time.sleep(2 * IMPATIENCE.total_seconds())
+        with pytest.raises(RedisAway, match=SILENT):
+            await call
 
 
 async def test_a_waiting_connection_that_hears_nothing_is_noticed(proxy: FaultProxy, link: RedisLink) -> None:

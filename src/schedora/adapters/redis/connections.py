@@ -15,6 +15,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import AskError, MovedError, RedisError
 
+from schedora.adapters.redis.deadline import Deadline
 from schedora.adapters.redis.errors import translated
 from schedora.adapters.redis.location import Address, Kind, Location
 from schedora.adapters.redis.topology import ClusterSlot, OneServer, Sentinels, Topology
@@ -55,7 +56,7 @@ class Connections:
         """What it takes to find the master and to connect to it, when all that can be silent is."""
         return self._connect_timeout * (1 + self._topology.asked_max)
 
-    async def execute(self, deadline: asyncio.Timeout, *command: Argument) -> Any:
+    async def execute(self, deadline: Deadline, *command: Argument) -> Any:
         """Follows a Cluster's redirections. Puts off the ``deadline`` while it has to connect."""
         for _ in range(_REDIRECTIONS_MAX):
             try:
@@ -114,7 +115,7 @@ class Connections:
             await self._topology.close()
 
     @asynccontextmanager
-    async def _shared(self, deadline: asyncio.Timeout) -> AsyncIterator[AbstractConnection]:
+    async def _shared(self, deadline: Deadline) -> AsyncIterator[AbstractConnection]:
         async with self._room:
             connection = await self._free()
             if connection is None:
@@ -130,7 +131,7 @@ class Connections:
                     await self.disconnect(connection)
 
     @asynccontextmanager
-    async def _to(self, address: Address, deadline: asyncio.Timeout) -> AsyncIterator[AbstractConnection]:
+    async def _to(self, address: Address, deadline: Deadline) -> AsyncIterator[AbstractConnection]:
         with self._connecting(deadline):
             connection = await self._connected(address)
         try:
@@ -139,10 +140,10 @@ class Connections:
             await self.disconnect(connection)
 
     @contextmanager
-    def _connecting(self, deadline: asyncio.Timeout) -> Iterator[None]:
-        _put_off(deadline, self.connect_patience)
+    def _connecting(self, deadline: Deadline) -> Iterator[None]:
+        deadline.put_off(self.connect_patience.total_seconds())
         yield
-        _put_off(deadline, self._command_timeout)
+        deadline.put_off(self._command_timeout.total_seconds())
 
     async def _free(self) -> AbstractConnection | None:
         """The one that was used last, unless the server has closed it meanwhile."""
@@ -189,14 +190,6 @@ class Connections:
         return OneServer(location.addresses[0])
 
 
-def _put_off(deadline: asyncio.Timeout, span: timedelta) -> None:
-    now = asyncio.get_running_loop().time()
-    when = deadline.when()
-    if when is not None and when <= now:  # it is over, and whoever waited was given room before hearing so
-        raise TimeoutError
-    deadline.reschedule(now + span.total_seconds())
-
-
 async def exchange(connection: AbstractConnection, command: tuple[Argument, ...]) -> Any:
     """Sends the command and answers its reply as it comes: bytes, numbers, lists, None."""
     with translated():
@@ -204,10 +197,10 @@ async def exchange(connection: AbstractConnection, command: tuple[Argument, ...]
         try:
             return await connection.read_response()
         except AskError as error:  # MOVED is one as well
-            if error.host in (
+            if error.host in {
                 "",
                 "?",
-            ):  # a node that does not know the other's name: where it was reached itself
+            }:  # the node knows no name for the other: that by which it was reached itself
                 error.host = getattr(connection, "host", error.host)
             raise
 

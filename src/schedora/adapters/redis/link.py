@@ -18,6 +18,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError
 
 from schedora.adapters.redis.connections import Argument, Connections, exchange
+from schedora.adapters.redis.deadline import Deadline
 from schedora.adapters.redis.errors import CommandRefused, RedisAway, why_away
 from schedora.adapters.redis.keys import Keys
 from schedora.adapters.redis.location import Location
@@ -35,7 +36,7 @@ _CLOSE_SECONDS = 1.0
 
 log = Logger("schedora.redis")
 
-Asking = Callable[[timedelta], AbstractAsyncContextManager[asyncio.Timeout]]
+Asking = Callable[[timedelta], AbstractAsyncContextManager[Deadline]]
 
 
 class RedisLink:
@@ -85,7 +86,7 @@ class RedisLink:
         self._aside = aside
         self._told = False
         """Whether the log says that it is away."""
-        self._under_way: set[asyncio.Timeout] = set()
+        self._under_way: set[Deadline] = set()
         self._asked = asyncio.Event()
         """Set to have the background task try again at once."""
         self._tried = asyncio.Event()
@@ -192,7 +193,7 @@ class RedisLink:
     def _asking_since(self, times_down: int) -> Asking:
         """As ``_asking``, unless Redis was away since: what was connected before may be a master no more."""
 
-        def asking(patience: timedelta) -> AbstractAsyncContextManager[asyncio.Timeout]:
+        def asking(patience: timedelta) -> AbstractAsyncContextManager[Deadline]:
             if times_down != self._times_down:
                 raise RedisAway(f"the connection to {self.description} broke")
             return self._asking(patience)
@@ -200,17 +201,17 @@ class RedisLink:
         return asking
 
     @asynccontextmanager
-    async def _asking(self, patience: timedelta) -> AsyncIterator[asyncio.Timeout]:
+    async def _asking(self, patience: timedelta) -> AsyncIterator[Deadline]:
         """Within it, what the server fails to do raises ``RedisAway``, at the latest after ``patience``."""
         if not self.up:
             raise self._away
         try:
-            async with asyncio.timeout(patience.total_seconds()) as timeout:
-                self._under_way.add(timeout)
+            async with Deadline(patience.total_seconds()) as deadline:
+                self._under_way.add(deadline)
                 try:
-                    yield timeout
+                    yield deadline
                 finally:
-                    self._under_way.discard(timeout)
+                    self._under_way.discard(deadline)
         except (RedisError, OSError) as error:  # a TimeoutError is an OSError
             raise self._failure(error) from error
 
@@ -225,14 +226,14 @@ class RedisLink:
         return self._away
 
     async def _run(
-        self, deadline: asyncio.Timeout, script: Script, keys: Sequence[str], args: Sequence[Argument]
+        self, deadline: Deadline, script: Script, keys: Sequence[str], args: Sequence[Argument]
     ) -> Any:
         try:
             return await self._connections.execute(deadline, "EVALSHA", script.sha, len(keys), *keys, *args)
         except NoScriptError:  # it was restarted, or another took its place
             return await self._connections.execute(deadline, "EVAL", script.text, len(keys), *keys, *args)
 
-    async def _write(self, deadline: asyncio.Timeout) -> None:
+    async def _write(self, deadline: Deadline) -> None:
         life_ms = int(_PROBE_LIFE / timedelta(milliseconds=1))
         await self._run(deadline, self._probe, [self.keys.probe()], [life_ms])
 
@@ -262,7 +263,7 @@ class RedisLink:
     async def _try_again(self) -> None:
         try:
             await self._connections.renew()
-            async with asyncio.timeout(self._connections.connect_patience.total_seconds()) as deadline:
+            async with Deadline(self._connections.connect_patience.total_seconds()) as deadline:
                 await self._write(deadline)
         except (RedisError, OSError) as error:
             self._stay_down(why_away(error) or f"refuses what is needed: {error}")
@@ -306,9 +307,8 @@ class RedisLink:
             self.loop.call_soon(listener, up)
 
     def _cut_off(self) -> None:
-        for timeout in self._under_way:
-            if not timeout.expired():
-                timeout.reschedule(self.loop.time())
+        for deadline in self._under_way:
+            deadline.cut()
 
 
 class OwnConnection:
