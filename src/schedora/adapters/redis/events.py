@@ -315,9 +315,8 @@ def _pair(position: Position) -> _Pair | None:
     if found is None:
         return None
     epoch, number, entry_id, offset, other = found.groups()
-    if (
-        epoch is not None and int(offset) > BATCH_MAX
-    ):  # no batch is as long; to read over it would take its time
+    # No batch is as long, and to read over it would take its time.
+    if epoch is not None and int(offset) > BATCH_MAX:
         return None
     place = None if epoch is None else _Place(epoch, int(number), entry_id, int(offset))
     return _Pair(place, Position(other))

@@ -112,7 +112,9 @@ class Handover:
                 if not never_drawn:  # what is taken once more is held already
                     self._released[lock.lease_id] = lock
             while len(self._released) > RELEASED_MAX:
-                del self._released[next(iter(self._released))]
+                oldest = next(iter(self._released))
+                del self._released[oldest]
+                self._drawn.discard(oldest)
         return empty
 
     def draw(self) -> tuple[list[RunLock], list[RunLock]]:
