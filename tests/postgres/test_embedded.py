@@ -686,6 +686,16 @@ class TestLog:
         start_log.write_text("sh: postgres:\nnot found\n")
         assert last_words(data_dir, start_log) == "sh: postgres: not found"
 
+    @pytest.mark.parametrize("said", ["", "2030-01-31 08:00:00 UTC [1] LOG:  starting PostgreSQL 18.4"])
+    def test_a_server_that_has_said_nothing_since_its_start_has_just_begun(
+        self, data_dir: Path, said: str
+    ) -> None:
+        (data_dir / "log").mkdir(parents=True)
+        (data_dir / "log" / "postgresql-Thu.log").write_text("LOG:  of long ago\n" * bool(said) + said)
+        start_log = data_dir / "start.log"
+        start_log.write_text("LOG:  redirecting log output to logging collector process\n")
+        assert last_words(data_dir, start_log) == "it has just begun"
+
 
 class TestMemory:
     @pytest.mark.parametrize(

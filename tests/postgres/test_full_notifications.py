@@ -17,6 +17,7 @@ from schedora.adapters.postgres.wakeup import PostgresWakeup
 from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores
 from tests.postgres.connections import held_ear
+from tests.programs import until
 
 LARGE = "x" * 7_900
 SMALLEST = {"fsync": "off", "max_notify_queue_pages": "64"}
@@ -41,6 +42,10 @@ def full(server_url: str) -> Iterator[None]:
         with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="too many notifications"):
             tell_without_end(telling)
         yield
+        pid = listening.info.backend_pid
+        listening.close()
+        session = "select from pg_stat_activity where pid = %s"
+        until(lambda: not telling.execute(session, [pid]).fetchall(), "the server to notice its end")
 
 
 def tell_without_end(connection: "psycopg.Connection[tuple[object]]") -> None:

@@ -35,7 +35,7 @@ def last_words(cluster: Path, start_log: Path) -> str:
     files = sorted((cluster / LOG_DIRECTORY).glob("*.log"), key=lambda file: file.stat().st_mtime)
     messages = _MESSAGE.findall("".join(map(_tail, files[-1:])).rpartition(_START)[2])
     bad = [f"{severity}: {text}" for severity, text in messages if severity not in ("LOG", "WARNING")]
-    return " ".join(bad[-3:]) or messages[-1][1]
+    return " ".join(bad[-3:]) or (messages[-1][1] if messages else "it has just begun")
 
 
 def _tail(file: Path) -> str:
