@@ -39,13 +39,21 @@ def full(server_url: str) -> Iterator[None]:
         listening.execute("listen anything")
         listening.commit()
         listening.execute("select")
+        assert usage(telling) == 0.0, "to ask lets the server forget what was told in the test before"
         with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="too many notifications"):
             tell_without_end(telling)
+        assert usage(telling) > 0.9
         yield
         pid = listening.info.backend_pid
         listening.close()
         session = "select from pg_stat_activity where pid = %s"
         until(lambda: not telling.execute(session, [pid]).fetchall(), "the server to notice its end")
+
+
+def usage(connection: "psycopg.Connection[tuple[float]]") -> float:
+    row = connection.execute("select pg_notification_queue_usage()").fetchone()
+    assert row is not None
+    return row[0]
 
 
 def tell_without_end(connection: "psycopg.Connection[tuple[object]]") -> None:
