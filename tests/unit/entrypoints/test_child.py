@@ -42,9 +42,8 @@ class Reports:
 
 @pytest.fixture
 async def children(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ChildProcesses]:
-    monkeypatch.setattr(
-        processes, "LAST_BREATH_SECONDS", PATIENCE_SECONDS
-    )  # a busy machine is slow to end them
+    # A busy machine is slow to end them.
+    monkeypatch.setattr(processes, "LAST_BREATH_SECONDS", PATIENCE_SECONDS)
     made = ChildProcesses(CHILD_COMMAND, idle_max=2, environment=LOGS)
     yield made
     await made.close()

@@ -197,10 +197,7 @@ async def exchange(connection: AbstractConnection, command: tuple[Argument, ...]
         try:
             return await connection.read_response()
         except AskError as error:  # MOVED is one as well
-            if error.host in {
-                "",
-                "?",
-            }:  # the node knows no name for the other: that by which it was reached itself
+            if error.host in {"", "?"}:  # it knows no name but the one by which it was reached
                 error.host = getattr(connection, "host", error.host)
             raise
 

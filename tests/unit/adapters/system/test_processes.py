@@ -61,9 +61,8 @@ class RecordedLink:
 
 @pytest.fixture
 async def children(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ChildProcesses]:
-    monkeypatch.setattr(
-        processes, "LAST_BREATH_SECONDS", PATIENCE_SECONDS
-    )  # a busy machine is slow to end them
+    # A busy machine is slow to end them.
+    monkeypatch.setattr(processes, "LAST_BREATH_SECONDS", PATIENCE_SECONDS)
     children = ChildProcesses((sys.executable, "-c", CHILD), idle_max=1, environment={"GIVEN": "so"})
     yield children
     await children.close()
