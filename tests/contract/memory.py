@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from schedora.adapters.memory.events import MemoryEvents
+from schedora.adapters.memory.facts_reader import MemoryFactsReader
 from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
@@ -43,6 +44,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         intake=MemoryJobIntake(store),
         job_queue=MemoryJobQueue(store),
         job_reader=MemoryJobReader(store),
+        facts_reader=MemoryFactsReader(store),
         workflow_reader=MemoryWorkflowReader(store),
         workers=MemoryWorkers(store),
         queues=MemoryQueues(store),

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.events import PostgresEvents
+from schedora.adapters.postgres.facts_reader import PostgresFactsReader
 from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
@@ -48,6 +49,7 @@ def postgres_stores(database: Database) -> Stores:
         intake=PostgresJobIntake(database, wakeup),
         job_queue=PostgresJobQueue(database),
         job_reader=PostgresJobReader(database),
+        facts_reader=PostgresFactsReader(database),
         workflow_reader=PostgresWorkflowReader(database),
         workers=PostgresWorkers(database),
         queues=PostgresQueues(database),

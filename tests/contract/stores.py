@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from schedora.application.ports.events import Events
+from schedora.application.ports.facts_reader import FactsReader
 from schedora.application.ports.health import Health
 from schedora.application.ports.intake import JobIntake
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
@@ -44,6 +45,7 @@ class Stores:
     intake: JobIntake
     job_queue: JobQueue
     job_reader: JobReader
+    facts_reader: FactsReader
     workflow_reader: WorkflowReader
     workers: Workers
     queues: Queues

@@ -156,12 +156,14 @@ def over_http(client: SchedoraClient, when: datetime) -> None:
     assert_type(client.get_workflow(flow), WorkflowView)
     assert_type(client.list_jobs(status=["DEAD"]).data, tuple[JobView[Any], ...])
     assert_type(client.requeue(queue="mail"), int)
+    assert_type(client.job_why(job).reasons[0].message, str)
     assert_type(client.health().status, str)
 
 
 async def over_http_awaited(client: AsyncSchedoraClient) -> None:
     async with client:
         job = await client.submit("plain", {"name": "a"})
+        assert_type((await client.job_why(job)).ready, bool)
         assert_type(job, JobView[Any])
         assert_type(await client.wait(job), JobView[Any])
         assert_type((await client.list_workers("ACTIVE")).total, int)

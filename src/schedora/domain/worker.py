@@ -69,6 +69,12 @@ class WorkerIdentity:
             for index, value in enumerate(values):
                 check_text(f"{name}[{index}]", value, length_max=length_max)
 
+    def knows(self, job_type: str) -> bool:
+        return job_type in self.types
+
+    def serves(self, queue: str) -> bool:
+        return not self.queues or queue in self.queues
+
 
 @frozen(kw_only=True)
 class Worker:

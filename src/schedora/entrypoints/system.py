@@ -34,6 +34,7 @@ from schedora.application.queries.endings import Endings
 from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
 from schedora.application.queries.watch import Watch
+from schedora.application.queries.why import ExplainJob
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.workflow import Workflow
 from schedora.entrypoints.container.settings import Settings
@@ -63,6 +64,7 @@ class System:
     job_watch: Watch[JobId, Standing]
     workflow_watch: Watch[WorkflowId, Workflow]
     submit_jobs: SubmitJobs
+    explain_job: ExplainJob
     cancel_job: CancelJob
     requeue_job: RequeueJob
     requeue_dead: RequeueDead

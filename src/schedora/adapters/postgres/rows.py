@@ -53,8 +53,8 @@ def job(row: Row) -> Job:
         "created_at": row["created_at"],
         "completed_at": row["completed_at"],
         "error_message": row["error_message"],
-        "errors": tuple(map(_attempt_error, _decoded(row["errors"]))),
-        "history": tuple(map(_event, _decoded(row["history"]))),
+        "errors": tuple(map(attempt_error, _decoded(row["errors"]))),
+        "history": tuple(map(event, _decoded(row["history"]))),
         "result": row["result"],
     }
     if lease is None:
@@ -244,7 +244,7 @@ def _span(microseconds: int) -> timedelta:
     return timedelta(microseconds=microseconds)
 
 
-def _event(stored: dict[str, Any]) -> JobEvent:
+def event(stored: dict[str, Any]) -> JobEvent:
     return JobEvent(
         at=datetime.fromisoformat(stored["at"]),
         from_state=JobState(stored["from"]) if stored["from"] else None,
@@ -255,7 +255,7 @@ def _event(stored: dict[str, Any]) -> JobEvent:
     )
 
 
-def _attempt_error(stored: dict[str, Any]) -> AttemptError:
+def attempt_error(stored: dict[str, Any]) -> AttemptError:
     return AttemptError(**{**stored, "at": datetime.fromisoformat(stored["at"])})
 
 

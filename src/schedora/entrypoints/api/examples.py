@@ -142,6 +142,21 @@ EVENT: dict[str, Any] = {
     "reason": None,
 }
 
+WHY: dict[str, Any] = {
+    "job_id": JOB_ID,
+    "status": "PENDING",
+    "ready": False,
+    "summary": "PENDING: queue mail is paused for 12 min",
+    "reasons": [
+        {
+            "code": "queue_paused",
+            "message": "queue mail is paused for 12 min",
+            "since": CREATED_AT,
+            "queue": "mail",
+        }
+    ],
+}
+
 DLQ_FILTER: dict[str, Any] = {"type": "send_email", "error_kind": "timeout"}
 
 WORKFLOW_SUBMISSION: dict[str, Any] = {

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import attrs
 
+from schedora.entrypoints.sdk.api_views import Reason
 from schedora.entrypoints.sdk.event_views import JobMove, StreamGap, StreamReady
 from schedora.entrypoints.sdk.views import JobView, WorkflowView
 
@@ -33,6 +34,8 @@ def document(value: object) -> Any:
             return {"event": "ready", **_renamed(value)}
         case StreamGap():
             return {"event": "gap", **_renamed(value)}
+        case Reason():
+            return {name: field for name, field in _fields(value).items() if field not in (None, ())}
         case UUID():
             return str(value)
         case datetime():

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import schedora
-from schedora.entrypoints.cli import dlq, events, health, jobs, processes, queues, workers, workflows
+from schedora.entrypoints.cli import dlq, events, health, jobs, processes, queues, why, workers, workflows
 from schedora.entrypoints.cli.exits import SchedoraCommand
 
 PROCESSES = "Run Schedora"
@@ -25,6 +25,7 @@ for process in (processes.up, processes.api, processes.worker, processes.reaper,
     app.command(rich_help_panel=PROCESSES)(process)
 for group in (jobs, workflows, workers, queues, dlq):
     app.add_typer(group.app, rich_help_panel=TALK)
+app.command(rich_help_panel=TALK)(why.why)
 app.command(rich_help_panel=TALK)(events.events)
 app.command(rich_help_panel=TALK)(health.health)
 

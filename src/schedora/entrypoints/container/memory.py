@@ -8,6 +8,7 @@ from typing import TypeVar
 from dependency_injector import providers
 
 from schedora.adapters.memory.events import MemoryEvents
+from schedora.adapters.memory.facts_reader import MemoryFactsReader
 from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.heartbeats import MemoryHeartbeats
 from schedora.adapters.memory.intake import MemoryJobIntake
@@ -51,6 +52,7 @@ class MemoryStorage:
         self.units = providers.Singleton(MemoryUnitOfWorkFactory, store)
         self.intake = providers.Singleton(MemoryJobIntake, store)
         self.jobs = providers.Singleton(MemoryJobReader, store)
+        self.facts = providers.Singleton(MemoryFactsReader, store)
         self.workflows = providers.Singleton(MemoryWorkflowReader, store)
         self.workers = providers.Singleton(MemoryWorkers, store)
         self.queues = providers.Singleton(MemoryQueues, store)

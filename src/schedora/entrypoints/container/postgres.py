@@ -9,6 +9,7 @@ from dependency_injector import providers
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.events import PostgresEvents
+from schedora.adapters.postgres.facts_reader import PostgresFactsReader
 from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
@@ -74,6 +75,7 @@ class PostgresStorage:
         small_database = providers.Factory(Database, database_url, pool_size=2, max_overflow=0)
         self.units = providers.Singleton(PostgresUnitOfWorkFactory, database)
         self.jobs = providers.Singleton(PostgresJobReader, database)
+        self.facts = providers.Singleton(PostgresFactsReader, database)
         self.workflows = providers.Singleton(PostgresWorkflowReader, database)
         self.workers = providers.Singleton(PostgresWorkers, database)
         self.queues = providers.Singleton(PostgresQueues, database)

@@ -90,6 +90,7 @@ class RedisStorage:
         link_of_its_own = providers.Factory(make_link, aside=True)
         self.units = storage.units
         self.jobs = providers.Singleton(RedisJobReader, link, storage.jobs)
+        self.facts = storage.facts
         self.workflows = storage.workflows
         self.workers = storage.workers
         self.queues = storage.queues

@@ -4,6 +4,7 @@ Made of providers alone: the module of dependency-injector's containers imports 
 and workers need not carry it.
 """
 
+from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ from schedora.application.queries.endings import Endings
 from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
 from schedora.application.queries.watch import Watch
+from schedora.application.queries.why import ExplainJob
+from schedora.domain.why import Silence
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 
@@ -140,6 +143,15 @@ def _system(
         workers=storage.workers,
         redis=storage.redis_health,
     )
+    explain_job = providers.Singleton(
+        ExplainJob,
+        facts=storage.facts,
+        silence=providers.Factory(
+            Silence,
+            timeout=timedelta(seconds=settings.worker_heartbeat_timeout),
+            heard_elsewhere=settings.redis_url is not None,
+        ),
+    )
     complete_jobs = providers.Singleton(CompleteJobs, units=storage.units, wakeup=storage.wakeup)
     rescue_jobs = providers.Singleton(
         RescueJobs,
@@ -191,6 +203,7 @@ def _system(
             unit_random=unit_random,
         ),
         submit_jobs=submit_jobs,
+        explain_job=explain_job,
         cancel_job=cancel_job,
         requeue_job=requeue_job,
         requeue_dead=requeue_dead,

@@ -154,6 +154,63 @@ class QueueView:
 
 
 @frozen(kw_only=True)
+class UpstreamJob:
+    """A job that stands in the way of another. ``since``: since when it is held or has ended; of one that waits, when
+    it is due.
+    """
+
+    job_id: JobId
+    key: str | None
+    type: str
+    status: JobState
+    since: datetime
+    waits_for: int
+    worker_id: WorkerId | None
+    error_kind: str | None
+    error_message: str | None
+
+
+@frozen(kw_only=True)
+class Reason:
+    """One reason why a job does not run, or what it does: a code, a message, and what belongs to that code; the rest
+    is None or empty.
+    """
+
+    code: str
+    message: str
+    since: datetime | None = None
+    until: datetime | None = None
+    eta_seconds: float | None = None
+    count: int | None = None
+    at_least: bool | None = None
+    per_second: float | None = None
+    slots: int | None = None
+    attempt: int | None = None
+    queue: str | None = None
+    type: str | None = None
+    worker_ids: tuple[WorkerId, ...] = ()
+    last_heartbeat: datetime | None = None
+    error_kind: str | None = None
+    error_message: str | None = None
+    jobs: tuple[UpstreamJob, ...] = ()
+
+
+@frozen(kw_only=True)
+class WhyView:
+    """Why a job does not run, or what it does: the decisive reasons first. ``ready``: a claim with room would take it."""
+
+    job_id: JobId
+    status: JobState
+    ready: bool
+    summary: str
+    reasons: tuple[Reason, ...]
+
+    def reason(self, code: str) -> Reason | None:
+        """The reason of this code; None where it does not hold."""
+        return next((reason for reason in self.reasons if reason.code == code), None)
+
+
+@frozen(kw_only=True)
 class WorkerCounts:
     total: int
     active: int

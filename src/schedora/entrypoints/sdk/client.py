@@ -89,6 +89,7 @@ class _Methods:
     cancel_job = Endpoint(endpoints.cancel_job)
     retry_job = Endpoint(endpoints.retry_job)
     job_events = Endpoint(endpoints.job_events)
+    job_why = Endpoint(endpoints.job_why)
     stream_events = Stream(endpoints.stream_events)
     stream_job_events = Stream(endpoints.stream_job_events)
     stream_workflow_events = Stream(endpoints.stream_workflow_events)

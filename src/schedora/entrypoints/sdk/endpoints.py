@@ -20,6 +20,7 @@ from schedora.entrypoints.sdk.api_views import (
     QueueStats,
     QueueView,
     RetentionView,
+    WhyView,
     WorkerList,
     WorkerView,
 )
@@ -161,6 +162,11 @@ def job_events(job: JobRef) -> Conversation[list[JobEvent]]:
     return ask(
         Call(method="GET", path=f"{_job_path(job)}/events", decode=data(list[JobEvent]), repeatable=True)
     )
+
+
+def job_why(job: JobRef) -> Conversation[WhyView]:
+    """Why it does not run, or what it does. Raises ``NotFoundError``."""
+    return ask(Call(method="GET", path=f"{_job_path(job)}/why", decode=data(WhyView), repeatable=True))
 
 
 def stream_events(

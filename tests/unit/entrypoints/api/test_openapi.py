@@ -19,6 +19,7 @@ from schedora.entrypoints.api.schemas.queues import (
     RequeuedView,
     StatsView,
 )
+from schedora.entrypoints.api.schemas.why import WhyView
 from schedora.entrypoints.api.schemas.workers import WorkerListView, WorkerView
 from schedora.entrypoints.api.schemas.workflows import (
     WorkflowCreatedView,
@@ -30,7 +31,7 @@ from tests.unit.entrypoints.api.conftest import Api, Bench, submit
 
 ENDPOINTS = {
     "POST /jobs", "POST /jobs/batch", "GET /jobs", "GET /jobs/{job_id}", "POST /jobs/{job_id}/cancel",
-    "POST /jobs/{job_id}/retry", "GET /jobs/{job_id}/events", "GET /events",
+    "POST /jobs/{job_id}/retry", "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/why", "GET /events",
     "GET /jobs/{job_id}/events/stream", "GET /workflows/{workflow_id}/events/stream", "GET /dlq", "POST /dlq/requeue",
     "POST /dlq/{job_id}/requeue", "DELETE /dlq/{job_id}", "POST /workflows", "GET /workflows",
     "GET /workflows/{workflow_id}", "GET /workflows/{workflow_id}/status", "POST /workflows/{workflow_id}/cancel",
@@ -45,7 +46,7 @@ VIEWS: dict[str, Any] = {
     for view in (
         JobView, BatchRowView, CanceledView, EventView, WorkflowView, WorkflowCreatedView, WorkflowDetailView,
         WorkflowStatusView, WorkerView, WorkerListView, StatsView, PurgedView, QueueView, QueueRetentionView, RequeuedView, HealthView,
-        ProbeView, ProblemView,
+        ProbeView, ProblemView, WhyView,
     )
 }  # fmt: skip
 
@@ -202,6 +203,8 @@ async def test_real_answers_have_the_shape_that_is_promised(api: Api, bench: Ben
     assert same_shape(Data[WorkflowStatusView], (await api.get(f"/workflows/{workflow_id}/status")).json())
     assert same_shape(Page[WorkflowView], (await api.get("/workflows")).json())
     assert same_shape(Page[JobView], (await api.get("/jobs")).json())
+    for job in (await api.get("/jobs")).json()["data"]:
+        assert same_shape(Data[WhyView], (await api.get(f"/jobs/{job['job_id']}/why")).json())
     assert same_shape(WorkerListView, (await api.get("/workers")).json())
     assert same_shape(StatsView, (await api.get("/queue/stats")).json())
     assert same_shape(Data[HealthView], (await api.get("/health")).json())

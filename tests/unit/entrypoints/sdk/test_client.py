@@ -45,6 +45,7 @@ METHODS = [
     "cancel_job",
     "retry_job",
     "job_events",
+    "job_why",
     "stream_events",
     "stream_job_events",
     "stream_workflow_events",
@@ -246,6 +247,53 @@ async def test_cancel_retry_and_events(client: Any, queue: str) -> None:
     assert events == sorted(events, key=lambda event: event.at)
 
 
+async def test_a_job_that_waits_tells_why(client: Any, queue: str) -> None:
+    workflow = await client.create_workflow(f"w-{uuid4()}")
+    first = await client.submit("nobody_knows", queue=queue, workflow_id=workflow.workflow_id)
+    job = await client.submit(
+        "echo",
+        queue=queue,
+        workflow_id=workflow.workflow_id,
+        depends_on=[first],
+        scheduled_at=datetime(2999, 1, 1, tzinfo=UTC),
+    )
+    await client.pause_queue(queue)
+    why = await client.job_why(job)
+    assert (why.job_id, why.status, why.ready) == (job.job_id, JobState.PENDING, False)
+    assert why.summary.startswith("PENDING: waits for nobody_knows ")
+    waits, later, paused, unserved = why.reasons
+    assert (waits.code, later.code, paused.code) == ("waits_for_jobs", "due_later", "queue_paused")
+    [cause] = waits.jobs
+    assert (cause.job_id, cause.status, cause.key, cause.since) == (
+        first.job_id,
+        JobState.PENDING,
+        None,
+        first.scheduled_at,
+    )
+    assert (later.until, later.worker_ids, later.error_kind) == (job.scheduled_at, (), None)
+    assert paused.queue == queue
+    assert (unserved.code, unserved.worker_ids) == ("queue_not_served", (WORKER_ID,))
+    assert why.reason("queue_paused") == paused
+    assert why.reason("running") is None
+    unknown = (await client.job_why(first)).reason("type_unknown")
+    assert unknown is not None
+    assert unknown.type == "nobody_knows"
+
+
+async def test_reasons_of_a_later_version_are_read(opened: Open, odd_server: OddServer) -> None:
+    reason = {"code": "moon_phase", "message": "it is the moon", "phase": 0.5}
+    answer = {
+        "job_id": str(NOBODY),
+        "status": "PENDING",
+        "ready": False,
+        "summary": "PENDING: the moon",
+        "reasons": [reason],
+    }
+    odd_server.says(200, {"data": answer})
+    [told] = (await opened(odd_server.url).job_why(NOBODY)).reasons
+    assert (told.code, told.message) == ("moon_phase", "it is the moon")
+
+
 async def test_a_dead_job_tells_its_errors_and_is_requeued(client: Any) -> None:
     job = await client.wait(await client.submit("fail", {"message": "no"}, max_retries=0, queue="other"), 30)
     (error,) = job.errors
@@ -399,7 +447,7 @@ def client_url(client: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["get_job", "wait", "cancel_job", "retry_job", "job_events", "requeue", "delete_dead"]
+    "name", ["get_job", "wait", "cancel_job", "retry_job", "job_events", "job_why", "requeue", "delete_dead"]
 )
 async def test_a_job_that_is_not_there(client: Any, name: str) -> None:
     with pytest.raises(NotFoundError, match=f"there is no job {NOBODY}") as refused:

@@ -26,6 +26,7 @@ from schedora.entrypoints.api.schemas.jobs import (
     event_view,
     job_view,
 )
+from schedora.entrypoints.api.schemas.why import WhyView, why_view
 from schedora.entrypoints.system import System
 
 router = APIRouter(prefix=PREFIX, tags=["jobs"])
@@ -105,6 +106,16 @@ async def job_events(system: TheSystem, job_id: PathId) -> Response:
     """Oldest first."""
     job = await _found(system, JobId(job_id))
     return answer({"data": [event_view(event) for event in job.events()], "next_cursor": None})
+
+
+@router.get(
+    "/jobs/{job_id}/why",
+    summary="Tell why a job does not run",
+    responses=answers(200, Data[WhyView], {"data": examples.WHY}, refuses=(404, 422)),
+)
+async def job_why(system: TheSystem, job_id: PathId) -> Response:
+    """Or what it does: all reasons that hold, the decisive ones first."""
+    return answer({"data": why_view(await system.explain_job(JobId(job_id)))})
 
 
 async def _found(system: System, job_id: JobId) -> Job:

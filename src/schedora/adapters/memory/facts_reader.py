@@ -1,0 +1,161 @@
+"""What is known of one job and of what it needs to run."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import attrs
+
+from schedora.adapters.memory.faults import Faults, fallible
+from schedora.adapters.memory.store import MemoryStore
+from schedora.adapters.memory.tables import Tables
+from schedora.application.ports.facts_reader import AHEAD_MAX, HOPS_MAX, UPSTREAM_MAX
+from schedora.domain.dependency import stands_in_the_way, waited_in_vain
+from schedora.domain.facts import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
+from schedora.domain.ids import IncarnationId, JobId
+from schedora.domain.job import Job
+from schedora.domain.job_state import ENDED, WAITING, JobState
+from schedora.domain.lease import Lease
+from schedora.domain.worker import LIVE, Worker, WorkerIdentity, WorkerState
+
+
+class MemoryFactsReader:
+    def __init__(self, store: MemoryStore, *, ahead_max: int = AHEAD_MAX) -> None:
+        self.faults: Faults = store.faults
+        self._store = store
+        self._ahead_max = ahead_max
+
+    @fallible
+    async def facts(self, job_id: JobId) -> JobFacts | None:
+        with self._store.committed() as tables:
+            job = tables.jobs.get(job_id)
+            return None if job is None else self._facts(tables, job)
+
+    @fallible
+    async def line(self, facts: JobFacts) -> Line | None:
+        with self._store.committed() as tables:
+            takers = [
+                worker.identity
+                for worker in tables.workers.values()
+                if worker.status is WorkerState.ACTIVE and _takes(worker.identity, facts.type, facts.queue)
+            ]
+            due = self._store.index.ready.due(
+                self._store.clock.now(), wanted=lambda queue: not tables.queues[queue].paused
+            )
+            place = (-facts.priority, facts.scheduled_at, facts.job_id)
+            jobs = (tables.jobs[one.job_id] for one in due)
+            before = (
+                job
+                for job in jobs
+                if (-job.request.priority, job.scheduled_at, job.job_id) < place
+                and any(_takes(taker, job.request.type, job.request.queue) for taker in takers)
+            )
+            ahead = sum(1 for _ in islice(before, self._ahead_max + 1))
+            return Line(ahead=min(ahead, self._ahead_max), at_least=ahead > self._ahead_max)
+
+    def _facts(self, tables: Tables, job: Job) -> JobFacts:
+        request, ended = job.request, job.ended
+        queue = tables.queues.get(request.queue)
+        live = _live(tables) if job.status in WAITING else []
+        blockers = _blockers(tables, job)
+        return JobFacts(
+            at=self._store.clock.now(),
+            job_id=job.job_id,
+            type=request.type,
+            queue=request.queue,
+            priority=request.priority,
+            status=job.status,
+            created_at=job.created_at,
+            scheduled_at=job.scheduled_at,
+            timeout=request.timeout,
+            waits_for=job.waits_for,
+            attempt=job.attempt,
+            worker_id=job.worker_id if ended else None,
+            started_at=job.started_at if ended else None,
+            completed_at=job.completed_at,
+            last_move=job.history[-1] if job.history else None,
+            last_error=attrs.evolve(job.errors[-1], traceback=None) if job.errors else None,
+            paused_at=queue.paused_at if queue else None,
+            holder=self._holder(tables, job.lease) if job.lease else None,
+            upstream=tuple(_upstream(cause) for cause in blockers[:UPSTREAM_MAX]),
+            root=_root(tables, job, blockers),
+            workers=tuple(
+                self._worker(worker, request.type, request.queue)
+                for worker in sorted(live, key=lambda one: (one.identity.worker_id, one.incarnation))
+            ),
+        )
+
+    def _worker(self, worker: Worker, job_type: str, queue: str) -> WorkerFacts:
+        identity = worker.identity
+        facts = WorkerFacts(
+            worker_id=identity.worker_id,
+            status=worker.status,
+            last_heartbeat=worker.last_heartbeat,
+            knows_type=identity.knows(job_type),
+            serves_queue=identity.serves(queue),
+            slots=identity.max_concurrent_jobs,
+        )
+        if not facts.would_take_it:
+            return facts
+        return attrs.evolve(facts, held_jobs=sum(1 for _ in self._leases_of(worker.incarnation)))
+
+    def _holder(self, tables: Tables, lease: Lease) -> HolderFacts:
+        worker = tables.workers.get(lease.owner)
+        return HolderFacts(
+            worker_id=lease.worker_id,
+            claimed_at=lease.claimed_at,
+            started_at=lease.started_at,
+            status=worker.status if worker else None,
+            last_heartbeat=worker.last_heartbeat if worker else None,
+            slots=worker.identity.max_concurrent_jobs if worker else None,
+            running_jobs=sum(1 for held in self._leases_of(lease.owner) if held.started_at is not None),
+        )
+
+    def _leases_of(self, owner: IncarnationId) -> Iterator[Lease]:
+        return (lease for lease in self._store.index.leases.values() if lease.owner == owner)
+
+
+def _live(tables: Tables) -> list[Worker]:
+    return [worker for worker in tables.workers.values() if worker.status in LIVE]
+
+
+def _blockers(tables: Tables, job: Job) -> list[Job]:
+    """What stands in its way: what has failed first, then what waits for nothing itself."""
+    if not ((job.status in WAITING and job.waits_for) or waited_in_vain(job)):
+        return []
+    causes = (tables.jobs.get(job_id) for job_id in job.request.depends_on)
+    blockers = (cause for cause in causes if cause is not None and cause.status is not JobState.SUCCESS)
+    return sorted(
+        blockers, key=lambda one: (not stands_in_the_way(one.status), one.waits_for > 0, one.job_id)
+    )
+
+
+def _root(tables: Tables, job: Job, blockers: Sequence[Job]) -> UpstreamFacts | None:
+    last = job
+    for _ in range(HOPS_MAX):
+        if not blockers:
+            break
+        last = blockers[0]
+        blockers = _blockers(tables, last)
+    direct = last is job or last.job_id in job.request.depends_on
+    return None if direct else _upstream(last)
+
+
+def _upstream(job: Job) -> UpstreamFacts:
+    since = job.completed_at if job.status in ENDED else job.scheduled_at
+    if job.lease is not None:
+        since = job.lease.started_at or job.lease.claimed_at
+    return UpstreamFacts(
+        job_id=job.job_id,
+        key=job.request.key,
+        type=job.request.type,
+        status=job.status,
+        since=since or job.created_at,
+        waits_for=job.waits_for,
+        worker_id=job.lease.worker_id if job.lease else None,
+        error_kind=job.errors[-1].kind if job.errors else None,
+        error_message=job.errors[-1].message if job.errors else None,
+    )
+
+
+def _takes(identity: WorkerIdentity, job_type: str, queue: str) -> bool:
+    return identity.knows(job_type) and identity.serves(queue)

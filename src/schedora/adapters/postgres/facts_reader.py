@@ -1,0 +1,123 @@
+"""What is known of one job and of what it needs to run."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from schedora.adapters.postgres import rows
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.session import Row
+from schedora.adapters.postgres.statements import load
+from schedora.application.ports.facts_reader import AHEAD_MAX, HOPS_MAX, LANES_MAX, UPSTREAM_MAX
+from schedora.domain.facts import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
+from schedora.domain.ids import DEFAULT_TENANT, JobId, WorkerId
+from schedora.domain.job_state import JobState
+from schedora.domain.worker import WorkerState
+
+_PATIENCE_SECONDS = 1.0
+"""Counting takes milliseconds, unless a snapshot that somebody holds keeps the index full of what was claimed since."""
+
+
+class PostgresFactsReader:
+    def __init__(
+        self, database: Database, *, ahead_max: int = AHEAD_MAX, patience_seconds: float = _PATIENCE_SECONDS
+    ) -> None:
+        self._database = database
+        self._ahead_max = ahead_max
+        self._patience_seconds = patience_seconds
+
+    async def facts(self, job_id: JobId) -> JobFacts | None:
+        found = await self._database.fetch(
+            load("facts"), job_id=job_id, hops_max=HOPS_MAX, upstream_max=UPSTREAM_MAX
+        )
+        return _facts(found[0]) if found else None
+
+    async def line(self, facts: JobFacts) -> Line | None:
+        try:
+            async with asyncio.timeout(self._patience_seconds):
+                (row,) = await self._database.fetch(
+                    load("line"),
+                    tenant_id=DEFAULT_TENANT,
+                    type=facts.type,
+                    queue=facts.queue,
+                    priority=facts.priority,
+                    scheduled_at=facts.scheduled_at,
+                    job_id=facts.job_id,
+                    ahead_max=self._ahead_max,
+                    lanes_max=LANES_MAX,
+                )
+        except TimeoutError:
+            return None
+        return Line(
+            ahead=min(row["amount"], self._ahead_max),
+            at_least=row["amount"] > self._ahead_max or not row["all_lanes"],
+        )
+
+
+def _facts(row: Row) -> JobFacts:
+    causes = [(cause.pop("is_root"), cause) for cause in _decoded(row["upstream"])]
+    roots = [_upstream(cause) for is_root, cause in causes if is_root]
+    holder = _holder(row) if row["owner"] is not None else None
+    running = holder is not None and holder.started_at is not None
+    status = JobState(row["status"])
+    if holder is not None:
+        status = JobState.RUNNING if running else JobState.SCHEDULED
+    return JobFacts(
+        at=row["at"],
+        job_id=JobId(row["job_id"]),
+        type=row["type"],
+        queue=row["queue"],
+        priority=row["priority"],
+        status=status,
+        created_at=row["created_at"],
+        scheduled_at=row["scheduled_at"],
+        timeout=timedelta(microseconds=row["timeout_us"]),
+        waits_for=row["waits_for"],
+        attempt=row["attempt"] + running,
+        worker_id=row["worker_id"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        last_move=rows.event(orjson.loads(row["last_move"])) if row["last_move"] else None,
+        last_error=rows.attempt_error(orjson.loads(row["last_error"])) if row["last_error"] else None,
+        paused_at=row["paused_at"],
+        holder=holder,
+        upstream=tuple(_upstream(cause) for is_root, cause in causes if not is_root),
+        root=roots[0] if roots else None,
+        workers=tuple(_worker(worker) for worker in _decoded(row["workers"])),
+    )
+
+
+def _holder(row: Row) -> HolderFacts:
+    return HolderFacts(
+        worker_id=WorkerId(row["held_worker_id"]),
+        claimed_at=row["held_claimed_at"],
+        started_at=row["held_started_at"],
+        status=WorkerState(row["holder_status"]) if row["holder_status"] else None,
+        last_heartbeat=row["holder_last_heartbeat"],
+        slots=row["holder_slots"],
+        running_jobs=row["holder_running_jobs"],
+    )
+
+
+def _upstream(stored: dict[str, Any]) -> UpstreamFacts:
+    told = {
+        "job_id": JobId(UUID(stored["job_id"])),
+        "status": JobState(stored["status"]),
+        "since": datetime.fromisoformat(stored["since"]),
+    }
+    return UpstreamFacts(**{**stored, **told})
+
+
+def _worker(stored: dict[str, Any]) -> WorkerFacts:
+    told = {
+        "status": WorkerState(stored["status"]),
+        "last_heartbeat": datetime.fromisoformat(stored["last_heartbeat"]),
+    }
+    return WorkerFacts(**{**stored, **told})
+
+
+def _decoded(document: str | None) -> list[dict[str, Any]]:
+    return list(orjson.loads(document)) if document else []

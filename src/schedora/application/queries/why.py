@@ -1,0 +1,22 @@
+"""Why a job does not run, or what it does."""
+
+from attrs import frozen
+
+from schedora.application.errors import NotFound
+from schedora.application.ports.facts_reader import FactsReader
+from schedora.domain.ids import JobId
+from schedora.domain.reason import Why
+from schedora.domain.why import Silence, why
+
+
+@frozen(kw_only=True)
+class ExplainJob:
+    facts: FactsReader
+    silence: Silence
+
+    async def __call__(self, job_id: JobId) -> Why:
+        """Asks the store twice at most. Raises ``NotFound``."""
+        facts = await self.facts.facts(job_id)
+        if facts is None:
+            raise NotFound("job", job_id)
+        return why(facts, await self.facts.line(facts) if facts.ready else None, self.silence)

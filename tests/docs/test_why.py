@@ -1,0 +1,32 @@
+"""``docs/why.md`` names every code, with fields that there are."""
+
+import re
+
+import attrs
+
+from schedora.domain.reason import BLOCKING, DELAYING, Reason, ReasonCode
+from tests.docs.pages import ROOT, table
+
+PAGE = ROOT / "docs" / "why.md"
+ROWS = table(PAGE, "code")
+NUMBERS = {8: "eight", 3: "three"}
+
+
+def test_every_code_is_told_with_fields_that_there_are() -> None:
+    assert [row["code"] for row in ROWS] == [code.value for code in ReasonCode]
+    names = {field.name for field in attrs.fields(Reason)} - {"code", "message"}
+    told = {name for row in ROWS for name in re.findall(r"\w+", re.sub(r"\(.*?\)", "", row["fields"]))}
+    assert told == names
+
+
+def test_what_blocks_stands_first_and_then_what_delays() -> None:
+    codes = list(ReasonCode)
+    assert set(codes[: len(BLOCKING)]) == BLOCKING
+    assert set(codes[len(BLOCKING) : len(BLOCKING) + len(DELAYING)]) == DELAYING
+    said = f"The first {NUMBERS[len(BLOCKING)]} keep every claim from taking the job; the next {NUMBERS[len(DELAYING)]} only"
+    assert said in PAGE.read_text()
+
+
+def test_what_to_do_is_told_for_codes_that_there_are() -> None:
+    rows = table(PAGE, "the answer")
+    assert {code for row in rows for code in row["the answer"].split(", ")} <= set(ReasonCode)
