@@ -20,7 +20,7 @@ PATHS = {
     "/api/v1/workers/{worker_id}/drain": {"post"}, "/api/v1/queue/stats": {"get"}, "/api/v1/queue/purge": {"post"},
     "/api/v1/queues/{name}/pause": {"post"}, "/api/v1/queues/{name}/resume": {"post"},
     "/api/v1/queues/{name}/retention": {"put"},
-    "/api/v1/health": {"get"}, "/api/v1/health/live": {"get"}, "/api/v1/health/ready": {"get"},
+    "/api/v1/health": {"get"}, "/api/v1/health/deep": {"get"}, "/api/v1/health/live": {"get"}, "/api/v1/health/ready": {"get"},
     "/api/v1/metrics": {"get"},
 }  # fmt: skip
 

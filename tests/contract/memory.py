@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import attrs
 
 from schedora.adapters.memory.events import MemoryEvents
+from schedora.adapters.memory.examination import MemoryExamination
 from schedora.adapters.memory.facts_reader import MemoryFactsReader
 from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.intake import MemoryJobIntake
@@ -21,7 +22,7 @@ from schedora.adapters.memory.wakeup import MemoryWakeup
 from schedora.adapters.memory.workers import MemoryWorkers
 from schedora.adapters.memory.workflow_reader import MemoryWorkflowReader
 from schedora.adapters.system.randomness import SeededRandomness
-from tests.contract.stores import Stores
+from tests.contract.stores import EXPECTED, Stores
 
 
 class TickingClock(VirtualClock):
@@ -53,6 +54,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         events=MemoryEvents(store),
         totals=MemoryTotals(store),
         health=MemoryHealth(store),
+        examination=MemoryExamination(store, EXPECTED),
         rate_limiter=MemoryRateLimiter(store),
         age_buckets=age_buckets,
         callers_transaction=units.begin,

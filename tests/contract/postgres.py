@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.events import PostgresEvents
+from schedora.adapters.postgres.examination import PostgresExamination
 from schedora.adapters.postgres.facts_reader import PostgresFactsReader
 from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.intake import PostgresJobIntake
@@ -22,7 +23,7 @@ from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
 from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.telemetry.tally import Tally
-from tests.contract.stores import Stores
+from tests.contract.stores import EXPECTED, Stores
 
 _AGE = written("update token_buckets b set full_at = b.full_at - :span::interval")
 
@@ -58,6 +59,7 @@ def postgres_stores(database: Database) -> Stores:
         events=PostgresEvents(database, Tally(), SystemClock(), look_interval=LOOK_INTERVAL),
         totals=PostgresTotals(database),
         health=PostgresHealth(database),
+        examination=PostgresExamination(database, SystemClock(), EXPECTED),
         rate_limiter=PostgresRateLimiter(database),
         age_buckets=age_buckets,
         callers_transaction=callers_transaction,

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from schedora.application.ports.events import Events
+from schedora.application.ports.examination import Examination, Expected
 from schedora.application.ports.facts_reader import FactsReader
 from schedora.application.ports.health import Health
 from schedora.application.ports.intake import JobIntake
@@ -33,6 +34,7 @@ from schedora.domain.workflow import Workflow
 from tests.builders import a_new_job, a_workflow_id, an_identity, an_incarnation
 
 WORKER_DEATHS_MAX = 3
+EXPECTED = Expected(version="1.2.3", heartbeat_timeout=timedelta(seconds=90), pool_size=20, pool_overflow=40)
 
 
 class _Abandoned(Exception):
@@ -54,6 +56,7 @@ class Stores:
     events: Events
     totals: Totals
     health: Health
+    examination: Examination
     rate_limiter: RateLimiter
     age_buckets: Callable[[timedelta], Awaitable[None]]
     """Makes it so much later for all token buckets that there are; earlier, as if a clock was set back, if negative."""

@@ -89,7 +89,7 @@ def test_the_user_may_do_what_is_done_and_nothing_else() -> None:
     sent = {
         command
         for path in PACKAGE.glob("*.py")
-        for command in re.findall(r"(?:\.call\(|command = \()\s*\"([A-Z]+)\"", path.read_text())
+        for command in re.findall(r"(?:\.call\(|\bask\(|command = \()\s*\"([A-Z]+)\"", path.read_text())
     }
     used = {command.lower() for command in in_scripts | sent} | SENT_BY_THE_LINK
     assert {word.removeprefix("+") for word in granted() if word.startswith("+")} == used

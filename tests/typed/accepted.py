@@ -158,6 +158,7 @@ def over_http(client: SchedoraClient, when: datetime) -> None:
     assert_type(client.requeue(queue="mail"), int)
     assert_type(client.job_why(job).reasons[0].message, str)
     assert_type(client.health().status, str)
+    assert_type(client.deep_health().findings[0].code, str)
 
 
 async def over_http_awaited(client: AsyncSchedoraClient) -> None:

@@ -30,6 +30,7 @@ from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workers import Workers
 from schedora.application.ports.workflow_reader import WorkflowReader
+from schedora.application.queries.doctor import Examine
 from schedora.application.queries.endings import Endings
 from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
@@ -80,6 +81,8 @@ class System:
     purge_queue: PurgeQueue
     retain_in_queue: RetainInQueue
     check_health: CheckHealth
+    examine: Examine
+    """Also before ``open``, and where that fails."""
     complete_jobs: CompleteJobs
     rescue_jobs: RescueJobs
     prune_records: PruneRecords

@@ -78,7 +78,7 @@ class Database:
         self._connections_max = pool_size + max_overflow
         self._connect_timeout = location.connect_timeout or connect_timeout
         self._command_timeout = command_timeout
-        self._pooled = pooled if location.pooled is None else location.pooled
+        self.pooled = pooled if location.pooled is None else location.pooled
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._kept: list[tuple[PoolConnectionProxy[asyncpg.Record], float]] = []
         """Each with the time of its last use, on the loop's clock."""
@@ -130,7 +130,7 @@ class Database:
 
     async def fetch(self, statement: Statement, /, **values: Any) -> Sequence[Row]:
         """One statement, which is a transaction of its own."""
-        if self._pooled:
+        if self.pooled:
             async with self.transaction() as session:
                 return await session.fetch(statement, **values)
         async with self._connection() as connection:
@@ -228,9 +228,9 @@ class Database:
             "connection_class": _Connection,
             # A pooler hands each transaction to another server process, which knows neither the statements
             # prepared before nor, when it is PgBouncer, more settings than these.
-            "statement_cache_size": 0 if self._pooled else 256,
+            "statement_cache_size": 0 if self.pooled else 256,
             "max_cacheable_statement_size": 64 * 1024,
-            "server_settings": {"application_name": "schedora", **({} if self._pooled else settings)},
+            "server_settings": {"application_name": "schedora", **({} if self.pooled else settings)},
         }
 
 

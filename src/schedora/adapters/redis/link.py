@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from schedora.adapters.redis.connections import Argument, Connections, exchange
 from schedora.adapters.redis.deadline import Deadline
@@ -29,6 +29,7 @@ from schedora.application.log import Logger
 _CONNECTIONS_MAX = 8
 _FIRST_ATTEMPT_SECONDS = 0.25
 _CHECK_SECONDS = 1.5
+_INSPECTION_SECONDS = 2.0
 _LOOK_SECONDS = 5.0
 _PROBE_LIFE = timedelta(minutes=1)
 _BACKOFF_MIN, _BACKOFF_MAX = timedelta(milliseconds=50), timedelta(seconds=10)
@@ -171,6 +172,27 @@ class RedisLink:
             yield OwnConnection(self._asking_since(self._times_down), connection, self._command_timeout)
         finally:
             await self._connections.disconnect(connection)
+
+    @asynccontextmanager
+    async def inspection(self) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+        """What asks for the reply to one command, over a connection made for it. Whatever comes of it says nothing of whether
+        Redis is there for others: the breaker stays as it is. Within it, ``ResponseError`` is what Redis refuses, and all
+        else that goes wrong raises ``RedisAway``.
+        """
+        try:
+            async with Deadline(self._connections.connect_patience.total_seconds()) as deadline:
+                connection = await self._connections.connect()
+                try:
+                    deadline.put_off(_INSPECTION_SECONDS)
+                    yield lambda *command: exchange(connection, command)
+                finally:
+                    await self._connections.disconnect(connection)
+        except ResponseError:
+            raise
+        except (RedisError, OSError) as error:
+            raise RedisAway(
+                f"{self.description} {why_away(error) or f'refuses what is needed: {error}'}"
+            ) from error
 
     async def check(self) -> None:
         """Looks now whether Redis takes writes, also while the breaker is open. Raises ``RedisAway``, at the latest after a

@@ -268,6 +268,27 @@ HEALTH: dict[str, Any] = {
     "workers": {"total": 2, "active": 2, "stale": 0},
 }
 
+DEEP_HEALTH: dict[str, Any] = {
+    "status": "warning",
+    "examined_at": CREATED_AT,
+    "seconds": 0.062,
+    "findings": [
+        {
+            "code": "queue_paused",
+            "severity": "warning",
+            "check": "work",
+            "found": "queue mail is paused, and jobs wait in it, the oldest for 12 min",
+            "consequence": "Its jobs wait until somebody resumes it.",
+            "fix": "schedora queues resume mail",
+            "details": {"queue": "mail", "oldest_seconds": 720.5},
+        }
+    ],
+    "checks": [
+        {"name": "database", "status": "ok", "not_done": None},
+        {"name": "work", "status": "warning", "not_done": None},
+    ],
+}
+
 METRICS = """\
 # HELP jobs_created_total Jobs stored.
 # TYPE jobs_created_total counter

@@ -8,7 +8,18 @@ from typing import Annotated
 import typer
 
 import schedora
-from schedora.entrypoints.cli import dlq, events, health, jobs, processes, queues, why, workers, workflows
+from schedora.entrypoints.cli import (
+    dlq,
+    doctor,
+    events,
+    health,
+    jobs,
+    processes,
+    queues,
+    why,
+    workers,
+    workflows,
+)
 from schedora.entrypoints.cli.exits import SchedoraCommand
 
 PROCESSES = "Run Schedora"
@@ -28,6 +39,7 @@ for group in (jobs, workflows, workers, queues, dlq):
 app.command(rich_help_panel=TALK)(why.why)
 app.command(rich_help_panel=TALK)(events.events)
 app.command(rich_help_panel=TALK)(health.health)
+app.command(rich_help_panel=TALK)(doctor.doctor)
 
 
 def _version(asked: bool) -> None:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from dependency_injector import providers
 
 from schedora.adapters.memory.events import MemoryEvents
+from schedora.adapters.memory.examination import MemoryExamination
 from schedora.adapters.memory.facts_reader import MemoryFactsReader
 from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.heartbeats import MemoryHeartbeats
@@ -25,8 +26,10 @@ from schedora.adapters.memory.wakeup import MemoryWakeup
 from schedora.adapters.memory.workers import MemoryWorkers
 from schedora.adapters.memory.workflow_reader import MemoryWorkflowReader
 from schedora.application.ports.clock import Clock
+from schedora.application.ports.examination import Examination
 from schedora.application.ports.health import Health
 from schedora.application.ports.randomness import Randomness
+from schedora.entrypoints.container.expected import expected
 from schedora.entrypoints.container.settings import Settings
 
 T = TypeVar("T")
@@ -62,6 +65,8 @@ class MemoryStorage:
         self.events = providers.Singleton(MemoryEvents, store)
         self.totals = providers.Singleton(MemoryTotals, store)
         self.health = providers.Singleton(MemoryHealth, store)
+        self.examination = providers.Singleton(MemoryExamination, store, expected(settings))
+        self.redis_examination: providers.Provider[Examination | None] = providers.Object(None)
         self.redis_health: providers.Provider[Health | None] = providers.Object(None)
         self.queue = providers.Singleton(MemoryJobQueue, store)
         self.queue_of_its_own = providers.Factory(shared, self.queue)

@@ -9,6 +9,7 @@ from dependency_injector import providers
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.events import PostgresEvents
+from schedora.adapters.postgres.examination import PostgresExamination
 from schedora.adapters.postgres.facts_reader import PostgresFactsReader
 from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.intake import PostgresJobIntake
@@ -25,7 +26,9 @@ from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.ports.clock import Clock
+from schedora.application.ports.examination import Examination
 from schedora.application.ports.health import Health
+from schedora.entrypoints.container.expected import expected
 from schedora.entrypoints.container.settings import Settings
 
 T = TypeVar("T")
@@ -87,6 +90,8 @@ class PostgresStorage:
         self.events = providers.Singleton(PostgresEvents, database, metrics, clock)
         self.totals = providers.Singleton(PostgresTotals, database)
         self.health = providers.Singleton(PostgresHealth, database)
+        self.examination = providers.Singleton(PostgresExamination, database, clock, expected(settings))
+        self.redis_examination: providers.Provider[Examination | None] = providers.Object(None)
         self.redis_health: providers.Provider[Health | None] = providers.Object(None)
         self.queue = providers.Singleton(PostgresJobQueue, database)
         self.queue_of_its_own = providers.Factory(

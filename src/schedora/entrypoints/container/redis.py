@@ -9,6 +9,7 @@ from typing import TypeVar
 from dependency_injector import providers
 
 from schedora.adapters.redis.events import RedisEvents
+from schedora.adapters.redis.examination import RedisExamination
 from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.heartbeats import RedisHeartbeats
 from schedora.adapters.redis.job_reader import RedisJobReader
@@ -103,6 +104,8 @@ class RedisStorage:
         self.events = providers.Singleton(RedisEvents, link, metrics, clock, otherwise=storage.events)
         self.totals = storage.totals
         self.health = storage.health
+        self.examination = storage.examination
+        self.redis_examination = providers.Singleton(RedisExamination, link)
         self.redis_health = providers.Singleton(RedisHealth, link)
         lifetime = timedelta(seconds=settings.worker_heartbeat_timeout)
         self.heartbeats = providers.Singleton(RedisHeartbeats, link, lifetime=lifetime)

@@ -26,6 +26,7 @@ from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.randomness import Randomness
+from schedora.application.queries.doctor import Examine
 from schedora.application.queries.endings import Endings
 from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
@@ -152,6 +153,9 @@ def _system(
             heard_elsewhere=settings.redis_url is not None,
         ),
     )
+    examine = providers.Singleton(
+        Examine, store=storage.examination, redis=storage.redis_examination, clock=clock
+    )
     complete_jobs = providers.Singleton(CompleteJobs, units=storage.units, wakeup=storage.wakeup)
     rescue_jobs = providers.Singleton(
         RescueJobs,
@@ -219,6 +223,7 @@ def _system(
         purge_queue=purge_queue,
         retain_in_queue=retain_in_queue,
         check_health=check_health,
+        examine=examine,
         complete_jobs=complete_jobs,
         rescue_jobs=rescue_jobs,
         prune_records=prune_records,

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from attrs import frozen
 
+from schedora.domain.finding import Severity
 from schedora.domain.ids import JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.worker import WorkerState
@@ -227,3 +228,40 @@ class HealthView:
     database: str
     redis: str
     workers: WorkerCounts
+
+
+@frozen(kw_only=True)
+class FindingView:
+    """``severity``: ``ok`` for what is worth knowing, ``warning`` or ``critical``. ``details`` says in values what ``found``
+    says in words.
+    """
+
+    code: str
+    severity: Severity
+    check: str
+    found: str
+    consequence: str
+    fix: str
+    details: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class CheckView:
+    """``status``: the worst severity that it has found, or ``not_done``. ``not_done``: why it, or a part of it, could not be
+    done.
+    """
+
+    name: str
+    status: str
+    not_done: str | None
+
+
+@frozen(kw_only=True)
+class DeepHealthView:
+    """What the doctor has found, worst first, and what it has looked at. ``status`` is the worst severity."""
+
+    status: Severity
+    examined_at: datetime
+    seconds: float
+    findings: tuple[FindingView, ...]
+    checks: tuple[CheckView, ...]

@@ -113,6 +113,7 @@ class _Methods:
     requeue = Endpoint(endpoints.requeue)
     delete_dead = Endpoint(endpoints.delete_dead)
     health = Endpoint(endpoints.health)
+    deep_health = Endpoint(endpoints.deep_health)
     metrics = Endpoint(endpoints.metrics)
 
 

@@ -15,6 +15,7 @@ from schedora.entrypoints.sdk.api_views import (
     BatchRow,
     CanceledJob,
     CreatedWorkflow,
+    DeepHealthView,
     HealthView,
     Page,
     QueueStats,
@@ -38,6 +39,9 @@ WorkflowRef = WorkflowStatus | CreatedWorkflow | UUID | str
 
 WAIT_LIMIT = timedelta(seconds=60)
 """The longest that the server waits in one request."""
+
+EXAMINATION_LIMIT = timedelta(minutes=2)
+"""The longest that the server takes to examine everything, when nothing it asks answers in time."""
 
 WORKFLOW_PAUSE_SECONDS = 0.5
 
@@ -432,6 +436,19 @@ def health() -> Conversation[HealthView]:
             decode=data(HealthView),
             accept=lambda problem: _member(problem, HealthView),
             repeatable=True,
+        )
+    )
+
+
+def deep_health() -> Conversation[DeepHealthView]:
+    """What is wrong, what follows from it and what helps. The server takes a moment to examine everything."""
+    return ask(
+        Call(
+            method="GET",
+            path="/health/deep",
+            decode=data(DeepHealthView),
+            repeatable=True,
+            patience=EXAMINATION_LIMIT,
         )
     )
 

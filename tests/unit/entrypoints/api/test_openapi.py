@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.openapi import BODIES
 from schedora.entrypoints.api.schemas.envelopes import Data, Page
-from schedora.entrypoints.api.schemas.health import HealthView, ProbeView
+from schedora.entrypoints.api.schemas.health import DeepHealthView, HealthView, ProbeView
 from schedora.entrypoints.api.schemas.jobs import BatchRowView, CanceledView, EventView, JobView
 from schedora.entrypoints.api.schemas.problem import ProblemView
 from schedora.entrypoints.api.schemas.queues import (
@@ -37,7 +37,7 @@ ENDPOINTS = {
     "GET /workflows/{workflow_id}", "GET /workflows/{workflow_id}/status", "POST /workflows/{workflow_id}/cancel",
     "POST /workflows/{workflow_id}/retry", "POST /workers/register", "POST /workers/{worker_id}/heartbeat",
     "GET /workers", "POST /workers/{worker_id}/drain", "GET /queue/stats", "POST /queue/purge",
-    "POST /queues/{name}/pause", "POST /queues/{name}/resume", "PUT /queues/{name}/retention", "GET /health", "GET /health/live",
+    "POST /queues/{name}/pause", "POST /queues/{name}/resume", "PUT /queues/{name}/retention", "GET /health", "GET /health/deep", "GET /health/live",
     "GET /health/ready", "GET /metrics",
 }  # fmt: skip
 
@@ -45,7 +45,7 @@ VIEWS: dict[str, Any] = {
     view.__name__: view
     for view in (
         JobView, BatchRowView, CanceledView, EventView, WorkflowView, WorkflowCreatedView, WorkflowDetailView,
-        WorkflowStatusView, WorkerView, WorkerListView, StatsView, PurgedView, QueueView, QueueRetentionView, RequeuedView, HealthView,
+        WorkflowStatusView, WorkerView, WorkerListView, StatsView, PurgedView, QueueView, QueueRetentionView, RequeuedView, HealthView, DeepHealthView,
         ProbeView, ProblemView, WhyView,
     )
 }  # fmt: skip
@@ -208,6 +208,7 @@ async def test_real_answers_have_the_shape_that_is_promised(api: Api, bench: Ben
     assert same_shape(WorkerListView, (await api.get("/workers")).json())
     assert same_shape(StatsView, (await api.get("/queue/stats")).json())
     assert same_shape(Data[HealthView], (await api.get("/health")).json())
+    assert same_shape(Data[DeepHealthView], (await api.get("/health/deep")).json())
     assert same_shape(ProblemView, (await api.get("/jobs/x")).json())
 
 

@@ -28,6 +28,11 @@ now. PostgreSQL's own interlocks (its pid file, the check for shared memory in u
 """
 
 from schedora.adapters.postgres.embedded.errors import EmbeddedUnavailable
-from schedora.adapters.postgres.embedded.server import EmbeddedServer, default_data_dir, start_embedded
+from schedora.adapters.postgres.embedded.server import (
+    EmbeddedServer,
+    default_data_dir,
+    join_embedded,
+    start_embedded,
+)
 
-__all__ = ["EmbeddedServer", "EmbeddedUnavailable", "default_data_dir", "start_embedded"]
+__all__ = ["EmbeddedServer", "EmbeddedUnavailable", "default_data_dir", "join_embedded", "start_embedded"]

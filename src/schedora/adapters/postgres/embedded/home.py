@@ -31,6 +31,11 @@ class Home:
         return self.data_dir / "postgres"
 
     @property
+    def made(self) -> bool:
+        """Whether there ever was a cluster here. Raises OSError."""
+        return self.cluster.exists()
+
+    @property
     def _run(self) -> Path:
         return self.data_dir / "postgres-run"
 

@@ -95,6 +95,17 @@ def start_embedded(data_dir: Path, settings: Mapping[str, str] = _NO_SETTINGS) -
     return server
 
 
+def join_embedded(data_dir: Path) -> EmbeddedServer:
+    """As ``start_embedded``, where there is data already; makes none.
+
+    Raises EmbeddedUnavailable.
+    """
+    home = Home(data_dir=data_dir.expanduser().resolve())
+    if not home.made:
+        raise EmbeddedUnavailable(f"no embedded server keeps its data in {home.data_dir}")
+    return start_embedded(data_dir)
+
+
 @contextmanager
 def _unavailable(data_dir: Path) -> Iterator[None]:
     """Say in one way what the system refuses."""

@@ -10,7 +10,13 @@ from schedora.entrypoints.api.errors import unavailable
 from schedora.entrypoints.api.inputs import TheSystem
 from schedora.entrypoints.api.problems import Refused
 from schedora.entrypoints.api.schemas.envelopes import Data
-from schedora.entrypoints.api.schemas.health import HealthView, ProbeView, health_view
+from schedora.entrypoints.api.schemas.health import (
+    DeepHealthView,
+    HealthView,
+    ProbeView,
+    deep_health_view,
+    health_view,
+)
 
 router = APIRouter(prefix=PREFIX, tags=["health"])
 
@@ -29,6 +35,18 @@ async def health(system: TheSystem) -> Response:
     if report.status == "unhealthy":
         raise Refused(unavailable(NO_DATABASE).with_members(data=view))
     return answer({"data": view})
+
+
+@router.get(
+    "/health/deep",
+    summary="Tell what is wrong and what helps",
+    responses=answers(200, Data[DeepHealthView], {"data": examples.DEEP_HEALTH}),
+)
+async def deep_health(system: TheSystem) -> Response:
+    """Examines the database, Redis and how work goes on; takes a moment. 200 whatever is found, also when the database is
+    away: `status` tells.
+    """
+    return answer({"data": deep_health_view(await system.examine())})
 
 
 @router.get(

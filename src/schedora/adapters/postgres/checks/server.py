@@ -1,0 +1,54 @@
+"""What the server is, and the settings of a session of Schedora's."""
+
+from datetime import timedelta
+
+from schedora.adapters.postgres.session import Session
+from schedora.adapters.postgres.statements import written
+from schedora.domain.checks.server import Server
+
+# Those of this transaction are not its session's: what was set for it alone is told by reset_val.
+_SERVER = written("""
+select
+    current_setting('server_version_num')::int / 10000 as version, current_setting('server_version') as version_text,
+    current_database()::text as database, current_user::text as "user", pg_is_in_recovery() as standby,
+    current_setting('default_transaction_read_only')::bool as read_only, current_setting('fsync')::bool as fsync,
+    current_setting('full_page_writes')::bool as full_page_writes,
+    current_setting('synchronous_commit') as synchronous_commit,
+    current_setting('default_transaction_isolation') as isolation
+""")
+_TIMEOUTS = written("""
+select s.name, case when s.unit = 'ms' then s.reset_val::bigint end as milliseconds
+from pg_settings s
+where s.name = any(:names::text[]) and s.reset_val <> '0'
+""")
+_NAMES = (
+    "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout",
+    "idle_session_timeout",
+)  # fmt: skip
+
+
+async def server(session: Session, *, pooled: bool) -> Server:
+    """``pooled``: a pooler stands between, past which no settings of Schedora's own come."""
+    (row,) = await session.fetch(_SERVER)
+    limits = {
+        limit["name"]: timedelta(milliseconds=limit["milliseconds"])
+        for limit in await session.fetch(_TIMEOUTS, names=list(_NAMES))
+    }
+    return Server(
+        version=row["version"],
+        version_text=row["version_text"],
+        database=row["database"],
+        user=row["user"],
+        standby=row["standby"],
+        read_only=row["read_only"],
+        fsync=row["fsync"],
+        full_page_writes=row["full_page_writes"],
+        synchronous_commit=row["synchronous_commit"],
+        isolation=row["isolation"],
+        own_timeouts=not pooled,
+        statement_timeout=limits.get("statement_timeout"),
+        lock_timeout=limits.get("lock_timeout"),
+        idle_in_transaction_timeout=limits.get("idle_in_transaction_session_timeout"),
+        transaction_timeout=limits.get("transaction_timeout"),
+        idle_session_timeout=limits.get("idle_session_timeout"),
+    )

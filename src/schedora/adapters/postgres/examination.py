@@ -1,0 +1,117 @@
+"""Looking into the database, over a connection that is nobody else's.
+
+Each check is a transaction of its own that only reads, with limits of its own for statements and for locks: it reads
+catalogs and statistics, and of Schedora's tables no more than a look-up or two. What a check leaves behind when it fails is
+closed with its connection, and the next one has another.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from schedora.adapters.postgres.checks.claim import claim
+from schedora.adapters.postgres.checks.clocks import clocks
+from schedora.adapters.postgres.checks.connections import connections
+from schedora.adapters.postgres.checks.horizon import horizon
+from schedora.adapters.postgres.checks.locks import locks
+from schedora.adapters.postgres.checks.notifications import notifications
+from schedora.adapters.postgres.checks.pooler import pooler
+from schedora.adapters.postgres.checks.schema import schema
+from schedora.adapters.postgres.checks.server import server
+from schedora.adapters.postgres.checks.storage import storage
+from schedora.adapters.postgres.checks.work import work
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.errors import translated
+from schedora.adapters.postgres.session import Session, TransactionSession
+from schedora.application.errors import StoreUnavailable
+from schedora.application.ports.clock import Clock
+from schedora.application.ports.examination import Check, Expected
+from schedora.domain.checks.reach import DatabaseReach
+from schedora.domain.finding import Facts
+
+if TYPE_CHECKING:
+    import asyncpg
+
+T = TypeVar("T")
+
+_BEGIN = "begin read only; set local statement_timeout = '2s'; set local lock_timeout = '200ms'"
+
+
+class PostgresExamination:
+    def __init__(self, database: Database, clock: Clock, expected: Expected) -> None:
+        self._database = database
+        self._clock = clock
+        self._expected = expected
+
+    @asynccontextmanager
+    async def begun(self) -> AsyncIterator[Sequence[Check]]:
+        look = _Look(self._database)
+        try:
+            yield tuple(self._checks(look))
+        finally:
+            look.leave()
+
+    def _checks(self, look: "_Look") -> Sequence[Check]:
+        reads: dict[str, Callable[[Session], Awaitable[Facts]]] = {
+            "server": partial(server, pooled=self._database.pooled),
+            "schema": schema,
+            "connections": partial(connections, expected=self._expected),
+            "transactions": horizon,
+            "locks": locks,
+            "notifications": notifications,
+            "storage": storage,
+            "claim": claim,
+            "clocks": partial(clocks, clock=self._clock),
+            "work": partial(work, expected=self._expected),
+        }
+        return [
+            Check("database", look.reach),
+            *(Check(name, partial(look.read, read)) for name, read in reads.items()),
+            Check("pooler", partial(pooler, self._database)),
+        ]
+
+
+class _Look:
+    """One examination's connection, made when it is first needed and anew after it broke."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._problem: str | None = None
+        """Why there is no connection to be had: it is not tried for every check."""
+
+    async def reach(self) -> DatabaseReach:
+        try:
+            await self._connected()
+        except StoreUnavailable as error:
+            return DatabaseReach(problem=str(error))
+        return DatabaseReach()
+
+    async def read(self, read: Callable[[Session], Awaitable[Facts]]) -> Facts:
+        connection = await self._connected()
+        try:
+            with translated(self._database.description):
+                await connection.execute(_BEGIN)
+                facts = await read(TransactionSession(connection, self._database.description))
+                await connection.execute("rollback")
+        except BaseException:
+            self.leave()
+            raise
+        return facts
+
+    def leave(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _connected(self) -> "asyncpg.Connection[asyncpg.Record]":
+        if self._problem is not None:
+            raise StoreUnavailable(self._problem)
+        if self._connection is None:
+            try:
+                self._connection = await self._database.connect()
+            except StoreUnavailable as error:
+                self._problem = str(error)
+                raise
+        return self._connection

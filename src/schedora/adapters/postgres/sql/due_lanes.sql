@@ -1,0 +1,29 @@
+-- For how long the oldest job that is due has been waiting, by queue and type. Locks nothing.
+--
+-- Index: job_ready_lane_idx. Leaps from the head of one lane to that of the next, so what it costs depends on how many lanes
+-- there are, and not on how many jobs wait in them.
+with recursive
+head as (
+    (
+        select r.tenant_id, r.queue, r.priority, r.type, r.scheduled_at
+        from job_ready r
+        where r.tenant_id = :tenant_id::int
+        order by r.tenant_id, r.queue, r.priority, r.type, r.scheduled_at, r.job_id
+        limit 1
+    )
+    union all
+    select next.*
+    from head h
+    cross join lateral (
+        select r.tenant_id, r.queue, r.priority, r.type, r.scheduled_at
+        from job_ready r
+        where r.tenant_id = h.tenant_id and (r.queue, r.priority, r.type) > (h.queue, h.priority, h.type)
+        order by r.tenant_id, r.queue, r.priority, r.type, r.scheduled_at, r.job_id
+        limit 1
+    ) next
+)
+select h.queue, h.type, max(now() - h.scheduled_at) as oldest
+from head h
+where h.scheduled_at <= now()
+group by h.queue, h.type
+order by h.queue, h.type

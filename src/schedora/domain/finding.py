@@ -1,0 +1,125 @@
+"""What the doctor finds: how bad it is, what follows from it, what helps.
+
+What is read of a system is a ``Facts``; it judges itself, by thresholds that stand beside it in ``checks``.
+"""
+
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from string import Formatter
+from typing import Any
+
+from attrs import field, frozen
+
+Detail = str | int | float | bool | None
+
+
+class Severity(StrEnum):
+    OK = "ok"
+    """Worth knowing; nothing is wrong."""
+    WARNING = "warning"
+    """It goes on, more slowly or with less in reserve, and may get worse."""
+    CRITICAL = "critical"
+    """Jobs wait, promises don't hold, or soon will not."""
+
+    @property
+    def rank(self) -> int:
+        """Higher is worse."""
+        return list(Severity).index(self)
+
+
+def bad(critical: bool) -> Severity:
+    """CRITICAL if so, else WARNING."""
+    return Severity.CRITICAL if critical else Severity.WARNING
+
+
+def worst(severities: Iterable[Severity]) -> Severity:
+    """OK where there is none."""
+    return max(severities, key=lambda severity: severity.rank, default=Severity.OK)
+
+
+@frozen(kw_only=True)
+class Finding:
+    """``details`` says in values what ``found`` says in words."""
+
+    code: str
+    severity: Severity
+    found: str
+    consequence: str
+    fix: str
+    details: Mapping[str, Detail] = field(factory=dict)
+
+
+@frozen
+class Ailment:
+    """Something that may be wrong, by a code that stays. ``fix`` may name details, in braces: ``{queue!w}`` as a word for the
+    shell, ``{index!i}`` as an identifier and ``{gid!l}`` as a literal for SQL, for names come from anyone.
+    """
+
+    code: str
+    consequence: str = field(kw_only=True)
+    fix: str = field(kw_only=True)
+
+    def found(self, severity: Severity, what: str, **details: Detail) -> Finding:
+        return Finding(
+            code=self.code,
+            severity=severity,
+            found=what,
+            consequence=self.consequence,
+            fix=_Quoting().format(self.fix, **details).strip(),
+            details=details,
+        )
+
+
+class _Quoting(Formatter):
+    def convert_field(self, value: Any, conversion: Any) -> Any:
+        match conversion:
+            case "w":
+                return shlex.quote(str(value))
+            case "i":
+                return _identifier(str(value))
+            case "l":
+                return "'" + str(value).replace("'", "''") + "'"
+        return super().convert_field(value, conversion)
+
+
+def _identifier(name: str) -> str:
+    plain = name.isidentifier() and name.isascii() and name == name.lower()
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+@frozen(kw_only=True)
+class Facts(ABC):
+    """What one check has read. ``unseen``: what it could not see, and why."""
+
+    unseen: str | None = None
+
+    @abstractmethod
+    def findings(self) -> Iterator[Finding]:
+        """What is wrong, by these facts alone."""
+
+
+def lasting(span: timedelta) -> str:
+    """``span`` for people: ``40 s``, ``12 min``, ``3.5 hours``, ``2.1 days``."""
+    seconds = span.total_seconds()
+    if abs(seconds) < 10:
+        return f"{seconds:.1f} s"
+    if abs(seconds) < 120:
+        return f"{seconds:.0f} s"
+    if abs(seconds) < 7_200:
+        return f"{seconds / 60:.0f} min"
+    if abs(seconds) < 172_800:
+        return f"{seconds / 3_600:.1f} hours"
+    return f"{seconds / 86_400:.1f} days"
+
+
+def sized(size_bytes: float) -> str:
+    """``size_bytes`` for people: ``12 kB``, ``1.5 GB``, in powers of 1,024 as PostgreSQL counts them."""
+    size = float(size_bytes)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if abs(size) < 1024:
+            return f"{size:.0f} {unit}" if unit in {"bytes", "kB"} else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TB"

@@ -1,0 +1,44 @@
+"""``docs/doctor.md`` against the ailments that the checks know."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from types import ModuleType
+
+from schedora.domain import checks
+from schedora.domain.finding import Ailment
+from tests.docs.pages import ROOT, table
+
+PAGE = ROOT / "docs" / "doctor.md"
+
+
+def modules() -> list[ModuleType]:
+    return [
+        importlib.import_module(f"{checks.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(checks.__path__)
+    ]
+
+
+def ailments() -> Iterator[Ailment]:
+    for module in modules():
+        yield from (value for value in vars(module).values() if isinstance(value, Ailment))
+
+
+def rows() -> list[dict[str, str]]:
+    """Of all tables: there is one for each module that knows any."""
+    tables = sum(any(isinstance(value, Ailment) for value in vars(module).values()) for module in modules())
+    return [row for nth in range(tables) for row in table(PAGE, "code", nth=nth)]
+
+
+def test_every_code_is_told_with_its_consequence_and_its_fix() -> None:
+    told = {row["code"]: (row["consequence"], row["fix"]) for row in rows()}
+    assert told == {
+        ailment.code: (
+            ailment.consequence,
+            re.sub(r"\{(\w+)(?:!\w)?\}", lambda found: found[1].upper(), ailment.fix),
+        )
+        for ailment in ailments()
+    }
+    assert len(told) == len(rows())
+    assert all(row["when"] for row in rows())

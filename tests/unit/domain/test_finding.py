@@ -1,0 +1,66 @@
+"""Findings, and how they are worded."""
+
+from datetime import timedelta
+
+import pytest
+
+from schedora.domain.finding import Ailment, Severity, bad, lasting, sized, worst
+
+OK, WARNING, CRITICAL = Severity
+
+
+def test_the_worst_of_severities() -> None:
+    assert worst([]) is OK
+    assert worst([OK, CRITICAL, WARNING]) is CRITICAL
+    assert worst([WARNING, OK]) is WARNING
+    assert (bad(True), bad(False)) == (CRITICAL, WARNING)
+
+
+def fix(template: str, **details: str | int | None) -> str:
+    return Ailment("it", consequence="so", fix=template).found(WARNING, "what", **details).fix
+
+
+def test_a_finding_is_of_its_ailment() -> None:
+    finding = Ailment("it", consequence="so", fix="do {pid}").found(CRITICAL, "what", pid=7, unused=None)
+    assert (finding.code, finding.severity, finding.found) == ("it", CRITICAL, "what")
+    assert (finding.consequence, finding.fix, finding.details) == ("so", "do 7", {"pid": 7, "unused": None})
+
+
+@pytest.mark.parametrize(
+    ("template", "name", "quoted"),
+    [
+        ("resume {name!w}", "mail", "resume mail"),
+        ("resume {name!w}", "a; rm -rf /", "resume 'a; rm -rf /'"),
+        ("drop {name!i}", "jobs_idx", "drop jobs_idx"),
+        ("drop {name!i}", 'My"Index', 'drop "My""Index"'),
+        ("drop {name!i}", "a; drop table jobs", 'drop "a; drop table jobs"'),
+        ("rollback {name!l}", "it's", "rollback 'it''s'"),
+        ("{name!s}", "plain", "plain"),
+        ("vacuum {name}", "", "vacuum"),
+    ],
+)
+def test_names_in_a_fix_are_quoted_for_where_it_is_pasted(template: str, name: str, quoted: str) -> None:
+    assert fix(template, name=name) == quoted
+
+
+def test_braces_in_a_name_are_nothing_but_braces() -> None:
+    assert fix("resume {name!w}", name="{pid}") == "resume '{pid}'"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.25, "0.2 s"), (9.94, "9.9 s"), (10, "10 s"), (119, "119 s"), (120, "2 min"), (7_199, "120 min"),
+        (7_200, "2.0 hours"), (172_799, "48.0 hours"), (172_800, "2.0 days"), (-300, "-5 min"),
+    ],
+)  # fmt: skip
+def test_a_span_for_people(seconds: float, words: str) -> None:
+    assert lasting(timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1 kB"), (8 << 20, "8.0 MB"), (1_610_612_736, "1.5 GB"), (1 << 41, "2.0 TB")],
+)  # fmt: skip
+def test_a_size_for_people(size: int, words: str) -> None:
+    assert sized(size) == words
