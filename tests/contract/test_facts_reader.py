@@ -11,7 +11,7 @@ from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.facts_reader import HOPS_MAX, UPSTREAM_MAX
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.events import AttemptError
-from schedora.domain.facts import JobFacts
+from schedora.domain.facts import JobFacts, Line
 from schedora.domain.ids import JobId, WorkerId
 from schedora.domain.job import UPSTREAM_FAILED
 from schedora.domain.job_state import JobState
@@ -32,7 +32,7 @@ async def facts_of(stores: Stores, job_id: JobId) -> JobFacts:
 
 
 async def ahead_of(stores: Stores, job_id: JobId) -> int:
-    line = await stores.facts_reader.line(await facts_of(stores, job_id))
+    line = await stores.facts_reader.line(await facts_of(stores, job_id), ahead_max=1_000)
     assert line is not None
     assert not line.at_least
     return line.ahead
@@ -260,6 +260,32 @@ async def test_what_no_taker_of_this_job_would_take_is_not_ahead(stores: Stores)
     await stores.submit(a_request(type="play"), a_request())
     job = await stores.submit_one()
     assert await ahead_of(stores, job.job_id) == 1
+
+
+@pytest.mark.parametrize(
+    ("ahead_max", "line"),
+    [
+        (4, Line(ahead=4)),
+        (3, Line(ahead=3, at_least=True)),
+        (1, Line(ahead=1, at_least=True)),
+    ],
+)
+async def test_counting_has_an_end(stores: Stores, ahead_max: int, line: Line) -> None:
+    await stores.worker(types=("work", "play"))
+    await stores.submit(*(a_request(type=name, priority=9) for name in ("work", "play") for _ in range(2)))
+    job = await stores.submit_one()
+    assert await stores.facts_reader.line(await facts_of(stores, job.job_id), ahead_max=ahead_max) == line
+
+
+async def test_a_job_that_is_gone_meanwhile_has_the_place_that_it_had(stores: Stores) -> None:
+    worker = await stores.worker()
+    await stores.submit(*(a_request() for _ in range(3)))
+    job = await stores.submit_one()
+    facts = await facts_of(stores, job.job_id)
+    await stores.claim(worker, limit=2)
+    assert await stores.facts_reader.line(facts, ahead_max=10) == Line(ahead=1)
+    await stores.claim(worker)
+    assert await stores.facts_reader.line(facts, ahead_max=10) == Line(ahead=0)
 
 
 TYPES, QUEUES = ("work", "play", "rest"), ("default", "mail", "slow")

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.facts_reader import PostgresFactsReader
 from schedora.adapters.postgres.job_queue import PostgresJobQueue, _of_claim
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.jobs import PostgresJobStore
@@ -23,6 +24,7 @@ from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
 from schedora.application.ports.job_reader import JobFilter
 from schedora.application.ports.records import Pruned
 from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.facts import Line
 from schedora.domain.ids import IncarnationId, JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Outcome, Succeeded
@@ -624,3 +626,43 @@ async def test_a_workflow_is_found_by_name(crowded: Explaining) -> None:
     await PostgresWorkflowReader(reads(crowded)).page(status=None, name="flow 7", limit=10, after=None)
     assert crowded.plan.indexes("workflows") == {"workflows_tenant_id_name_key", "workflows_pkey"}
     assert crowded.plan.rows("workflows") == 2
+
+
+FIRST_READY = FINISHED + DELAYED + OTHERS + 1
+FIRST_BLOCKED = FINISHED + DELAYED + OTHERS + READY + DEAD + 1
+
+
+@pytest.mark.parametrize(
+    ("number", "rows"),
+    [
+        # Itself, and the leases of those hundred workers who could take it.
+        (FIRST_READY, 1 + HELD),
+        # Itself, what it waits for, once more on the way from there, and again to be told; as many leases, and no worker's.
+        (FIRST_BLOCKED, 1 + 3 + 1 + HELD),
+        # Itself, its lease, and what its worker runs.
+        (FIRST_HELD, 1 + 1 + HELD // 100),
+        # Itself.
+        (1, 1),
+    ],
+)
+async def test_facts_of_a_job_are_found_by_key(crowded: Explaining, number: int, rows: int) -> None:
+    facts = await PostgresFactsReader(reads(crowded)).facts(JobId(numbered(number)))
+    assert facts is not None
+    plan = crowded.plan
+    assert plan.indexes(*CROWDED) <= named_indexes("facts")
+    assert plan.reads(rows, *CROWDED)
+
+
+async def test_what_goes_first_is_counted_and_nothing_else(crowded: Explaining) -> None:
+    reader = PostgresFactsReader(reads(crowded), patience_seconds=60)
+    facts = await reader.facts(JobId(numbered(FIRST_READY + 1_000)))
+    assert facts is not None
+    assert facts.ready
+    crowded.plans.clear()
+    assert await reader.line(facts, ahead_max=10_000) == Line(ahead=1_000)
+    plan = crowded.plan
+    assert plan.indexes("job_ready") == named_indexes("line")
+    # The first of each lane, and those: neither what is delayed nor what is of another type or stands behind.
+    assert plan.reads(3 + 1_000, "job_ready")
+    assert await reader.line(facts, ahead_max=100) == Line(ahead=100, at_least=True)
+    assert crowded.plans[-1].rows("job_ready") <= 3 + 101 + AHEAD

@@ -21,6 +21,11 @@ from schedora.domain.worker import LIVE, SPARED_TIMEOUTS_MAX, WorkerState
 NAMED_MAX: Final = 3
 """Of so many workers or jobs a message tells the names."""
 
+OVERLOOKED_AFTER: Final = timedelta(seconds=15)
+"""So long after it has become ready, a job that some worker has room for should have been claimed: the slowest poll comes
+within ten seconds.
+"""
+
 OVERDUE_AFTER: Final = timedelta(seconds=5)
 """So long after its timeout at least, a job that still runs is overdue: to stop it takes a moment."""
 
@@ -169,7 +174,9 @@ def _ready(facts: JobFacts, heard: Sequence[WorkerFacts], *, delayed: bool) -> R
     free_slots = sum(worker.free_slots for worker in heard)
     told = f"ready for {in_words(facts.at - since)}"
     if not delayed:
-        told += f": {_names(heard)} {plural(len(heard), 'has', 'have')} {counted(free_slots, 'free slot')}"
+        overlooked = facts.at - since >= OVERLOOKED_AFTER
+        told += f"{', and not claimed though' if overlooked else ':'} {_names(heard)}"
+        told += f" {plural(len(heard), 'has', 'have')} {counted(free_slots, 'free slot')}"
     return Reason(
         code=ReasonCode.READY,
         message=told,

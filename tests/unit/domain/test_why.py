@@ -11,7 +11,7 @@ from schedora.domain.ids import WorkerId
 from schedora.domain.job import UPSTREAM_FAILED
 from schedora.domain.job_state import JobState
 from schedora.domain.reason import BLOCKING, Reason, ReasonCode, Why
-from schedora.domain.why import OVERDUE_AFTER, Silence, why
+from schedora.domain.why import OVERDUE_AFTER, OVERLOOKED_AFTER, Silence, why
 from schedora.domain.worker import WorkerState
 from tests.builders import HOUR, NOON, SECOND, a_job_id
 from tests.unit.domain.test_facts import a_worker, some_facts
@@ -221,6 +221,15 @@ def test_a_ready_job_tells_who_has_room() -> None:
     assert answer.summary == "PENDING: ready for 1 s: w1 has 3 free slots"
     reason = only(answer)
     assert (reason.since, reason.slots, reason.count, reason.worker_ids) == (NOON - SECOND, 3, 1, (W1,))
+
+
+def test_a_ready_job_that_nobody_claims() -> None:
+    since = NOON - OVERLOOKED_AFTER
+    answer = asked(some_facts(scheduled_at=since, created_at=since))
+    assert answer.summary == "PENDING: ready for 15 s, and not claimed though w1 has 10 free slots"
+    since += timedelta(microseconds=1)
+    answer = asked(some_facts(scheduled_at=since, created_at=since))
+    assert answer.summary == "PENDING: ready for 14 s: w1 has 10 free slots"
 
 
 def test_a_job_for_a_time_that_had_passed_is_ready_since_it_came() -> None:

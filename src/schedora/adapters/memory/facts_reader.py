@@ -8,7 +8,7 @@ import attrs
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.tables import Tables
-from schedora.application.ports.facts_reader import AHEAD_MAX, HOPS_MAX, UPSTREAM_MAX
+from schedora.application.ports.facts_reader import HOPS_MAX, UPSTREAM_MAX
 from schedora.domain.dependency import stands_in_the_way, waited_in_vain
 from schedora.domain.facts import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
 from schedora.domain.ids import IncarnationId, JobId
@@ -19,10 +19,9 @@ from schedora.domain.worker import LIVE, Worker, WorkerIdentity, WorkerState
 
 
 class MemoryFactsReader:
-    def __init__(self, store: MemoryStore, *, ahead_max: int = AHEAD_MAX) -> None:
+    def __init__(self, store: MemoryStore) -> None:
         self.faults: Faults = store.faults
         self._store = store
-        self._ahead_max = ahead_max
 
     @fallible
     async def facts(self, job_id: JobId) -> JobFacts | None:
@@ -31,7 +30,7 @@ class MemoryFactsReader:
             return None if job is None else self._facts(tables, job)
 
     @fallible
-    async def line(self, facts: JobFacts) -> Line | None:
+    async def line(self, facts: JobFacts, *, ahead_max: int) -> Line | None:
         with self._store.committed() as tables:
             takers = [
                 worker.identity
@@ -49,8 +48,8 @@ class MemoryFactsReader:
                 if (-job.request.priority, job.scheduled_at, job.job_id) < place
                 and any(_takes(taker, job.request.type, job.request.queue) for taker in takers)
             )
-            ahead = sum(1 for _ in islice(before, self._ahead_max + 1))
-            return Line(ahead=min(ahead, self._ahead_max), at_least=ahead > self._ahead_max)
+            ahead = sum(1 for _ in islice(before, ahead_max + 1))
+            return Line(ahead=min(ahead, ahead_max), at_least=ahead > ahead_max)
 
     def _facts(self, tables: Tables, job: Job) -> JobFacts:
         request, ended = job.request, job.ended

@@ -11,7 +11,7 @@ from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import load
-from schedora.application.ports.facts_reader import AHEAD_MAX, HOPS_MAX, LANES_MAX, UPSTREAM_MAX
+from schedora.application.ports.facts_reader import HOPS_MAX, LANES_MAX, UPSTREAM_MAX
 from schedora.domain.facts import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
 from schedora.domain.ids import DEFAULT_TENANT, JobId, WorkerId
 from schedora.domain.job_state import JobState
@@ -22,11 +22,8 @@ _PATIENCE_SECONDS = 1.0
 
 
 class PostgresFactsReader:
-    def __init__(
-        self, database: Database, *, ahead_max: int = AHEAD_MAX, patience_seconds: float = _PATIENCE_SECONDS
-    ) -> None:
+    def __init__(self, database: Database, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         self._database = database
-        self._ahead_max = ahead_max
         self._patience_seconds = patience_seconds
 
     async def facts(self, job_id: JobId) -> JobFacts | None:
@@ -35,7 +32,7 @@ class PostgresFactsReader:
         )
         return _facts(found[0]) if found else None
 
-    async def line(self, facts: JobFacts) -> Line | None:
+    async def line(self, facts: JobFacts, *, ahead_max: int) -> Line | None:
         try:
             async with asyncio.timeout(self._patience_seconds):
                 (row,) = await self._database.fetch(
@@ -46,14 +43,14 @@ class PostgresFactsReader:
                     priority=facts.priority,
                     scheduled_at=facts.scheduled_at,
                     job_id=facts.job_id,
-                    ahead_max=self._ahead_max,
+                    ahead_max=ahead_max,
                     lanes_max=LANES_MAX,
                 )
         except TimeoutError:
             return None
         return Line(
-            ahead=min(row["amount"], self._ahead_max),
-            at_least=row["amount"] > self._ahead_max or not row["all_lanes"],
+            ahead=min(row["amount"], ahead_max),
+            at_least=row["amount"] > ahead_max or not row["all_lanes"],
         )
 
 

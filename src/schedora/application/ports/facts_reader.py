@@ -11,11 +11,8 @@ UPSTREAM_MAX: Final = 20
 HOPS_MAX: Final = 50
 """So far the way from cause to cause is followed."""
 
-AHEAD_MAX: Final = 100_000
-"""Up to so many jobs that go first are counted."""
-
 LANES_MAX: Final = 1_000
-"""In so many lanes."""
+"""In so many lanes jobs that go first are counted."""
 
 
 class FactsReader(Protocol):
@@ -25,6 +22,6 @@ class FactsReader(Protocol):
         """
         ...
 
-    async def line(self, facts: JobFacts) -> Line | None:
-        """What stands before a job that is ready. None where counting it takes too long."""
+    async def line(self, facts: JobFacts, *, ahead_max: int) -> Line | None:
+        """What stands before a job that is ready, counted up to so many. None where that takes too long."""
         ...

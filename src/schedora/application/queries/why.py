@@ -1,5 +1,7 @@
 """Why a job does not run, or what it does."""
 
+from typing import Final
+
 from attrs import frozen
 
 from schedora.application.errors import NotFound
@@ -7,6 +9,9 @@ from schedora.application.ports.facts_reader import FactsReader
 from schedora.domain.ids import JobId
 from schedora.domain.reason import Why
 from schedora.domain.why import Silence, why
+
+AHEAD_MAX: Final = 100_000
+"""Up to so many jobs that go first are counted: that takes a hundredth of a second."""
 
 
 @frozen(kw_only=True)
@@ -19,4 +24,5 @@ class ExplainJob:
         facts = await self.facts.facts(job_id)
         if facts is None:
             raise NotFound("job", job_id)
-        return why(facts, await self.facts.line(facts) if facts.ready else None, self.silence)
+        line = await self.facts.line(facts, ahead_max=AHEAD_MAX) if facts.ready else None
+        return why(facts, line, self.silence)

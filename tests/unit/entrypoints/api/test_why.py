@@ -41,7 +41,7 @@ async def test_a_running_job_and_one_behind_it(api: Api, bench: Bench, clock: Vi
     ]
     waiting = (await api.get(f"/jobs/{second['job_id']}/why")).json()["data"]
     assert waiting["ready"]
-    assert waiting["summary"] == "PENDING: ready for 41 s: w1 has 9 free slots"
+    assert waiting["summary"] == "PENDING: ready for 41 s, and not claimed though w1 has 9 free slots"
 
 
 async def test_figures_that_are_0_or_false_are_told(api: Api, bench: Bench) -> None:
