@@ -16,6 +16,7 @@ from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.totals import MemoryTotals
+from schedora.adapters.memory.trails import MemoryTrails
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.memory.wakeup import MemoryWakeup
@@ -52,6 +53,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         records=MemoryRecords(store),
         wakeup=MemoryWakeup(store),
         events=MemoryEvents(store),
+        trails=MemoryTrails(store),
         totals=MemoryTotals(store),
         health=MemoryHealth(store),
         examination=MemoryExamination(store, EXPECTED),

@@ -17,6 +17,7 @@ from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
 from schedora.adapters.postgres.statements import written
 from schedora.adapters.postgres.totals import PostgresTotals
+from schedora.adapters.postgres.trails import PostgresTrails
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.postgres.workers import PostgresWorkers
@@ -57,6 +58,7 @@ def postgres_stores(database: Database) -> Stores:
         records=PostgresRecords(database),
         wakeup=wakeup,
         events=PostgresEvents(database, Tally(), SystemClock(), look_interval=LOOK_INTERVAL),
+        trails=PostgresTrails(database),
         totals=PostgresTotals(database),
         health=PostgresHealth(database),
         examination=PostgresExamination(database, SystemClock(), EXPECTED),

@@ -19,6 +19,7 @@ from schedora.application.ports.queues import Queues
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.records import Records
 from schedora.application.ports.totals import Totals
+from schedora.application.ports.trails import Trails
 from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workers import Workers
@@ -54,6 +55,7 @@ class Stores:
     records: Records
     wakeup: Wakeup
     events: Events
+    trails: Trails
     totals: Totals
     health: Health
     examination: Examination

@@ -97,6 +97,8 @@ select job_id, job_id, 1, id(1 + n %% 100), 'w' || 1 + n %% 100, id(1 + n %% 500
 from crowd where kind = 'held';
 insert into job_dependencies (upstream_id, job_id)
 select id(n + 300), job_id from crowd where kind = 'blocked';
+insert into trails (job_id, token, attempt, worker_id, lines, lines_dropped, spans, spans_dropped)
+select job_id, 1, 1, 'w', '{}', 0, '', 0 from crowd;
 analyze;
 """
 
@@ -513,7 +515,7 @@ async def test_pruning_walks_no_further_than_it_takes(crowded: Explaining) -> No
     records = PostgresRecords(reads(crowded))
     assert (await records.prune_jobs(AT_ONCE, limit=500)).jobs == 500
     _, plan, _ = crowded.plans
-    assert plan.indexes("jobs") == named_indexes("prune_jobs")
+    assert plan.indexes("jobs", "trails") == named_indexes("prune_jobs")
     assert 500 <= plan.rows("jobs") <= 500 + AHEAD
     assert plan.pages < 8_000
 
@@ -527,7 +529,7 @@ async def test_pruning_has_an_end_where_nothing_has_expired(crowded: Explaining)
     for _ in range(2):
         assert await records.prune_jobs(kept, limit=10) == Pruned()
     for plan in crowded.plans[1::3]:
-        assert plan.indexes("jobs") == named_indexes("prune_jobs")
+        assert plan.indexes("jobs", "trails") == named_indexes("prune_jobs")
         assert 1_000 <= plan.rows("jobs") <= 1_000 + AHEAD
 
 

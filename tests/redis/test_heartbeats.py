@@ -25,6 +25,7 @@ def a_reaper(bench: Bench, heartbeats: RedisHeartbeats) -> Reaper:
         rescue=bench.rescue,
         prune=bench.prune,
         rate_limiter=bench.stores.rate_limiter,
+        trails=bench.stores.trails,
         events=bench.stores.events,
         heartbeats=heartbeats,
         metrics=bench.metrics,

@@ -16,7 +16,16 @@ from typing import IO, Any
 from attrs import evolve
 
 from schedora.adapters.system.child_command import MEMORY
-from schedora.adapters.system.child_protocol import Ended, Progress, Said, Written, decode_call, encode_said
+from schedora.adapters.system.child_protocol import (
+    Ended,
+    LineLeft,
+    Progress,
+    Said,
+    SpanLeft,
+    Written,
+    decode_call,
+    encode_said,
+)
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.application.context import JobContext
 from schedora.application.encoding import decode_json
@@ -24,6 +33,7 @@ from schedora.application.handlers import Handler
 from schedora.application.pipeline.complete import complete_within
 from schedora.application.pipeline.execute import failed, outcome_of, storable
 from schedora.application.ports.processes import ProcessCall
+from schedora.application.run_scope import current_run
 from schedora.domain.completion import settle
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Outcome, Succeeded
@@ -95,7 +105,13 @@ def _run(call: ProcessCall, answers: Answers) -> Outcome:
         upstream=upstream,
         result_bytes_max=RESULT_BYTES_MAX,
     )
-    return asyncio.run(outcome_of(_call(function.handler, call, context), result_bytes_max=RESULT_BYTES_MAX))
+    token = current_run.set(_Scope(call, answers))
+    try:
+        return asyncio.run(
+            outcome_of(_call(function.handler, call, context), result_bytes_max=RESULT_BYTES_MAX)
+        )
+    finally:
+        current_run.reset(token)
 
 
 async def _call(handler: Handler, call: ProcessCall, context: JobContext) -> Any:
@@ -115,6 +131,21 @@ def find_function(target: str) -> JobFunction[..., Any, ..., Any]:
     if not isinstance(found, JobFunction):
         raise TypeError(f"{target} is not a registered handler")
     return found
+
+
+class _Scope:
+    """The run, as its handler finds it here: what it leaves goes to the worker."""
+
+    def __init__(self, call: ProcessCall, answers: Answers) -> None:
+        self.job = call.job
+        self.started_at = call.started_at
+        self._answers = answers
+
+    def leave_line(self, line: JsonText) -> None:
+        self._answers.say(LineLeft(line=line))
+
+    def leave_span(self, span: JsonText) -> None:
+        self._answers.say(SpanLeft(span=span))
 
 
 class _Link:

@@ -16,6 +16,7 @@ class ReaperService:
             rescue=system.rescue_jobs,
             prune=system.prune_records,
             rate_limiter=system.rate_limiter,
+            trails=system.trails,
             heartbeats=system.heartbeats,
             metrics=system.metrics,
             clock=system.clock,

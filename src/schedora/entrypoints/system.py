@@ -26,6 +26,7 @@ from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.run_locks import RunLocks
 from schedora.application.ports.totals import Totals
+from schedora.application.ports.trails import Trails
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workers import Workers
@@ -60,6 +61,7 @@ class System:
     """Signs of life beside the register; None where there are none."""
     queues: Queues
     rate_limiter: RateLimiter
+    trails: Trails
     endings: Endings
     event_feed: EventFeed
     job_watch: Watch[JobId, Standing]

@@ -20,6 +20,7 @@ from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.heartbeat import Heartbeat
 from schedora.application.pipeline.presence import Presence
 from schedora.application.pipeline.run_locks import Handover
+from schedora.application.pipeline.trail_keeper import TrailKeeper
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.run_locks import RunLock
@@ -181,10 +182,18 @@ class WorkerService:
         await pulse.start()
         try:
             async with self._system.queue_of_its_own() as queue:
-                self._worker = self._build(queue, threads, processes, pulse)
+                keeper = TrailKeeper(
+                    trails=self._system.trails, clock=self._system.clock, metrics=self._system.metrics
+                )
+                self._worker = self._build(queue, threads, processes, pulse, keeper)
                 if self._stopped:
                     self._worker.drain()
-                await self._worker.run()
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(keeper.run())
+                    try:
+                        await self._worker.run()
+                    finally:
+                        keeper.stop()
         finally:
             await pulse.stop()
             await processes.close()
@@ -204,7 +213,12 @@ class WorkerService:
             self._worker.contested(leases)
 
     def _build(
-        self, queue: JobQueue, threads: ThreadPoolExecutor, processes: ChildProcesses, pulse: HeartbeatThread
+        self,
+        queue: JobQueue,
+        threads: ThreadPoolExecutor,
+        processes: ChildProcesses,
+        pulse: HeartbeatThread,
+        keeper: TrailKeeper,
     ) -> Worker:
         system = self._system
         return Worker(
@@ -226,6 +240,7 @@ class WorkerService:
             randomness=system.randomness,
             metrics=system.metrics,
             worker_deaths_max=system.settings.max_worker_deaths,
+            on_trail=keeper.note,
             run_locks=None if system.presence_of_its_own is None else pulse,
             limits=WorkerLimits(
                 shutdown_timeout=timedelta(seconds=system.settings.worker_shutdown_timeout),

@@ -32,9 +32,17 @@ class Reports:
 
     def __init__(self) -> None:
         self.progress: list[JsonText] = []
+        self.lines: list[JsonText] = []
+        self.spans: list[JsonText] = []
 
     def report(self, progress: JsonText) -> None:
         self.progress.append(progress)
+
+    def leave_line(self, line: JsonText) -> None:
+        self.lines.append(line)
+
+    def leave_span(self, span: JsonText) -> None:
+        self.spans.append(span)
 
     def written(self, completion: Completion, released: AbstractSet[str]) -> None:
         raise AssertionError((completion, released))

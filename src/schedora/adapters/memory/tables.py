@@ -12,6 +12,7 @@ from schedora.domain.ids import IncarnationId, JobId, TenantId, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.limits import Bucket
 from schedora.domain.queue import Queue
+from schedora.domain.trail import Trail
 from schedora.domain.worker import Worker
 from schedora.domain.workflow import Workflow
 
@@ -31,6 +32,7 @@ class Tables:
     workers: MutableMapping[IncarnationId, Worker] = field(factory=dict)
     totals: MutableMapping[Series, float] = field(factory=dict)
     buckets: MutableMapping[str, Bucket] = field(factory=dict)
+    trails: MutableMapping[JobId, tuple[Trail, ...]] = field(factory=dict)
 
     def draft(self) -> Self:
         """The same tables, whose changes stay apart until ``apply``."""

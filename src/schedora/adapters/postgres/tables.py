@@ -296,6 +296,23 @@ metric_totals = Table(
     postgresql_with={"fillfactor": "50"},
 )
 
+# What runs leave beside their outcomes: one row a run, of the newest runs of a job; gone with the job.
+trails = Table(
+    "trails",
+    metadata,
+    Column("job_id", UUID, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    _tenant(),
+    Column("attempt", Integer, nullable=False),
+    Column("worker_id", Text, nullable=False),
+    Column("lines", Text, nullable=False),  # JSON objects, one a line
+    Column("lines_dropped", Integer, nullable=False),
+    Column("spans", Text, nullable=False),  # JSON objects, one a line
+    Column("spans_dropped", Integer, nullable=False),
+    PrimaryKeyConstraint("job_id", "token"),
+    postgresql_with={"fillfactor": "50"},  # a run that goes on is written again and again
+)
+
 # Token buckets that are not full: a full one is the same as none.
 token_buckets = Table(
     "token_buckets",

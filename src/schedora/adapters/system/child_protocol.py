@@ -37,7 +37,21 @@ class Written:
     released: frozenset[str]
 
 
-Said = Progress | Written | Ended
+@frozen(kw_only=True)
+class LineLeft:
+    """A line of the handler's log."""
+
+    line: JsonText
+
+
+@frozen(kw_only=True)
+class SpanLeft:
+    """A span of the handler's own."""
+
+    span: JsonText
+
+
+Said = Progress | LineLeft | SpanLeft | Written | Ended
 
 
 def encode_call(call: ProcessCall) -> bytes:

@@ -94,7 +94,9 @@ class _Died:
 async def _converse(child: Process, call: ProcessCall, link: ProcessLink) -> Outcome | _Died:
     from schedora.adapters.system.child_protocol import (  # noqa: PLC0415 - most workers have no such handler
         Ended,
+        LineLeft,
         Progress,
+        SpanLeft,
         Written,
         decode_said,
         encode_call,
@@ -111,6 +113,10 @@ async def _converse(child: Process, call: ProcessCall, link: ProcessLink) -> Out
         match decode_said(line):
             case Progress(document=document):
                 link.report(document)
+            case LineLeft(line=text):
+                link.leave_line(text)
+            case SpanLeft(span=text):
+                link.leave_span(text)
             case Written(completion=completion, released=released):
                 link.written(completion, released)
             case Ended(outcome=outcome):

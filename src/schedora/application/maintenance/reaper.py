@@ -20,6 +20,7 @@ from schedora.application.ports.heartbeats import Heartbeats
 from schedora.application.ports.metrics import Counter, Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
+from schedora.application.ports.trails import Trails
 from schedora.application.ports.workers import SilentWorker, Workers
 from schedora.domain.ids import IncarnationId
 from schedora.domain.worker import lost
@@ -30,6 +31,8 @@ LONGEST_INTERVAL = timedelta(seconds=10)
 ROUNDS_PER_TIMEOUT = 6
 BUCKETS_MAX = 10_000
 """Forgotten in one round: whatever has not been limited for a while."""
+TRAILS_MAX = 1_000
+"""Looked at in one round: few outlive their jobs."""
 EVENTS_KEPT = timedelta(minutes=10)
 NO_PAUSE = timedelta(0)
 
@@ -43,6 +46,7 @@ class Reaper:
         rescue: RescueJobs,
         prune: PruneRecords,
         rate_limiter: RateLimiter,
+        trails: Trails,
         heartbeats: Heartbeats | None,
         metrics: Metrics,
         clock: Clock,
@@ -55,6 +59,7 @@ class Reaper:
         self._rescue = rescue
         self._prune = prune
         self._rate_limiter = rate_limiter
+        self._trails = trails
         self._behind = False
         self._heartbeats = heartbeats
         self._metrics = metrics
@@ -75,6 +80,7 @@ class Reaper:
         if pruned_count:
             log.info("forgot workers long gone", workers=pruned_count)
         await self._rate_limiter.prune(limit=BUCKETS_MAX)
+        await self._trails.prune(limit=TRAILS_MAX)
         await self._events.prune(EVENTS_KEPT)
         self._behind = (await self._prune(self._stopped)).more
         return rescued_count

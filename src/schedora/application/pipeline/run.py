@@ -1,14 +1,19 @@
 """One job in a slot, from its start to the end of its handler."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from enum import Enum
+from threading import Lock
 from typing import Any
 
+from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
+
+_BEGINNING = Lock()
+"""Two threads of one run may both leave its first line."""
 
 
 class StopReason(Enum):
@@ -23,11 +28,19 @@ class Run:
     """
 
     __slots__ = (
-        "began", "give_up_at", "job", "locked", "progress", "released", "settled", "started_at", "stop_reason",
-        "stoppable", "task", "written",
+        "_on_trail", "began", "give_up_at", "job", "locked", "progress", "released", "settled", "started_at",
+        "stop_reason", "stoppable", "task", "trail", "written",
     )  # fmt: skip
 
-    def __init__(self, job: ClaimedJob, *, started_at: datetime, began: timedelta) -> None:
+    def __init__(
+        self,
+        job: ClaimedJob,
+        *,
+        started_at: datetime,
+        began: timedelta,
+        on_trail: Callable[[LiveTrail], None] | None = None,
+    ) -> None:
+        """``on_trail`` is told whenever the run has left something; without it, nothing is kept."""
         self.job = job
         self.started_at = started_at
         self.began = began
@@ -48,6 +61,9 @@ class Run:
         """When to go on without a handler that was asked to stop."""
         self.task: asyncio.Task[Any] | None = None
         """What the handler runs in."""
+        self.trail: LiveTrail | None = None
+        """What the handler has left, if anything."""
+        self._on_trail = on_trail
 
     @property
     def recorded(self) -> bool:
@@ -62,6 +78,21 @@ class Run:
     def cancelled(self) -> bool:
         """Whether it is no longer wanted. May be asked from any thread."""
         return self.stop_reason is not None
+
+    def leave_line(self, line: JsonText) -> None:
+        if (trail := self._live_trail()) is not None:
+            trail.add_line(line)
+
+    def leave_span(self, span: JsonText) -> None:
+        if (trail := self._live_trail()) is not None:
+            trail.add_span(span)
+
+    def _live_trail(self) -> LiveTrail | None:
+        if self.trail is None and self._on_trail is not None:
+            with _BEGINNING:
+                if self.trail is None:
+                    self.trail = LiveTrail(self.job, self._on_trail)
+        return self.trail
 
     def stop(self, reason: StopReason) -> None:
         """Asks the handler to end, once; the first reason stands."""

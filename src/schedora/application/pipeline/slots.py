@@ -25,7 +25,9 @@ from schedora.application.pipeline.execute import Execute, failed, stopped
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.pipeline.suspects import Suspects
+from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.application.ports.clock import Clock
+from schedora.application.run_scope import current_run
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText, LeaseId
@@ -59,6 +61,7 @@ class Slots:
         on_outcome: OnOutcome,
         on_change: Callable[[], None],
         complete_in: Callable[[Run, object, JsonText], Awaitable[None]],
+        on_trail: Callable[[LiveTrail], None],
     ) -> None:
         self.count = count
         self._buffer: deque[tuple[timedelta, ClaimedJob]] = deque()
@@ -76,6 +79,7 @@ class Slots:
         self._on_outcome = on_outcome
         self._on_change = on_change
         self.complete_in = complete_in
+        self._on_trail = on_trail
         self._next_deadline: timedelta | None = None
         self.loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
@@ -254,7 +258,9 @@ class Slots:
         run.task.add_done_callback(partial(self._left, run))
 
     def _begin(self, job: ClaimedJob, now: timedelta) -> Run:
-        run = Run(job, started_at=job.started_at or self._store_time.at(now), began=now)
+        run = Run(
+            job, started_at=job.started_at or self._store_time.at(now), began=now, on_trail=self._on_trail
+        )
         run.stoppable = self._handlers[job.type].executor is not Executor.THREAD
         self.runs[job.lease_id] = run
         if not run.recorded:
@@ -277,10 +283,13 @@ class Slots:
             run.task = task
 
     async def _outcome(self, run: Run) -> Outcome | None:
+        token = current_run.set(run)
         try:
             return await self._execute(run, self._handlers[run.job.type], Link(run, self))
         except Exception as error:  # noqa: BLE001 - its job fails, and not the worker
             return _defect(run, error)
+        finally:
+            current_run.reset(token)
 
     def _goes_on(self, task: "asyncio.Task[Any] | None", run: Run, now: timedelta) -> bool:
         """Whether the task of a run that has ended may take the next job."""
@@ -364,6 +373,12 @@ class Link:
     def written(self, completion: Completion, released: AbstractSet[str]) -> None:
         self._run.written = completion
         self._run.released = released
+
+    def leave_line(self, line: JsonText) -> None:
+        self._run.leave_line(line)
+
+    def leave_span(self, span: JsonText) -> None:
+        self._run.leave_span(span)
 
     async def complete_in(self, connection: object, result: JsonText) -> None:
         await self._slots.complete_in(self._run, connection, result)

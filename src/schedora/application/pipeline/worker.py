@@ -15,7 +15,7 @@ leave together with the next; with little to do an exchange starts at once, with
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -38,6 +38,7 @@ from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.run_locks import RunLocking, RunLockKeeper
 from schedora.application.pipeline.slots import GRACE, Slots
 from schedora.application.pipeline.store_time import StoreTime
+from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_queue import JobQueue
@@ -106,6 +107,7 @@ class Worker:
         randomness: Randomness,
         metrics: Metrics,
         worker_deaths_max: int,
+        on_trail: Callable[[LiveTrail], None],
         run_locks: RunLockKeeper | None = None,
         limits: WorkerLimits | None = None,
     ) -> None:
@@ -137,6 +139,7 @@ class Worker:
             on_outcome=self._on_outcome,
             on_change=self.changed.set,
             complete_in=self._complete_in,
+            on_trail=on_trail,
         )
         self._run_locking = RunLocking(
             slots=self.slots, keeper=run_locks, clock=clock, after=self._limits.lock_after

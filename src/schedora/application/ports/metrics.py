@@ -32,6 +32,8 @@ class Counter(StrEnum):
     """Events that were lost before they could be told to whoever listened."""
     EVENT_STREAMS_DROPPED = "event_streams_dropped_total"
     """Event streams ended because their client did not read."""
+    TRAILS_DROPPED = "trails_dropped_total"
+    """Log lines and spans of runs that found no room on their way to the store."""
 
 
 COUNTER_LABEL: Mapping[Counter, str | None] = {
@@ -49,6 +51,7 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.WORKERS_SPARED: None,
     Counter.EVENTS_DROPPED: None,
     Counter.EVENT_STREAMS_DROPPED: None,
+    Counter.TRAILS_DROPPED: None,
 }
 
 

@@ -30,6 +30,14 @@ class ProcessLink(Protocol):
         """How far it is."""
         ...
 
+    def leave_line(self, line: JsonText) -> None:
+        """A line of the handler's log."""
+        ...
+
+    def leave_span(self, span: JsonText) -> None:
+        """A span of the handler's own."""
+        ...
+
     def written(self, completion: Completion, released: AbstractSet[str]) -> None:
         """The handler has completed the job inside its own transaction, which may commit or not. If it does,
         the queues ``released`` get claimable jobs.

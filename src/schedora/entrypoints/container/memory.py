@@ -21,6 +21,7 @@ from schedora.adapters.memory.records import MemoryRecords
 from schedora.adapters.memory.run_locks import MemoryRunLocks
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.totals import MemoryTotals
+from schedora.adapters.memory.trails import MemoryTrails
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from schedora.adapters.memory.wakeup import MemoryWakeup
 from schedora.adapters.memory.workers import MemoryWorkers
@@ -61,6 +62,7 @@ class MemoryStorage:
         self.queues = providers.Singleton(MemoryQueues, store)
         self.rate_limiter = providers.Singleton(MemoryRateLimiter, store)
         self.records = providers.Singleton(MemoryRecords, store)
+        self.trails = providers.Singleton(MemoryTrails, store)
         self.wakeup = providers.Singleton(MemoryWakeup, store)
         self.events = providers.Singleton(MemoryEvents, store)
         self.totals = providers.Singleton(MemoryTotals, store)

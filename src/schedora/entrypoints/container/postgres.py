@@ -20,6 +20,7 @@ from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
 from schedora.adapters.postgres.schema import check_schema
 from schedora.adapters.postgres.totals import PostgresTotals
+from schedora.adapters.postgres.trails import PostgresTrails
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.postgres.workers import PostgresWorkers
@@ -84,6 +85,7 @@ class PostgresStorage:
         self.queues = providers.Singleton(PostgresQueues, database)
         self.rate_limiter = providers.Singleton(PostgresRateLimiter, database)
         self.records = providers.Singleton(PostgresRecords, database)
+        self.trails = providers.Singleton(PostgresTrails, database)
         self.wakeup = providers.Singleton(PostgresWakeup, database)
         self.intake_that_rings = partial(providers.Singleton, PostgresJobIntake, database)
         self.intake = self.intake_that_rings(self.wakeup)

@@ -103,6 +103,7 @@ class RedisStorage:
         self.intake = storage.intake_that_rings(self.wakeup, providers.Singleton(RedisOffers, link))
         self.events = providers.Singleton(RedisEvents, link, metrics, clock, otherwise=storage.events)
         self.totals = storage.totals
+        self.trails = storage.trails
         self.health = storage.health
         self.examination = storage.examination
         self.redis_examination = providers.Singleton(RedisExamination, link)

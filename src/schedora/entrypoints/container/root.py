@@ -188,6 +188,7 @@ def _system(
         heartbeats=storage.heartbeats,
         queues=storage.queues,
         rate_limiter=storage.rate_limiter,
+        trails=storage.trails,
         endings=endings,
         event_feed=event_feed,
         job_watch=providers.Singleton(

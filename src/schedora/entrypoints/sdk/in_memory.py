@@ -15,6 +15,7 @@ from schedora.application.context import JobContext, run_without_waiting
 from schedora.application.handlers import BoundCall, Handler, Handlers
 from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.lookout import Pace
+from schedora.application.pipeline.trail_keeper import TrailKeeper
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.job_reader import JobFilter, JobReader
@@ -62,8 +63,9 @@ async def in_memory(
     threads = ThreadPoolExecutor(thread_name_prefix="schedora-handler")
     async with system.queue_of_its_own() as queue:
         slots = concurrency or app.settings.worker_max_concurrent_jobs
-        worker = _worker(app, system, queue, threads, slots)
-        scheduler = MemoryScheduler(system, clock, endings, worker)
+        keeper = TrailKeeper(trails=system.trails, clock=clock, metrics=system.metrics)
+        worker = _worker(app, system, queue, threads, slots=slots, keeper=keeper)
+        scheduler = MemoryScheduler(system, clock, endings, worker, keeper)
         with app.using(MemorySystems(system)):
             try:
                 scheduler.begin()
@@ -77,11 +79,19 @@ async def in_memory(
 class MemoryScheduler:
     """The system in memory, and its time."""
 
-    def __init__(self, system: System, clock: DrivenClock, endings: "DrivenEndings", worker: Worker) -> None:
+    def __init__(
+        self,
+        system: System,
+        clock: DrivenClock,
+        endings: "DrivenEndings",
+        worker: Worker,
+        keeper: TrailKeeper,
+    ) -> None:
         self.system = system
         self._clock = clock
         self._endings = endings
         self._worker = worker
+        self._keeper = keeper
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -152,6 +162,7 @@ class MemoryScheduler:
                 for _ in range(TURNS):
                     await asyncio.sleep(0)
                 if self._at_rest() and not await self._endings.look():
+                    await self._keeper.flush()
                     return
             else:
                 await stirred.wait()
@@ -234,7 +245,13 @@ class _NoProcesses:
 
 
 def _worker(
-    app: Schedora, system: System, queue: JobQueue, threads: ThreadPoolExecutor, slots: int
+    app: Schedora,
+    system: System,
+    queue: JobQueue,
+    threads: ThreadPoolExecutor,
+    *,
+    slots: int,
+    keeper: TrailKeeper,
 ) -> Worker:
     handlers = Handlers(
         evolve(
@@ -266,6 +283,7 @@ def _worker(
         randomness=system.randomness,
         metrics=system.metrics,
         worker_deaths_max=system.settings.max_worker_deaths,
+        on_trail=keeper.note,
         # Hints arrive for certain: nothing has to be looked for at intervals.
         limits=WorkerLimits(
             pace=Pace(poll=NEVER, poll_longest=NEVER), lease_check=NEVER, lease_check_idle=NEVER

@@ -50,10 +50,18 @@ for line in sys.stdin:
 class RecordedLink:
     def __init__(self) -> None:
         self.reports: list[str] = []
+        self.lines: list[str] = []
+        self.spans: list[str] = []
         self.completions: list[tuple[Completion, AbstractSet[str]]] = []
 
     def report(self, progress: JsonText) -> None:
         self.reports.append(progress)
+
+    def leave_line(self, line: JsonText) -> None:
+        self.lines.append(line)
+
+    def leave_span(self, span: JsonText) -> None:
+        self.spans.append(span)
 
     def written(self, completion: Completion, released: AbstractSet[str]) -> None:
         self.completions.append((completion, released))

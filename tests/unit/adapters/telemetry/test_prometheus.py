@@ -44,6 +44,7 @@ def test_before_anything_happened_there_are_zeros_only_where_there_are_no_labels
         ("wakeups_missed_total", ()): 0,
         ("events_dropped_total", ()): 0,
         ("event_streams_dropped_total", ()): 0,
+        ("trails_dropped_total", ()): 0,
         ("wakeups_total", ()): 0,
         ("workers_active", ()): 0,
         ("workers_spared_total", ()): 0,

@@ -41,6 +41,7 @@ def a_reaper(
         rescue=bench.rescue,
         prune=attrs.evolve(bench.prune, records=records or bench.stores.records),
         rate_limiter=bench.stores.rate_limiter,
+        trails=bench.stores.trails,
         heartbeats=bench.heartbeats if heard_elsewhere else None,
         metrics=bench.metrics,
         clock=bench.clock,

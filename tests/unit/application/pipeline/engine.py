@@ -13,6 +13,7 @@ from schedora.application.handlers import Executor, Handler, Handlers
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.run_locks import RunLockKeeper
+from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.processes import ProcessCall, ProcessLink
@@ -134,6 +135,7 @@ class Engine:
         self.complete: CompleteJobs = bench.complete
         self.run_locks: RunLockKeeper | None = None
         self.wakeup: Wakeup = bench.stores.wakeup
+        self.trails: list[LiveTrail] = []
         self._worker: Worker | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -196,6 +198,7 @@ class Engine:
             randomness=bench.store.randomness,
             metrics=bench.metrics,
             worker_deaths_max=WORKER_DEATHS_MAX,
+            on_trail=self.trails.append,
             run_locks=self.run_locks,
             limits=self.limits,
         )

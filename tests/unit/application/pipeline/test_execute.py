@@ -45,6 +45,12 @@ class Link(RecordedLink):
     def written(self, completion: object, released: object) -> None:
         raise AssertionError("no handler here has a transaction of its own")
 
+    def leave_line(self, line: object) -> None:
+        raise AssertionError("no handler here leaves a line")
+
+    def leave_span(self, span: object) -> None:
+        raise AssertionError("no handler here leaves a span")
+
 
 class Desk:
     """Runs one function as a handler."""

@@ -16,6 +16,7 @@ from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.slots import GRACE, NO_ROOM, SLICE, Slots
 from schedora.application.pipeline.store_time import StoreTime
+from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import HandedBack, Outcome, Succeeded, TimedOut
@@ -34,6 +35,7 @@ class Rack:
         self.held = Held()
         self.outcomes: list[tuple[ClaimedJob, Outcome]] = []
         self.changes = 0
+        self.trails: list[LiveTrail] = []
         self._function: Callable[[JobContext], Awaitable[Any]] = self.held
         handlers = Handlers(
             [Handler(type="work", executor=Executor.ASYNC, bind=lambda _: self._function)],
@@ -53,6 +55,7 @@ class Rack:
             on_outcome=lambda job, _run, outcome, _at: self.outcomes.append((job, outcome)),
             on_change=self._changed,
             complete_in=self._complete_in,
+            on_trail=self.trails.append,
         )
 
     def handle(self, function: Callable[[JobContext], Awaitable[Any]]) -> None:

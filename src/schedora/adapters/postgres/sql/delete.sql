@@ -1,7 +1,7 @@
 -- Removes locked jobs for good; those that have not ended stay. Those that depended on them depend on them no more.
 --
 -- Locks: jobs, which the transaction holds already, and jobs that depend on them (their workflow is locked).
--- Index: jobs_pkey, job_dependencies_pkey.
+-- Index: jobs_pkey, job_dependencies_pkey, trails_pkey.
 with
 removed as (
     delete from jobs j
@@ -33,6 +33,9 @@ downwards as (
     delete from job_dependencies d
     using dependants
     where d.upstream_id = any(array(select r.job_id from removed r)) and d.job_id = dependants.job_id
+),
+untrailed as (
+    delete from trails t where t.job_id = any(array(select r.job_id from removed r))
 ),
 counted as (
     insert into job_counts (tenant_id, queue, status, amount)

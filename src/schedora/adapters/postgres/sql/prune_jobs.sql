@@ -6,7 +6,7 @@
 --
 -- Locks: the sweep's row, so that one walks at a time: whoever comes second finds nothing to do. Then jobs, passing
 -- over what others have locked, so it never waits.
--- Index: jobs_pkey. Nothing tells when a job ended: that would be an index which every completion writes.
+-- Index: jobs_pkey, trails_pkey. Nothing tells when a job ended: that would be an index which every completion writes.
 with
 {retention},
 sweep as materialized (
@@ -45,6 +45,9 @@ removed as (
     delete from jobs j
     where j.ctid = any(array(select l.tid from locked l))
     returning j.job_id, j.tenant_id, j.queue, j.status
+),
+untrailed as (
+    delete from trails t where t.job_id = any(array(select r.job_id from removed r))
 ),
 counted as (
     insert into job_counts (tenant_id, queue, status, amount)

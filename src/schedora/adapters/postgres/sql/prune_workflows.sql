@@ -74,6 +74,9 @@ unlinked as (
 ended as (
     delete from workflows w where w.workflow_id = any(array(select l.workflow_id from locked l)) returning w.workflow_id
 ),
+untrailed as (
+    delete from trails t where t.job_id = any(array(select r.job_id from removed r))
+),
 counted as (
     insert into job_counts (tenant_id, queue, status, amount)
     select r.tenant_id, r.queue, r.status, -count(*)

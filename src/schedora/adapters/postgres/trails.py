@@ -1,0 +1,146 @@
+"""What runs leave beside their outcomes."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.session import Row
+from schedora.adapters.postgres.statements import written
+from schedora.domain.ids import DEFAULT_TENANT, JobId, JsonText, LeaseToken
+from schedora.domain.trail import RUNS_MAX, Trail
+
+SWEEP: Final = "trails"
+
+# In the order of their keys, so that processes writing to the same rows don't wait for each other in a circle.
+_KEEP = written("""
+with
+given as (
+    select g.*
+    from unnest(
+        :job_id::uuid[], :token::bigint[], :attempt::int[], :worker_id::text[], :lines::text[],
+        :lines_dropped::int[], :spans::text[], :spans_dropped::int[]
+    ) as g (job_id, token, attempt, worker_id, lines, lines_dropped, spans, spans_dropped)
+    where exists (select from jobs j where j.job_id = g.job_id)
+    order by g.job_id, g.token
+),
+kept as (
+    insert into trails as t (
+        job_id, token, tenant_id, attempt, worker_id, lines, lines_dropped, spans, spans_dropped
+    )
+    select
+        g.job_id, g.token, :tenant_id::int, g.attempt, g.worker_id, g.lines, g.lines_dropped, g.spans,
+        g.spans_dropped
+    from given g
+    on conflict (job_id, token) do update set
+        attempt = excluded.attempt, worker_id = excluded.worker_id,
+        lines = excluded.lines, lines_dropped = excluded.lines_dropped,
+        spans = excluded.spans, spans_dropped = excluded.spans_dropped
+)
+delete from trails t
+using given g
+where t.job_id = g.job_id and t.token <= g.token - :runs_max::int
+""")
+_OF_JOBS = written("""
+select
+    t.job_id, t.token, t.attempt, t.worker_id, t.lines, t.lines_dropped, t.spans,
+    t.spans_dropped
+from trails t
+where t.job_id = any(:job_ids::uuid[])
+order by t.job_id, t.token
+""")
+# One walks at a time; whoever comes second finds nothing to do. Then it goes on from where that one has come.
+_BEGIN = written("""
+insert into sweeps (name)
+select :name::text
+where not exists (select from sweeps s where s.name = :name::text)
+on conflict do nothing
+""")
+_PRUNE = written("""
+with
+sweep as materialized (
+    select s.position from sweeps s where s.name = :name::text for update skip locked
+),
+found as materialized (
+    select t.job_id, t.token
+    from trails t
+    where (t.job_id, t.token) > ((select s.position from sweep s), 9223372036854775807)
+    order by t.job_id, t.token
+    limit :limit::int
+),
+removed as (
+    delete from trails t
+    using found f
+    where t.job_id = f.job_id and t.token = f.token
+        and not exists (select from jobs j where j.job_id = f.job_id)
+    returning t.job_id
+),
+moved as (
+    update sweeps s
+    set position = coalesce(
+        (select f.job_id from found f order by f.job_id desc, f.token desc offset :limit::int - 1 limit 1),
+        '00000000-0000-0000-0000-000000000000'
+    )
+    where s.name = :name::text and exists (select from sweep)
+)
+select count(*) as removed from removed
+""")
+
+
+class PostgresTrails:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def keep(self, trails: Sequence[Trail]) -> None:
+        if not trails:
+            return
+        await self._database.fetch(
+            _KEEP,
+            tenant_id=DEFAULT_TENANT,
+            runs_max=RUNS_MAX,
+            job_id=[trail.job_id for trail in trails],
+            token=[trail.lease_token for trail in trails],
+            attempt=[trail.attempt for trail in trails],
+            worker_id=[trail.worker_id for trail in trails],
+            lines=[_document(trail.lines) for trail in trails],
+            lines_dropped=[trail.lines_dropped for trail in trails],
+            spans=[_document(trail.spans) for trail in trails],
+            spans_dropped=[trail.spans_dropped for trail in trails],
+        )
+
+    async def of_job(self, job_id: JobId) -> tuple[Trail, ...]:
+        return (await self.of_jobs([job_id])).get(job_id, ())
+
+    async def of_jobs(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:
+        found: dict[JobId, tuple[Trail, ...]] = {}
+        for row in await self._database.fetch(_OF_JOBS, job_ids=list(job_ids)):
+            trail = _trail(row)
+            found[trail.job_id] = (*found.get(trail.job_id, ()), trail)
+        return found
+
+    async def prune(self, *, limit: int) -> int:
+        await self._database.fetch(_BEGIN, name=SWEEP)
+        (row,) = await self._database.fetch(_PRUNE, name=SWEEP, limit=limit)
+        removed: int = row["removed"]
+        return removed
+
+
+def _document(items: Iterable[JsonText]) -> str:
+    """One item a line: as JSON, none of them has a line break in it."""
+    return "\n".join(items)
+
+
+def _items(document: str) -> tuple[JsonText, ...]:
+    return tuple(JsonText(item) for item in document.split("\n")) if document else ()
+
+
+def _trail(row: Row) -> Trail:
+    return Trail(
+        job_id=JobId(row["job_id"]),
+        lease_token=LeaseToken(row["token"]),
+        attempt=row["attempt"],
+        worker_id=row["worker_id"],
+        lines=_items(row["lines"]),
+        lines_dropped=row["lines_dropped"],
+        spans=_items(row["spans"]),
+        spans_dropped=row["spans_dropped"],
+    )

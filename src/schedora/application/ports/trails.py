@@ -1,0 +1,29 @@
+"""What runs leave beside their outcomes, kept with their jobs."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from schedora.domain.ids import JobId
+from schedora.domain.trail import Trail
+
+
+class Trails(Protocol):
+    async def keep(self, trails: Sequence[Trail]) -> None:
+        """Each in place of what was kept of its run before; no run comes twice. Of a job, what lies ``RUNS_MAX``
+        claims back is forgotten, and nothing is kept of a job that is gone.
+        """
+        ...
+
+    async def of_job(self, job_id: JobId) -> tuple[Trail, ...]:
+        """Oldest run first; none for a job that is not there."""
+        ...
+
+    async def of_jobs(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:
+        """As ``of_job``; jobs without any are left out."""
+        ...
+
+    async def prune(self, *, limit: int) -> int:
+        """Removes what was kept of jobs that have gone meanwhile; looks at so many at most, all of them over many
+        calls. How many were removed.
+        """
+        ...

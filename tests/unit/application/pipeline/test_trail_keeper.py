@@ -1,0 +1,123 @@
+"""Brings what runs leave to the store."""
+
+import asyncio
+
+import pytest
+
+from schedora.application.errors import StoreUnavailable
+from schedora.application.pipeline import trail_keeper
+from schedora.application.pipeline.trail_keeper import LiveTrail, TrailKeeper
+from schedora.application.ports.metrics import Counter
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.ids import JsonText
+from schedora.domain.trail import LINE_LENGTH_MAX, LINES_LENGTH_MAX, LINES_MAX, SPANS_LENGTH_MAX, SPANS_MAX
+from tests.builders import SECOND
+from tests.unit.application.bench import Bench
+
+
+def a_line(length: int) -> JsonText:
+    return JsonText("x" * length)
+
+
+async def a_running_job(bench: Bench) -> ClaimedJob:
+    await bench.stores.submit_one()
+    [claim] = await bench.stores.claim(await bench.stores.worker(), limit=1)
+    return claim
+
+
+@pytest.fixture
+def keeper(bench: Bench) -> TrailKeeper:
+    return TrailKeeper(trails=bench.stores.trails, clock=bench.clock, metrics=bench.metrics)
+
+
+def a_live_trail(job: ClaimedJob) -> tuple[LiveTrail, list[LiveTrail]]:
+    told: list[LiveTrail] = []
+    return LiveTrail(job, told.append), told
+
+
+async def test_a_trail_has_the_last_lines_and_the_first_spans(bench: Bench) -> None:
+    trail, told = a_live_trail(await a_running_job(bench))
+    for number in range(LINES_MAX + 3):
+        trail.add_line(JsonText(str(number)))
+    for number in range(SPANS_MAX + 2):
+        trail.add_span(JsonText(str(number)))
+    now = trail.now()
+    assert now.lines == tuple(str(number) for number in range(3, LINES_MAX + 3))
+    assert now.lines_dropped == 3
+    assert now.spans == tuple(str(number) for number in range(SPANS_MAX))
+    assert now.spans_dropped == 2
+    assert told == [trail] * (LINES_MAX + 3 + SPANS_MAX + 2)
+
+
+async def test_a_trail_is_bounded_in_length(bench: Bench) -> None:
+    trail, _ = a_live_trail(await a_running_job(bench))
+    for _ in range(LINES_LENGTH_MAX // LINE_LENGTH_MAX + 1):
+        trail.add_line(a_line(LINE_LENGTH_MAX))
+    trail.add_line(a_line(LINE_LENGTH_MAX + 1))
+    trail.add_span(a_line(SPANS_LENGTH_MAX))
+    trail.add_span(a_line(1))
+    now = trail.now()
+    assert len(now.lines) == LINES_LENGTH_MAX // LINE_LENGTH_MAX
+    assert now.lines_dropped == 2
+    assert (len(now.spans), now.spans_dropped) == (1, 1)
+    assert trail.length == LINES_LENGTH_MAX + SPANS_LENGTH_MAX
+
+
+async def test_what_changed_is_written_once(bench: Bench, keeper: TrailKeeper) -> None:
+    job = await a_running_job(bench)
+    trail = LiveTrail(job, keeper.note)
+    trail.add_line(JsonText("1"))
+    trail.add_line(JsonText("2"))
+    assert len(keeper) == 1
+    await keeper.flush()
+    assert len(keeper) == 0
+    assert await bench.stores.trails.of_job(job.job_id) == (trail.now(),)
+    trail.add_span(JsonText("3"))
+    await keeper.flush()
+    assert await bench.stores.trails.of_job(job.job_id) == (trail.now(),)
+
+
+async def test_nothing_is_lost_while_the_store_is_away(bench: Bench, keeper: TrailKeeper) -> None:
+    job = await a_running_job(bench)
+    trail = LiveTrail(job, keeper.note)
+    trail.add_line(JsonText("1"))
+    bench.faults.away = True
+    with pytest.raises(StoreUnavailable):
+        await keeper.flush()
+    trail.add_line(JsonText("2"))
+    bench.faults.away = False
+    await keeper.flush()
+    assert await bench.stores.trails.of_job(job.job_id) == (trail.now(),)
+
+
+async def test_what_waits_is_bounded(
+    bench: Bench, keeper: TrailKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
+    first, second, third = [LiveTrail(await a_running_job(bench), keeper.note) for _ in range(3)]
+    first.add_line(a_line(6))
+    second.add_line(a_line(5))
+    first.add_line(a_line(2))
+    third.add_line(a_line(2))
+    first.add_line(a_line(9))
+    assert len(keeper) == 2
+    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 1}
+    await keeper.flush()
+    second.add_line(a_line(1))
+    assert len(keeper) == 1
+
+
+async def test_it_writes_every_second_and_at_the_end(bench: Bench, keeper: TrailKeeper) -> None:
+    job = await a_running_job(bench)
+    trail = LiveTrail(job, keeper.note)
+    running = asyncio.create_task(keeper.run())
+    await asyncio.sleep(0)
+    trail.add_line(JsonText("1"))
+    bench.clock.advance(SECOND)
+    while len(keeper):
+        await asyncio.sleep(0)
+    assert len(await bench.stores.trails.of_job(job.job_id)) == 1
+    trail.add_line(JsonText("2"))
+    keeper.stop()
+    await running
+    assert await bench.stores.trails.of_job(job.job_id) == (trail.now(),)
