@@ -26,6 +26,9 @@ OVERLOOKED_AFTER: Final = timedelta(seconds=15)
 within ten seconds.
 """
 
+STARTS_WITHIN: Final = timedelta(seconds=5)
+"""A job that is claimed and has a slot starts sooner, unless its worker is stuck."""
+
 OVERDUE_AFTER: Final = timedelta(seconds=5)
 """So long after its timeout at least, a job that still runs is overdue: to stop it takes a moment."""
 
@@ -294,12 +297,20 @@ def _of_holder(facts: JobFacts, holder: HolderFacts, silence: Silence) -> Iterat
 
 
 def _claimed(facts: JobFacts, holder: HolderFacts) -> Reason:
-    full = holder.slots is not None and holder.running_jobs >= holder.slots
-    waits = f"waits for a slot: {holder.running_jobs} of {holder.slots} are taken"
+    if holder.slots is not None and holder.running_jobs >= holder.slots:
+        told = f"waits for a slot: {holder.running_jobs} of {holder.slots} are taken"
+    elif facts.at - holder.claimed_at < STARTS_WITHIN:
+        told = "is about to start"
+    else:
+        free = (
+            ""
+            if holder.slots is None
+            else f" though {holder.slots - holder.running_jobs} of its slots are free"
+        )
+        told = f"and not started{free}"
     return Reason(
         code=ReasonCode.CLAIMED,
-        message=f"claimed by {holder.worker_id} {ago(facts.at, holder.claimed_at)},"
-        f" {waits if full else 'is about to start'}",
+        message=f"claimed by {holder.worker_id} {ago(facts.at, holder.claimed_at)}, {told}",
         since=holder.claimed_at,
         worker_ids=(holder.worker_id,),
         last_heartbeat=holder.last_heartbeat,

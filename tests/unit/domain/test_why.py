@@ -11,7 +11,7 @@ from schedora.domain.ids import WorkerId
 from schedora.domain.job import UPSTREAM_FAILED
 from schedora.domain.job_state import JobState
 from schedora.domain.reason import BLOCKING, Reason, ReasonCode, Why
-from schedora.domain.why import OVERDUE_AFTER, OVERLOOKED_AFTER, Silence, why
+from schedora.domain.why import OVERDUE_AFTER, OVERLOOKED_AFTER, STARTS_WITHIN, Silence, why
 from schedora.domain.worker import WorkerState
 from tests.builders import HOUR, NOON, SECOND, a_job_id
 from tests.unit.domain.test_facts import a_worker, some_facts
@@ -345,6 +345,17 @@ def test_a_claimed_job_waits_for_a_slot() -> None:
 def test_a_claimed_job_with_a_slot_to_itself_is_about_to_start() -> None:
     answer = asked(held(a_holder(started_at=None, running_jobs=9, claimed_at=NOON)))
     assert answer.summary == "SCHEDULED: claimed by w2 0 s ago, is about to start"
+
+
+def test_a_claimed_job_that_does_not_start() -> None:
+    holder = a_holder(started_at=None, running_jobs=2, claimed_at=NOON - STARTS_WITHIN)
+    assert asked(held(holder)).summary == (
+        "SCHEDULED: claimed by w2 5 s ago, and not started though 8 of its slots are free"
+    )
+    holder = a_holder(started_at=None, running_jobs=2, claimed_at=NOON - 4.9 * SECOND)
+    assert asked(held(holder)).summary.endswith("4.9 s ago, is about to start")
+    forgotten = a_holder(started_at=None, status=None, last_heartbeat=None, slots=None)
+    assert asked(held(forgotten)).reasons[1].message == "claimed by w2 42 s ago, and not started"
 
 
 def test_a_silent_holder_is_given_up_some_time() -> None:
