@@ -19,9 +19,9 @@ DEAD = Failed(kind="Oops", message="it failed", retryable=False)
 async def findings(stores: Stores, check: str = "work") -> list[Finding]:
     """What one check finds, but for what is only worth knowing."""
     async with stores.examination.begun() as checks:
-        facts = await named(checks, check).read()
-    assert facts.unseen is None
-    return [finding for finding in facts.findings() if finding.severity is not Severity.OK]
+        observation = await named(checks, check).read()
+    assert observation.unseen is None
+    return [finding for finding in observation.findings() if finding.severity is not Severity.OK]
 
 
 def named(checks: Sequence[Check], name: str) -> Check:

@@ -1,12 +1,11 @@
 """What the doctor finds: how bad it is, what follows from it, what helps.
 
-What is read of a system is a ``Facts``; it judges itself, by thresholds that stand beside it in ``checks``.
+What is read of a system is an ``Observation``, which judges itself, by thresholds that stand beside it in ``checks``.
 """
 
 import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
 from enum import StrEnum
 from string import Formatter
 from typing import Any
@@ -91,7 +90,7 @@ def _identifier(name: str) -> str:
 
 
 @frozen(kw_only=True)
-class Facts(ABC):
+class Observation(ABC):
     """What one check has read. ``unseen``: what it could not see, and why."""
 
     unseen: str | None = None
@@ -99,20 +98,6 @@ class Facts(ABC):
     @abstractmethod
     def findings(self) -> Iterator[Finding]:
         """What is wrong, by these facts alone."""
-
-
-def lasting(span: timedelta) -> str:
-    """``span`` for people: ``40 s``, ``12 min``, ``3.5 hours``, ``2.1 days``."""
-    seconds = span.total_seconds()
-    if abs(seconds) < 10:
-        return f"{seconds:.1f} s"
-    if abs(seconds) < 120:
-        return f"{seconds:.0f} s"
-    if abs(seconds) < 7_200:
-        return f"{seconds / 60:.0f} min"
-    if abs(seconds) < 172_800:
-        return f"{seconds / 3_600:.1f} hours"
-    return f"{seconds / 86_400:.1f} days"
 
 
 def sized(size_bytes: float) -> str:

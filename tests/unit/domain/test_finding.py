@@ -1,10 +1,8 @@
 """Findings, and how they are worded."""
 
-from datetime import timedelta
-
 import pytest
 
-from schedora.domain.finding import Ailment, Severity, bad, lasting, sized, worst
+from schedora.domain.finding import Ailment, Severity, bad, sized, worst
 
 OK, WARNING, CRITICAL = Severity
 
@@ -45,17 +43,6 @@ def test_names_in_a_fix_are_quoted_for_where_it_is_pasted(template: str, name: s
 
 def test_braces_in_a_name_are_nothing_but_braces() -> None:
     assert fix("resume {name!w}", name="{pid}") == "resume '{pid}'"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.25, "0.2 s"), (9.94, "9.9 s"), (10, "10 s"), (119, "119 s"), (120, "2 min"), (7_199, "120 min"),
-        (7_200, "2.0 hours"), (172_799, "48.0 hours"), (172_800, "2.0 days"), (-300, "-5 min"),
-    ],
-)  # fmt: skip
-def test_a_span_for_people(seconds: float, words: str) -> None:
-    assert lasting(timedelta(seconds=seconds)) == words
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.examination import Check, Expected
 from schedora.domain.checks.reach import DatabaseReach
-from schedora.domain.finding import Facts
+from schedora.domain.finding import Observation
 
 if TYPE_CHECKING:
     import asyncpg
@@ -53,7 +53,7 @@ class PostgresExamination:
             look.leave()
 
     def _checks(self, look: "_Look") -> Sequence[Check]:
-        reads: dict[str, Callable[[Session], Awaitable[Facts]]] = {
+        reads: dict[str, Callable[[Session], Awaitable[Observation]]] = {
             "server": partial(server, pooled=self._database.pooled),
             "schema": schema,
             "connections": partial(connections, expected=self._expected),
@@ -88,17 +88,17 @@ class _Look:
             return DatabaseReach(problem=str(error))
         return DatabaseReach()
 
-    async def read(self, read: Callable[[Session], Awaitable[Facts]]) -> Facts:
+    async def read(self, read: Callable[[Session], Awaitable[Observation]]) -> Observation:
         connection = await self._connected()
         try:
             with translated(self._database.description):
                 await connection.execute(_BEGIN)
-                facts = await read(TransactionSession(connection, self._database.description))
+                observation = await read(TransactionSession(connection, self._database.description))
                 await connection.execute("rollback")
         except BaseException:
             self.leave()
             raise
-        return facts
+        return observation
 
     def leave(self) -> None:
         connection, self._connection = self._connection, None

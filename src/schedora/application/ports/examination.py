@@ -7,7 +7,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from schedora.domain.finding import Facts
+from schedora.domain.finding import Observation
 
 
 @frozen(kw_only=True)
@@ -25,7 +25,7 @@ class Check:
     """``read`` raises ``StoreUnavailable`` with the reason where it can't be done."""
 
     name: str
-    read: Callable[[], Awaitable[Facts]]
+    read: Callable[[], Awaitable[Observation]]
 
 
 class Examination(Protocol):

@@ -96,8 +96,10 @@ async def _examined(examination: Examination) -> list[Checked]:
 async def _checked(check: Check) -> Checked:
     try:
         async with asyncio.timeout(CHECK_PATIENCE.total_seconds()):
-            facts = await check.read()
-        return Checked(name=check.name, findings=tuple(_limited(facts.findings())), not_done=facts.unseen)
+            observation = await check.read()
+        return Checked(
+            name=check.name, findings=tuple(_limited(observation.findings())), not_done=observation.unseen
+        )
     except StoreUnavailable as error:
         return Checked(name=check.name, not_done=str(error))
     except TimeoutError:

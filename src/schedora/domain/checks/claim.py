@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import field, frozen
 
-from schedora.domain.finding import Ailment, Facts, Finding, Severity, sized
+from schedora.domain.finding import Ailment, Finding, Observation, Severity, sized
 
 CLAIM_PLAN = Ailment(
     "claim_plan",
@@ -31,7 +31,7 @@ class TableScan:
 
 
 @frozen(kw_only=True)
-class ClaimPlan(Facts):
+class ClaimPlan(Observation):
     """``compiled``: whether the server would compile it before it runs."""
 
     scans: Sequence[TableScan] = field(factory=tuple)

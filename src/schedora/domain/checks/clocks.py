@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
-from schedora.domain.finding import Ailment, Facts, Finding, bad, lasting
+from schedora.domain.finding import Ailment, Finding, Observation, bad
+from schedora.domain.words import in_words
 
 CLOCK_SKEWED = Ailment(
     "clock_skewed",
@@ -26,7 +27,7 @@ class ClockReading:
 
 
 @frozen(kw_only=True)
-class Clocks(Facts):
+class Clocks(Observation):
     readings: Sequence[ClockReading] = field(factory=tuple)
 
     def findings(self) -> Iterator[Finding]:
@@ -37,7 +38,7 @@ class Clocks(Facts):
             way = "ahead of" if reading.ahead > timedelta(0) else "behind"
             yield CLOCK_SKEWED.found(
                 bad(sure >= SKEW_CRITICAL),
-                f"the clock of {reading.process} is {lasting(abs(reading.ahead))} {way} the database's",
+                f"the clock of {reading.process} is {in_words(abs(reading.ahead))} {way} the database's",
                 process=reading.process,
                 ahead_seconds=round(reading.ahead.total_seconds(), 3),
                 uncertainty_seconds=round(reading.uncertainty.total_seconds(), 3),

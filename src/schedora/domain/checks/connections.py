@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from schedora.domain.finding import Ailment, Facts, Finding, Severity, bad
+from schedora.domain.finding import Ailment, Finding, Observation, Severity, bad
 
 CONNECTIONS_FEW = Ailment(
     "connections_few",
@@ -37,7 +37,7 @@ class Limit:
 
 
 @frozen(kw_only=True)
-class Connections(Facts):
+class Connections(Observation):
     """``limits``: each that binds Schedora's user. ``ours``: of those used, by Schedora's own processes."""
 
     limits: tuple[Limit, ...]

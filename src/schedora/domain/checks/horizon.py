@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from attrs import field, frozen
 
 from schedora.domain.checks.sessions import ServerSession
-from schedora.domain.finding import Ailment, Detail, Facts, Finding, bad, lasting, sized
+from schedora.domain.finding import Ailment, Detail, Finding, Observation, bad, sized
+from schedora.domain.words import in_words
 
 _PILING_UP = "Dead rows of job_ready and job_leases can't be removed: the tables grow, and claims walk over what is gone."
 
@@ -83,7 +84,7 @@ class Slot:
 
 
 @frozen(kw_only=True)
-class Horizon(Facts):
+class Horizon(Observation):
     holders: Sequence[Holder] = field(factory=tuple)
     prepared: Sequence[Prepared] = field(factory=tuple)
     slots: Sequence[Slot] = field(factory=tuple)
@@ -96,7 +97,7 @@ class Horizon(Facts):
                 yield TRANSACTION_PREPARED.found(
                     bad(transaction.lasting >= PREPARED_CRITICAL),
                     f"transaction {transaction.gid!r} of user {transaction.user} has been prepared for"
-                    f" {lasting(transaction.lasting)} and was never ended",
+                    f" {in_words(transaction.lasting)} and was never ended",
                     gid=transaction.gid,
                     user=transaction.user,
                     since=transaction.since.isoformat(),

@@ -6,7 +6,8 @@ from datetime import timedelta
 from attrs import field, frozen
 
 from schedora.domain.checks.sessions import ServerSession
-from schedora.domain.finding import Ailment, Facts, Finding, bad, lasting
+from schedora.domain.finding import Ailment, Finding, Observation, bad
+from schedora.domain.words import in_words
 
 LOCK_WAIT = Ailment(
     "lock_wait",
@@ -28,7 +29,7 @@ class LockWait:
 
 
 @frozen(kw_only=True)
-class LockWaits(Facts):
+class LockWaits(Observation):
     waits: Sequence[LockWait] = field(factory=tuple)
 
     def findings(self) -> Iterator[Finding]:
@@ -39,7 +40,7 @@ class LockWaits(Facts):
             more = f", and {len(wait.blockers) - 1} others" if len(wait.blockers) > 1 else ""
             yield LOCK_WAIT.found(
                 bad(wait.waiting >= WAIT_CRITICAL),
-                f"session {wait.session.pid} of Schedora has waited for {lasting(wait.waiting)} for a lock on {wait.on},"
+                f"session {wait.session.pid} of Schedora has waited for {in_words(wait.waiting)} for a lock on {wait.on},"
                 f" behind {blocker.named}{more}",
                 waiting_pid=wait.session.pid,
                 waiting_query=wait.session.query,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from attrs import field, frozen
 
 from schedora.domain.checks.sessions import ServerSession
-from schedora.domain.finding import Ailment, Detail, Facts, Finding, bad
+from schedora.domain.finding import Ailment, Detail, Finding, Observation, bad
 
 NOTIFICATIONS_PILE_UP = Ailment(
     "notifications_pile_up",
@@ -17,7 +17,7 @@ USAGE_MIN, USAGE_CRITICAL = 0.1, 0.5
 
 
 @frozen(kw_only=True)
-class Notifications(Facts):
+class Notifications(Observation):
     """``usage``: the part of the queue that is in use. ``suspects``: sessions with a transaction open, oldest first, of any
     database: the server tells of nobody but oneself whether he listens.
     """

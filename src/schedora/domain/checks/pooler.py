@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from schedora.domain.finding import Ailment, Facts, Finding, Severity
+from schedora.domain.finding import Ailment, Finding, Observation, Severity
 
 POOLER_UNSAID = Ailment(
     "pooler_unsaid",
@@ -24,7 +24,7 @@ SERVER_VERSION_MIXED = Ailment(
 
 
 @frozen(kw_only=True)
-class Pooler(Facts):
+class Pooler(Observation):
     """``said``: what DATABASE_URL says; ``between``: whether sessions are not the server's own; ``shared``: whether two
     connections were seen to share one session of the server, None where that could not be seen.
     """

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from schedora.domain.finding import Ailment, Facts, Finding, Severity
+from schedora.domain.finding import Ailment, Finding, Observation, Severity
 
 DATABASE_AWAY = Ailment(
     "database_away",
@@ -29,7 +29,7 @@ MEMORY_STORE = Ailment(
 
 
 @frozen(kw_only=True)
-class DatabaseReach(Facts):
+class DatabaseReach(Observation):
     """``problem``: why it can't be reached."""
 
     problem: str | None = None
@@ -40,7 +40,7 @@ class DatabaseReach(Facts):
 
 
 @frozen(kw_only=True)
-class RedisReach(Facts):
+class RedisReach(Observation):
     """``configured`` False: there is none to be reached."""
 
     configured: bool = True
@@ -54,7 +54,7 @@ class RedisReach(Facts):
 
 
 @frozen(kw_only=True)
-class MemoryStoreInUse(Facts):
+class MemoryStoreInUse(Observation):
     """There is no server to be examined."""
 
     def findings(self) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from attrs import frozen
 
-from schedora.domain.finding import Ailment, Facts, Finding, Severity, sized
+from schedora.domain.finding import Ailment, Finding, Observation, Severity, sized
 
 REDIS_OLD = Ailment(
     "redis_old",
@@ -44,7 +44,7 @@ SLOW = timedelta(milliseconds=10)
 
 
 @frozen(kw_only=True)
-class RedisServer(Facts):
+class RedisServer(Observation):
     """``memory_limit_bytes`` and ``clients_limit``: None is none, or not told. ``answer``: the shortest of a few round trips."""
 
     version: str

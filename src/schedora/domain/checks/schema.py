@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import field, frozen
 
-from schedora.domain.finding import Ailment, Facts, Finding, Severity
+from schedora.domain.finding import Ailment, Finding, Observation, Severity
 
 _RESTORE = "Restore it from a backup; what schedora migrate makes of an empty database shows how it is to be."
 
@@ -93,7 +93,7 @@ class Table:
 
 
 @frozen(kw_only=True)
-class Schema(Facts):
+class Schema(Observation):
     """``revision``: what the database has, None for no tables; ``known``: those of this version, oldest first."""
 
     revision: str | None

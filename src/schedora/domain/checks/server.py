@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from attrs import frozen
 
-from schedora.domain.finding import Ailment, Facts, Finding, Severity, bad
+from schedora.domain.finding import Ailment, Finding, Observation, Severity, bad
 
 VERSION_MIN, VERSION_MAX = 15, 18
 
@@ -67,7 +67,7 @@ LOCK_PATIENCE = timedelta(seconds=1)
 
 
 @frozen(kw_only=True)
-class Server(Facts):
+class Server(Observation):
     """As it is for a session of Schedora's. Timeouts: None is none; ``own_timeouts``: Schedora has set its own for statements and
     idle transactions.
     """

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from schedora.domain.finding import Detail, lasting
+from schedora.domain.finding import Detail
+from schedora.domain.words import in_words
 
 QUERY_LENGTH_MAX = 120
 
@@ -48,7 +49,7 @@ class ServerSession:
             self.state,
         ]
         told = ", ".join(part for part in parts if part)
-        spanning = f" for {lasting(self.lasting)}" if self.lasting is not None else ""
+        spanning = f" for {in_words(self.lasting)}" if self.lasting is not None else ""
         return f"session {self.pid}" + (f" ({told})" if told else "") + spanning
 
     @property

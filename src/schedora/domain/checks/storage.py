@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
-from schedora.domain.finding import Ailment, Facts, Finding, Severity, bad, lasting, sized
+from schedora.domain.finding import Ailment, Finding, Observation, Severity, bad, sized
+from schedora.domain.words import in_words
 
 AUTOVACUUM_OFF = Ailment(
     "autovacuum_off",
@@ -83,7 +84,7 @@ class StoredTable:
 
 
 @frozen(kw_only=True)
-class Storage(Facts):
+class Storage(Observation):
     """``autovacuum_problem``: the setting that keeps autovacuum from running anywhere. ``database_age``: of the whole database."""
 
     autovacuum_problem: str | None = None
@@ -124,7 +125,7 @@ def _of_table(table: StoredTable) -> Iterator[Finding]:
         yield DEAD_ROWS.found(
             Severity.WARNING,
             f"{table.name} has {table.dead_rows:,} dead rows beside {table.live_rows:,} live ones, and was "
-            + ("never vacuumed" if table.vacuumed is None else f"vacuumed {lasting(table.vacuumed)} ago"),
+            + ("never vacuumed" if table.vacuumed is None else f"vacuumed {in_words(table.vacuumed)} ago"),
             table=table.name,
             dead_rows=table.dead_rows,
             live_rows=table.live_rows,
@@ -181,7 +182,7 @@ def _of_statistics(table: StoredTable) -> Iterator[Finding]:
     elif table.analyzed >= STALE_AFTER and table.changed_rows >= max(STALE_MIN_CHANGES, table.live_rows):
         yield STATISTICS_STALE.found(
             Severity.WARNING,
-            f"{table.changed_rows:,} rows of {table.name} have changed since it was analyzed, {lasting(table.analyzed)} ago",
+            f"{table.changed_rows:,} rows of {table.name} have changed since it was analyzed, {in_words(table.analyzed)} ago",
             table=table.name,
             changed_rows=table.changed_rows,
             analyzed_seconds=table.analyzed.total_seconds(),

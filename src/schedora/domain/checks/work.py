@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
-from schedora.domain.finding import Ailment, Detail, Facts, Finding, Severity, bad, lasting
+from schedora.domain.finding import Ailment, Detail, Finding, Observation, Severity, bad
+from schedora.domain.words import in_words
 from schedora.domain.worker import LIVE, SPARED_TIMEOUTS_MAX, WorkerState
 
 WORKERS_NONE = Ailment(
@@ -102,7 +103,7 @@ class Died:
 
 
 @frozen(kw_only=True)
-class Work(Facts):
+class Work(Observation):
     version: str
     heartbeat_timeout: timedelta
     crew: Sequence[Crew] = field(factory=tuple)
@@ -117,7 +118,7 @@ class Work(Facts):
             if died.jobs >= DIED_MIN:
                 yield DLQ_GROWING.found(
                     Severity.WARNING,
-                    f"{died.jobs} jobs of queue {died.queue} became DEAD within {lasting(DIED_WITHIN)}",
+                    f"{died.jobs} jobs of queue {died.queue} became DEAD within {in_words(DIED_WITHIN)}",
                     queue=died.queue,
                     jobs=died.jobs,
                 )
@@ -132,13 +133,13 @@ class Work(Facts):
             if one.status is WorkerState.STALE:
                 yield WORKER_STALE.found(
                     Severity.WARNING,
-                    f"worker {one.worker} on {one.host} was declared lost; it was heard {lasting(one.silent_for)} ago",
+                    f"worker {one.worker} on {one.host} was declared lost; it was heard {in_words(one.silent_for)} ago",
                     **details,
                 )
             elif one.live and one.silent_for > self.heartbeat_timeout:
                 yield WORKER_SILENT.found(
                     Severity.WARNING,
-                    f"worker {one.worker} on {one.host} has not been heard for {lasting(one.silent_for)}",
+                    f"worker {one.worker} on {one.host} has not been heard for {in_words(one.silent_for)}",
                     **details,
                 )
             elif one.live and one.version and one.version != self.version:
@@ -155,7 +156,7 @@ class Work(Facts):
         if forsaken > self.heartbeat_timeout * (SPARED_TIMEOUTS_MAX + 1):
             yield REAPER_MISSING.found(
                 Severity.CRITICAL,
-                f"a worker has been silent for {lasting(forsaken)} and nobody has declared it lost",
+                f"a worker has been silent for {in_words(forsaken)} and nobody has declared it lost",
                 silent_seconds=round(forsaken.total_seconds(), 3),
             )
 
@@ -170,7 +171,7 @@ class Work(Facts):
                 "type": waiting.type,
                 "oldest_seconds": round(oldest.total_seconds(), 3),
             }
-            since = f"the oldest for {lasting(oldest)}"
+            since = f"the oldest for {in_words(oldest)}"
             if queue in self.paused or not live:
                 continue
             if waiting.type not in handled:
@@ -190,7 +191,7 @@ class Work(Facts):
             if ages:
                 yield QUEUE_PAUSED.found(
                     Severity.WARNING,
-                    f"queue {queue} is paused, and jobs wait in it, the oldest for {lasting(max(ages))}",
+                    f"queue {queue} is paused, and jobs wait in it, the oldest for {in_words(max(ages))}",
                     queue=queue,
                     oldest_seconds=round(max(ages).total_seconds(), 3),
                 )
@@ -198,7 +199,7 @@ class Work(Facts):
             if oldest >= LATE_MIN:
                 yield QUEUE_LATE.found(
                     bad(oldest >= LATE_CRITICAL),
-                    f"a job in queue {queue} has been due for {lasting(oldest)}",
+                    f"a job in queue {queue} has been due for {in_words(oldest)}",
                     queue=queue,
                     oldest_seconds=round(oldest.total_seconds(), 3),
                 )

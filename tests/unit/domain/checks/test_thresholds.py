@@ -20,7 +20,7 @@ from schedora.domain.checks.server import Server
 from schedora.domain.checks.sessions import ServerSession
 from schedora.domain.checks.storage import IndexSize, Storage, StoredTable
 from schedora.domain.checks.work import Crew, Died, Waiting, Work
-from schedora.domain.finding import Facts
+from schedora.domain.finding import Observation
 from schedora.domain.worker import WorkerState
 from tests.builders import NOON
 
@@ -29,7 +29,7 @@ MILLISECOND = timedelta(milliseconds=1)
 MILLION, GIB, MIB = 1_000_000, 1 << 30, 1 << 20
 
 
-def codes(facts: Facts) -> list[str]:
+def codes(facts: Observation) -> list[str]:
     """``!`` stands for critical, ``(...)`` for what is only worth knowing."""
     form = {"ok": "({})", "warning": "{}", "critical": "{}!"}
     return [form[finding.severity].format(finding.code) for finding in facts.findings()]
