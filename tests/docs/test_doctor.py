@@ -1,6 +1,7 @@
 """``docs/doctor.md`` against the ailments that the checks know."""
 
 import importlib
+import inspect
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -22,12 +23,21 @@ def modules() -> list[ModuleType]:
 
 def ailments() -> Iterator[Ailment]:
     for module in modules():
-        yield from (value for value in vars(module).values() if isinstance(value, Ailment))
+        yield from known(module)
+
+
+def known(module: ModuleType) -> list[Ailment]:
+    """Its own: one may tell of another's."""
+    return [
+        value
+        for name, value in vars(module).items()
+        if isinstance(value, Ailment) and f"\n{name} = Ailment(" in inspect.getsource(module)
+    ]
 
 
 def rows() -> list[dict[str, str]]:
     """Of all tables: there is one for each module that knows any."""
-    tables = sum(any(isinstance(value, Ailment) for value in vars(module).values()) for module in modules())
+    tables = sum(bool(known(module)) for module in modules())
     return [row for nth in range(tables) for row in table(PAGE, "code", nth=nth)]
 
 

@@ -8,7 +8,9 @@ closed with its connection, and the next one has another.
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+import asyncpg
 
 from schedora.adapters.postgres.checks.claim import claim
 from schedora.adapters.postgres.checks.clocks import clocks
@@ -29,9 +31,6 @@ from schedora.application.ports.clock import Clock
 from schedora.application.ports.examination import Check, Expected
 from schedora.domain.checks.reach import DatabaseReach
 from schedora.domain.finding import Observation
-
-if TYPE_CHECKING:
-    import asyncpg
 
 T = TypeVar("T")
 
@@ -85,7 +84,8 @@ class _Look:
         try:
             await self._connected()
         except StoreUnavailable as error:
-            return DatabaseReach(problem=str(error))
+            refused = isinstance(error.__cause__, asyncpg.ProtocolViolationError)
+            return DatabaseReach(problem=str(error), settings_refused=refused)
         return DatabaseReach()
 
     async def read(self, read: Callable[[Session], Awaitable[Observation]]) -> Observation:

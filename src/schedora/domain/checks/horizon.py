@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from attrs import field, frozen
 
 from schedora.domain.checks.sessions import ServerSession
-from schedora.domain.finding import Ailment, Detail, Finding, Observation, bad, sized
+from schedora.domain.finding import Ailment, Detail, Finding, Observation, Severity, bad, sized
 from schedora.domain.words import in_words
 
 _PILING_UP = "Dead rows of job_ready and job_leases can't be removed: the tables grow, and claims walk over what is gone."
@@ -19,6 +19,11 @@ TRANSACTION_IDLE = Ailment(
     "transaction_idle",
     consequence=_PILING_UP,
     fix="Let that program commit or roll back; else: SELECT pg_terminate_backend({pid}). For all of them: set idle_in_transaction_session_timeout.",
+)
+TRANSACTION_LEFT_OPEN = Ailment(
+    "transaction_left_open",
+    consequence="It holds no rows back, but its locks: a migration waits for it, and whatever comes after waits for the migration.",
+    fix=TRANSACTION_IDLE.fix,
 )
 TRANSACTION_OLD = Ailment(
     "transaction_old",
@@ -56,7 +61,9 @@ RETAINED_MIN_BYTES, RETAINED_CRITICAL_BYTES = 1 << 30, 10 << 30
 
 @frozen(kw_only=True)
 class Holder:
-    """A session with a transaction open. ``transactions``: how many have begun since its snapshot."""
+    """A session with a transaction open. ``transactions``: how many have begun since its snapshot, or since it wrote; None where
+    it has done neither.
+    """
 
     session: ServerSession
     transactions: int | None = None
@@ -118,10 +125,15 @@ def _of_session(holder: Holder) -> Iterator[Finding]:
                 **details,
             )
     elif session.state is not None and session.state.startswith("idle in transaction"):
-        if session.lasting >= IDLE_MIN:
+        if holder.transactions is None:
+            if session.lasting >= OLD_MIN:
+                yield TRANSACTION_LEFT_OPEN.found(
+                    Severity.WARNING, f"{session.named} has left a transaction open", **details
+                )
+        elif session.lasting >= IDLE_MIN:
             yield TRANSACTION_IDLE.found(
                 bad(session.lasting >= IDLE_CRITICAL),
-                f"{session.named} has left a transaction open",
+                f"{session.named} has left a transaction open that holds a snapshot, or has written",
                 **details,
             )
     elif session.lasting >= OLD_MIN:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from schedora.domain.checks.pooler import POOLER_UNSAID
 from schedora.domain.finding import Ailment, Finding, Observation, Severity
 
 DATABASE_AWAY = Ailment(
@@ -30,13 +31,15 @@ MEMORY_STORE = Ailment(
 
 @frozen(kw_only=True)
 class DatabaseReach(Observation):
-    """``problem``: why it can't be reached."""
+    """``problem``: why it can't be reached; ``settings_refused``: for what stands there takes no settings, as PgBouncer doesn't."""
 
     problem: str | None = None
+    settings_refused: bool = False
 
     def findings(self) -> Iterator[Finding]:
         if self.problem is not None:
-            yield DATABASE_AWAY.found(Severity.CRITICAL, self.problem)
+            ailment = POOLER_UNSAID if self.settings_refused else DATABASE_AWAY
+            yield ailment.found(Severity.CRITICAL, self.problem)
 
 
 @frozen(kw_only=True)

@@ -203,7 +203,7 @@ def test_a_claim_that_is_compiled() -> None:
 
 
 def holder(
-    state: str | None, span: timedelta | None, transactions: int = 0, *, standby: bool = False
+    state: str | None, span: timedelta | None, transactions: int | None = 0, *, standby: bool = False
 ) -> Holder:
     session = ServerSession(pid=7, state=state, since=None if span is None else NOON, lasting=span)
     return Holder(session=session, transactions=transactions, standby=standby)
@@ -215,9 +215,12 @@ def holder(
         (holder("idle in transaction", 59 * SECOND), []),
         (holder("idle in transaction", MINUTE), ["transaction_idle"]),
         (holder("idle in transaction (aborted)", 30 * MINUTE), ["transaction_idle!"]),
+        (holder("idle in transaction", 5 * MINUTE - SECOND, None), []),
+        (holder("idle in transaction", HOUR, None), ["transaction_left_open"]),
         (holder("active", 5 * MINUTE - SECOND), []),
         (holder("active", 5 * MINUTE), ["transaction_old"]),
         (holder("active", HOUR), ["transaction_old!"]),
+        (holder(None, None, None), []),
         (holder(None, None, MILLION - 1), []),
         (holder(None, None, MILLION), ["transaction_old"]),
         (holder(None, None, 50 * MILLION), ["transaction_old!"]),

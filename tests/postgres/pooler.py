@@ -1,0 +1,155 @@
+"""What PgBouncer does, as far as its clients can tell: it hands the server's sessions on from transaction to transaction,
+or from client to client, and makes up the process ids that clients cancel by.
+"""
+
+import asyncio
+import re
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from urllib.parse import parse_qs, urlsplit
+
+_SSL, _CANCEL = 80877103, 80877102
+_IDLE = b"I"
+
+
+class Pooler:
+    """Before the server at ``url``, for its database and user. ``shared``: in transaction mode, with one session for all.
+    ``strict``: clients that ask for settings are refused, as they are unless PgBouncer is told to pass over those.
+    ``version``: what it tells clients of the server, instead of what is so.
+    """
+
+    def __init__(
+        self, url: str, *, shared: bool = True, strict: bool = False, version: str | None = None
+    ) -> None:
+        parts = urlsplit(url)
+        query = parse_qs(parts.query)
+        self._socket = f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
+        self._user, self._database = parts.username or "", parts.path.strip("/")
+        self._shared = shared
+        self._strict = strict
+        self._version = version
+        self._turn = asyncio.Lock()
+        self._common: _Upstream | None = None
+        self._clients = 0
+        self.url = ""
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[str]:
+        """Its own URL."""
+        tasks: set[asyncio.Task[None]] = set()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.add(task)
+            try:
+                with suppress(asyncio.IncompleteReadError, ConnectionError):
+                    await self._serve(reader, writer)
+            finally:
+                writer.close()
+
+        listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        try:
+            yield f"postgresql://{self._user}@127.0.0.1:{port}/{self._database}"
+        finally:
+            listening.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._common is not None:
+                self._common.writer.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            (length,) = struct.unpack("!i", await reader.readexactly(4))
+            body = await reader.readexactly(length - 4)
+            (code,) = struct.unpack("!i", body[:4])
+            if code == _CANCEL:
+                return
+            if code != _SSL:
+                break
+            writer.write(b"N")
+        asked = set(body[4:].split(b"\0")[::2])
+        if self._strict and b"statement_timeout" in asked:
+            reason = b"SFATAL\0C08P01\0Munsupported startup parameter: statement_timeout\0\0"
+            writer.write(_message(b"E", reason))
+            return
+        own = None if self._shared else await self._connected()
+        if self._shared and self._common is None:
+            self._common = await self._connected()
+        upstream = own or self._common
+        assert upstream is not None
+        self._clients += 1
+        writer.write(self._greeting(upstream))
+        try:
+            await self._relay(reader, writer, upstream)
+        finally:
+            if own is not None:
+                own.writer.close()
+
+    def _greeting(self, upstream: "_Upstream") -> bytes:
+        told = upstream.greeting
+        if self._version is not None:
+            wrong = _message(b"S", b"server_version\0" + self._version.encode() + b"\0")
+            told = re.sub(rb"S.{4}server_version\0[^\0]*\0", lambda _: wrong, told, flags=re.DOTALL)
+        key = _message(b"K", struct.pack("!ii", 1_000_000 + self._clients, 0))
+        return _message(b"R", struct.pack("!i", 0)) + told + key + _message(b"Z", _IDLE)
+
+    async def _relay(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: "_Upstream"
+    ) -> None:
+        while (first := await reader.read(65_536)) and not first.startswith(b"X"):
+            async with self._turn if self._shared else asyncio.Lock():
+                upstream.writer.write(first)
+                await self._transaction(reader, writer, upstream)
+
+    @staticmethod
+    async def _transaction(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: "_Upstream"
+    ) -> None:
+        """Until the server is idle again."""
+
+        async def pass_on() -> None:
+            while more := await reader.read(65_536):
+                upstream.writer.write(more)
+
+        passing = asyncio.create_task(pass_on())
+        try:
+            while True:
+                kind, body = await upstream.message()
+                writer.write(_message(kind, body))
+                if (kind, body) == (b"Z", _IDLE):
+                    return
+        finally:
+            passing.cancel()
+            await asyncio.gather(passing, return_exceptions=True)
+
+    async def _connected(self) -> "_Upstream":
+        upstream = _Upstream(*await asyncio.open_unix_connection(self._socket))
+        parameters = f"user\0{self._user}\0database\0{self._database}\0application_name\0schedora\0\0"
+        body = struct.pack("!i", 196_608) + parameters.encode()
+        upstream.writer.write(struct.pack("!i", len(body) + 4) + body)
+        while True:
+            kind, body = await upstream.message()
+            if kind == b"S":
+                upstream.greeting += _message(kind, body)
+            if kind == b"Z":
+                return upstream
+
+
+class _Upstream:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.greeting = b""
+        self._reader = reader
+
+    async def message(self) -> tuple[bytes, bytes]:
+        head = await self._reader.readexactly(5)
+        (length,) = struct.unpack("!i", head[1:])
+        return head[:1], await self._reader.readexactly(length - 4)
+
+
+def _message(kind: bytes, body: bytes) -> bytes:
+    return kind + struct.pack("!i", len(body) + 4) + body
