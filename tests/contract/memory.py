@@ -11,6 +11,7 @@ from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
+from schedora.adapters.memory.process_reports import MemoryProcessReports
 from schedora.adapters.memory.queues import MemoryQueues
 from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
@@ -55,6 +56,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         events=MemoryEvents(store),
         trails=MemoryTrails(store),
         totals=MemoryTotals(store),
+        process_reports=MemoryProcessReports(store),
         health=MemoryHealth(store),
         examination=MemoryExamination(store, EXPECTED),
         rate_limiter=MemoryRateLimiter(store),

@@ -12,6 +12,7 @@ from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
+from schedora.adapters.postgres.process_reports import PostgresProcessReports
 from schedora.adapters.postgres.queues import PostgresQueues
 from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
@@ -60,6 +61,7 @@ def postgres_stores(database: Database) -> Stores:
         events=PostgresEvents(database, Tally(), SystemClock(), look_interval=LOOK_INTERVAL),
         trails=PostgresTrails(database),
         totals=PostgresTotals(database),
+        process_reports=PostgresProcessReports(database),
         health=PostgresHealth(database),
         examination=PostgresExamination(database, SystemClock(), EXPECTED),
         rate_limiter=PostgresRateLimiter(database),

@@ -15,6 +15,7 @@ from schedora.application.ports.intake import JobIntake
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.jobs import NewJob
+from schedora.application.ports.process_reports import ProcessReports
 from schedora.application.ports.queues import Queues
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.records import Records
@@ -57,6 +58,7 @@ class Stores:
     events: Events
     trails: Trails
     totals: Totals
+    process_reports: ProcessReports
     health: Health
     examination: Examination
     rate_limiter: RateLimiter

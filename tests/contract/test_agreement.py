@@ -134,7 +134,9 @@ class Side:
             metrics=self.metrics,
             randomness=chance,
         )
-        self.cancel = CancelJob(units=units, reader=reader, wakeup=wakeup, events=events)
+        self.cancel = CancelJob(
+            units=units, reader=reader, wakeup=wakeup, events=events, metrics=self.metrics
+        )
         self.requeue = RequeueJob(units=units, reader=reader, wakeup=wakeup, events=events)
         self.requeue_dead = RequeueDead(units=units, reader=reader, wakeup=wakeup, events=events)
         self.delete_dead = DeleteDead(units=units, reader=reader)
@@ -147,14 +149,14 @@ class Side:
             reader=stores.workflow_reader,
         )
         self.cancel_workflow = CancelWorkflow(
-            units=units, wakeup=wakeup, events=events, reader=stores.workflow_reader
+            units=units, wakeup=wakeup, events=events, reader=stores.workflow_reader, metrics=self.metrics
         )
         self.retry_workflow = RetryWorkflow(
             units=units, wakeup=wakeup, events=events, reader=stores.workflow_reader
         )
         self.pause = PauseQueue(queues=stores.queues)
         self.resume = ResumeQueue(queues=stores.queues, wakeup=wakeup)
-        self.purge = PurgeQueue(units=units, reader=reader, events=events)
+        self.purge = PurgeQueue(units=units, reader=reader, events=events, metrics=self.metrics)
         self.complete = CompleteJobs(units=units, wakeup=wakeup)
         self.rescue = RescueJobs(
             units=units,

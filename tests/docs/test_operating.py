@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from schedora.adapters.telemetry.prometheus import LABELS
-from schedora.application.ports.metrics import Counter, Histogram
+from schedora.application.ports.metrics import GAUGE_LABELS, Counter, Gauge, Histogram
 from schedora.domain.job_request import JobRequest
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.container.root import build_system
@@ -78,6 +78,8 @@ async def test_the_metrics_are_told_as_they_are() -> None:
         system.metrics.observe(
             histogram, tuple("a label" for _ in LABELS[histogram]), [system.clock.monotonic()]
         )
+    for gauge in Gauge:
+        system.gauges.register(gauge, lambda: 1, tuple("a label" for _ in GAUGE_LABELS[gauge]))
     transport = httpx.ASGITransport(create_app(system))
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         await client.get("/health")

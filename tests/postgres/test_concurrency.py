@@ -95,6 +95,16 @@ async def a_diamond(stores: Stores, name: str = "flow") -> tuple[WorkflowId, Job
     return workflow_id, effect.job_id
 
 
+def cancel_over(stores: Stores) -> CancelJob:
+    return CancelJob(
+        units=stores.units,
+        reader=stores.job_reader,
+        wakeup=stores.wakeup,
+        events=stores.events,
+        metrics=RecordedMetrics(),
+    )
+
+
 async def test_rivals_claim_disjoint_jobs_until_none_is_left(rivals: list[Stores]) -> None:
     jobs = await rivals[0].submit(*[a_request(priority=n % 11) for n in range(300)])
     claimed: list[UUID] = []
@@ -265,9 +275,7 @@ async def test_a_cancel_that_comes_second_finds_the_job_ended(stores: Stores, mi
     job = await stores.submit_one()
     [claim] = await stores.claim(await stores.worker())
     completion = await stores.settle(claim, Succeeded())
-    cancel = CancelJob(
-        units=stores.units, reader=stores.job_reader, wakeup=stores.wakeup, events=stores.events
-    )
+    cancel = cancel_over(stores)
     async with stores.units.begin() as unit:
         assert await unit.jobs.complete([completion]) == {claim.lease_id}
         canceling = asyncio.create_task(cancel(job.job_id))
@@ -280,7 +288,7 @@ async def test_of_many_requeues_exactly_one_wins_and_none_is_in_the_way_of_anoth
     rivals: list[Stores],
 ) -> None:
     one = rivals[0]
-    cancel = CancelJob(units=one.units, reader=one.job_reader, wakeup=one.wakeup, events=one.events)
+    cancel = cancel_over(one)
     requeues = [
         RequeueJob(units=stores.units, reader=stores.job_reader, wakeup=stores.wakeup, events=stores.events)
         for stores in rivals
@@ -299,7 +307,7 @@ async def test_of_many_requeues_exactly_one_wins_and_none_is_in_the_way_of_anoth
 async def test_of_a_cancel_and_a_completion_exactly_one_wins(rivals: list[Stores]) -> None:
     one, other = rivals[:2]
     worker = await one.worker()
-    cancel = CancelJob(units=other.units, reader=other.job_reader, wakeup=other.wakeup, events=other.events)
+    cancel = cancel_over(other)
     for _ in range(30):
         job = await one.submit_one()
         [claim] = await one.claim(worker)

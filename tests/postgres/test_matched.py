@@ -18,6 +18,7 @@ from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.jobs import PostgresJobStore
 from schedora.adapters.postgres.wakeup import PostgresWakeup
+from schedora.adapters.telemetry.tally import Tally
 from schedora.application.commands.queues import PurgeQueue
 from schedora.application.ports.job_queue import Start
 from schedora.application.ports.jobs import NewJob, Submission
@@ -567,7 +568,9 @@ async def test_it_is_counted_among_those_that_are_scheduled(desk: Desk) -> None:
 async def test_neither_a_pause_nor_a_purge_touches_it(desk: Desk) -> None:
     job = await desk.match()
     await desk.stores.queues.pause("default")
-    purge = PurgeQueue(units=desk.stores.units, reader=desk.stores.job_reader, events=desk.stores.events)
+    purge = PurgeQueue(
+        units=desk.stores.units, reader=desk.stores.job_reader, events=desk.stores.events, metrics=Tally()
+    )
     assert await purge("default") == 0
     assert await desk.held() == [job]
     assert await desk.stores.complete(attrs.evolve(job, started_at=job.claimed_at), Succeeded())

@@ -12,6 +12,9 @@ WorkerId = NewType("WorkerId", str)
 IncarnationId = NewType("IncarnationId", UUID)
 """One start of one worker process. Leases and liveness belong to it."""
 
+ProcessId = NewType("ProcessId", UUID)
+"""One start of one process, of whatever kind."""
+
 LeaseId = NewType("LeaseId", UUID)
 """Random, one per claim. Every write after the claim must name it."""
 

@@ -1,7 +1,9 @@
-"""Brings this process's counts to the store, every second and at the end."""
+"""Brings this process's counts to the store, every second and at the end, and tells how its gauges stand meanwhile."""
 
 import asyncio
 
+from schedora.adapters.system.loop_lag import LoopLag
+from schedora.application.ports.metrics import Gauge
 from schedora.entrypoints.system import System
 
 
@@ -13,7 +15,15 @@ class MetricsFlush:
         self._stopped = asyncio.Event()
 
     async def run(self) -> None:
-        await self._system.keep_flushing(self._stopped)
+        lag = LoopLag()
+        self._system.gauges.register(Gauge.EVENT_LOOP_LAG, lag.longest_seconds)
+        lag.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._system.keep_reporting(self._stopped))
+                await self._system.keep_flushing(self._stopped)
+        finally:
+            lag.stop()
 
     def stop(self) -> None:
         self._stopped.set()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from schedora.adapters.postgres.schema import migrate, verify
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.application.log import Logger
+from schedora.domain.process import ProcessKind
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import LogFormat, Settings, load_settings
 from schedora.entrypoints.database import database_of
@@ -22,6 +23,7 @@ from schedora.entrypoints.sdk.systems import SharedSystem
 from schedora.entrypoints.service import Service, serve
 from schedora.entrypoints.supervisor import supervise
 from schedora.entrypoints.system import System
+from schedora.entrypoints.this_process import default_name
 
 if TYPE_CHECKING:
     from schedora.entrypoints.sdk.app import Schedora
@@ -49,7 +51,7 @@ def run_up(*, app: "Schedora", host: str, port: int, data_dir: Path | None, memo
                 ApiService(system, listening, on_ready=_say_where),
             )
 
-        return _run(settings, services, app=app, memory=memory, creating=True)
+        return _run(settings, services, kind=ProcessKind.UP, app=app, memory=memory, creating=True)
 
 
 def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
@@ -61,6 +63,7 @@ def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
         return _run(
             settings,
             lambda system: (MetricsFlush(system), ApiService(system, listening, on_ready=_say_where)),
+            kind=ProcessKind.API,
         )
 
 
@@ -75,9 +78,8 @@ def run_worker(
     data_dir: Path | None,
 ) -> int:
     settings = _prepared(data_dir, app)
+    name = worker_id or settings.worker_id or default_name()
     if processes > 1:
-        from schedora.entrypoints.worker import default_worker_id  # noqa: PLC0415 - only they run jobs
-
         # The embedded server, if that is the one, must outlast each single worker process.
         with ExitStack() as stack:
             verify(stack.enter_context(database_of(settings)))  # not over and over in each of them
@@ -86,7 +88,7 @@ def run_worker(
                 queues=queues,
                 concurrency=concurrency,
                 processes=processes,
-                worker_id=worker_id or settings.worker_id or default_worker_id(),
+                worker_id=name,
                 data_dir=data_dir,
                 stop_seconds=settings.worker_shutdown_timeout,
             )
@@ -94,15 +96,19 @@ def run_worker(
         settings,
         lambda system: (
             MetricsFlush(system),
-            _worker(system, settings, app, queues=queues, concurrency=concurrency, worker_id=worker_id),
+            _worker(system, settings, app, queues=queues, concurrency=concurrency, worker_id=name),
         ),
+        kind=ProcessKind.WORKER,
+        name=name,
         app=app,
     )
 
 
 def run_reaper(*, data_dir: Path | None) -> int:
     settings = _prepared(data_dir)
-    return _run(settings, lambda system: (MetricsFlush(system), ReaperService(system)))
+    return _run(
+        settings, lambda system: (MetricsFlush(system), ReaperService(system)), kind=ProcessKind.REAPER
+    )
 
 
 def run_migrate(*, data_dir: Path | None) -> int:
@@ -135,14 +141,14 @@ def _worker(
     concurrency: int | None = None,
     worker_id: str | None = None,
 ) -> "WorkerService":
-    from schedora.entrypoints.worker import WorkerService, default_worker_id  # noqa: PLC0415 - as above
+    from schedora.entrypoints.worker import WorkerService  # noqa: PLC0415 - as above
 
     return WorkerService(
         system,
         app.handlers,
         queues=queues,
         concurrency=concurrency or settings.worker_max_concurrent_jobs,
-        worker_id=worker_id or settings.worker_id or default_worker_id(),
+        worker_id=worker_id or settings.worker_id or default_name(),
     )
 
 
@@ -150,13 +156,16 @@ def _run(
     settings: Settings,
     make_services: MakeServices,
     *,
+    kind: ProcessKind,
+    name: str | None = None,
     app: "Schedora | None" = None,
     memory: bool = False,
     creating: bool = False,
 ) -> int:
     with ExitStack() as stack:
         url = None if memory else stack.enter_context(database_of(settings, creating=creating))
-        status = run_on_loop(_serve(build_system(settings, database_url=url), make_services, app))
+        system = build_system(settings, database_url=url, kind=kind, name=name)
+        status = run_on_loop(_serve(system, make_services, app))
     _leave_threads_behind(status)
     return status
 

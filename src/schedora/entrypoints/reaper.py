@@ -21,6 +21,8 @@ class ReaperService:
             metrics=system.metrics,
             clock=system.clock,
             randomness=system.randomness,
+            gauges=system.gauges,
+            process_reports=system.process_reports,
             heartbeat_timeout=timedelta(seconds=system.settings.worker_heartbeat_timeout),
             cleanup_after=timedelta(seconds=system.settings.worker_cleanup_after),
         )

@@ -1,8 +1,9 @@
 """What every entry point works with: the use cases, and the ports that answer questions, all built."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 from attrs import frozen
 
@@ -20,7 +21,8 @@ from schedora.application.ports.events import Events
 from schedora.application.ports.heartbeats import Heartbeats
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.job_reader import JobReader, Standing
-from schedora.application.ports.metrics import Metrics
+from schedora.application.ports.metrics import Gauges, Metrics
+from schedora.application.ports.process_reports import ProcessReports
 from schedora.application.ports.queues import Queues
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
@@ -38,6 +40,7 @@ from schedora.application.queries.health import CheckHealth
 from schedora.application.queries.watch import Watch
 from schedora.application.queries.why import ExplainJob
 from schedora.domain.ids import JobId, WorkflowId
+from schedora.domain.process import ProcessIdentity
 from schedora.domain.workflow import Workflow
 from schedora.entrypoints.container.settings import Settings
 
@@ -50,7 +53,13 @@ class System:
     clock: Clock
     randomness: Randomness
     metrics: Metrics
+    gauges: Gauges
     totals: Totals
+    process: ProcessIdentity
+    """This one."""
+    process_reports: ProcessReports
+    schema: str
+    """The revision of the schema that it works on."""
     wakeup: Wakeup
     events: Events
     units: UnitOfWorkFactory
@@ -98,6 +107,10 @@ class System:
     """Brings what this process has counted to the store. Raises ``StoreUnavailable``; then nothing is lost."""
     keep_flushing: Callable[[asyncio.Event], Awaitable[None]]
     """Does so every second until the event is set, and once more then."""
+    report_process: Callable[[], Awaitable[None]]
+    """Tells the store how the gauges of this process stand. Raises ``StoreUnavailable``."""
+    keep_reporting: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+    """Does so every few seconds until the event is set, and takes it back then."""
     open: Callable[[], Awaitable[None]]
     """Connects, and raises ``StoreUnavailable`` or ``SchemaMismatch`` when that is in vain."""
     close: Callable[[], Awaitable[None]]

@@ -241,6 +241,7 @@ class WorkerService:
             metrics=system.metrics,
             worker_deaths_max=system.settings.max_worker_deaths,
             on_trail=keeper.note,
+            gauges=system.gauges,
             run_locks=None if system.presence_of_its_own is None else pulse,
             limits=WorkerLimits(
                 shutdown_timeout=timedelta(seconds=system.settings.worker_shutdown_timeout),
@@ -256,8 +257,3 @@ def _children(settings: Settings, *, idle_max: int) -> ChildProcesses:
         return ChildProcesses((*CHILD_COMMAND, MEMORY), idle_max=idle_max, environment=environment)
     environment["DATABASE_URL"] = settings.database_url
     return ChildProcesses(CHILD_COMMAND, idle_max=idle_max, environment=environment)
-
-
-def default_worker_id() -> str:
-    """Host and pid."""
-    return f"{socket.gethostname()}-{os.getpid()}"[:255]

@@ -54,6 +54,7 @@ class RecordedMetrics:
     def __init__(self) -> None:
         self.counted: Counter[tuple[ports.Counter, str]] = Counter()
         self.observed: list[tuple[ports.Histogram, tuple[str, ...], timedelta]] = []
+        self.measured: list[tuple[ports.Histogram, tuple[str, ...], float]] = []
 
     def count(self, counter: ports.Counter, label: str = "", amount: int = 1) -> None:
         self.counted[counter, label] += amount
@@ -62,6 +63,9 @@ class RecordedMetrics:
         self, histogram: ports.Histogram, labels: tuple[str, ...], spans: Iterable[timedelta]
     ) -> None:
         self.observed += [(histogram, labels, span) for span in spans]
+
+    def measure(self, histogram: ports.Histogram, labels: tuple[str, ...], values: Iterable[float]) -> None:
+        self.measured += [(histogram, labels, value) for value in values]
 
 
 class OutdatedReader(MemoryJobReader):
@@ -114,6 +118,7 @@ class Bench:
     @property
     def cancel(self) -> CancelJob:
         return CancelJob(
+            metrics=self.metrics,
             units=self.stores.units,
             reader=self.stores.job_reader,
             wakeup=self.stores.wakeup,
@@ -156,6 +161,7 @@ class Bench:
     @property
     def cancel_workflow(self) -> CancelWorkflow:
         return CancelWorkflow(
+            metrics=self.metrics,
             units=self.stores.units,
             wakeup=self.stores.wakeup,
             events=self.stores.events,
@@ -193,7 +199,12 @@ class Bench:
 
     @property
     def purge_queue(self) -> PurgeQueue:
-        return PurgeQueue(units=self.stores.units, reader=self.stores.job_reader, events=self.stores.events)
+        return PurgeQueue(
+            units=self.stores.units,
+            reader=self.stores.job_reader,
+            events=self.stores.events,
+            metrics=self.metrics,
+        )
 
     @property
     def retain_in_queue(self) -> RetainInQueue:

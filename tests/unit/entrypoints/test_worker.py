@@ -16,7 +16,8 @@ from schedora.domain.worker import WorkerState
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
-from schedora.entrypoints.worker import WorkerService, default_worker_id
+from schedora.entrypoints.this_process import default_name
+from schedora.entrypoints.worker import WorkerService
 from tests.builders import a_lease_id, a_request
 
 
@@ -89,4 +90,4 @@ async def test_a_heartbeat_that_ends_by_a_defect_stops_the_worker(system: System
 
 
 def test_a_worker_is_called_by_host_and_pid_unless_it_is_named() -> None:
-    assert default_worker_id().rpartition("-")[2].isdigit()
+    assert default_name().rpartition("-")[2].isdigit()

@@ -7,8 +7,9 @@ import attrs
 from attrs import define, field
 
 from schedora.adapters.memory.draft import Draft
+from schedora.application.ports.process_reports import ProcessReport
 from schedora.application.ports.totals import Series
-from schedora.domain.ids import IncarnationId, JobId, TenantId, WorkflowId
+from schedora.domain.ids import IncarnationId, JobId, ProcessId, TenantId, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.limits import Bucket
 from schedora.domain.queue import Queue
@@ -31,6 +32,7 @@ class Tables:
     queues: MutableMapping[str, Queue] = field(factory=dict)
     workers: MutableMapping[IncarnationId, Worker] = field(factory=dict)
     totals: MutableMapping[Series, float] = field(factory=dict)
+    processes: MutableMapping[ProcessId, ProcessReport] = field(factory=dict)
     buckets: MutableMapping[str, Bucket] = field(factory=dict)
     trails: MutableMapping[JobId, tuple[Trail, ...]] = field(factory=dict)
 

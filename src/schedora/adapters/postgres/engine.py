@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -50,6 +50,14 @@ class _Connection(_AsyncpgConnection):
 
     def get_reset_query(self) -> str:
         return ""
+
+
+class ConnectionUse(NamedTuple):
+    in_use: int
+    idle: int
+    waiting: int
+    """Calls that have none yet."""
+    connections_max: int
 
 
 class Database:
@@ -109,6 +117,19 @@ class Database:
                     await pool.close()
             except TimeoutError:
                 pool.terminate()
+
+    def use(self) -> "ConnectionUse":
+        """As it stands. May be asked from any thread."""
+        pool = self._pool
+        opened = idle = 0
+        if pool is not None:
+            opened, idle = pool.get_size(), pool.get_idle_size() + len(self._kept)
+        return ConnectionUse(
+            in_use=max(0, opened - idle),
+            idle=idle,
+            waiting=self._acquiring,
+            connections_max=self._connections_max,
+        )
 
     async def __aenter__(self) -> Self:
         await self.open()

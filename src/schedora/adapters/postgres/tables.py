@@ -260,6 +260,24 @@ workers = Table(
     postgresql_with={"fillfactor": "50"},
 )
 
+# What each process tells of itself every few seconds.
+processes = Table(
+    "processes",
+    metadata,
+    Column("process_id", UUID, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hostname", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    _instant("started_at", nullable=False),
+    _instant("seen_at", nullable=False),  # by the database's clock
+    _instant("clock_at", nullable=False),  # by the process's own, as it wrote
+    Column("gauges", JSON, nullable=False),
+    PrimaryKeyConstraint("process_id"),
+    postgresql_with={"fillfactor": "50"},
+)
+
 # What happened, for whoever looks on: one row a batch, kept for minutes. Appended one after the other, so that ids are
 # in the order of commits.
 events = Table(

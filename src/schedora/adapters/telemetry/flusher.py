@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+from schedora.adapters.telemetry.label_bounds import LabelBounds
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
@@ -21,6 +22,7 @@ class Flusher:
         self._tally = tally
         self._totals = totals
         self._clock = clock
+        self._bounds = LabelBounds(totals)
 
     async def flush(self) -> None:
         """Raises ``StoreUnavailable``; then the tally has everything still."""
@@ -28,7 +30,7 @@ class Flusher:
         if not drained:
             return
         try:
-            await self._totals.add(drained)
+            await self._totals.add(await self._bounds.bounded(drained))
         except BaseException:
             # Also when canceled in the middle: counting a second twice is better than losing it.
             self._tally.give_back(drained)

@@ -1,6 +1,6 @@
 """What this process has answered over HTTP: counted and timed here, shown beside the shared totals."""
 
-from schedora.adapters.telemetry.tally import Spans
+from schedora.adapters.telemetry.tally import Distribution
 from schedora.application.ports.totals import Series
 
 REQUESTS = "http_requests_total"
@@ -13,7 +13,7 @@ class HttpMetrics:
 
     def __init__(self) -> None:
         self._requests: dict[tuple[str, str, int], int] = {}
-        self._durations: dict[tuple[str, str], Spans] = {}
+        self._durations: dict[tuple[str, str], Distribution] = {}
 
     def observe(self, method: str, route: str, status: int, duration_seconds: float) -> None:
         """``route`` is the template of the address, never the address: labels must stay few."""
@@ -21,7 +21,7 @@ class HttpMetrics:
         self._requests[answered] = self._requests.get(answered, 0) + 1
         durations = self._durations.get((method, route))
         if durations is None:
-            durations = self._durations[method, route] = Spans(BUCKETS_SECONDS)
+            durations = self._durations[method, route] = Distribution(BUCKETS_SECONDS)
         durations.add(duration_seconds)
 
     def read(self) -> dict[Series, float]:

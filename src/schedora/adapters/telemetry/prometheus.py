@@ -1,6 +1,8 @@
 """Metrics in the words of Prometheus: its text exposition format, every name present from the start."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter as Counts
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from attrs import frozen
 from prometheus_client import generate_latest
@@ -13,10 +15,21 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from schedora.adapters.telemetry import http_metrics
-from schedora.application.ports.metrics import COUNTER_LABEL, HISTOGRAM_LABELS, Counter, Histogram
-from schedora.application.ports.queues import Stats
+from schedora.adapters.telemetry.label_bounds import OTHER, admitted, known_values
+from schedora.adapters.telemetry.tally import BUCKETS
+from schedora.application.ports.metrics import (
+    COUNTER_LABEL,
+    GAUGE_LABELS,
+    HISTOGRAM_LABELS,
+    Counter,
+    Gauge,
+    Histogram,
+)
+from schedora.application.ports.process_reports import ProcessReport
+from schedora.application.ports.queues import QueueStats, Stats
 from schedora.application.ports.totals import Series
-from schedora.domain.job_state import WAITING, JobState
+from schedora.domain.job_state import HELD, WAITING, JobState
+from schedora.domain.process import ProcessIdentity
 from schedora.domain.worker import Worker, WorkerState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -27,12 +40,19 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.JOBS_FAILED: "Attempts that failed.",
     Counter.JOBS_RETRIED: "Failed attempts that another attempt follows.",
     Counter.JOBS_DEAD: "Jobs that failed for good.",
+    Counter.JOBS_TIMED_OUT: "Attempts that their timeout ended.",
+    Counter.JOBS_POISONED: "Jobs that failed for good as they took too many workers with them.",
+    Counter.JOBS_SNOOZED: "Runs that asked to be run again later.",
+    Counter.JOBS_HANDED_BACK: "Jobs that their worker gave back unfinished.",
+    Counter.JOBS_CANCELED: "Jobs that were canceled.",
+    Counter.JOBS_RESCUED: "Leases of lost workers that a reaper ended.",
     Counter.JOBS_MATCHED: "Jobs leased to an idle worker as they were stored.",
     Counter.JOBS_FENCED: "Writes dropped because their lease had gone.",
     Counter.QUEUE_ENQUEUED: "Jobs put into a queue.",
     Counter.WAKEUPS: "Hints that reached a worker.",
     Counter.WAKEUPS_MISSED: "Jobs that only a poll found while hints were known to arrive.",
     Counter.RUN_LOCK_CONFLICTS: "Locks of running jobs that another lease held.",
+    Counter.WORKERS_LOST: "Workers that were declared lost.",
     Counter.WORKERS_SPARED: "Silent workers not declared lost, for Redis heard them.",
     Counter.EVENTS_DROPPED: "Events lost before they could be told to whoever listened.",
     Counter.EVENT_STREAMS_DROPPED: "Event streams ended because their client did not read.",
@@ -43,7 +63,29 @@ COUNTER_HELP: Mapping[str, str] = {
 HISTOGRAM_HELP: Mapping[str, str] = {
     Histogram.JOB_DURATION: "From the start of an attempt to its end.",
     Histogram.JOB_QUEUE_LATENCY: "From the moment a job is due to its claim.",
+    Histogram.JOB_COMPLETION_LATENCY: "From the end of an attempt to the store's acceptance of it.",
+    Histogram.EXCHANGE_DURATION: "From a worker's question to the store's answer.",
+    Histogram.EXCHANGE_CLAIMED: "Jobs that an exchange brought to a worker, of those that claim.",
+    Histogram.EXCHANGE_COMPLETED: "Ends that an exchange brought to the store, of those that complete.",
+    Histogram.REAPER_ROUND: "How long a reaper's round took.",
     http_metrics.DURATION: "From a request's arrival at this process to its answer.",
+}
+
+GAUGE_HELP: Mapping[Gauge, str] = {
+    Gauge.EVENT_LOOP_LAG: "The longest that the event loop kept a timer waiting in the last 15 seconds.",
+    Gauge.LAST_PROGRESS: "Since the store answered a worker.",
+    Gauge.WORKER_SLOTS: "Handlers that a worker runs at once at most.",
+    Gauge.WORKER_SLOTS_USED: "Handlers that a worker runs.",
+    Gauge.WORKER_JOBS_BUFFERED: "Jobs under a worker's lease that wait for a slot.",
+    Gauge.OUTBOX_JOBS: "Ends that a worker keeps until the store has accepted them.",
+    Gauge.REAPER_LAST_ROUND: "When a reaper finished a round last, in seconds since 1970.",
+    Gauge.DATABASE_CONNECTIONS: "Connections that a process has open.",
+    Gauge.DATABASE_CONNECTIONS_MAX: "Connections that a process opens at most.",
+    Gauge.DATABASE_CONNECTIONS_WAITING: "Calls that wait for a connection.",
+    Gauge.REDIS_UP: "1 while Redis is there, as far as a process knows.",
+    Gauge.EVENT_STREAMS_OPEN: "Event streams that an API serves.",
+    Gauge.REQUESTS_WAITING: "Requests that wait for a job to end.",
+    Gauge.SERIES_UNFLUSHED: "Series that a process counted and has not handed over to the store.",
 }
 
 LABELS: Mapping[str, tuple[str, ...]] = {
@@ -56,18 +98,21 @@ LABELS: Mapping[str, tuple[str, ...]] = {
 
 @frozen(kw_only=True)
 class OwnReading(Collector):
-    """What a process knows without the store: ``totals`` of its own answers over HTTP.
+    """What a process knows without the store: ``totals`` of its own answers over HTTP, and how its gauges stand.
 
     The other names are left out: a counter that is shown as zero is taken for one that began anew.
     """
 
     totals: Mapping[Series, float]
+    process: ProcessIdentity
+    gauges: Mapping[Series, float]
 
     def text(self) -> bytes:
         return generate_latest(self)
 
     def collect(self) -> Iterable[Metric]:
-        return _families(self.totals, [http_metrics.REQUESTS, http_metrics.DURATION])
+        yield from _families(self.totals, [http_metrics.REQUESTS, http_metrics.DURATION])
+        yield from _process_gauges([(self.process.kind, self.process.name, self.gauges)])
 
 
 @frozen(kw_only=True)
@@ -77,22 +122,127 @@ class Reading(Collector):
     totals: Mapping[Series, float]
     stats: Stats
     workers: Collection[Worker]
+    processes: Sequence[ProcessReport]
+    version: str
+    schema: str
 
     def text(self) -> bytes:
         return generate_latest(self)
 
     def collect(self) -> Iterable[Metric]:
+        running = [((self.version, self.schema), 1)]
+        yield _gauge(
+            "schedora_info", "The version that answers, and its schema.", running, "version", "schema"
+        )
         yield from _families(self.totals, [*COUNTER_HELP, *HISTOGRAM_HELP])
-        length = GaugeMetricFamily("queue_length", "Jobs that wait.", labels=["queue_name"])
-        dead = GaugeMetricFamily("queue_dlq_length", "Jobs that failed for good.", labels=["queue_name"])
-        for name, queue in sorted(self.stats.by_queue.items()):
-            length.add_metric([name], sum(queue.by_status.get(state, 0) for state in WAITING))
-            dead.add_metric([name], queue.by_status.get(JobState.DEAD, 0))
-        yield length
-        yield dead
+        yield from self._queues()
+        unhandled = [((), len(self.stats.unhandled_types))]
+        yield _gauge("unhandled_types", "Types of ready jobs that no live worker knows.", unhandled)
+        yield from self._workers()
+        kinds = Counts((one.identity.kind.value, one.identity.version) for one in self.processes)
+        yield _gauge(
+            "processes", "Processes that told of themselves lately.", kinds.items(), "kind", "version"
+        )
+        yield from _process_gauges(
+            (one.identity.kind, name, one.gauges) for name, one in _named(self.processes)
+        )
+
+    def _queues(self) -> Iterable[Metric]:
+        queues = _bounded(self.stats.by_queue, known_values(self.totals)["queue"])
+        for name, text, read in (
+            ("queue_length", "Jobs that wait.", _waiting),
+            ("queue_dlq_length", "Jobs that failed for good.", _dead),
+            ("queue_running", "Jobs that a worker holds.", _held),
+            ("queue_oldest_ready_seconds", "For how long the oldest ready job has been due.", _oldest_ready),
+            ("queue_paused", "1 while the queue is paused.", _paused),
+        ):
+            told = [((queue,), read(stats)) for queue, stats in sorted(queues.items())]
+            yield _gauge(name, text, told, "queue_name")
+
+    def _workers(self) -> Iterable[Metric]:
+        states = Counts(worker.status for worker in self.workers)
+        told = [((state.value,), states[state]) for state in WorkerState]
+        yield _gauge("workers", "Workers by state.", told, "status")
         for name, state in (("workers_active", WorkerState.ACTIVE), ("workers_stale", WorkerState.STALE)):
-            count = sum(worker.status is state for worker in self.workers)
-            yield GaugeMetricFamily(name, f"Workers that are {state}.", value=count)
+            yield _gauge(name, f"Workers that are {state}.", [((), states[state])])
+
+
+def _waiting(stats: QueueStats) -> float:
+    return sum(stats.by_status.get(state, 0) for state in WAITING)
+
+
+def _dead(stats: QueueStats) -> float:
+    return stats.by_status.get(JobState.DEAD, 0)
+
+
+def _held(stats: QueueStats) -> float:
+    return sum(stats.by_status.get(state, 0) for state in HELD)
+
+
+def _oldest_ready(stats: QueueStats) -> float:
+    return 0.0 if stats.oldest_ready is None else stats.oldest_ready.total_seconds()
+
+
+def _paused(stats: QueueStats) -> float:
+    return float(stats.paused)
+
+
+def _bounded(by_queue: Mapping[str, QueueStats], known: Collection[str]) -> Mapping[str, QueueStats]:
+    """Few queues: what is beyond them is one."""
+    own = admitted(by_queue, known)
+    queues = {name: stats for name, stats in by_queue.items() if name in own}
+    beyond = [stats for name, stats in by_queue.items() if name not in own]
+    if not beyond:
+        return queues
+    if OTHER in queues:
+        beyond.append(queues[OTHER])
+    by_status: Counts[JobState] = Counts()
+    for stats in beyond:
+        by_status.update(stats.by_status)
+    ages = [stats.oldest_ready for stats in beyond if stats.oldest_ready is not None]
+    paused = any(stats.paused for stats in beyond)
+    return {
+        **queues,
+        OTHER: QueueStats(by_status=by_status, paused=paused, oldest_ready=max(ages, default=None)),
+    }
+
+
+def _named(processes: Sequence[ProcessReport]) -> Iterable[tuple[str, ProcessReport]]:
+    """Each under a name of its own: of several with one name, the one that began last has it."""
+    last = {(one.identity.kind, one.identity.name): one for one in sorted(processes, key=_started_at)}
+    for one in processes:
+        identity = one.identity
+        if last[identity.kind, identity.name] is one:
+            yield identity.name, one
+        else:
+            yield f"{identity.name}#{identity.process_id.hex[-8:]}", one
+
+
+def _started_at(report: ProcessReport) -> datetime:
+    return report.started_at
+
+
+def _process_gauges(told: Iterable[tuple[str, str, Mapping[Series, float]]]) -> Iterable[Metric]:
+    labels = {gauge.value: ("kind", "process", *GAUGE_LABELS[gauge]) for gauge in Gauge}
+    families = {
+        gauge.value: GaugeMetricFamily(gauge.value, GAUGE_HELP[gauge], labels=labels[gauge])
+        for gauge in Gauge
+    }
+    for kind, name, gauges in told:
+        for series, value in gauges.items():
+            if (family := families.get(series.name)) is not None:  # else of another version
+                own = dict(series.labels)
+                family.add_metric(
+                    [kind, name, *(own.get(label, "") for label in GAUGE_LABELS[Gauge(series.name)])], value
+                )
+    return families.values()
+
+
+def _gauge(name: str, text: str, told: Iterable[tuple[Sequence[str], float]], *labels: str) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=labels)
+    for values, value in told:
+        family.add_metric(values, value)
+    return family
 
 
 def _families(totals: Mapping[Series, float], names: Iterable[str]) -> Iterable[Metric]:
@@ -120,6 +270,8 @@ def _histogram(name: str, text: str, by_name: Mapping[str, list[tuple[dict[str, 
     labels = LABELS[name]
     family = HistogramMetricFamily(name, text, labels=labels)
     buckets: dict[tuple[str, ...], list[tuple[str, float]]] = {}
+    if not labels and f"{name}_bucket" not in by_name:
+        buckets[()] = [(str(bound), 0) for bound in (*BUCKETS[Histogram(name)], "+Inf")]
     for given, value in by_name.get(f"{name}_bucket", []):
         buckets.setdefault(tuple(given[label] for label in labels), []).append((given["le"], value))
     sums = {tuple(given[label] for label in labels): value for given, value in by_name.get(f"{name}_sum", [])}

@@ -3,9 +3,11 @@
 from attrs import frozen
 
 from schedora.application.errors import Conflict, NotFound
+from schedora.application.pipeline.ledger import count_canceled
 from schedora.application.pipeline.relay import tell_moved
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_reader import JobReader
+from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.propagation import Ending, propagate
@@ -21,6 +23,7 @@ class CancelJob:
     reader: JobReader
     wakeup: Wakeup
     events: Events
+    metrics: Metrics
 
     async def __call__(self, job_id: JobId) -> Job:
         """The job, CANCELED. Raises ``NotFound``, and ``Conflict`` when it has already ended."""
@@ -46,5 +49,6 @@ class CancelJob:
                 dependants = (await propagate(unit, [ending], now=now)).canceled
         if job.lease is not None:
             self.wakeup.ring(owners=[job.lease.owner])
+        count_canceled(self.metrics, [canceled, *dependants])
         tell_moved(self.events, [canceled, *dependants])
         return canceled

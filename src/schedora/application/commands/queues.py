@@ -2,9 +2,11 @@
 
 from attrs import frozen
 
+from schedora.application.pipeline.ledger import count_canceled
 from schedora.application.pipeline.relay import tell_moved
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_reader import JobFilter, JobReader
+from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.queues import Queues
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
@@ -54,6 +56,7 @@ class PurgeQueue:
     units: UnitOfWorkFactory
     reader: JobReader
     events: Events
+    metrics: Metrics
 
     async def __call__(self, queue: str | None) -> int:
         """Cancels every job that waits, in one queue or in all, as of now; answers how many.
@@ -90,5 +93,6 @@ class PurgeQueue:
                     Ending(job_id=job.job_id, workflow_id=workflow_id, status=job.status) for job in canceled
                 ]
                 dependants = (await propagate(unit, endings, now=now)).canceled
+        count_canceled(self.metrics, [*canceled, *dependants])
         tell_moved(self.events, [*canceled, *dependants])
         return len(canceled)

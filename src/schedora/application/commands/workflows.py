@@ -8,6 +8,7 @@ from schedora.application.commands.cancel import CANCELED_BY_REQUEST
 from schedora.application.commands.created import count_created, queues_to_ring
 from schedora.application.commands.requeue import revive
 from schedora.application.errors import Conflict, FieldError, Invalid, NotFound
+from schedora.application.pipeline.ledger import count_canceled
 from schedora.application.pipeline.relay import tell_created, tell_moved
 from schedora.application.ports.events import Events
 from schedora.application.ports.jobs import NewJob
@@ -121,6 +122,7 @@ class CancelWorkflow:
     units: UnitOfWorkFactory
     wakeup: Wakeup
     events: Events
+    metrics: Metrics
     reader: WorkflowReader
 
     async def __call__(self, workflow_id: WorkflowId) -> Workflow:
@@ -144,6 +146,7 @@ class CancelWorkflow:
         owners = {job.lease.owner for job in open_jobs if job.lease is not None}
         if owners:
             self.wakeup.ring(owners=owners)
+        count_canceled(self.metrics, canceled)
         tell_moved(self.events, canceled)
         return await _read(self.reader, workflow_id)
 

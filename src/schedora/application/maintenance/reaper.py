@@ -7,7 +7,7 @@ died. Nothing but the store's own silence makes a worker lost.
 
 import asyncio
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from schedora.application.backoff import Backoff
 from schedora.application.errors import StoreUnavailable
@@ -17,7 +17,8 @@ from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events
 from schedora.application.ports.heartbeats import Heartbeats
-from schedora.application.ports.metrics import Counter, Metrics
+from schedora.application.ports.metrics import Counter, Gauge, Gauges, Histogram, Metrics
+from schedora.application.ports.process_reports import ProcessReports
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.trails import Trails
@@ -53,6 +54,8 @@ class Reaper:
         randomness: Randomness,
         heartbeat_timeout: timedelta,
         cleanup_after: timedelta,
+        gauges: Gauges | None = None,
+        process_reports: ProcessReports | None = None,
     ) -> None:
         self._workers = workers
         self._events = events
@@ -71,6 +74,10 @@ class Reaper:
         self._interval = min(LONGEST_INTERVAL, heartbeat_timeout / ROUNDS_PER_TIMEOUT)
         self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.5), longest=LONGEST_INTERVAL)
         self._stopped = asyncio.Event()
+        self._process_reports = process_reports
+        self._succeeded_at: datetime | None = None
+        if gauges is not None:
+            gauges.register(Gauge.REAPER_LAST_ROUND, self._last_round_timestamp)
 
     async def round(self) -> int:
         """One round; answers how many jobs were rescued. Raises ``StoreUnavailable``."""
@@ -79,6 +86,8 @@ class Reaper:
         pruned_count = await self._workers.prune(self._cleanup_after)
         if pruned_count:
             log.info("forgot workers long gone", workers=pruned_count)
+        if self._process_reports is not None:
+            await self._process_reports.prune(self._cleanup_after)
         await self._rate_limiter.prune(limit=BUCKETS_MAX)
         await self._trails.prune(limit=TRAILS_MAX)
         await self._events.prune(EVENTS_KEPT)
@@ -99,7 +108,10 @@ class Reaper:
         self._tell_spared(spared)
         if not given_up:
             return
-        for stale in await self._workers.declare_stale(given_up, timeout):
+        declared = await self._workers.declare_stale(given_up, timeout)
+        if declared:
+            self._metrics.count(Counter.WORKERS_LOST, amount=len(declared))
+        for stale in declared:
             log.warning(
                 "worker declared lost",
                 worker_id=stale.identity.worker_id,
@@ -128,14 +140,18 @@ class Reaper:
     async def run(self) -> None:
         reachable = True
         while not self._stopped.is_set():
+            began = self._clock.monotonic()
             try:
                 await self.round()
             except StoreUnavailable as error:
+                self._time_round("failed", began)
                 if reachable:
                     log.warning("the store is away", error=str(error))
                 reachable = False
                 pause = self._backoff.next()
             else:
+                self._time_round("success", began)
+                self._succeeded_at = self._clock.now()
                 if not reachable:
                     log.info("the store is back")
                 reachable = True
@@ -145,6 +161,12 @@ class Reaper:
                 pause = self._interval * (0.8 + 0.4 * self._randomness.unit())
                 pause = NO_PAUSE if self._behind else pause
             await self._clock.wait(self._stopped, pause)
+
+    def _time_round(self, status: str, began: timedelta) -> None:
+        self._metrics.observe(Histogram.REAPER_ROUND, (status,), [self._clock.monotonic() - began])
+
+    def _last_round_timestamp(self) -> float | None:
+        return None if self._succeeded_at is None else self._succeeded_at.timestamp()
 
     def stop(self) -> None:
         self._stopped.set()

@@ -10,11 +10,11 @@ from attrs import evolve, frozen
 
 from schedora.application.log import Logger
 from schedora.application.pipeline.complete import Completed, CompleteJobs
-from schedora.application.pipeline.ledger import count_completions
+from schedora.application.pipeline.ledger import count_canceled, count_completions
 from schedora.application.pipeline.relay import tell_completed, tell_moved
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_queue import Delivery, JobQueue
-from schedora.application.ports.metrics import Metrics
+from schedora.application.ports.metrics import Counter, Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
@@ -62,6 +62,8 @@ class RescueJobs:
             completed = await self._deliver(completions)
             accepted = completed.accepted
             count_completions(self.metrics, [c for c in completions if c.lease_id in accepted])
+            count_canceled(self.metrics, completed.canceled)
+            self.metrics.count(Counter.JOBS_RESCUED, amount=len(accepted))
             waiting = [c for c in completions if c.lease_id in accepted and c.status in WAITING]
             self.wakeup.ring(
                 queues={completion.queue for completion in waiting},

@@ -19,7 +19,7 @@ from schedora.application.log import Logger
 from schedora.application.pipeline.claim import Appetite
 from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.execute import DRAINED
-from schedora.application.pipeline.ledger import count_claims
+from schedora.application.pipeline.ledger import count_canceled, count_claims, time_exchange, time_handover
 from schedora.application.pipeline.lookout import Lookout
 from schedora.application.pipeline.outbox import Outbox
 from schedora.application.pipeline.relay import tell_claimed, tell_moved, tell_started
@@ -224,6 +224,7 @@ class Exchanges:
         self._on_change()
 
     async def _exchange(self, delivery: Delivery) -> None:
+        began = self._clock.monotonic()
         try:
             answer = await self._queue.exchange(delivery)
         except StoreUnavailable:
@@ -235,8 +236,9 @@ class Exchanges:
             self._lookout.hint()
             await self._deliver_one_by_one(delivery.completions, error)
             return
+        time_exchange(self._metrics, delivery, answer, self._clock.monotonic() - began)
         self._store_time.learn(answer.at)
-        self._outbox.delivered(delivery.completions, answer.accepted)
+        self._accepted(delivery.completions, answer.accepted)
         self._started(delivery.starts, answer)
         if delivery.claim is not None:
             self._claimed(delivery.claim, answer)
@@ -251,7 +253,8 @@ class Exchanges:
         except Exception as error:  # noqa: BLE001 - each is tried by itself, and tells its own error
             await self._deliver_one_by_one(completions, error)
             return
-        self._outbox.delivered(completions, completed.accepted)
+        self._accepted(completions, completed.accepted)
+        count_canceled(self._metrics, completed.canceled)
         tell_moved(self._events, completed.canceled)
         self._went_back(completions, completed.accepted)
         self._lookout.hint()  # what was released may be for this worker
@@ -268,7 +271,8 @@ class Exchanges:
                 except Exception as own_error:  # noqa: BLE001 - the outbox logs it, or raises it when nothing helps
                     self._outbox.refused(completion, own_error)
                 else:
-                    self._outbox.delivered([completion], completed.accepted)
+                    self._accepted([completion], completed.accepted)
+                    count_canceled(self._metrics, completed.canceled)
                     tell_moved(self._events, completed.canceled)
                     self._went_back([completion], completed.accepted)
         finally:
@@ -279,6 +283,10 @@ class Exchanges:
             return await self._complete([completion])
         answer = await self._queue.exchange(Delivery(completions=[completion]))
         return Completed(accepted=answer.accepted)
+
+    def _accepted(self, completions: Sequence[Completion], accepted: Collection[LeaseId]) -> None:
+        self._outbox.delivered(completions, accepted)
+        time_handover(self._metrics, completions, accepted, self._store_time.now())
 
     def _claim(self) -> ClaimRequest | None:
         owner = self._claimant.incarnation

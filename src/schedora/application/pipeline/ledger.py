@@ -5,12 +5,15 @@ By the batch: the jobs of one batch have few types and queues between them.
 
 from collections import Counter as Counts
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import timedelta
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
 
+from schedora.application.ports.job_queue import Delivery, Exchanged
 from schedora.application.ports.metrics import Counter, Histogram, Metrics
 from schedora.domain.claimed_job import ClaimedJob
-from schedora.domain.completion import Completion
+from schedora.domain.completion import POISON, TIMEOUT, WORKER_LOST, Completion
+from schedora.domain.ids import LeaseId
+from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 
 
@@ -48,17 +51,56 @@ def _counted(completion: Completion) -> list[tuple[Counter, str]]:
     job_type, queue = completion.type, completion.queue
     match completion.status:
         case JobState.DEAD:
-            return [(Counter.JOBS_FAILED, job_type), (Counter.JOBS_DEAD, job_type)]
+            return [(Counter.JOBS_DEAD, job_type), *_failed(completion)]
         case JobState.RETRYING:
             return [
-                (Counter.JOBS_FAILED, job_type),
                 (Counter.JOBS_RETRIED, job_type),
                 (Counter.QUEUE_ENQUEUED, queue),
+                *_failed(completion),
             ]
         case JobState.PENDING:
-            return [(Counter.QUEUE_ENQUEUED, queue)]
+            return [(Counter.QUEUE_ENQUEUED, queue), *_given_back(completion)]
         case _:
             raise ValueError(f"no completion ends in {completion.status}")
+
+
+def _failed(completion: Completion) -> list[tuple[Counter, str]]:
+    counted = [(Counter.JOBS_FAILED, completion.type)]
+    kind = None if completion.error is None else completion.error.kind
+    if kind == TIMEOUT:
+        counted.append((Counter.JOBS_TIMED_OUT, completion.type))
+    elif kind == POISON:
+        counted.append((Counter.JOBS_POISONED, completion.type))
+    return counted
+
+
+def _given_back(completion: Completion) -> list[tuple[Counter, str]]:
+    if completion.scheduled_at is not None:
+        return [(Counter.JOBS_SNOOZED, completion.type)]
+    if completion.moves[-1].reason == WORKER_LOST:
+        return []
+    return [(Counter.JOBS_HANDED_BACK, completion.type)]
+
+
+def time_exchange(metrics: Metrics, delivery: Delivery, answer: Exchanged, took: timedelta) -> None:
+    metrics.observe(Histogram.EXCHANGE_DURATION, (), [took])
+    if delivery.claim is not None:
+        metrics.measure(Histogram.EXCHANGE_CLAIMED, (), [len(answer.claimed)])
+    if delivery.completions:
+        metrics.measure(Histogram.EXCHANGE_COMPLETED, (), [len(delivery.completions)])
+
+
+def time_handover(
+    metrics: Metrics, completions: Iterable[Completion], accepted: Collection[LeaseId], now: datetime
+) -> None:
+    """How long those that were accepted ``now`` had been waiting for it, by the store's clock."""
+    if waited := [now - one.ended_at for one in completions if one.lease_id in accepted]:
+        metrics.observe(Histogram.JOB_COMPLETION_LATENCY, (), waited)
+
+
+def count_canceled(metrics: Metrics, jobs: Iterable[Job]) -> None:
+    for job_type, amount in Counts(job.request.type for job in jobs).items():
+        metrics.count(Counter.JOBS_CANCELED, job_type, amount)
 
 
 def count_fenced(metrics: Metrics, amount: int) -> None:

@@ -42,7 +42,7 @@ from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_queue import JobQueue
-from schedora.application.ports.metrics import Counter, Metrics
+from schedora.application.ports.metrics import Counter, Gauge, Gauges, Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.wakeup import Audience, Hint, Subscription, Wakeup
 from schedora.application.ports.workers import Workers
@@ -108,6 +108,7 @@ class Worker:
         metrics: Metrics,
         worker_deaths_max: int,
         on_trail: Callable[[LiveTrail], None],
+        gauges: Gauges | None = None,
         run_locks: RunLockKeeper | None = None,
         limits: WorkerLimits | None = None,
     ) -> None:
@@ -180,6 +181,10 @@ class Worker:
         """Leases that came by no claim, latest last: by a message or by a check, whichever came first, and once."""
         self._retry_at = now
         self._drain_deadline: timedelta | None = None
+        self._answered_at = now
+        """When the store answered last."""
+        if gauges is not None:
+            self._show(gauges)
 
     async def run(self) -> None:
         """Until ``drain`` was called and all is handed in, or the time for that is over."""
@@ -313,7 +318,7 @@ class Worker:
         at_hand = self.slots.held()
         contested = frozenset(self._run_locking.contested)
         held = await self._queue.held(self.incarnation)
-        self._checked_at = self._clock.monotonic()
+        self._checked_at = self._answered_at = self._clock.monotonic()
         self.slots.lose(at_hand - held)
         self._run_locking.confirmed(contested)
         if held <= self._known():
@@ -442,6 +447,7 @@ class Worker:
 
     def store_answered(self) -> None:
         """It is there, whatever was thought of it."""
+        self._answered_at = self._clock.monotonic()
         if self._store_is_away:
             self._store_is_away = False
             self._backoff.reset()
@@ -456,6 +462,16 @@ class Worker:
         self._lookout.hint()
         self._check_leases = True
         self._retry_at = self._clock.monotonic() + self._backoff.next()
+
+    def _show(self, gauges: Gauges) -> None:
+        gauges.register(Gauge.WORKER_SLOTS, lambda: self.slots.count)
+        gauges.register(Gauge.WORKER_SLOTS_USED, lambda: len(self.slots.runs))
+        gauges.register(Gauge.WORKER_JOBS_BUFFERED, lambda: self.slots.buffered)
+        gauges.register(Gauge.OUTBOX_JOBS, self._outbox.__len__)
+        gauges.register(Gauge.LAST_PROGRESS, self._unanswered_seconds)
+
+    def _unanswered_seconds(self) -> float:
+        return (self._clock.monotonic() - self._answered_at).total_seconds()
 
     def _stop_at_drain_deadline(self) -> None:
         if self._drain_deadline is not None and self._clock.monotonic() >= self._drain_deadline:

@@ -27,6 +27,11 @@ class Endings:
         self._pause = FIRST_PAUSE
         self._poll: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return sum(map(len, self._waiters.values()))
+
     async def wait(self, job_id: JobId, at_most: timedelta) -> bool:
         """Whether the job ended, or is not there, before ``at_most`` had passed.
 

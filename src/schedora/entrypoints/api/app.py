@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from fastapi import Depends, FastAPI
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
+from schedora.application.ports.metrics import Gauge
 from schedora.entrypoints.api import errors
 from schedora.entrypoints.api.docs import add_docs
 from schedora.entrypoints.api.edge import Edge
@@ -57,7 +58,9 @@ def create_app(
     )
     app.state.system = system
     app.state.http_metrics = HttpMetrics()
-    app.state.event_streams = EventStreams(settings.event_streams_max, system.metrics)
+    app.state.event_streams = streams = EventStreams(settings.event_streams_max, system.metrics)
+    system.gauges.register(Gauge.EVENT_STREAMS_OPEN, lambda: len(streams))
+    system.gauges.register(Gauge.REQUESTS_WAITING, lambda: system.endings.waiting)
     for router in ROUTERS:
         check = plain_address_of_filters if router is events.router else plain_address
         app.include_router(router, dependencies=[Depends(check)])

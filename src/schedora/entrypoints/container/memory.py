@@ -15,6 +15,7 @@ from schedora.adapters.memory.heartbeats import MemoryHeartbeats
 from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
+from schedora.adapters.memory.process_reports import MemoryProcessReports
 from schedora.adapters.memory.queues import MemoryQueues
 from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
@@ -66,6 +67,8 @@ class MemoryStorage:
         self.wakeup = providers.Singleton(MemoryWakeup, store)
         self.events = providers.Singleton(MemoryEvents, store)
         self.totals = providers.Singleton(MemoryTotals, store)
+        self.process_reports = providers.Singleton(MemoryProcessReports, store)
+        self.schema = providers.Object("memory")
         self.health = providers.Singleton(MemoryHealth, store)
         self.examination = providers.Singleton(MemoryExamination, store, expected(settings))
         self.redis_examination: providers.Provider[Examination | None] = providers.Object(None)

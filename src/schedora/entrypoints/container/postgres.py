@@ -15,34 +15,49 @@ from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
+from schedora.adapters.postgres.process_reports import PostgresProcessReports
 from schedora.adapters.postgres.queues import PostgresQueues
 from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
-from schedora.adapters.postgres.schema import check_schema
+from schedora.adapters.postgres.schema import REVISIONS, check_schema
 from schedora.adapters.postgres.totals import PostgresTotals
 from schedora.adapters.postgres.trails import PostgresTrails
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
+from schedora.adapters.telemetry.gauges import RegisteredGauges
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.examination import Examination
 from schedora.application.ports.health import Health
+from schedora.application.ports.metrics import Gauge
 from schedora.entrypoints.container.expected import expected
 from schedora.entrypoints.container.settings import Settings
 
 T = TypeVar("T")
 
 
+def show_use(gauges: RegisteredGauges, pool: str, database: Callable[[], Database]) -> None:
+    """Lets the gauges tell how many connections are in use."""
+    gauges.register(Gauge.DATABASE_CONNECTIONS, lambda: database().use().in_use, (pool, "in_use"))
+    gauges.register(Gauge.DATABASE_CONNECTIONS, lambda: database().use().idle, (pool, "idle"))
+    gauges.register(Gauge.DATABASE_CONNECTIONS_MAX, lambda: database().use().connections_max, (pool,))
+    gauges.register(Gauge.DATABASE_CONNECTIONS_WAITING, lambda: database().use().waiting, (pool,))
+
+
 def on_own_database(
-    make_database: Callable[[], Database], make_port: Callable[[Database], T]
+    make_database: Callable[[], Database],
+    make_port: Callable[[Database], T],
+    gauges: RegisteredGauges,
+    pool: str,
 ) -> Callable[[], AbstractAsyncContextManager[T]]:
-    """Hands out an adapter on connections of its own, opened and closed with it."""
+    """Hands out an adapter on connections of its own, opened and closed with it, shown under the name of their pool."""
 
     @asynccontextmanager
     async def hand_out() -> AsyncIterator[T]:
         database = make_database()
+        show_use(gauges, pool, lambda: database)
         await database.open()
         try:
             yield make_port(database)
@@ -68,7 +83,13 @@ def opening(database: Database) -> Callable[[], Awaitable[None]]:
 
 class PostgresStorage:
     def __init__(
-        self, *, settings: Settings, database_url: str, clock: Clock, metrics: providers.Provider[Tally]
+        self,
+        *,
+        settings: Settings,
+        database_url: str,
+        clock: Clock,
+        metrics: providers.Provider[Tally],
+        gauges: RegisteredGauges,
     ) -> None:
         database = providers.Singleton(
             Database,
@@ -76,6 +97,7 @@ class PostgresStorage:
             pool_size=settings.database_pool_size,
             max_overflow=settings.database_max_overflow,
         )
+        show_use(gauges, "shared", database)
         small_database = providers.Factory(Database, database_url, pool_size=2, max_overflow=0)
         self.units = providers.Singleton(PostgresUnitOfWorkFactory, database)
         self.jobs = providers.Singleton(PostgresJobReader, database)
@@ -91,16 +113,18 @@ class PostgresStorage:
         self.intake = self.intake_that_rings(self.wakeup)
         self.events = providers.Singleton(PostgresEvents, database, metrics, clock)
         self.totals = providers.Singleton(PostgresTotals, database)
+        self.process_reports = providers.Singleton(PostgresProcessReports, database)
+        self.schema = providers.Object(REVISIONS[-1])
         self.health = providers.Singleton(PostgresHealth, database)
         self.examination = providers.Singleton(PostgresExamination, database, clock, expected(settings))
         self.redis_examination: providers.Provider[Examination | None] = providers.Object(None)
         self.redis_health: providers.Provider[Health | None] = providers.Object(None)
         self.queue = providers.Singleton(PostgresJobQueue, database)
         self.queue_of_its_own = providers.Factory(
-            on_own_database, small_database.provider, providers.Object(PostgresJobQueue)
+            on_own_database, small_database.provider, providers.Object(PostgresJobQueue), gauges, "pipeline"
         )
         self.workers_of_its_own = providers.Factory(
-            on_own_database, small_database.provider, providers.Object(PostgresWorkers)
+            on_own_database, small_database.provider, providers.Object(PostgresWorkers), gauges, "heartbeat"
         )
         self.heartbeats: providers.Object[None] = providers.Object(None)
         self.presence_of_its_own: providers.Object[None] = providers.Object(None)

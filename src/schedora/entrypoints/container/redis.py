@@ -18,8 +18,10 @@ from schedora.adapters.redis.offers import RedisOffers
 from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.run_locks import RedisRunLocks
 from schedora.adapters.redis.wakeup import RedisWakeup
+from schedora.adapters.telemetry.gauges import RegisteredGauges
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.ports.clock import Clock
+from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.randomness import Randomness
 from schedora.entrypoints.container.postgres import PostgresStorage
 from schedora.entrypoints.container.settings import Settings
@@ -83,11 +85,13 @@ class RedisStorage:
         randomness: Randomness,
         redis_url: str,
         metrics: providers.Provider[Tally],
+        gauges: RegisteredGauges,
     ) -> None:
         make_link = providers.Factory(
             RedisLink, redis_url, prefix=settings.redis_prefix, unit_random=randomness.unit
         )
         link = providers.Singleton(make_link)
+        gauges.register(Gauge.REDIS_UP, lambda: float(link().up))
         link_of_its_own = providers.Factory(make_link, aside=True)
         self.units = storage.units
         self.jobs = providers.Singleton(RedisJobReader, link, storage.jobs)
@@ -104,6 +108,8 @@ class RedisStorage:
         self.events = providers.Singleton(RedisEvents, link, metrics, clock, otherwise=storage.events)
         self.totals = storage.totals
         self.trails = storage.trails
+        self.process_reports = storage.process_reports
+        self.schema = storage.schema
         self.health = storage.health
         self.examination = storage.examination
         self.redis_examination = providers.Singleton(RedisExamination, link)

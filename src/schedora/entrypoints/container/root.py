@@ -13,6 +13,8 @@ from dependency_injector import providers
 from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.system.randomness import SystemRandomness
 from schedora.adapters.telemetry.flusher import Flusher
+from schedora.adapters.telemetry.gauges import RegisteredGauges
+from schedora.adapters.telemetry.reporter import Reporter
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.commands.cancel import CancelJob
 from schedora.application.commands.group_commit import GroupCommit
@@ -25,6 +27,7 @@ from schedora.application.maintenance.prune import PruneRecords
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.clock import Clock
+from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.randomness import Randomness
 from schedora.application.queries.doctor import Examine
 from schedora.application.queries.endings import Endings
@@ -32,9 +35,11 @@ from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
 from schedora.application.queries.watch import Watch
 from schedora.application.queries.why import ExplainJob
+from schedora.domain.process import ProcessIdentity, ProcessKind
 from schedora.domain.why import Silence
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
+from schedora.entrypoints.this_process import this_process
 
 if TYPE_CHECKING:
     from schedora.entrypoints.container.memory import MemoryStorage
@@ -45,11 +50,13 @@ if TYPE_CHECKING:
 
 
 def _storage(
+    *,
     settings: Settings,
     clock: Clock,
     randomness: Randomness,
     database_url: str | None,
     metrics: providers.Provider[Tally],
+    gauges: RegisteredGauges,
 ) -> "Storage":
     """The storages, told apart here and nowhere else: all offer the same names."""
     if database_url is None:
@@ -58,7 +65,9 @@ def _storage(
         return MemoryStorage(settings=settings, clock=clock, randomness=randomness)
     from schedora.entrypoints.container.postgres import PostgresStorage  # noqa: PLC0415 - as above
 
-    storage = PostgresStorage(settings=settings, database_url=database_url, clock=clock, metrics=metrics)
+    storage = PostgresStorage(
+        settings=settings, database_url=database_url, clock=clock, metrics=metrics, gauges=gauges
+    )
     if settings.redis_url is None:
         return storage
     from schedora.entrypoints.container.redis import RedisStorage  # noqa: PLC0415 - who has no Redis need not carry it
@@ -70,16 +79,22 @@ def _storage(
         randomness=randomness,
         redis_url=settings.redis_url,
         metrics=metrics,
+        gauges=gauges,
     )
 
 
 def _system(
+    *,
     settings: Settings,
     clock: Clock,
     randomness: Randomness,
     storage: "Storage",
     metrics: providers.Provider[Tally],
+    gauges: RegisteredGauges,
+    process: ProcessIdentity,
 ) -> providers.Singleton[System]:
+    gauges.register(Gauge.SERIES_UNFLUSHED, lambda: len(metrics()))
+    reporter = providers.Singleton(Reporter, process, gauges, storage.process_reports, clock)
     flusher = providers.Singleton(Flusher, metrics, storage.totals, clock)
     endings = providers.Singleton(Endings, storage.jobs, clock)
     unit_random = randomness.unit
@@ -97,7 +112,12 @@ def _system(
         randomness=randomness,
     )
     cancel_job = providers.Singleton(
-        CancelJob, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup, events=storage.events
+        CancelJob,
+        units=storage.units,
+        reader=storage.jobs,
+        wakeup=storage.wakeup,
+        events=storage.events,
+        metrics=metrics,
     )
     requeue_job = providers.Singleton(
         RequeueJob, units=storage.units, reader=storage.jobs, wakeup=storage.wakeup, events=storage.events
@@ -121,6 +141,7 @@ def _system(
         wakeup=storage.wakeup,
         events=storage.events,
         reader=storage.workflows,
+        metrics=metrics,
     )
     retry_workflow = providers.Singleton(
         RetryWorkflow,
@@ -135,7 +156,7 @@ def _system(
     pause_queue = providers.Singleton(PauseQueue, queues=storage.queues)
     resume_queue = providers.Singleton(ResumeQueue, queues=storage.queues, wakeup=storage.wakeup)
     purge_queue = providers.Singleton(
-        PurgeQueue, units=storage.units, reader=storage.jobs, events=storage.events
+        PurgeQueue, units=storage.units, reader=storage.jobs, events=storage.events, metrics=metrics
     )
     retain_in_queue = providers.Singleton(RetainInQueue, queues=storage.queues)
     check_health = providers.Singleton(
@@ -178,7 +199,11 @@ def _system(
         clock=clock,
         randomness=randomness,
         metrics=metrics,
+        gauges=gauges,
         totals=storage.totals,
+        process=process,
+        process_reports=storage.process_reports,
+        schema=storage.schema,
         wakeup=storage.wakeup,
         events=storage.events,
         units=storage.units,
@@ -233,6 +258,8 @@ def _system(
         presence_of_its_own=storage.presence_of_its_own,
         flush_metrics=flusher.provided.flush,
         keep_flushing=flusher.provided.run,
+        report_process=reporter.provided.report,
+        keep_reporting=reporter.provided.run,
         open=storage.open,
         close=storage.close,
     )
@@ -244,14 +271,33 @@ def build_system(
     database_url: str | None,
     clock: Clock | None = None,
     randomness: Randomness | None = None,
+    kind: ProcessKind = ProcessKind.CLIENT,
+    name: str | None = None,
 ) -> System:
     """A system on PostgreSQL, or in memory where ``database_url`` is None. Does no I/O yet.
 
-    Its settings name the database that it is on, whatever those given say.
+    Its settings name the database that it is on, whatever those given say. ``kind`` and ``name`` are those of the process
+    that it is for; host and pid where it has no name.
     """
     settings = settings.model_copy(update={"database_url": database_url})
     clock = clock or SystemClock()
     randomness = randomness or SystemRandomness(clock)
     metrics = providers.Singleton(Tally)
-    storage = _storage(settings, clock, randomness, database_url, metrics)
-    return _system(settings, clock, randomness, storage, metrics)()
+    gauges = RegisteredGauges()
+    storage = _storage(
+        settings=settings,
+        clock=clock,
+        randomness=randomness,
+        database_url=database_url,
+        metrics=metrics,
+        gauges=gauges,
+    )
+    return _system(
+        settings=settings,
+        clock=clock,
+        randomness=randomness,
+        storage=storage,
+        metrics=metrics,
+        gauges=gauges,
+        process=this_process(kind, name),
+    )()

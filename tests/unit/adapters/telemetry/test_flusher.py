@@ -29,7 +29,7 @@ class Totals:
         self.taken.append(dict(increments))
 
     async def read(self) -> Mapping[Series, float]:
-        raise AssertionError("a flusher does not read")
+        return {}
 
     async def next(self) -> None:
         await self.added.wait()

@@ -1,18 +1,36 @@
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
+from attrs import evolve
 from prometheus_client.parser import text_string_to_metric_families
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
+from schedora.adapters.telemetry.label_bounds import VALUES_MAX
 from schedora.adapters.telemetry.prometheus import OwnReading, Reading
 from schedora.adapters.telemetry.tally import Tally
-from schedora.application.ports.metrics import Counter, Histogram
+from schedora.application.ports.metrics import COUNTER_LABEL, Counter, Histogram
+from schedora.application.ports.process_reports import ProcessReport
 from schedora.application.ports.queues import QueueStats, Stats
+from schedora.application.ports.totals import Series
+from schedora.domain.ids import ProcessId
 from schedora.domain.job_state import JobState
+from schedora.domain.process import ProcessIdentity, ProcessKind
 from schedora.domain.worker import Worker, WorkerState
 from tests.builders import NOON, an_identity, an_incarnation
 
+PROCESS = ProcessIdentity(
+    process_id=ProcessId(UUID(int=1)),
+    kind=ProcessKind.WORKER,
+    name="w1",
+    hostname="host",
+    pid=7,
+    version="1.2.3",
+)
 NONE = Stats(by_queue={}, unhandled_types=())
+NOTHING: dict[str, Any] = {
+    "totals": {}, "stats": NONE, "workers": (), "processes": (), "version": "1.2.3", "schema": "0007",
+}  # fmt: skip
 
 
 def a_worker(status: WorkerState) -> Worker:
@@ -27,8 +45,7 @@ def a_worker(status: WorkerState) -> Worker:
 
 def samples(**reading: Any) -> dict[tuple[str, tuple[str, ...]], float]:
     """By name and values of labels."""
-    defaults: dict[str, Any] = {"totals": {}, "stats": NONE, "workers": ()}
-    text = Reading(**defaults | reading).text().decode()
+    text = Reading(**NOTHING | reading).text().decode()
     return {
         (sample.name, tuple(value for name, value in sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -37,19 +54,16 @@ def samples(**reading: Any) -> dict[tuple[str, tuple[str, ...]], float]:
 
 
 def test_before_anything_happened_there_are_zeros_only_where_there_are_no_labels() -> None:
-    assert samples() == {
-        ("jobs_fenced_total", ()): 0,
-        ("jobs_matched_total", ()): 0,
-        ("run_lock_conflicts_total", ()): 0,
-        ("wakeups_missed_total", ()): 0,
-        ("events_dropped_total", ()): 0,
-        ("event_streams_dropped_total", ()): 0,
-        ("trails_dropped_total", ()): 0,
-        ("wakeups_total", ()): 0,
-        ("workers_active", ()): 0,
-        ("workers_spared_total", ()): 0,
-        ("workers_stale", ()): 0,
-    }
+    told = samples()
+    assert told.pop(("schedora_info", ("0007", "1.2.3"))) == 1
+    assert set(told.values()) == {0}
+    unlabelled = {counter for counter in Counter if COUNTER_LABEL[counter] is None}
+    plain = {name for name, labels in told if not labels}
+    assert plain >= unlabelled | {"workers_active", "workers_stale", "unhandled_types"}
+    assert {name for name, labels in told if labels} == {
+        "workers", "exchange_duration_seconds_bucket", "exchange_claimed_jobs_bucket",
+        "exchange_completed_jobs_bucket", "job_completion_latency_seconds_bucket",
+    }  # fmt: skip
 
 
 def test_gauges_are_what_stands() -> None:
@@ -76,7 +90,7 @@ def test_buckets_come_in_order_however_they_were_kept() -> None:
     tally.observe(Histogram.JOB_DURATION, ("work", "SUCCESS"), [timedelta(seconds=2)])
     backwards = dict(reversed(tally.drain().items()))
 
-    text = Reading(totals=backwards, stats=NONE, workers=()).text().decode()
+    text = Reading(**NOTHING | {"totals": backwards}).text().decode()
 
     ends = [
         float(line.partition('le="')[2].partition('"')[0])
@@ -99,15 +113,73 @@ def test_a_process_alone_tells_only_of_its_answers() -> None:
     http = HttpMetrics()
     http.observe("GET", "/jobs", 200, 0.5)
 
-    text = OwnReading(totals=http.read()).text().decode()
+    text = OwnReading(totals=http.read(), process=PROCESS, gauges={Series("redis_up", ()): 0}).text().decode()
 
     told = {
-        sample.name: sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
+        sample.name: sample for family in text_string_to_metric_families(text) for sample in family.samples
     }
-    assert told["http_requests_total"] == told["http_request_duration_seconds_count"] == 1
+    assert told["http_requests_total"].value == told["http_request_duration_seconds_count"].value == 1
+    assert told["redis_up"].value == 0
+    assert told["redis_up"].labels == {"kind": "worker", "process": "w1"}
     assert set(told) == {
         "http_requests_total", "http_request_duration_seconds_bucket",
-        "http_request_duration_seconds_count", "http_request_duration_seconds_sum",
+        "http_request_duration_seconds_count", "http_request_duration_seconds_sum", "redis_up",
     }  # fmt: skip
+
+
+def a_report(number: int, started_minute: int = 0, **identity: Any) -> ProcessReport:
+    at = NOON + timedelta(minutes=started_minute)
+    return ProcessReport(
+        identity=evolve(PROCESS, process_id=ProcessId(UUID(int=number)), **identity),
+        started_at=at,
+        seen_at=at,
+        clock_at=at,
+        gauges={
+            Series("worker_slots", ()): number,
+            Series("database_connections", (("pool", "shared"), ("state", "idle"))): 2,
+            Series("a_gauge_of_another_version", ()): 3,
+        },
+    )
+
+
+def test_each_process_has_its_gauges() -> None:
+    told = samples(processes=[a_report(1), a_report(2, kind=ProcessKind.API, name="a1")])
+
+    assert told["worker_slots", ("worker", "w1")] == 1
+    assert told["worker_slots", ("api", "a1")] == 2
+    assert told["database_connections", ("worker", "shared", "w1", "idle")] == 2
+    assert (told["processes", ("worker", "1.2.3")], told["processes", ("api", "1.2.3")]) == (1, 1)
+    assert not any(name == "a_gauge_of_another_version" for name, _ in told)
+
+
+def test_of_processes_with_one_name_the_last_one_has_it() -> None:
+    told = samples(processes=[a_report(1, 1), a_report(2, 0), a_report(3, 0, kind=ProcessKind.UP)])
+
+    assert told["worker_slots", ("worker", "w1")] == 1
+    assert told["worker_slots", ("worker", "w1#00000002")] == 2
+    assert told["worker_slots", ("up", "w1")] == 3
+
+
+def test_queues_beyond_the_limit_are_one_and_those_that_are_known_stay() -> None:
+    names = [f"q{number:04}" for number in range(VALUES_MAX + 10)]
+    ages = {name: timedelta(seconds=number) for number, name in enumerate(names)}
+    stats = Stats(
+        by_queue={
+            name: QueueStats(
+                by_status={JobState.PENDING: 1}, oldest_ready=ages[name], paused=name == names[-1]
+            )
+            for name in names
+        },
+        unhandled_types=("a", "b"),
+    )
+    counted = {Series("queue_enqueued_total", (("queue_name", names[-2]),)): 1.0}
+
+    told = samples(stats=stats, totals=counted)
+
+    lengths = {labels[0]: value for (name, labels), value in told.items() if name == "queue_length"}
+    assert len(lengths) == VALUES_MAX + 1
+    assert lengths[names[-2]] == 1
+    assert lengths["other"] == 10
+    assert told["queue_oldest_ready_seconds", ("other",)] == ages[names[-1]].total_seconds()
+    assert told["queue_paused", ("other",)] == 1
+    assert told["unhandled_types", ()] == 2

@@ -3,8 +3,8 @@ from datetime import timedelta
 
 import pytest
 
-from schedora.adapters.telemetry.tally import BUCKETS_SECONDS, Tally
-from schedora.application.ports.metrics import COUNTER_LABEL, Counter, Histogram
+from schedora.adapters.telemetry.tally import BUCKETS, Tally
+from schedora.application.ports.metrics import COUNTER_LABEL, HISTOGRAM_LABELS, Counter, Histogram
 from schedora.application.ports.totals import Series
 
 SPANS = ("work", "SUCCESS")
@@ -41,8 +41,8 @@ def test_each_counter_has_its_label(counter: Counter) -> None:
 @pytest.mark.parametrize("histogram", Histogram)
 def test_spans_are_told_in_cumulative_buckets(histogram: Histogram) -> None:
     tally = Tally()
-    labels = SPANS if histogram is Histogram.JOB_DURATION else ("mail",)
-    ends = BUCKETS_SECONDS[histogram]
+    labels = tuple("a label" for _ in HISTOGRAM_LABELS[histogram])
+    ends = BUCKETS[histogram]
     for seconds in (0, ends[0], ends[1], ends[-1] + 1):
         tally.observe(histogram, labels, [timedelta(seconds=seconds)])
 
@@ -104,5 +104,28 @@ def test_threads_lose_nothing() -> None:
     rest = tally.drain()
 
     # Every span of zero stands in every bucket and in the count.
-    per_span = len(BUCKETS_SECONDS[Histogram.JOB_DURATION]) + 2
+    per_span = len(BUCKETS[Histogram.JOB_DURATION]) + 2
     assert sum(told) + sum(rest.values()) == 6_000 + 6_000 * per_span
+
+
+def test_what_are_numbers_already_is_measured_as_spans_are() -> None:
+    tally = Tally()
+    tally.measure(Histogram.EXCHANGE_CLAIMED, (), [0, 3, 5_000, -1])
+
+    told = tally.drain()
+
+    assert told[Series("exchange_claimed_jobs_bucket", (("le", "0"),))] == 2
+    assert told[Series("exchange_claimed_jobs_bucket", (("le", "5"),))] == 3
+    assert told[Series("exchange_claimed_jobs_count", ())] == 4
+    assert told[Series("exchange_claimed_jobs_sum", ())] == 5_003
+
+
+def test_it_says_how_many_series_wait() -> None:
+    tally = Tally()
+    tally.count(Counter.JOBS_FENCED)
+    tally.measure(Histogram.EXCHANGE_CLAIMED, (), [1])
+    assert len(tally) == 2
+    drained = tally.drain()
+    assert len(tally) == 0
+    tally.give_back(drained)
+    assert len(tally) == len(drained)

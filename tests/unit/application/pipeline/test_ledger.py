@@ -5,11 +5,19 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from schedora.application.pipeline.ledger import count_claims, count_completions, count_fenced
+from schedora.application.pipeline.ledger import (
+    count_canceled,
+    count_claims,
+    count_completions,
+    count_fenced,
+    time_exchange,
+    time_handover,
+)
+from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
-from tests.builders import HOUR, NOON, SECOND, a_claimed_job, settled
+from tests.builders import HOUR, NOON, SECOND, a_claimed_job, a_job, a_request, settled
 from tests.unit.application.bench import RecordedMetrics
 
 RETRIED = {
@@ -25,15 +33,15 @@ BACK = {(Counter.QUEUE_ENQUEUED, "mail"): 1}
     [
         (Succeeded(), {(Counter.JOBS_SUCCEEDED, "letter"): 1}, "success"),
         (Failed(kind="Oops", message=""), RETRIED, "failed"),
-        (TimedOut(timeout=HOUR), RETRIED, "failed"),
+        (TimedOut(timeout=HOUR), {**RETRIED, (Counter.JOBS_TIMED_OUT, "letter"): 1}, "failed"),
         (WorkerLost(message=""), RETRIED, "failed"),
         (
             Failed(kind="Oops", message="", retryable=False),
             {(Counter.JOBS_FAILED, "letter"): 1, (Counter.JOBS_DEAD, "letter"): 1},
             "failed",
         ),
-        (Snoozed(delay=HOUR), BACK, None),
-        (HandedBack(reason=""), BACK, None),
+        (Snoozed(delay=HOUR), {**BACK, (Counter.JOBS_SNOOZED, "letter"): 1}, None),
+        (HandedBack(reason=""), {**BACK, (Counter.JOBS_HANDED_BACK, "letter"): 1}, None),
     ],
 )
 def test_each_outcome_is_counted_once(outcome: Outcome, counted: object, status: str | None) -> None:
@@ -42,6 +50,17 @@ def test_each_outcome_is_counted_once(outcome: Outcome, counted: object, status:
     assert metrics.counted == counted
     timed = [(Histogram.JOB_DURATION, ("letter", status), SECOND)] if status else []
     assert metrics.observed == timed
+
+
+def test_a_job_that_took_too_many_workers_with_it_is_counted_as_poison() -> None:
+    metrics = RecordedMetrics()
+    job = a_claimed_job(type="letter", worker_deaths=2)
+    count_completions(metrics, [settled(job, WorkerLost(message=""))])
+    assert metrics.counted == {
+        (Counter.JOBS_FAILED, "letter"): 1,
+        (Counter.JOBS_DEAD, "letter"): 1,
+        (Counter.JOBS_POISONED, "letter"): 1,
+    }
 
 
 def test_run_that_never_started_has_no_duration() -> None:
@@ -74,3 +93,41 @@ def test_fenced_writes_are_counted_where_there_are_any() -> None:
     assert not metrics.counted
     count_fenced(metrics, 2)
     assert metrics.counted == {(Counter.JOBS_FENCED, ""): 2}
+
+
+def test_what_was_canceled_is_counted_by_type() -> None:
+    metrics = RecordedMetrics()
+    count_canceled(metrics, [a_job(request=a_request(type=name)) for name in ("a", "b", "a")])
+    assert metrics.counted == {(Counter.JOBS_CANCELED, "a"): 2, (Counter.JOBS_CANCELED, "b"): 1}
+
+
+def test_an_exchange_is_timed_and_its_jobs_are_counted_at_once() -> None:
+    metrics = RecordedMetrics()
+    job = a_claimed_job()
+    ends = [settled(job, Succeeded())]
+    claim = ClaimRequest(
+        owner=job.owner, worker_id=job.worker_id, queues=(), types=("work",), limit=5, start_count=5
+    )
+
+    time_exchange(
+        metrics, Delivery(completions=ends, claim=claim), Exchanged(at=NOON, claimed=(job, job)), SECOND
+    )
+    time_exchange(metrics, Delivery(completions=ends * 3), Exchanged(at=NOON), 2 * SECOND)
+    time_exchange(metrics, Delivery(claim=claim), Exchanged(at=NOON), 3 * SECOND)
+
+    assert metrics.observed == [(Histogram.EXCHANGE_DURATION, (), n * SECOND) for n in (1, 2, 3)]
+    assert metrics.measured == [
+        (Histogram.EXCHANGE_CLAIMED, (), 2),
+        (Histogram.EXCHANGE_COMPLETED, (), 1),
+        (Histogram.EXCHANGE_COMPLETED, (), 3),
+        (Histogram.EXCHANGE_CLAIMED, (), 0),
+    ]
+
+
+def test_what_was_accepted_tells_how_long_it_waited_for_that() -> None:
+    metrics = RecordedMetrics()
+    accepted, fenced = settled(a_claimed_job(), Succeeded()), settled(a_claimed_job(), Succeeded())
+    now = accepted.ended_at + 2 * SECOND
+    time_handover(metrics, [accepted, fenced], {accepted.lease_id}, now)
+    time_handover(metrics, [fenced], set(), now)
+    assert metrics.observed == [(Histogram.JOB_COMPLETION_LATENCY, (), 2 * SECOND)]

@@ -6,6 +6,7 @@ from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.adapters.telemetry.prometheus import CONTENT_TYPE, OwnReading, Reading
 from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
+from schedora.domain.process import FRESH_FOR
 from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.addresses import PREFIX
 from schedora.entrypoints.api.documented import answers
@@ -29,14 +30,19 @@ async def metrics(request: Request, system: TheSystem) -> Response:
     http: HttpMetrics = request.app.state.http_metrics
     try:
         await system.flush_metrics()
+        await system.report_process()
         reading = Reading(
             totals={**await system.totals.read(), **http.read()},
             stats=await system.queues.stats(),
             workers=await system.workers.registered(),
+            processes=await system.process_reports.fresh(FRESH_FOR),
+            version=system.process.version,
+            schema=system.schema,
         )
     except StoreUnavailable as error:
         log.warning("metrics without the store's", reason=str(error))
-        return Response(OwnReading(totals=http.read()).text(), media_type=CONTENT_TYPE)
+        own = OwnReading(totals=http.read(), process=system.process, gauges=system.gauges.read())
+        return Response(own.text(), media_type=CONTENT_TYPE)
     return Response(reading.text(), media_type=CONTENT_TYPE)
 
 
