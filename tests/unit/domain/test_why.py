@@ -456,3 +456,183 @@ def test_ready_is_the_absence_of_what_blocks() -> None:
         answer = asked(some_facts(**fields))
         assert answer.ready == (not BLOCKING & {reason.code for reason in answer.reasons})
         assert answer.status is S.PENDING
+
+
+# What messages make of several workers, and of what is not known
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, "w1, w2 and w3 have 30 free slots"),
+        ({"serves_queue": False}, "w1, w2 and w3 know type work, but no"),
+        ({"last_heartbeat": NOON - MINUTE}, "w1, w2 and w3, which could run it, are silent for 60 s"),
+    ],
+)
+def test_of_several_workers_the_names_are_told(fields: dict[str, Any], told: str) -> None:
+    workers = tuple(a_worker(worker_id=WorkerId(f"w{n}"), **fields) for n in range(1, 4))
+    assert told in asked(some_facts(workers=workers)).reasons[0].message
+    four = asked(some_facts(workers=(*workers, a_worker(worker_id=WorkerId("w4"), **fields))))
+    assert "w1, w2, w3 and 1 more" in four.reasons[0].message
+
+
+def test_one_worker_is_silent() -> None:
+    answer = asked(some_facts(workers=(a_worker(last_heartbeat=NOON - MINUTE),)))
+    assert answer.reasons[0].message == "w1, which could run it, is silent for 60 s"
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    forgotten = asked(held(a_holder(status=None, last_heartbeat=None)))
+    assert forgotten.reasons[1].message == "runs on w2 for 41 s, attempt 2"
+    nobody = asked(some_facts(last_error=an_error(worker_id=None))).reasons[1]
+    assert (nobody.code, nobody.worker_ids) == (ReasonCode.FAILED_BEFORE, ())
+    dead = only(asked(ended(S.DEAD, completed_at=None, worker_id=None, attempt=0)))
+    assert (dead.message, dead.worker_ids) == ("ended after 0 attempts", ())
+
+
+def test_a_holder_is_not_silent_before_half_of_the_timeout() -> None:
+    assert codes(asked(held(a_holder(last_heartbeat=NOON - 45 * SECOND)))) == ["holder_silent", "running"]
+    beat = NOON - 45 * SECOND + timedelta(microseconds=1)
+    assert codes(asked(held(a_holder(last_heartbeat=beat)))) == ["running"]
+
+
+def test_the_answer_names_the_job() -> None:
+    facts = some_facts()
+    assert asked(facts).job_id == facts.job_id
+
+
+# Each reason with all that it tells
+
+_C = ReasonCode
+_DEAD = a_cause(status=S.DEAD)
+_ERROR = {"error_kind": "Timeout", "error_message": "no answer"}
+_FAR = NOON + MINUTE
+
+EXAMPLES: tuple[tuple[JobFacts, Line | None, dict[str, Any]], ...] = (
+    (
+        some_facts(waits_for=2, upstream=(_DEAD,)),
+        None,
+        {"code": _C.WAITS_FOR_JOBS, "count": 2, "jobs": (_DEAD,)},
+    ),
+    (
+        some_facts(status=S.RETRYING, scheduled_at=_FAR, last_error=an_error()),
+        None,
+        {
+            "code": _C.RETRIES_LATER, "until": _FAR, "eta_seconds": 60, "since": NOON - MINUTE, "attempt": 2, **_ERROR,
+        },
+    ),
+    (some_facts(scheduled_at=_FAR), None, {"code": _C.DUE_LATER, "until": _FAR, "eta_seconds": 60}),
+    (some_facts(paused_at=NOON), None, {"code": _C.QUEUE_PAUSED, "queue": "mail", "since": NOON}),
+    (some_facts(workers=()), None, {"code": _C.NO_WORKERS}),
+    (
+        some_facts(workers=(a_worker(knows_type=False),)),
+        None,
+        {"code": _C.TYPE_UNKNOWN, "type": "work", "count": 1},
+    ),
+    (
+        some_facts(workers=(a_worker(serves_queue=False), a_worker(serves_queue=False, worker_id=W2))),
+        None,
+        {"code": _C.QUEUE_NOT_SERVED, "type": "work", "queue": "mail", "count": 2, "worker_ids": (W1, W2)},
+    ),
+    (
+        some_facts(workers=(a_worker(status=WorkerState.DRAINING),)),
+        None,
+        {"code": _C.WORKERS_DRAINING, "count": 1, "worker_ids": (W1,)},
+    ),
+    (
+        some_facts(workers=(a_worker(last_heartbeat=NOON - MINUTE), a_worker(last_heartbeat=NOON - HOUR))),
+        NOBODY_AHEAD,
+        {"code": _C.WORKERS_SILENT, "since": NOON - MINUTE, "count": 2, "worker_ids": (W1, W1)},
+    ),
+    (
+        some_facts(workers=(a_worker(held_jobs=10),)),
+        NOBODY_AHEAD,
+        {"code": _C.SLOTS_TAKEN, "slots": 10, "count": 1, "worker_ids": (W1,)},
+    ),
+    (
+        some_facts(),
+        Line(ahead=8, starts_per_second=4),
+        {"code": _C.JOBS_AHEAD, "count": 8, "at_least": False, "per_second": 4, "eta_seconds": 2},
+    ),
+    (some_facts(), None, {"code": _C.JOBS_AHEAD, "at_least": True}),
+    (
+        some_facts(workers=(a_worker(), a_worker(worker_id=W2, last_heartbeat=NOON - MINUTE))),
+        NOBODY_AHEAD,
+        {"code": _C.READY, "since": NOON, "slots": 10, "count": 2, "worker_ids": (W1, W2)},
+    ),
+    (
+        some_facts(last_error=an_error()),
+        NOBODY_AHEAD,
+        {"code": _C.FAILED_BEFORE, "since": NOON - MINUTE, "attempt": 2, "worker_ids": (W1,), **_ERROR},
+    ),
+    (
+        held(a_holder(status=WorkerState.STALE)),
+        None,
+        {"code": _C.HOLDER_LOST, "worker_ids": (W2,), "last_heartbeat": NOON - 3 * SECOND},
+    ),
+    (
+        held(a_holder(last_heartbeat=NOON - 60 * SECOND)),
+        None,
+        {
+            "code": _C.HOLDER_SILENT, "worker_ids": (W2,), "since": NOON - MINUTE, "last_heartbeat": NOON - MINUTE,
+            "until": NOON + 30 * SECOND, "eta_seconds": 30,
+        },
+    ),
+    (
+        held(a_holder(status=WorkerState.DRAINING)),
+        None,
+        {"code": _C.HOLDER_DRAINING, "worker_ids": (W2,)},
+    ),
+    (
+        held(a_holder(), timeout=30 * SECOND),
+        None,
+        {"code": _C.OVERDUE, "since": NOON - 11 * SECOND, "worker_ids": (W2,)},
+    ),
+    (
+        held(a_holder(started_at=None)),
+        None,
+        {
+            "code": _C.CLAIMED, "since": NOON - 42 * SECOND, "worker_ids": (W2,), "last_heartbeat": NOON - 3 * SECOND,
+            "slots": 10, "count": 1,
+        },
+    ),
+    (
+        held(a_holder()),
+        None,
+        {
+            "code": _C.RUNNING, "since": NOON - 41 * SECOND, "until": NOON - 41 * SECOND + HOUR, "attempt": 2,
+            "worker_ids": (W2,), "last_heartbeat": NOON - 3 * SECOND,
+        },
+    ),
+    (
+        ended(S.CANCELED, last_move=a_move(S.CANCELED, UPSTREAM_FAILED), upstream=(_DEAD,)),
+        None,
+        {"code": _C.UPSTREAM_FAILED, "since": NOON - 5 * MINUTE, "jobs": (_DEAD,)},
+    ),
+    (
+        ended(S.SUCCESS, started_at=NOON - HOUR),
+        None,
+        {"code": _C.SUCCEEDED, "since": NOON - 5 * MINUTE, "attempt": 4, "worker_ids": (W2,)},
+    ),
+    (
+        ended(S.DEAD, last_error=an_error()),
+        None,
+        {"code": _C.DEAD, "since": NOON - 5 * MINUTE, "attempt": 4, "worker_ids": (W2,), **_ERROR},
+    ),
+    (ended(S.CANCELED, last_move=a_move(S.CANCELED, "unwanted")), None, {"code": _C.CANCELED, "since": NOON - 5 * MINUTE}),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("facts", "line", "fields"), EXAMPLES, ids=[fields["code"] for _, _, fields in EXAMPLES]
+)
+def test_a_reason_has_the_fields_of_its_code_and_no_others(
+    facts: JobFacts, line: Line | None, fields: dict[str, Any]
+) -> None:
+    reasons = {reason.code: reason for reason in asked(facts, line).reasons}
+    reason = reasons[fields["code"]]
+    assert reason == Reason(message=reason.message, **fields)
+
+
+def test_there_is_an_example_of_each_code() -> None:
+    assert {fields["code"] for _, _, fields in EXAMPLES} == set(ReasonCode)
