@@ -37,6 +37,7 @@ from schedora.application.queries.doctor import Examine
 from schedora.application.queries.endings import Endings
 from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
+from schedora.application.queries.queue_stats import ReadQueueStats
 from schedora.application.queries.watch import Watch
 from schedora.application.queries.why import ExplainJob
 from schedora.domain.ids import JobId, WorkflowId
@@ -69,6 +70,7 @@ class System:
     heartbeats: Heartbeats | None
     """Signs of life beside the register; None where there are none."""
     queues: Queues
+    queue_stats: ReadQueueStats
     rate_limiter: RateLimiter
     trails: Trails
     endings: Endings
@@ -117,5 +119,5 @@ class System:
 
     async def end_queries(self) -> None:
         """Ends what those do that wait and look on. Before ``close``."""
-        for query in (self.endings, self.job_watch, self.workflow_watch, self.event_feed):
+        for query in (self.endings, self.queue_stats, self.job_watch, self.workflow_watch, self.event_feed):
             await query.close()

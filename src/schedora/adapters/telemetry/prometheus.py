@@ -136,6 +136,8 @@ class Reading(Collector):
         )
         yield from _families(self.totals, [*COUNTER_HELP, *HISTOGRAM_HELP])
         yield from self._queues()
+        age = [((), self.stats.age.total_seconds())]
+        yield _gauge("queue_stats_age_seconds", "How long ago the jobs in the queues were counted.", age)
         unhandled = [((), len(self.stats.unhandled_types))]
         yield _gauge("unhandled_types", "Types of ready jobs that no live worker knows.", unhandled)
         yield from self._workers()

@@ -26,6 +26,8 @@ class Stats:
     by_queue: Mapping[str, QueueStats]
     unhandled_types: tuple[str, ...]
     """Types of claimable jobs that no live worker has a handler for."""
+    age: timedelta = timedelta(0)
+    """How long ago this was counted."""
 
 
 class Queues(Protocol):

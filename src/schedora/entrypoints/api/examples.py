@@ -258,6 +258,7 @@ _FIGURES: dict[str, Any] = {
 
 STATS: dict[str, Any] = _FIGURES | {
     "unhandled_types": ["send_fax"],
+    "counted_seconds_ago": 0.0,
     "queues": {"mail": _FIGURES | {"paused": False, "retention": _RETENTION}},
 }
 

@@ -51,6 +51,8 @@ def stats(*, url: UrlOption = DEFAULT_URL, as_json: JsonOption = False) -> None:
     ]
     total = ("(all)", found.pending_jobs, found.running_jobs, found.dlq_jobs, None, None)
     print_table(("QUEUE", "PENDING", "RUNNING", "DEAD", "OLDEST READY", ""), [*rows, total])
+    if found.counted_seconds_ago:
+        print_note(f"Counted {found.counted_seconds_ago:.1f} s ago: so many are not counted each time.")
     if found.unhandled_types:
         print_note(f"No live worker handles: {', '.join(found.unhandled_types)}")
 

@@ -33,6 +33,7 @@ from schedora.application.queries.doctor import Examine
 from schedora.application.queries.endings import Endings
 from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
+from schedora.application.queries.queue_stats import ReadQueueStats
 from schedora.application.queries.watch import Watch
 from schedora.application.queries.why import ExplainJob
 from schedora.domain.process import ProcessIdentity, ProcessKind
@@ -212,6 +213,7 @@ def _system(
         workers=storage.workers,
         heartbeats=storage.heartbeats,
         queues=storage.queues,
+        queue_stats=providers.Singleton(ReadQueueStats, storage.queues, clock),
         rate_limiter=storage.rate_limiter,
         trails=storage.trails,
         endings=endings,

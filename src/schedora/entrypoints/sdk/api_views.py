@@ -135,7 +135,8 @@ class QueueFigures:
 class QueueStats:
     """How full all queues are together, and each by its name in ``queues``.
 
-    ``unhandled_types`` are types of waiting jobs that no live worker has a handler for.
+    ``unhandled_types`` are types of waiting jobs that no live worker has a handler for. Where more than 100,000 jobs wait
+    they were counted ``counted_seconds_ago``.
     """
 
     pending_jobs: int
@@ -145,6 +146,7 @@ class QueueStats:
     oldest_ready_seconds: float | None
     unhandled_types: tuple[str, ...]
     queues: Mapping[str, QueueFigures]
+    counted_seconds_ago: float = 0.0
 
 
 @frozen(kw_only=True)

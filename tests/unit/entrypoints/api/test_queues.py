@@ -18,6 +18,7 @@ async def test_the_figures_of_an_empty_system(api: Api) -> None:
         "by_status": dict.fromkeys(JobState, 0),
         "oldest_ready_seconds": None,
         "unhandled_types": [],
+        "counted_seconds_ago": 0.0,
         "queues": {},
     }
 

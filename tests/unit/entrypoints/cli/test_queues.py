@@ -128,6 +128,17 @@ def test_an_empty_system_has_nothing_to_note() -> None:
         server.says(200, empty)
         answer = invoke("queues", "stats", "--url", server.url)
     assert answer.err == ""
+
+
+def test_old_figures_are_marked_as_such() -> None:
+    counted = {
+        "pending_jobs": 250_000, "running_jobs": 0, "dlq_jobs": 0, "by_status": {}, "oldest_ready_seconds": None,
+        "unhandled_types": [], "counted_seconds_ago": 2.46, "queues": {},
+    }  # fmt: skip
+    with an_odd_server() as server:
+        server.says(200, counted)
+        answer = invoke("queues", "stats", "--url", server.url)
+    assert answer.err.startswith("Counted 2.5 s ago")
     assert [line.split()[0] for line in answer.out.splitlines()] == ["QUEUE", "(all)"]
 
 

@@ -33,7 +33,7 @@ async def metrics(request: Request, system: TheSystem) -> Response:
         await system.report_process()
         reading = Reading(
             totals={**await system.totals.read(), **http.read()},
-            stats=await system.queues.stats(),
+            stats=await system.queue_stats(),
             workers=await system.workers.registered(),
             processes=await system.process_reports.fresh(FRESH_FOR),
             version=system.process.version,

@@ -35,7 +35,7 @@ PURGED = "Queue purged successfully"
 )
 async def queue_stats(system: TheSystem) -> Response:
     """In all and queue by queue."""
-    return answer(stats_view(await system.queues.stats()))
+    return answer(stats_view(await system.queue_stats()))
 
 
 @router.post(

@@ -42,7 +42,8 @@ class QueueStatsView(TypedDict):
 
 class StatsView(TypedDict):
     """``oldest_ready_seconds``: for how long the oldest job that could run has been waiting.
-    ``unhandled_types``: types of waiting jobs that no live worker has a handler for.
+    ``unhandled_types``: types of waiting jobs that no live worker has a handler for. ``counted_seconds_ago``: 0 unless more
+    than 100,000 jobs wait.
     """
 
     pending_jobs: int
@@ -51,6 +52,7 @@ class StatsView(TypedDict):
     by_status: dict[str, int]
     oldest_ready_seconds: float | None
     unhandled_types: list[str]
+    counted_seconds_ago: float
     queues: dict[str, QueueStatsView]
 
 
@@ -135,6 +137,7 @@ def stats_view(stats: Stats) -> StatsView:
         "by_status": whole["by_status"],
         "oldest_ready_seconds": whole["oldest_ready_seconds"],
         "unhandled_types": list(stats.unhandled_types),
+        "counted_seconds_ago": seconds(stats.age),
         "queues": {name: _queue_stats_view(queue) for name, queue in stats.by_queue.items()},
     }
 
