@@ -9,6 +9,8 @@ import pytest
 
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.facts_reader import HOPS_MAX, UPSTREAM_MAX
+from schedora.application.ports.metrics import Gauge
+from schedora.application.ports.totals import Series
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.events import AttemptError
 from schedora.domain.facts import JobFacts, Line
@@ -18,9 +20,10 @@ from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded
 from schedora.domain.retry import RetryPolicy
 from schedora.domain.worker import Worker, WorkerState
-from tests.builders import HOUR, a_request
+from tests.builders import HOUR, NOON, a_request
 from tests.contract.situations import AT_ONCE, LATER, Situation, bring_about
 from tests.contract.stores import Stores
+from tests.contract.test_process_reports import an_identity as a_process
 
 S = JobState
 
@@ -312,6 +315,41 @@ async def test_a_job_that_is_gone_meanwhile_has_the_place_that_it_had(stores: St
     assert await stores.facts_reader.line(facts, ahead_max=10) == Line(ahead=1)
     await stores.claim(worker)
     assert await stores.facts_reader.line(facts, ahead_max=10) == Line(ahead=0)
+
+
+CLAIM_RATE = Series(Gauge.WORKER_CLAIM_RATE.value, ())
+
+
+async def report(stores: Stores, number: int, hostname: str, pid: int, per_second: float | None) -> None:
+    identity = a_process(number, hostname=hostname, pid=pid)
+    gauges = {Series("worker_slots", ()): 10.0} | ({} if per_second is None else {CLAIM_RATE: per_second})
+    await stores.process_reports.put(identity, clock_at=NOON, gauges=gauges)
+
+
+async def rate_for(stores: Stores, job_id: JobId) -> float | None:
+    line = await stores.facts_reader.line(await facts_of(stores, job_id), ahead_max=10)
+    assert line is not None
+    return line.claims_per_second
+
+
+async def test_the_rate_is_what_the_processes_of_takers_have_told(stores: Stores) -> None:
+    job = await stores.submit_one()
+    await stores.worker(hostname="a", pid=1)
+    assert await rate_for(stores, job.job_id) is None, "nobody has told any"
+    await report(stores, 1, "a", 1, None)
+    assert await rate_for(stores, job.job_id) is None, "it was too early to say"
+    await report(stores, 1, "a", 1, 2.5)
+    assert await rate_for(stores, job.job_id) == 2.5
+    await stores.worker(hostname="a", pid=2)
+    assert await rate_for(stores, job.job_id) == 2.5, "as far as they told"
+    await report(stores, 2, "a", 2, 40)
+    await stores.worker(hostname="b", pid=1, types=("play",))
+    await report(stores, 3, "b", 1, 1_000)
+    await report(stores, 4, "c", 1, 1_000)
+    assert await rate_for(stores, job.job_id) == 42.5
+    await report(stores, 1, "a", 1, 0)
+    await report(stores, 2, "a", 2, 0)
+    assert await rate_for(stores, job.job_id) == 0
 
 
 TYPES, QUEUES = ("work", "play", "rest"), ("default", "mail", "slow")

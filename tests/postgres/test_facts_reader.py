@@ -7,6 +7,18 @@ import psycopg
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.facts_reader import PostgresFactsReader
 from tests.contract.postgres import postgres_stores
+from tests.contract.test_facts_reader import rate_for, report
+
+
+async def test_an_old_report_tells_no_rate(migrated_url: str, database: Database) -> None:
+    stores = postgres_stores(database)
+    await stores.worker(hostname="a", pid=1)
+    job = await stores.submit_one()
+    await report(stores, 1, "a", 1, 7)
+    assert await rate_for(stores, job.job_id) == 7
+    async with await psycopg.AsyncConnection.connect(migrated_url, autocommit=True) as other:
+        await other.execute("update processes set seen_at = now() - interval '21 seconds'")
+    assert await rate_for(stores, job.job_id) is None
 
 
 async def test_counting_that_takes_too_long_is_given_up(migrated_url: str, database: Database) -> None:

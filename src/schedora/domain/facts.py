@@ -126,5 +126,5 @@ class Line:
     ahead: int
     at_least: bool = False
     """There are more than were counted."""
-    starts_per_second: float | None = None
-    """How many jobs those workers start at present; None where that is not known."""
+    claims_per_second: float | None = None
+    """How many jobs those workers take at present, as far as they told; None where none of them did."""

@@ -224,8 +224,8 @@ def _jobs_ahead(line: Line | None) -> Reason:
         )
     eta_seconds = None
     told = f"more than {line.ahead:,} jobs" if line.at_least else counted(line.ahead, "job")
-    if line.starts_per_second:
-        eta_seconds = line.ahead / line.starts_per_second
+    if line.claims_per_second:
+        eta_seconds = line.ahead / line.claims_per_second
         more = "more than " if line.at_least else "about "
         pace = f", {more}{in_words(timedelta(seconds=eta_seconds))} at the present rate"
     else:
@@ -235,7 +235,7 @@ def _jobs_ahead(line: Line | None) -> Reason:
         message=f"behind {told} of higher priority or earlier time{pace}",
         count=line.ahead,
         at_least=line.at_least,
-        per_second=line.starts_per_second,
+        per_second=line.claims_per_second,
         eta_seconds=eta_seconds,
     )
 

@@ -291,15 +291,15 @@ def test_jobs_are_ahead() -> None:
 
 
 def test_a_rate_tells_how_long_that_takes() -> None:
-    reason = asked(some_facts(), Line(ahead=1_200, starts_per_second=400)).reasons[0]
+    reason = asked(some_facts(), Line(ahead=1_200, claims_per_second=400)).reasons[0]
     assert reason.message.endswith("earlier time, about 3 s at the present rate")
     assert (reason.per_second, reason.eta_seconds) == (400, 3)
-    reason = asked(some_facts(), Line(ahead=100_000, at_least=True, starts_per_second=100)).reasons[0]
+    reason = asked(some_facts(), Line(ahead=100_000, at_least=True, claims_per_second=100)).reasons[0]
     assert reason.message == (
         "behind more than 100,000 jobs of higher priority or earlier time, more than 16 min at the present rate"
     )
     assert reason.at_least
-    still = asked(some_facts(), Line(ahead=7, starts_per_second=0.0)).reasons[0]
+    still = asked(some_facts(), Line(ahead=7, claims_per_second=0.0)).reasons[0]
     assert still.message == "behind 7 jobs of higher priority or earlier time"
     assert still.eta_seconds is None
 
@@ -551,7 +551,7 @@ EXAMPLES: tuple[tuple[JobFacts, Line | None, dict[str, Any]], ...] = (
     ),
     (
         some_facts(),
-        Line(ahead=8, starts_per_second=4),
+        Line(ahead=8, claims_per_second=4),
         {"code": _C.JOBS_AHEAD, "count": 8, "at_least": False, "per_second": 4, "eta_seconds": 2},
     ),
     (some_facts(), None, {"code": _C.JOBS_AHEAD, "at_least": True}),

@@ -1,7 +1,9 @@
 """What is known of one job and of what it needs to run."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import islice
+from typing import Final
 
 import attrs
 
@@ -9,13 +11,18 @@ from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.tables import Tables
 from schedora.application.ports.facts_reader import HOPS_MAX, UPSTREAM_MAX
+from schedora.application.ports.metrics import Gauge
+from schedora.application.ports.totals import Series
 from schedora.domain.dependency import stands_in_the_way, waited_in_vain
 from schedora.domain.facts import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
 from schedora.domain.ids import IncarnationId, JobId
 from schedora.domain.job import Job
 from schedora.domain.job_state import ENDED, WAITING, JobState
 from schedora.domain.lease import Lease
+from schedora.domain.process import FRESH_FOR
 from schedora.domain.worker import LIVE, Worker, WorkerIdentity, WorkerState
+
+_CLAIM_RATE: Final = Series(Gauge.WORKER_CLAIM_RATE.value, ())
 
 
 class MemoryFactsReader:
@@ -32,14 +39,13 @@ class MemoryFactsReader:
     @fallible
     async def line(self, facts: JobFacts, *, ahead_max: int) -> Line | None:
         with self._store.committed() as tables:
+            now = self._store.clock.now()
             takers = [
                 worker.identity
                 for worker in tables.workers.values()
                 if worker.status is WorkerState.ACTIVE and _takes(worker.identity, facts.type, facts.queue)
             ]
-            due = self._store.index.ready.due(
-                self._store.clock.now(), wanted=lambda queue: not tables.queues[queue].paused
-            )
+            due = self._store.index.ready.due(now, wanted=lambda queue: not tables.queues[queue].paused)
             place = (-facts.priority, facts.scheduled_at, facts.job_id)
             jobs = (tables.jobs[one.job_id] for one in due)
             before = (
@@ -49,7 +55,11 @@ class MemoryFactsReader:
                 and any(_takes(taker, job.request.type, job.request.queue) for taker in takers)
             )
             ahead = sum(1 for _ in islice(before, ahead_max + 1))
-            return Line(ahead=min(ahead, ahead_max), at_least=ahead > ahead_max)
+            return Line(
+                ahead=min(ahead, ahead_max),
+                at_least=ahead > ahead_max,
+                claims_per_second=_claims_per_second(tables, takers, now - FRESH_FOR),
+            )
 
     def _facts(self, tables: Tables, job: Job) -> JobFacts:
         request, ended = job.request, job.ended
@@ -154,6 +164,17 @@ def _upstream(job: Job) -> UpstreamFacts:
         error_kind=job.errors[-1].kind if job.errors else None,
         error_message=job.errors[-1].message if job.errors else None,
     )
+
+
+def _claims_per_second(tables: Tables, takers: Sequence[WorkerIdentity], since: datetime) -> float | None:
+    """By what their processes have told of themselves."""
+    places = {(taker.hostname, taker.pid) for taker in takers}
+    rates: dict[tuple[str, int], float] = {}
+    for report in tables.processes.values():
+        place, rate = (report.identity.hostname, report.identity.pid), report.gauges.get(_CLAIM_RATE)
+        if report.seen_at >= since and place in places and rate is not None:
+            rates[place] = max(rate, rates.get(place, 0.0))
+    return sum(rates.values()) if rates else None
 
 
 def _takes(identity: WorkerIdentity, job_type: str, queue: str) -> bool:

@@ -12,9 +12,11 @@ from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import load
 from schedora.application.ports.facts_reader import HOPS_MAX, LANES_MAX, UPSTREAM_MAX
+from schedora.application.ports.metrics import Gauge
 from schedora.domain.facts import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
 from schedora.domain.ids import DEFAULT_TENANT, JobId, WorkerId
 from schedora.domain.job_state import JobState
+from schedora.domain.process import FRESH_FOR
 from schedora.domain.worker import WorkerState
 
 _PATIENCE_SECONDS = 1.0
@@ -45,12 +47,15 @@ class PostgresFactsReader:
                     job_id=facts.job_id,
                     ahead_max=ahead_max,
                     lanes_max=LANES_MAX,
+                    fresh_for=FRESH_FOR,
+                    rate_gauge=Gauge.WORKER_CLAIM_RATE.value,
                 )
         except TimeoutError:
             return None
         return Line(
             ahead=min(row["amount"], ahead_max),
             at_least=row["amount"] > ahead_max or not row["all_lanes"],
+            claims_per_second=row["per_second"],
         )
 
 

@@ -77,6 +77,7 @@ GAUGE_HELP: Mapping[Gauge, str] = {
     Gauge.WORKER_SLOTS: "Handlers that a worker runs at once at most.",
     Gauge.WORKER_SLOTS_USED: "Handlers that a worker runs.",
     Gauge.WORKER_JOBS_BUFFERED: "Jobs under a worker's lease that wait for a slot.",
+    Gauge.WORKER_CLAIM_RATE: "Jobs that a worker took, a second, over the last ten seconds or so.",
     Gauge.OUTBOX_JOBS: "Ends that a worker keeps until the store has accepted them.",
     Gauge.REAPER_LAST_ROUND: "When a reaper finished a round last, in seconds since 1970.",
     Gauge.DATABASE_CONNECTIONS: "Connections that a process has open.",

@@ -17,6 +17,7 @@ from attrs import frozen
 from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
 from schedora.application.pipeline.claim import Appetite
+from schedora.application.pipeline.claim_rate import ClaimRate
 from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.execute import DRAINED
 from schedora.application.pipeline.ledger import count_canceled, count_claims, time_exchange, time_handover
@@ -110,6 +111,7 @@ class Exchanges:
         self._report = report
         self._on_change = on_change
         self._appetite = Appetite(identity.max_concurrent_jobs)
+        self.claim_rate = ClaimRate(clock)
         self._under_way: dict[asyncio.Task[None], _UnderWay] = {}
         self._defect: BaseException | None = None
         self._flush_at = self._report_at = self._plenty_at = clock.monotonic()
@@ -339,6 +341,7 @@ class Exchanges:
     def take(self, jobs: Collection[ClaimedJob]) -> None:
         """Runs jobs that are under this worker's lease by now, or hands them back where it takes no more."""
         tell_claimed(self._events, jobs)
+        self.claim_rate.count(len(jobs))
         if self._claimant.may_claim:
             self._slots.take(jobs)
             return

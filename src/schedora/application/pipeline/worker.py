@@ -467,6 +467,7 @@ class Worker:
         gauges.register(Gauge.WORKER_SLOTS, lambda: self.slots.count)
         gauges.register(Gauge.WORKER_SLOTS_USED, lambda: len(self.slots.runs))
         gauges.register(Gauge.WORKER_JOBS_BUFFERED, lambda: self.slots.buffered)
+        gauges.register(Gauge.WORKER_CLAIM_RATE, self._exchanges.claim_rate.per_second)
         gauges.register(Gauge.OUTBOX_JOBS, self._outbox.__len__)
         gauges.register(Gauge.LAST_PROGRESS, self._unanswered_seconds)
 

@@ -117,6 +117,8 @@ class Gauge(StrEnum):
     WORKER_SLOTS_USED = "worker_slots_used"
     WORKER_JOBS_BUFFERED = "worker_jobs_buffered"
     """Jobs under a worker's lease that wait for a slot."""
+    WORKER_CLAIM_RATE = "worker_claims_per_second"
+    """Jobs that a worker takes, of late."""
     OUTBOX_JOBS = "outbox_jobs"
     """Completions that the store has not accepted yet."""
     REAPER_LAST_ROUND = "reaper_last_round_timestamp_seconds"

@@ -1,14 +1,36 @@
 -- How many jobs that are due go before one that is ready, among those that a worker would take that takes this one, up to
--- :ahead_max and one more; and whether it looked into every lane that there is. Locks nothing.
+-- :ahead_max and one more; whether it looked into every lane that there is; and how many jobs a second those workers take,
+-- by what their processes told of themselves in the last :fresh_for. Locks nothing.
 --
 -- Index: job_ready_lane_idx. Leaps from lane to lane as claim.sql does, over those of lower priority at once, and reads
 -- what is due and goes first in those that count.
 with recursive
-kind as materialized (
-    select distinct w.queues, w.types
+taker as materialized (
+    select w.queues, w.types, w.hostname, w.pid
     from workers w
     where w.status = 'ACTIVE' and :type::text = any(w.types)
         and (cardinality(w.queues) = 0 or :queue::text = any(w.queues))
+),
+kind as materialized (
+    select distinct t.queues, t.types from taker t
+),
+pace as (
+    -- Brought together by sorting: there may be many of both.
+    select sum(process.per_second) as per_second
+    from (
+        select bool_or(told.takes) as takes, max(told.per_second) as per_second
+        from (
+            select t.hostname, t.pid, true as takes, null::float8 as per_second
+            from taker t
+            union all
+            select p.hostname, p.pid, false, (gauge.told ->> 2)::float8
+            from processes p
+            cross join lateral json_array_elements(p.gauges) as gauge (told)
+            where p.seen_at >= now() - :fresh_for::interval and gauge.told ->> 0 = :rate_gauge::text
+        ) told
+        group by told.hostname, told.pid
+    ) process
+    where process.takes
 ),
 lane as (
     (
@@ -66,5 +88,6 @@ counted as materialized (
         limit :ahead_max::int + 1
     ) one
 )
-select c.amount, (select count(*) from lane) <= :lanes_max::int as all_lanes
+select
+    c.amount, (select count(*) from lane) <= :lanes_max::int as all_lanes, (select p.per_second from pace p) as per_second
 from counted c
