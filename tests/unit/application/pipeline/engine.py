@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
 
+from schedora.adapters.telemetry.gauges import RegisteredGauges
 from schedora.application.context import JobContext
 from schedora.application.handlers import Executor, Handler, Handlers
 from schedora.application.pipeline.complete import CompleteJobs
@@ -136,6 +137,7 @@ class Engine:
         self.run_locks: RunLockKeeper | None = None
         self.wakeup: Wakeup = bench.stores.wakeup
         self.trails: list[LiveTrail] = []
+        self.gauges = RegisteredGauges()
         self._worker: Worker | None = None
         self.task: asyncio.Task[None] | None = None
 
@@ -199,6 +201,7 @@ class Engine:
             metrics=bench.metrics,
             worker_deaths_max=WORKER_DEATHS_MAX,
             on_trail=self.trails.append,
+            gauges=self.gauges,
             run_locks=self.run_locks,
             limits=self.limits,
         )
