@@ -21,6 +21,7 @@ from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
 from schedora.adapters.postgres.tables import metadata
 from schedora.adapters.system.clock import SystemClock
+from schedora.application.queries import doctor as doctor_module
 from schedora.application.queries.doctor import Checked, Diagnosis, Examine
 from schedora.domain.checks import claim as claim_checks
 from schedora.domain.checks import horizon as horizon_checks
@@ -48,6 +49,13 @@ EVERY_CHECK = [
     "database", "server", "schema", "connections", "transactions", "locks", "notifications", "storage", "claim", "clocks",
     "work", "pooler", "redis",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the machine is slow says nothing of the server."""
+    monkeypatch.setattr(examination_module, "STATEMENT_PATIENCE", timedelta(seconds=PATIENCE_SECONDS))
+    monkeypatch.setattr(doctor_module, "CHECK_PATIENCE", timedelta(seconds=2 * PATIENCE_SECONDS))
 
 
 @pytest.fixture(scope="module")
@@ -782,6 +790,7 @@ async def test_a_check_that_takes_too_long_is_not_done_and_the_others_are(
         await session.fetch(_SLEEP)
 
     monkeypatch.setattr(examination_module, "locks", stuck)
+    monkeypatch.setattr(examination_module, "STATEMENT_PATIENCE", timedelta(seconds=2))
     diagnosis = await examined(url)
     assert "canceled a statement that took too long" in str(checked(diagnosis, "locks").not_done)
     assert [check.name for check in diagnosis.checks if check.not_done is not None] == ["locks"]

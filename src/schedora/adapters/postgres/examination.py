@@ -7,6 +7,7 @@ closed with its connection, and the next one has another.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -34,7 +35,7 @@ from schedora.domain.finding import Observation
 
 T = TypeVar("T")
 
-_BEGIN = "begin read only; set local statement_timeout = '2s'; set local lock_timeout = '200ms'"
+STATEMENT_PATIENCE, LOCK_PATIENCE = timedelta(seconds=2), timedelta(milliseconds=200)
 
 
 class PostgresExamination:
@@ -92,7 +93,7 @@ class _Look:
         connection = await self._connected()
         try:
             with translated(self._database.description):
-                await connection.execute(_BEGIN)
+                await connection.execute(_begin())
                 observation = await read(TransactionSession(connection, self._database.description))
                 await connection.execute("rollback")
         except BaseException:
@@ -115,3 +116,11 @@ class _Look:
                 self._problem = str(error)
                 raise
         return self._connection
+
+
+def _begin() -> str:
+    limits = {"statement_timeout": STATEMENT_PATIENCE, "lock_timeout": LOCK_PATIENCE}
+    settings = [
+        f"set local {name} = '{limit // timedelta(milliseconds=1)}ms'" for name, limit in limits.items()
+    ]
+    return "; ".join(["begin read only", *settings])

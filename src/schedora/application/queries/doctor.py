@@ -15,7 +15,8 @@ from schedora.application.ports.examination import Check, Examination
 from schedora.domain.checks.reach import RedisReach
 from schedora.domain.finding import Finding, Severity, worst
 
-CHECK_PATIENCE = timedelta(seconds=6)
+CHECK_PATIENCE = timedelta(seconds=10)
+"""Longer than any of them gives the server it asks."""
 ALIKE_MAX = 5
 """Findings of one code in one check: whoever has more to mend begins with those."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from schedora.domain.words import counted
 from schedora.entrypoints.cli.exits import FAILED, Misused
 from schedora.entrypoints.cli.printing import plain, print_json, print_line
 from schedora.entrypoints.cli.processes import DataDirOption
@@ -71,13 +72,11 @@ def _print(found: "DeepHealthView") -> None:
             _print_line("ok", f"{finding.found} ({finding.code})")
     for reason, names in _not_done(found.checks):
         _print_line("not done", f"{', '.join(names)}: {reason}")
-    checks = f"{len(found.checks)} checks in {found.seconds:.1f} s"
+    checks = f"{counted(len(found.checks), 'check')} in {found.seconds:.1f} s"
     undone = sum(check.not_done is not None for check in found.checks)
     missing = f", {undone} of them not done or not whole" if undone else ""
     if bad:
-        _print_summary(
-            f"{len(bad)} finding{'s' if len(bad) > 1 else ''} by {checks}{missing}", STYLES[found.status]
-        )
+        _print_summary(f"{counted(len(bad), 'finding')} by {checks}{missing}", STYLES[found.status])
     else:
         _print_summary(f"All is well: {checks}{missing}", "green" if not undone else "yellow")
 

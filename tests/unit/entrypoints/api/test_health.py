@@ -8,7 +8,7 @@ from schedora.adapters.memory.faults import Faults
 from schedora.application.errors import StoreUnavailable
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.system import System
-from tests.unit.entrypoints.api.conftest import Api, Bench, problem
+from tests.unit.entrypoints.api.conftest import Api, Bench, problem, submit
 
 ROOT = "http://schedora.test"
 
@@ -78,3 +78,32 @@ async def test_probes(api: Api, faults: Faults, prefix: str) -> None:
 
     assert (await api.get(f"{prefix}/health/live")).status_code == 200
     problem(await api.get(f"{prefix}/health/ready"), 503)
+
+
+async def test_what_is_wrong_is_told_with_what_follows_and_what_helps(api: Api, bench: Bench) -> None:
+    well = await api.get("/health/deep")
+    assert well.status_code == 200
+    assert well.json()["data"]["status"] == "ok"
+    assert {finding["severity"] for finding in well.json()["data"]["findings"]} == {"ok"}
+
+    await bench.system.pause_queue("default")
+    await submit(api)
+
+    told = (await api.get("/health/deep")).json()["data"]
+    [finding] = [one for one in told["findings"] if one["severity"] != "ok"]
+    assert told["status"] == finding["severity"] == "warning"
+    assert told["findings"][0] == finding, "the worst comes first"
+    assert (finding["code"], finding["check"]) == ("queue_paused", "work")
+    assert finding["fix"] == "schedora queues resume default"
+    assert finding["details"]["queue"] == "default"
+    assert {"name": "work", "status": "warning", "not_done": None} in told["checks"]
+
+
+async def test_without_database_the_doctor_says_what_could_not_be_done(api: Api, faults: Faults) -> None:
+    faults.away = True
+
+    answer = await api.get("/health/deep")
+
+    assert answer.status_code == 200
+    for check in answer.json()["data"]["checks"]:
+        assert (check["status"] == "not_done") == (check["name"] != "redis")

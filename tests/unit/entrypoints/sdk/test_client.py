@@ -26,6 +26,7 @@ from schedora import (
 )
 from schedora.application.errors import NotJson
 from schedora.domain.errors import InvalidField
+from schedora.domain.finding import Severity
 from schedora.domain.worker import WorkerState
 from schedora.entrypoints.sdk import conversation
 from schedora.entrypoints.sdk.errors import ServerError
@@ -64,6 +65,7 @@ METHODS = [
     "list_dlq",
     "requeue",
     "health",
+    "deep_health",
 ]
 
 Open = Callable[..., Any]
@@ -418,6 +420,19 @@ async def test_health_and_metrics(client: Any) -> None:
     assert (health.status, health.database, health.redis) == ("healthy", "up", "disabled")
     assert health.workers.active >= 1
     assert "# TYPE jobs_created_total counter" in await client.metrics()
+
+
+async def test_what_the_doctor_finds(client: Any, queue: str) -> None:
+    await client.submit("echo", queue=queue)
+    await client.pause_queue(queue)
+    found = await client.deep_health()
+    assert isinstance(found.examined_at, datetime)
+    [paused] = [one for one in found.findings if one.details.get("queue") == queue]
+    assert (paused.code, paused.severity, paused.check) == ("queue_paused", Severity.WARNING, "work")
+    assert {check.name for check in found.checks} >= {"database", "work", "redis"}
+    assert found.status in {Severity.WARNING, Severity.CRITICAL}
+    await client.resume_queue(queue)
+    await client.purge_queue(queue)
 
 
 async def test_waiting_for_a_job_can_be_too_short(client: Any, queue: str) -> None:
