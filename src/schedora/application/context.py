@@ -9,6 +9,7 @@ from schedora.application.log import Logger
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.errors import InvalidField
 from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkflowId
+from schedora.domain.span import process_span_id
 from schedora.domain.trace import TraceContext
 
 
@@ -71,6 +72,13 @@ class JobContext:
     def trace_id(self) -> str | None:
         trace = TraceContext.parse(self.job.traceparent)
         return trace.trace_id if trace else None
+
+    @property
+    def traceparent(self) -> str:
+        """This attempt's span, as the header of that name has it: what gets it is a child of the attempt."""
+        job = self.job
+        span_id = process_span_id(job.job_id, job.claimed_at)
+        return TraceContext.stored(job.traceparent).followed_by(span_id).traceparent
 
     @property
     def cancelled(self) -> bool:

@@ -24,8 +24,20 @@ class RunScope(Protocol):
         ...
 
     def leave_span(self, span: JsonText) -> None:
-        """Keeps a span of the handler's own, which is a JSON object."""
+        """Keeps a span of the handler's own, which is a JSON object: at once where the job's trace is sampled, else
+        if its attempt fails.
+        """
         ...
+
+
+class RunSpans(Protocol):
+    """Makes the span of a run's attempt the current one of OpenTelemetry, and keeps its children with the run."""
+
+    def enter(self, scope: RunScope) -> object:
+        """From now on, in this context; what it answers is for ``leave``."""
+        ...
+
+    def leave(self, entered: object) -> None: ...
 
 
 current_run: ContextVar[RunScope | None] = ContextVar("schedora_run", default=None)

@@ -81,6 +81,12 @@ class JobRequest:
         made.__dict__["payload"] = payload
         return made
 
+    def within(self, trace: TraceContext) -> Self:
+        """The same as a part of this trace."""
+        made = self._copied()
+        made.__dict__["trace"] = trace
+        return made
+
     def again(self, *, payload: JsonText, idempotency_key: str, trace: TraceContext) -> Self:
         """The same asked for under another key. Checks nothing but the key; raises ``InvalidField``."""
         check_text("idempotency_key", idempotency_key, length_max=KEY_LENGTH_MAX)

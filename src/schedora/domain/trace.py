@@ -68,6 +68,11 @@ def trace_id_of(traceparent: str) -> str:
     return traceparent[3:35]
 
 
+def is_sampled(traceparent: str) -> bool:
+    """Whether whoever began the trace wants its spans kept, by a header that these wrote."""
+    return traceparent.endswith("1")
+
+
 def _not_zero(digits: str) -> str:
     """The standard has no ids of zeros alone."""
     return digits if digits.strip("0") else f"{1:0{len(digits)}x}"

@@ -27,13 +27,14 @@ from schedora.adapters.system.child_protocol import (
     encode_said,
 )
 from schedora.adapters.telemetry.logs import configure_logs
+from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.context import JobContext
 from schedora.application.encoding import decode_json
 from schedora.application.handlers import Handler
 from schedora.application.pipeline.complete import complete_within
 from schedora.application.pipeline.execute import failed, outcome_of, storable
 from schedora.application.ports.processes import ProcessCall
-from schedora.application.run_scope import current_run
+from schedora.application.run_scope import RunSpans, current_run
 from schedora.domain.completion import settle
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Outcome, Succeeded
@@ -54,6 +55,7 @@ OUT_OF_REACH = NoSystem(
 
 def main() -> None:
     answers = Answers(os.fdopen(os.dup(1), "wb"))
+    run_spans = HandlerSpans()
     # What a handler prints must not end up among the answers, nor may it, or what it starts, read the calls.
     os.dup2(2, 1)
     sys.stdout = sys.stderr
@@ -65,7 +67,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(told, calls), daemon=True, name="schedora-calls").start()
     while True:
         call = decode_call(calls.get())
-        answers.say(Ended(outcome=_run(call, answers)))
+        answers.say(Ended(outcome=_run(call, answers, run_spans)))
 
 
 def _listen(told: IO[bytes], calls: "queue.SimpleQueue[bytes]") -> None:
@@ -89,7 +91,7 @@ class Answers:
             self._stream.flush()
 
 
-def _run(call: ProcessCall, answers: Answers) -> Outcome:
+def _run(call: ProcessCall, answers: Answers, run_spans: RunSpans) -> Outcome:
     try:
         function = find_function(call.target)
     except Exception as error:  # noqa: BLE001 - importing runs the user's code
@@ -105,12 +107,15 @@ def _run(call: ProcessCall, answers: Answers) -> Outcome:
         upstream=upstream,
         result_bytes_max=RESULT_BYTES_MAX,
     )
-    token = current_run.set(_Scope(call, answers))
+    scope = _Scope(call, answers)
+    token = current_run.set(scope)
+    entered = run_spans.enter(scope)
     try:
         return asyncio.run(
             outcome_of(_call(function.handler, call, context), result_bytes_max=RESULT_BYTES_MAX)
         )
     finally:
+        run_spans.leave(entered)
         current_run.reset(token)
 
 

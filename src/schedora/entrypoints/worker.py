@@ -14,6 +14,7 @@ import schedora
 from schedora.adapters.system.child_command import CHILD_COMMAND, MEMORY
 from schedora.adapters.system.processes import ChildProcesses
 from schedora.adapters.system.vitals import ProcessVitals
+from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.handlers import Handlers
 from schedora.application.log import Logger
 from schedora.application.pipeline.execute import Execute
@@ -241,6 +242,7 @@ class WorkerService:
             metrics=system.metrics,
             worker_deaths_max=system.settings.max_worker_deaths,
             on_trail=keeper.note,
+            run_spans=HandlerSpans(),
             gauges=system.gauges,
             run_locks=None if system.presence_of_its_own is None else pulse,
             limits=WorkerLimits(

@@ -12,6 +12,7 @@ from schedora.application.errors import LeaseLost, NotJson, TooLarge
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.errors import InvalidField
 from schedora.domain.ids import JsonText, LeaseToken
+from schedora.domain.span import process_span_id
 from tests.builders import TRACE, a_claimed_job, a_workflow_id
 
 
@@ -52,6 +53,12 @@ def test_job_is_told_as_its_holder_knows_it() -> None:
 
 def test_malformed_trace_is_none() -> None:
     assert a_context(a_claimed_job(traceparent="nonsense")).trace_id is None
+
+
+def test_what_gets_its_traceparent_is_a_child_of_the_attempt() -> None:
+    job = a_claimed_job()
+    span_id = process_span_id(job.job_id, job.claimed_at)
+    assert a_context(job).traceparent == f"00-{TRACE.trace_id}-{span_id}-01"
 
 
 def test_cancelled_follows_the_run() -> None:

@@ -215,3 +215,10 @@ def test_fingerprints_stay_what_they_were() -> None:
         depends_on=(JobId(UUID(int=3)), JobId(UUID(int=1))),
     )
     assert request.fingerprint().hex() == "e2f527e1a0c9d48f59aeca24f11eb030"
+
+
+def test_the_same_within_a_trace() -> None:
+    made = BASE.within(TRACE)
+    assert made.trace == TRACE
+    assert made == attrs.evolve(BASE, trace=TRACE)
+    assert made.fingerprint() == BASE.fingerprint()

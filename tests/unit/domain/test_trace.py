@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedora.domain.trace import TraceContext, new_traceparents, trace_id_of
+from schedora.domain.trace import TraceContext, is_sampled, new_traceparents, trace_id_of
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -92,3 +92,9 @@ def test_stored_header_must_be_valid() -> None:
 
 def test_the_trace_of_a_header() -> None:
     assert trace_id_of(TraceContext(trace_id=TRACE_ID, span_id=SPAN_ID).traceparent) == TRACE_ID
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_whether_a_header_is_sampled(sampled: bool) -> None:
+    trace = TraceContext(trace_id=TRACE_ID, span_id=SPAN_ID, sampled=sampled)
+    assert is_sampled(trace.traceparent) is sampled

@@ -19,6 +19,8 @@ from schedora.application.ports.processes import ProcessCall
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, Outcome, Snoozed, Succeeded
+from schedora.domain.span import process_span_id
+from schedora.domain.trace import TraceContext
 from schedora.entrypoints.child import HANDLER_NOT_FOUND
 from tests.builders import NOON, a_claimed_job
 from tests.programs import PATIENCE_SECONDS
@@ -215,3 +217,20 @@ async def test_a_child_logs_as_its_worker_does(
     told = orjson.loads(line)
     assert (told["level"], told["message"], told["answer"]) == ("info", "from the child", 42)
     assert {"timestamp", "job_id", "worker_id", "trace_id"} <= told.keys()
+
+
+async def test_spans_of_a_handler_come_to_the_worker_as_children_of_the_attempt(
+    children: ChildProcesses,
+) -> None:
+    reports = Reports()
+    call = a_call("tests.unit.entrypoints.traced_handlers:charges")
+    answers = [result(await run(children, call, reports)) for _ in range(2)]
+    span_id = process_span_id(call.job.job_id, call.job.claimed_at)
+    traceparent = TraceContext.stored(call.job.traceparent).followed_by(span_id).traceparent
+    assert answers == [{"traceparent": traceparent, "carried_traceparent": traceparent}] * 2
+    spans = [orjson.loads(span) for span in reports.spans]
+    assert [span["name"] for span in spans] == ["card", "charge"] * 2
+    assert {span["parentSpanId"] for span in spans if span["name"] == "charge"} == {span_id}
+    assert all(
+        card["parentSpanId"] == charge["spanId"] for card, charge in zip(spans[::2], spans[1::2], strict=True)
+    )

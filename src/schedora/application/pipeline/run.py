@@ -11,6 +11,7 @@ from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
+from schedora.domain.trace import is_sampled
 
 _BEGINNING = Lock()
 """Two threads of one run may both leave its first line."""
@@ -28,7 +29,7 @@ class Run:
     """
 
     __slots__ = (
-        "_on_trail", "began", "give_up_at", "job", "locked", "progress", "released", "settled", "started_at",
+        "__weakref__", "_on_span", "_on_trail", "began", "give_up_at", "held_spans", "job", "locked", "progress", "released", "settled", "started_at",
         "stop_reason", "stoppable", "task", "trail", "written",
     )  # fmt: skip
 
@@ -39,8 +40,11 @@ class Run:
         started_at: datetime,
         began: timedelta,
         on_trail: Callable[[LiveTrail], None] | None = None,
+        on_span: Callable[[JsonText], None] | None = None,
     ) -> None:
-        """``on_trail`` is told whenever the run has left something; without it, nothing is kept."""
+        """``on_trail`` is told whenever the run has left something; without it, nothing is kept. ``on_span`` is given
+        each span that is kept.
+        """
         self.job = job
         self.started_at = started_at
         self.began = began
@@ -64,6 +68,9 @@ class Run:
         self.trail: LiveTrail | None = None
         """What the handler has left, if anything."""
         self._on_trail = on_trail
+        self._on_span = on_span
+        self.held_spans: LiveTrail | None = None
+        """Those of a job whose trace is not sampled, if any: nobody wants them unless its attempt fails."""
 
     @property
     def recorded(self) -> bool:
@@ -84,8 +91,26 @@ class Run:
             trail.add_line(line)
 
     def leave_span(self, span: JsonText) -> None:
+        if is_sampled(self.job.traceparent):
+            self._keep_span(span)
+            return
+        if self.held_spans is None:
+            with _BEGINNING:
+                if self.held_spans is None:
+                    self.held_spans = LiveTrail(self.job, _kept_by_nobody)
+        self.held_spans.add_span(span)
+
+    def keep_held_spans(self) -> None:
+        """The attempt has failed."""
+        held, self.held_spans = self.held_spans, None
+        for span in held.now().spans if held is not None else ():
+            self._keep_span(span)
+
+    def _keep_span(self, span: JsonText) -> None:
         if (trail := self._live_trail()) is not None:
             trail.add_span(span)
+        if self._on_span is not None:
+            self._on_span(span)
 
     def _live_trail(self) -> LiveTrail | None:
         if self.trail is None and self._on_trail is not None:
@@ -101,3 +126,6 @@ class Run:
         self.stop_reason = reason
         if self.stoppable and self.task is not None:
             self.task.cancel()
+
+
+def _kept_by_nobody(_trail: LiveTrail) -> None: ...

@@ -27,11 +27,11 @@ from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.pipeline.suspects import Suspects
 from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.application.ports.clock import Clock
-from schedora.application.run_scope import current_run
+from schedora.application.run_scope import RunSpans, current_run
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText, LeaseId
-from schedora.domain.outcome import HandedBack, Outcome, TimedOut
+from schedora.domain.outcome import Failed, HandedBack, Outcome, TimedOut
 
 log = Logger("schedora.worker")
 
@@ -62,6 +62,8 @@ class Slots:
         on_change: Callable[[], None],
         complete_in: Callable[[Run, object, JsonText], Awaitable[None]],
         on_trail: Callable[[LiveTrail], None],
+        on_span: Callable[[JsonText], None] | None = None,
+        run_spans: RunSpans | None = None,
     ) -> None:
         self.count = count
         self._buffer: deque[tuple[timedelta, ClaimedJob]] = deque()
@@ -80,6 +82,8 @@ class Slots:
         self._on_change = on_change
         self.complete_in = complete_in
         self._on_trail = on_trail
+        self._on_span = on_span
+        self._run_spans = run_spans
         self._next_deadline: timedelta | None = None
         self.loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
@@ -259,7 +263,11 @@ class Slots:
 
     def _begin(self, job: ClaimedJob, now: timedelta) -> Run:
         run = Run(
-            job, started_at=job.started_at or self._store_time.at(now), began=now, on_trail=self._on_trail
+            job,
+            started_at=job.started_at or self._store_time.at(now),
+            began=now,
+            on_trail=self._on_trail,
+            on_span=self._on_span,
         )
         run.stoppable = self._handlers[job.type].executor is not Executor.THREAD
         self.runs[job.lease_id] = run
@@ -284,11 +292,14 @@ class Slots:
 
     async def _outcome(self, run: Run) -> Outcome | None:
         token = current_run.set(run)
+        entered = None if self._run_spans is None else self._run_spans.enter(run)
         try:
             return await self._execute(run, self._handlers[run.job.type], Link(run, self))
         except Exception as error:  # noqa: BLE001 - its job fails, and not the worker
             return _defect(run, error)
         finally:
+            if self._run_spans is not None:
+                self._run_spans.leave(entered)
             current_run.reset(token)
 
     def _goes_on(self, task: "asyncio.Task[Any] | None", run: Run, now: timedelta) -> bool:
@@ -343,6 +354,8 @@ class Slots:
         self._untold.pop(run.job.lease_id, None)
         if run.locked:
             self.unlocked.append(run)
+        if run.held_spans is not None and isinstance(outcome, Failed | TimedOut):
+            run.keep_held_spans()
         if outcome is not None:
             self._on_outcome(run.job, run, outcome, now)
 

@@ -46,6 +46,7 @@ from schedora.application.ports.metrics import Counter, Gauge, Gauges, Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.wakeup import Audience, Hint, Subscription, Wakeup
 from schedora.application.ports.workers import Workers
+from schedora.application.run_scope import RunSpans
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import IncarnationId, JsonText, LeaseId
@@ -108,6 +109,8 @@ class Worker:
         metrics: Metrics,
         worker_deaths_max: int,
         on_trail: Callable[[LiveTrail], None],
+        on_span: Callable[[JsonText], None] | None = None,
+        run_spans: RunSpans | None = None,
         gauges: Gauges | None = None,
         run_locks: RunLockKeeper | None = None,
         limits: WorkerLimits | None = None,
@@ -141,6 +144,8 @@ class Worker:
             on_change=self.changed.set,
             complete_in=self._complete_in,
             on_trail=on_trail,
+            on_span=on_span,
+            run_spans=run_spans,
         )
         self._run_locking = RunLocking(
             slots=self.slots, keeper=run_locks, clock=clock, after=self._limits.lock_after

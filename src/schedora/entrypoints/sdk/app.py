@@ -24,6 +24,7 @@ from schedora.entrypoints.sdk.options import (
 from schedora.entrypoints.sdk.registration import ExecutorName, JobDecorator, make_job_function
 from schedora.entrypoints.sdk.submission import (
     shared_connection,
+    submission_span,
     submit_all_prepared,
     submit_prepared,
     synchronous,
@@ -162,9 +163,11 @@ class Schedora:
         """
         prepared = job if isinstance(job, PreparedJob) else self.prepare(job, payload, **options)
         connection = prepared.connection
-        return await self.systems.use(
-            lambda system: submit_prepared(system, prepared, connection), here=connection is not None
-        )
+        with submission_span([prepared]) as trace:
+            return await self.systems.use(
+                lambda system: submit_prepared(system, prepared, connection, trace),
+                here=connection is not None,
+            )
 
     @overload
     def submit_sync(self, job: PreparedJob[R], /) -> JobView[R]: ...
@@ -195,9 +198,11 @@ class Schedora:
         """
         jobs = list(jobs)
         connection = shared_connection(jobs, connection)
-        return await self.systems.use(
-            lambda system: submit_all_prepared(system, jobs, connection), here=connection is not None
-        )
+        with submission_span(jobs) as trace:
+            return await self.systems.use(
+                lambda system: submit_all_prepared(system, jobs, connection, trace),
+                here=connection is not None,
+            )
 
     def submit_many_sync(
         self, jobs: Sequence[PreparedJob[R]], *, connection: object = None
@@ -205,9 +210,11 @@ class Schedora:
         """``submit_many`` for programs without an event loop; a ``connection`` is a synchronous one."""
         jobs = list(jobs)
         connection = synchronous(shared_connection(jobs, connection))
-        return self.systems.use_sync(
-            lambda system: submit_all_prepared(system, jobs, connection), here=connection is not None
-        )
+        with submission_span(jobs) as trace:
+            return self.systems.use_sync(
+                lambda system: submit_all_prepared(system, jobs, connection, trace),
+                here=connection is not None,
+            )
 
     @overload
     async def wait(self, job: JobView[R], /, timeout: Timeout = None) -> JobView[R]: ...

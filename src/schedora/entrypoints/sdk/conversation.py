@@ -14,6 +14,7 @@ from attrs import field, frozen
 
 from schedora.application.encoding import decode_json, encode_json
 from schedora.application.errors import FieldError, NotJson
+from schedora.entrypoints.sdk.caller_trace import TRACEPARENT, caller_trace
 from schedora.entrypoints.sdk.decoding import Decode
 from schedora.entrypoints.sdk.errors import Problem, SchedoraError, ServerError, Unavailable, error_of
 
@@ -54,6 +55,8 @@ class Call(Generic[T]):
                 connect=timeout.connect, read=read_seconds, write=timeout.write, pool=timeout.pool
             )
         headers = dict(self.headers)
+        if TRACEPARENT not in http.headers and (trace := caller_trace()) is not None:
+            headers.setdefault(TRACEPARENT, trace.traceparent)
         content = None
         if self.body is not None:
             content = encode_json(self.body).encode()

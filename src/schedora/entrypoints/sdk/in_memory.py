@@ -11,6 +11,7 @@ from attrs import evolve
 
 from schedora.adapters.memory.virtual_clock import BEGINNING
 from schedora.adapters.system.randomness import SeededRandomness
+from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.context import JobContext, run_without_waiting
 from schedora.application.handlers import BoundCall, Handler, Handlers
 from schedora.application.pipeline.execute import Execute
@@ -284,6 +285,7 @@ def _worker(
         metrics=system.metrics,
         worker_deaths_max=system.settings.max_worker_deaths,
         on_trail=keeper.note,
+        run_spans=HandlerSpans(),
         # Hints arrive for certain: nothing has to be looked for at intervals.
         limits=WorkerLimits(
             pace=Pace(poll=NEVER, poll_longest=NEVER), lease_check=NEVER, lease_check_idle=NEVER

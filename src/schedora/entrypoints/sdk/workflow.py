@@ -9,9 +9,10 @@ from schedora.application.commands.workflows import Step, WorkflowCreated, Workf
 from schedora.application.encoding import encode_json
 from schedora.domain.errors import DuplicateKey, InvalidField
 from schedora.domain.ids import WorkflowId
+from schedora.domain.trace import TraceContext
 from schedora.domain.workflow import WorkflowState
 from schedora.entrypoints.sdk.definition import PreparedJob
-from schedora.entrypoints.sdk.submission import check_size, shared_connection, synchronous
+from schedora.entrypoints.sdk.submission import check_size, shared_connection, submission_span, synchronous
 from schedora.entrypoints.sdk.systems import Systems
 from schedora.entrypoints.sdk.views import JobView, WorkflowView, job_view
 from schedora.entrypoints.sdk.waiting import Timeout
@@ -89,25 +90,29 @@ class Workflow:
         taken, ``TooLarge``, ``Invalid`` and ``StoreUnavailable``.
         """
         connection = shared_connection(self._jobs, connection)
-        created = await self._host.systems.use(
-            lambda system: self._create(system, connection), here=connection is not None
-        )
+        with submission_span(self._jobs) as trace:
+            created = await self._host.systems.use(
+                lambda system: self._create(system, connection, trace), here=connection is not None
+            )
         return self._run(created)
 
     def submit_sync(self, *, connection: object = None) -> "WorkflowRun":
         """``submit`` for programs without an event loop."""
         connection = synchronous(shared_connection(self._jobs, connection))
-        created = self._host.systems.use_sync(
-            lambda system: self._create(system, connection), here=connection is not None
-        )
+        with submission_span(self._jobs) as trace:
+            created = self._host.systems.use_sync(
+                lambda system: self._create(system, connection, trace), here=connection is not None
+            )
         return self._run(created)
 
-    async def _create(self, system: "System", connection: object) -> WorkflowCreated:
+    async def _create(
+        self, system: "System", connection: object, trace: TraceContext | None
+    ) -> WorkflowCreated:
         bytes_max = system.settings.max_payload_bytes
         check_size("config", self._request.config, bytes_max)
         for key, step in self._steps.items():
             check_size(f"payload of {key}", step.request.payload, bytes_max)
-        request = evolve(self._request, steps=tuple(self._steps.values()))
+        request = evolve(self._request, steps=tuple(self._steps.values()), trace=trace)
         return await system.create_workflow(request, connection=connection)
 
     def _run(self, created: WorkflowCreated) -> "WorkflowRun":

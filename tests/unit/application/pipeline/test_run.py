@@ -4,10 +4,15 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from schedora.application.pipeline.run import Run, StopReason
+from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Outcome
+from schedora.domain.trail import SPANS_MAX
 from tests.builders import HOUR, NOON, SECOND, a_claimed_job
+
+A_SPAN = JsonText('{"name":"charge"}')
 
 
 def a_run(*, recorded: bool = True, timeout: timedelta = HOUR) -> Run:
@@ -50,3 +55,41 @@ async def test_what_can_be_stopped_is_stopped(stoppable: bool) -> None:
     await asyncio.sleep(0)
     assert run.task.cancelled() is stoppable
     run.task.cancel()
+
+
+def a_kept_run(*, sampled: bool) -> tuple[Run, list[JsonText]]:
+    """A run, and the spans that are kept of it."""
+    kept: list[JsonText] = []
+    flags = "01" if sampled else "00"
+    job = evolve(a_claimed_job(), traceparent=f"00-{1:032x}-{1:016x}-{flags}")
+    return Run(job, started_at=NOON, began=SECOND, on_trail=lambda _: None, on_span=kept.append), kept
+
+
+def test_spans_are_kept_as_they_come_where_the_trace_is_sampled() -> None:
+    run, kept = a_kept_run(sampled=True)
+    run.leave_span(A_SPAN)
+    assert kept == [A_SPAN]
+    assert run.trail is not None
+    assert run.trail.now().spans == (A_SPAN,)
+    assert run.held_spans is None
+
+
+def test_spans_of_a_trace_that_is_not_sampled_are_kept_once_the_attempt_has_failed() -> None:
+    run, kept = a_kept_run(sampled=False)
+    run.leave_span(A_SPAN)
+    assert (kept, run.trail) == ([], None)
+    run.keep_held_spans()
+    assert kept == [A_SPAN]
+    assert run.trail is not None
+    assert run.trail.now().spans == (A_SPAN,)
+    assert run.held_spans is None
+    run.keep_held_spans()
+    assert kept == [A_SPAN]
+
+
+def test_held_spans_are_as_many_as_are_kept() -> None:
+    run, kept = a_kept_run(sampled=False)
+    for _ in range(SPANS_MAX + 1):
+        run.leave_span(A_SPAN)
+    run.keep_held_spans()
+    assert len(kept) == SPANS_MAX

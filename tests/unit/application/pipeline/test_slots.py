@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
+import attrs
 import pytest
 
 from schedora.application.context import JobContext
@@ -17,6 +18,7 @@ from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.slots import GRACE, NO_ROOM, SLICE, Slots
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.pipeline.trail_keeper import LiveTrail
+from schedora.application.run_scope import RunScope, current_run
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import HandedBack, Outcome, Succeeded, TimedOut
@@ -36,6 +38,9 @@ class Rack:
         self.outcomes: list[tuple[ClaimedJob, Outcome]] = []
         self.changes = 0
         self.trails: list[LiveTrail] = []
+        self.spans: list[JsonText] = []
+        self.entered: list[RunScope] = []
+        self.left: list[object] = []
         self._function: Callable[[JobContext], Awaitable[Any]] = self.held
         handlers = Handlers(
             [Handler(type="work", executor=Executor.ASYNC, bind=lambda _: self._function)],
@@ -56,7 +61,16 @@ class Rack:
             on_change=self._changed,
             complete_in=self._complete_in,
             on_trail=self.trails.append,
+            on_span=self.spans.append,
+            run_spans=self,
         )
+
+    def enter(self, scope: RunScope) -> object:
+        self.entered.append(scope)
+        return scope
+
+    def leave(self, entered: object) -> None:
+        self.left.append(entered)
 
     def handle(self, function: Callable[[JobContext], Awaitable[Any]]) -> None:
         self._function = function
@@ -406,3 +420,52 @@ async def test_run_that_is_stopped_in_the_middle_of_a_line_ends_alone(rack: Rack
     await rack.settle()
     assert rack.held.stopped == [first.job_id]
     assert rack.outcomes == [(second, LET_GO), (third, LET_GO)]
+
+
+def unsampled(timeout: timedelta = 90 * SECOND) -> ClaimedJob:
+    return attrs.evolve(a_claimed_job(timeout=timeout), traceparent=f"00-{1:032x}-{1:016x}-00")
+
+
+async def test_the_span_of_an_attempt_is_current_as_long_as_its_handler_runs(rack: Rack) -> None:
+    during: list[tuple[list[RunScope], list[object]]] = []
+
+    async def looks(context: JobContext) -> None:
+        during.append((list(rack.entered), list(rack.left)))
+        raise RuntimeError
+
+    rack.handle(looks)
+    [job] = rack.take(*some(1))
+    await rack.settle()
+    [([scope], [])] = during
+    assert scope.job == job
+    assert rack.left == [scope]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_spans_of_a_trace_that_is_not_sampled_are_kept_of_failures_alone(
+    rack: Rack, fails: bool
+) -> None:
+    span = JsonText('{"name":"charge"}')
+
+    async def work(context: JobContext) -> None:
+        scope = current_run.get()
+        assert scope is not None
+        scope.leave_span(span)
+        if fails:
+            raise RuntimeError
+
+    rack.handle(work)
+    rack.take(unsampled())
+    await rack.settle()
+    assert len(rack.outcomes) == 1
+    assert rack.spans == ([span] if fails else [])
+
+
+async def test_spans_of_a_run_that_is_over_its_time_are_kept(rack: Rack) -> None:
+    rack.take(unsampled(timeout=SECOND))
+    await rack.settle()
+    [run] = rack.slots.runs.values()
+    run.leave_span(JsonText('{"name":"charge"}'))
+    rack.pass_time(2 * SECOND)
+    await rack.settle()
+    assert rack.spans == ['{"name":"charge"}']
