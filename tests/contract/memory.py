@@ -11,6 +11,7 @@ from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
+from schedora.adapters.memory.lineage_reader import MemoryLineageReader
 from schedora.adapters.memory.process_reports import MemoryProcessReports
 from schedora.adapters.memory.queues import MemoryQueues
 from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
@@ -47,6 +48,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         intake=MemoryJobIntake(store),
         job_queue=MemoryJobQueue(store),
         job_reader=MemoryJobReader(store),
+        lineage_reader=MemoryLineageReader(store),
         facts_reader=MemoryFactsReader(store),
         workflow_reader=MemoryWorkflowReader(store),
         workers=MemoryWorkers(store),

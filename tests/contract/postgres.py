@@ -12,6 +12,7 @@ from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
+from schedora.adapters.postgres.lineage_reader import PostgresLineageReader
 from schedora.adapters.postgres.process_reports import PostgresProcessReports
 from schedora.adapters.postgres.queues import PostgresQueues
 from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
@@ -52,6 +53,7 @@ def postgres_stores(database: Database) -> Stores:
         intake=PostgresJobIntake(database, wakeup),
         job_queue=PostgresJobQueue(database),
         job_reader=PostgresJobReader(database),
+        lineage_reader=PostgresLineageReader(database),
         facts_reader=PostgresFactsReader(database),
         workflow_reader=PostgresWorkflowReader(database),
         workers=PostgresWorkers(database),

@@ -15,6 +15,7 @@ from schedora.application.ports.intake import JobIntake
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.jobs import NewJob
+from schedora.application.ports.lineage_reader import LineageReader
 from schedora.application.ports.process_reports import ProcessReports
 from schedora.application.ports.queues import Queues
 from schedora.application.ports.rate_limiter import RateLimiter
@@ -50,6 +51,7 @@ class Stores:
     job_queue: JobQueue
     job_reader: JobReader
     facts_reader: FactsReader
+    lineage_reader: LineageReader
     workflow_reader: WorkflowReader
     workers: Workers
     queues: Queues

@@ -125,3 +125,14 @@ async def test_many_are_those_that_are_read_one_by_one(stores: Stores) -> None:
     many = await stores.workflow_reader.get_many([a_workflow_id(), *ids[:2]])
     assert many == {workflow_id: await stores.workflow_reader.get(workflow_id) for workflow_id in ids[:2]}
     assert await stores.workflow_reader.get_many([]) == {}
+
+
+async def test_some_jobs_come_in_the_order_of_their_ids(stores: Stores) -> None:
+    workflow_id = await filled(stores, "flow", jobs=5)
+    await filled(stores, "other", jobs=1)
+    whole = (await stores.workflow_reader.jobs(workflow_id)).jobs
+    first = await stores.workflow_reader.some_jobs(workflow_id, limit=3, after=None)
+    assert first == whole[:3]
+    assert await stores.workflow_reader.some_jobs(workflow_id, limit=3, after=first[-1].job_id) == whole[3:]
+    assert await stores.workflow_reader.some_jobs(workflow_id, limit=3, after=whole[-1].job_id) == ()
+    assert await stores.workflow_reader.some_jobs(a_workflow_id(), limit=3, after=None) == ()

@@ -157,6 +157,8 @@ def over_http(client: SchedoraClient, when: datetime) -> None:
     assert_type(client.list_jobs(status=["DEAD"]).data, tuple[JobView[Any], ...])
     assert_type(client.requeue(queue="mail"), int)
     assert_type(client.job_why(job).reasons[0].message, str)
+    assert_type(client.job_trace(job).spans[0].duration, timedelta)
+    assert_type(client.workflow_trace(flow).next_cursor, str | None)
     assert_type(client.health().status, str)
     assert_type(client.deep_health().findings[0].code, str)
 

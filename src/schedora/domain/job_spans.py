@@ -4,9 +4,10 @@
 waits before it, ``claim``, ``process`` (the parent of what the handler traces) and ``settle``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 import attrs
@@ -35,6 +36,7 @@ from schedora.domain.span import (
 from schedora.domain.trace import TraceContext
 
 SYSTEM: Final = "schedora"
+_NONE_DROPPED: Final[Mapping[LeaseToken, int]] = MappingProxyType({})
 LINKS_MAX: Final = 128
 """Of one span: as many as collectors keep."""
 
@@ -197,8 +199,10 @@ def course(moves: Iterable[JobEvent]) -> Course:
     return Course(waits=tuple(waits), claims=tuple(claims))
 
 
-def job_spans(job: Job, lineage: Lineage) -> list[Span]:
-    """All spans of a job as far as its record tells, the submission first."""
+def job_spans(job: Job, lineage: Lineage, *, dropped: Mapping[LeaseToken, int] = _NONE_DROPPED) -> list[Span]:
+    """All spans of a job as far as its record tells, the submission first. ``dropped`` tells how many spans of its
+    handler's were not kept, by the claim.
+    """
     subject = Subject.of(job)
     whole = len(job.history) < HISTORY_LIMIT
     told = course(job.events() if whole else job.events()[1:])
@@ -218,11 +222,12 @@ def job_spans(job: Job, lineage: Lineage) -> list[Span]:
     errors = {(error.attempt, error.at): error for error in job.errors}
     claims: list[Span] = []
     for place, claim in enumerate(told.claims):
-        later = len(told.claims) - 1 - place
+        token = LeaseToken(job.lease_token - (len(told.claims) - 1 - place))
         claims += _claim_spans(
             subject,
             claim,
-            token=LeaseToken(job.lease_token - later),
+            token=token,
+            dropped=dropped.get(token, 0),
             error=errors.get((claim.attempt, claim.ended_at)) if claim.ended_at else None,
             retry_at=job.scheduled_at if told.retries_after(claim) else None,
             links=_links(upstream) if place == 0 and whole else (),
@@ -381,6 +386,7 @@ def _claim_spans(
     error: AttemptError | None,
     retry_at: datetime | None,
     links: tuple[SpanLink, ...] = (),
+    dropped: int = 0,
 ) -> list[Span]:
     """Claim, attempt and end, as far as it has come."""
 
@@ -402,7 +408,8 @@ def _claim_spans(
         )
     ]
     if claim.started_at is not None:
-        spans.append(_attempt(subject, claim, about, error, span_id=named(Part.PROCESS), links=links))
+        more = {"schedora.spans_dropped": dropped} if dropped else {}
+        spans.append(_attempt(subject, claim, about | more, error, span_id=named(Part.PROCESS), links=links))
     if claim.ended_at is not None and claim.outcome is not None:
         end = dict(about)
         end["schedora.outcome"] = claim.outcome

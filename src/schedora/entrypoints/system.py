@@ -38,6 +38,7 @@ from schedora.application.queries.endings import Endings
 from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
 from schedora.application.queries.queue_stats import ReadQueueStats
+from schedora.application.queries.trace import TraceJob, TraceWorkflow
 from schedora.application.queries.watch import Watch
 from schedora.application.queries.why import ExplainJob
 from schedora.domain.ids import JobId, WorkflowId
@@ -79,6 +80,8 @@ class System:
     workflow_watch: Watch[WorkflowId, Workflow]
     submit_jobs: SubmitJobs
     explain_job: ExplainJob
+    trace_job: TraceJob
+    trace_workflow: TraceWorkflow
     cancel_job: CancelJob
     requeue_job: RequeueJob
     requeue_dead: RequeueDead

@@ -1,5 +1,6 @@
 """Workflows as they are looked at."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from itertools import islice
 
@@ -8,7 +9,8 @@ from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.workflows import jobs_of, with_live_counts
 from schedora.application.ports.workflow_reader import WorkflowPage
 from schedora.application.ports.workflows import WorkflowJobs
-from schedora.domain.ids import WorkflowId
+from schedora.domain.ids import JobId, WorkflowId
+from schedora.domain.job import Job
 from schedora.domain.workflow import Workflow, WorkflowState
 
 
@@ -35,6 +37,13 @@ class MemoryWorkflowReader:
     async def jobs(self, workflow_id: WorkflowId) -> WorkflowJobs:
         with self._store.committed() as tables:
             return jobs_of(tables, workflow_id)
+
+    @fallible
+    async def some_jobs(self, workflow_id: WorkflowId, *, limit: int, after: JobId | None) -> tuple[Job, ...]:
+        with self._store.committed() as tables:
+            ids = sorted(tables.workflow_jobs.get(workflow_id, ()))
+            start = 0 if after is None else bisect_right(ids, after)
+            return tuple(tables.jobs[job_id] for job_id in ids[start : start + limit])
 
     @fallible
     async def page(

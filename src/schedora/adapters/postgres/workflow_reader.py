@@ -1,6 +1,7 @@
 """Workflows as they are looked at."""
 
 from collections.abc import Collection, Mapping
+from uuid import UUID
 
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
@@ -8,7 +9,8 @@ from schedora.adapters.postgres.statements import written
 from schedora.adapters.postgres.stride import STRIDE, sliced
 from schedora.application.ports.workflow_reader import WorkflowPage
 from schedora.application.ports.workflows import WorkflowJobs
-from schedora.domain.ids import DEFAULT_TENANT, WorkflowId
+from schedora.domain.ids import DEFAULT_TENANT, JobId, WorkflowId
+from schedora.domain.job import Job
 from schedora.domain.workflow import Workflow, WorkflowState
 
 _GET = written("""
@@ -23,6 +25,14 @@ _JOBS = written("""
 {whole_jobs}
 where jobs.workflow_id = :workflow_id::uuid
 order by jobs.job_id
+""")
+
+
+_SOME_JOBS = written("""
+{whole_jobs}
+where jobs.workflow_id = :workflow_id::uuid and jobs.job_id > :after::uuid
+order by jobs.job_id
+limit :limit::int
 """)
 
 
@@ -44,6 +54,12 @@ class PostgresWorkflowReader:
         return WorkflowJobs(
             jobs=tuple(found), depends_on={job.job_id: job.request.depends_on for job in found}
         )
+
+    async def some_jobs(self, workflow_id: WorkflowId, *, limit: int, after: JobId | None) -> tuple[Job, ...]:
+        found = await self._database.fetch(
+            _SOME_JOBS, workflow_id=workflow_id, after=after or JobId(UUID(int=0)), limit=limit
+        )
+        return tuple(map(rows.job, found))
 
     async def page(
         self, *, status: WorkflowState | None, name: str | None, limit: int, after: WorkflowId | None

@@ -6,7 +6,8 @@ from typing import Protocol
 from attrs import frozen
 
 from schedora.application.ports.workflows import WorkflowJobs
-from schedora.domain.ids import WorkflowId
+from schedora.domain.ids import JobId, WorkflowId
+from schedora.domain.job import Job
 from schedora.domain.workflow import Workflow, WorkflowState
 
 
@@ -29,6 +30,10 @@ class WorkflowReader(Protocol):
 
     async def jobs(self, workflow_id: WorkflowId) -> WorkflowJobs:
         """In the order of their ids."""
+        ...
+
+    async def some_jobs(self, workflow_id: WorkflowId, *, limit: int, after: JobId | None) -> tuple[Job, ...]:
+        """The first of them in the order of their ids, or those that come next."""
         ...
 
     async def page(

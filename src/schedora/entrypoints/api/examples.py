@@ -157,6 +157,36 @@ WHY: dict[str, Any] = {
     ],
 }
 
+TRACE: dict[str, Any] = {
+    "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+    "resourceSpans": [
+        {
+            "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "schedora"}}]},
+            "scopeSpans": [
+                {
+                    "scope": {"name": "schedora", "version": "1.4.0"},
+                    "spans": [
+                        {
+                            "traceId": "4bf92f3577b34da6a3ce929d0e0e4736",
+                            "spanId": "62c0a344d7fe5dfe",
+                            "parentSpanId": "00f067aa0ba902b7",
+                            "name": "process mail",
+                            "kind": 5,
+                            "startTimeUnixNano": "1896076800128000000",
+                            "endTimeUnixNano": "1896076800964000000",
+                            "attributes": [
+                                {"key": "messaging.message.id", "value": {"stringValue": JOB_ID}},
+                                {"key": "schedora.attempt", "value": {"intValue": "1"}},
+                            ],
+                            "flags": 1,
+                        }
+                    ],
+                }
+            ],
+        }
+    ],
+}
+
 DLQ_FILTER: dict[str, Any] = {"type": "send_email", "error_kind": "timeout"}
 
 WORKFLOW_SUBMISSION: dict[str, Any] = {

@@ -15,6 +15,7 @@ from schedora.adapters.memory.heartbeats import MemoryHeartbeats
 from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
+from schedora.adapters.memory.lineage_reader import MemoryLineageReader
 from schedora.adapters.memory.process_reports import MemoryProcessReports
 from schedora.adapters.memory.queues import MemoryQueues
 from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
@@ -57,6 +58,7 @@ class MemoryStorage:
         self.units = providers.Singleton(MemoryUnitOfWorkFactory, store)
         self.intake = providers.Singleton(MemoryJobIntake, store)
         self.jobs = providers.Singleton(MemoryJobReader, store)
+        self.lineage = providers.Singleton(MemoryLineageReader, store)
         self.facts = providers.Singleton(MemoryFactsReader, store)
         self.workflows = providers.Singleton(MemoryWorkflowReader, store)
         self.workers = providers.Singleton(MemoryWorkers, store)

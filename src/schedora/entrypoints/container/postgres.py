@@ -15,6 +15,7 @@ from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
+from schedora.adapters.postgres.lineage_reader import PostgresLineageReader
 from schedora.adapters.postgres.process_reports import PostgresProcessReports
 from schedora.adapters.postgres.queues import PostgresQueues
 from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
@@ -101,6 +102,7 @@ class PostgresStorage:
         small_database = providers.Factory(Database, database_url, pool_size=2, max_overflow=0)
         self.units = providers.Singleton(PostgresUnitOfWorkFactory, database)
         self.jobs = providers.Singleton(PostgresJobReader, database)
+        self.lineage = providers.Singleton(PostgresLineageReader, database)
         self.facts = providers.Singleton(PostgresFactsReader, database)
         self.workflows = providers.Singleton(PostgresWorkflowReader, database)
         self.workers = providers.Singleton(PostgresWorkers, database)

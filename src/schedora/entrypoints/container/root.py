@@ -34,6 +34,7 @@ from schedora.application.queries.endings import Endings
 from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
 from schedora.application.queries.queue_stats import ReadQueueStats
+from schedora.application.queries.trace import TraceJob, TraceSource, TraceWorkflow
 from schedora.application.queries.watch import Watch
 from schedora.application.queries.why import ExplainJob
 from schedora.domain.process import ProcessIdentity, ProcessKind
@@ -175,6 +176,9 @@ def _system(
             heard_elsewhere=settings.redis_url is not None,
         ),
     )
+    trace_source = providers.Singleton(TraceSource, lineage=storage.lineage, trails=storage.trails)
+    trace_job = providers.Singleton(TraceJob, jobs=storage.jobs, source=trace_source)
+    trace_workflow = providers.Singleton(TraceWorkflow, workflows=storage.workflows, source=trace_source)
     examine = providers.Singleton(
         Examine, store=storage.examination, redis=storage.redis_examination, clock=clock
     )
@@ -236,6 +240,8 @@ def _system(
         ),
         submit_jobs=submit_jobs,
         explain_job=explain_job,
+        trace_job=trace_job,
+        trace_workflow=trace_workflow,
         cancel_job=cancel_job,
         requeue_job=requeue_job,
         requeue_dead=requeue_dead,

@@ -31,6 +31,7 @@ from schedora.entrypoints.sdk.errors import Problem
 from schedora.entrypoints.sdk.event_views import JobMove, StreamEvent, WorkflowStreamEvent
 from schedora.entrypoints.sdk.following import PATIENCE, Following, follow
 from schedora.entrypoints.sdk.options import HandlerOptions, SubmissionOptions, TracedOptions
+from schedora.entrypoints.sdk.trace_view import TraceView, trace
 from schedora.entrypoints.sdk.views import JobView, WorkflowStatus, WorkflowView
 from schedora.entrypoints.sdk.waiting import NO_END, Timeout
 
@@ -173,6 +174,13 @@ def job_why(job: JobRef) -> Conversation[WhyView]:
     return ask(Call(method="GET", path=f"{_job_path(job)}/why", decode=data(WhyView), repeatable=True))
 
 
+def job_trace(job: JobRef) -> Conversation[TraceView]:
+    """What took how long: the spans of its submission, waits and attempts, and those of its handler. Raises
+    ``NotFoundError``.
+    """
+    return ask(Call(method="GET", path=f"{_job_path(job)}/trace", decode=trace, repeatable=True))
+
+
 def stream_events(
     *,
     queue: str | Iterable[str] | None = None,
@@ -275,6 +283,15 @@ def wait_workflow(workflow: WorkflowRef, timeout: Timeout = None) -> Conversatio
             raise TimeoutError(f"workflow {status.workflow_id} has not ended in time: it is {status.status}")
         yield Pause(seconds=min(WORKFLOW_PAUSE_SECONDS, left_seconds))
     return (yield from get_workflow(workflow))
+
+
+def workflow_trace(
+    workflow: WorkflowRef, *, limit: int | None = None, cursor: str | None = None
+) -> Conversation[TraceView]:
+    """What took how long: its own span, and those of so many of its jobs. Raises ``NotFoundError``."""
+    query = _query(limit=limit, cursor=cursor)
+    path = f"{_workflow_path(workflow)}/trace"
+    return ask(Call(method="GET", path=path, query=query, decode=trace, repeatable=True))
 
 
 def cancel_workflow(workflow: WorkflowRef) -> Conversation[WorkflowView]:

@@ -19,6 +19,7 @@ from schedora.entrypoints.api.schemas.queues import (
     RequeuedView,
     StatsView,
 )
+from schedora.entrypoints.api.schemas.traces import TracePage, TraceView
 from schedora.entrypoints.api.schemas.why import WhyView
 from schedora.entrypoints.api.schemas.workers import WorkerListView, WorkerView
 from schedora.entrypoints.api.schemas.workflows import (
@@ -31,7 +32,8 @@ from tests.unit.entrypoints.api.conftest import Api, Bench, submit
 
 ENDPOINTS = {
     "POST /jobs", "POST /jobs/batch", "GET /jobs", "GET /jobs/{job_id}", "POST /jobs/{job_id}/cancel",
-    "POST /jobs/{job_id}/retry", "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/why", "GET /events",
+    "POST /jobs/{job_id}/retry", "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/why", "GET /jobs/{job_id}/trace",
+    "GET /workflows/{workflow_id}/trace", "GET /events",
     "GET /jobs/{job_id}/events/stream", "GET /workflows/{workflow_id}/events/stream", "GET /dlq", "POST /dlq/requeue",
     "POST /dlq/{job_id}/requeue", "DELETE /dlq/{job_id}", "POST /workflows", "GET /workflows",
     "GET /workflows/{workflow_id}", "GET /workflows/{workflow_id}/status", "POST /workflows/{workflow_id}/cancel",
@@ -46,7 +48,7 @@ VIEWS: dict[str, Any] = {
     for view in (
         JobView, BatchRowView, CanceledView, EventView, WorkflowView, WorkflowCreatedView, WorkflowDetailView,
         WorkflowStatusView, WorkerView, WorkerListView, StatsView, PurgedView, QueueView, QueueRetentionView, RequeuedView, HealthView, DeepHealthView,
-        ProbeView, ProblemView, WhyView,
+        ProbeView, ProblemView, WhyView, TraceView, TracePage,
     )
 }  # fmt: skip
 
@@ -205,6 +207,8 @@ async def test_real_answers_have_the_shape_that_is_promised(api: Api, bench: Ben
     assert same_shape(Page[JobView], (await api.get("/jobs")).json())
     for job in (await api.get("/jobs")).json()["data"]:
         assert same_shape(Data[WhyView], (await api.get(f"/jobs/{job['job_id']}/why")).json())
+        assert same_shape(Data[TraceView], (await api.get(f"/jobs/{job['job_id']}/trace")).json())
+    assert same_shape(TracePage, (await api.get(f"/workflows/{workflow_id}/trace")).json())
     assert same_shape(WorkerListView, (await api.get("/workers")).json())
     assert same_shape(StatsView, (await api.get("/queue/stats")).json())
     assert same_shape(Data[HealthView], (await api.get("/health")).json())

@@ -47,6 +47,8 @@ METHODS = [
     "retry_job",
     "job_events",
     "job_why",
+    "job_trace",
+    "workflow_trace",
     "stream_events",
     "stream_job_events",
     "stream_workflow_events",
@@ -282,6 +284,27 @@ async def test_a_job_that_waits_tells_why(client: Any, queue: str) -> None:
     assert unknown.type == "nobody_knows"
 
 
+async def test_traces(client: Any) -> None:
+    job = await client.wait(await client.submit("fail", {"message": "no"}, max_retries=0), timeout=30)
+    traced = await client.job_trace(job)
+    assert traced.trace_id == job.trace_id
+    names = [span.name.split()[0] for span in traced]
+    assert names == ["submit", "wait", "claim", "process", "settle"]
+    process = traced.spans[3]
+    assert (process.status_message, process.events[0].attributes["exception.type"]) == ("no", "AskedToFail")
+    assert traced.document["resourceSpans"]
+    steps = [{"key": "a", "type": "echo"}, {"key": "b", "type": "echo", "depends_on": ["a"]}]
+    flow = await client.wait_workflow(
+        await client.create_workflow(f"traced {uuid4()}", jobs=steps), timeout=30
+    )
+    part = await client.workflow_trace(flow, limit=1)
+    rest = await client.workflow_trace(flow, cursor=part.next_cursor)
+    assert (part.trace_id, rest.next_cursor) == (flow.workflow_id.hex, None)
+    assert [span.attributes["schedora.outcome"] for span in rest if span.name == "process default"] == [
+        "SUCCESS"
+    ]
+
+
 async def test_reasons_of_a_later_version_are_read(opened: Open, odd_server: OddServer) -> None:
     reason = {"code": "moon_phase", "message": "it is the moon", "phase": 0.5}
     answer = {
@@ -462,7 +485,18 @@ def client_url(client: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    "name", ["get_job", "wait", "cancel_job", "retry_job", "job_events", "job_why", "requeue", "delete_dead"]
+    "name",
+    [
+        "get_job",
+        "wait",
+        "cancel_job",
+        "retry_job",
+        "job_events",
+        "job_why",
+        "job_trace",
+        "requeue",
+        "delete_dead",
+    ],
 )
 async def test_a_job_that_is_not_there(client: Any, name: str) -> None:
     with pytest.raises(NotFoundError, match=f"there is no job {NOBODY}") as refused:

@@ -26,6 +26,7 @@ from schedora.entrypoints.api.schemas.jobs import (
     event_view,
     job_view,
 )
+from schedora.entrypoints.api.schemas.traces import TraceView, trace_view
 from schedora.entrypoints.api.schemas.why import WhyView, why_view
 from schedora.entrypoints.system import System
 
@@ -116,6 +117,16 @@ async def job_events(system: TheSystem, job_id: PathId) -> Response:
 async def job_why(system: TheSystem, job_id: PathId) -> Response:
     """Or what it does: all reasons that hold, the decisive ones first."""
     return answer({"data": why_view(await system.explain_job(JobId(job_id)))})
+
+
+@router.get(
+    "/jobs/{job_id}/trace",
+    summary="Trace a job",
+    responses=answers(200, Data[TraceView], {"data": examples.TRACE}, refuses=(404, 422)),
+)
+async def job_trace(system: TheSystem, job_id: PathId) -> Response:
+    """The spans of its submission, waits and attempts, and those of its handler."""
+    return answer({"data": trace_view(await system.trace_job(JobId(job_id)), system.settings)})
 
 
 async def _found(system: System, job_id: JobId) -> Job:

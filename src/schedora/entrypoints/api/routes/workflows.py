@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from schedora.application.errors import NotFound
-from schedora.domain.ids import WorkflowId
+from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.workflow import Workflow
 from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.addresses import PREFIX, workflow_address
@@ -15,6 +15,7 @@ from schedora.entrypoints.api.cursors import cursor_of
 from schedora.entrypoints.api.documented import answers, takes
 from schedora.entrypoints.api.inputs import PathId, TheSystem, TheVisit
 from schedora.entrypoints.api.schemas.envelopes import Data, Page
+from schedora.entrypoints.api.schemas.traces import TracePage, WorkflowTraceQuery, trace_view
 from schedora.entrypoints.api.schemas.workflows import (
     WorkflowCreatedView,
     WorkflowDetailView,
@@ -90,6 +91,20 @@ async def workflow_status(system: TheSystem, workflow_id: PathId) -> Response:
     """How far it is."""
     workflow = await _found(system, workflow_id=WorkflowId(workflow_id))
     return answer({"data": workflow_status_view(workflow)})
+
+
+@router.get(
+    "/workflows/{workflow_id}/trace",
+    summary="Trace a workflow",
+    responses=answers(200, TracePage, {"data": examples.TRACE, "next_cursor": None}, refuses=(404, 422)),
+)
+async def workflow_trace(
+    system: TheSystem, workflow_id: PathId, query: Annotated[WorkflowTraceQuery, Query()]
+) -> Response:
+    """Its own span, and those of its jobs in the order of their ids, so many jobs at a time."""
+    after = None if query.cursor is None else JobId(query.cursor)
+    traced = await system.trace_workflow(WorkflowId(workflow_id), limit=query.limit, after=after)
+    return answer({"data": trace_view(traced, system.settings), "next_cursor": cursor_of(traced.next_after)})
 
 
 @router.post(

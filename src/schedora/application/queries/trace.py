@@ -1,0 +1,90 @@
+"""What took how long: the spans of a job, of a workflow, wherever they are kept."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+import attrs
+from attrs import frozen
+
+from schedora.application.errors import NotFound
+from schedora.application.ports.job_reader import JobReader
+from schedora.application.ports.lineage_reader import LineageReader
+from schedora.application.ports.trails import Trails
+from schedora.application.ports.workflow_reader import WorkflowReader
+from schedora.domain.ids import JobId, JsonText, WorkflowId
+from schedora.domain.job import Job
+from schedora.domain.job_spans import job_spans
+from schedora.domain.span import Span
+from schedora.domain.workflow_spans import workflow_span, workflow_trace_id
+
+
+@frozen(kw_only=True)
+class Traced:
+    """Spans as of ``at``. ``left`` are those that handlers have left, in JSON as OTLP has it."""
+
+    trace_id: str
+    at: datetime
+    spans: tuple[Span, ...]
+    left: tuple[JsonText, ...]
+    next_after: JobId | None = None
+    """What follows begins behind this job; None where all is told."""
+
+
+@frozen(kw_only=True)
+class TraceSource:
+    """All that the spans of jobs are made of beside their records."""
+
+    lineage: LineageReader
+    trails: Trails
+
+    async def trace(self, trace_id: str, jobs: Sequence[Job]) -> Traced:
+        """Each span once, though jobs may share their submission."""
+        job_ids = [job.job_id for job in jobs]
+        upstream_ids = {upstream_id for job in jobs for upstream_id in job.request.depends_on}
+        lineage, trails = await asyncio.gather(
+            self.lineage.lineage(job_ids, upstream_ids=upstream_ids), self.trails.of_jobs(job_ids)
+        )
+        spans: dict[tuple[str, str], Span] = {}
+        left: list[JsonText] = []
+        for job in jobs:
+            runs = trails.get(job.job_id, ())
+            left += (text for run in runs for text in run.spans)
+            dropped = {run.lease_token: run.spans_dropped for run in runs if run.spans_dropped}
+            for span in job_spans(job, lineage, dropped=dropped):
+                spans.setdefault((span.trace_id, span.span_id), span)
+        return Traced(trace_id=trace_id, at=lineage.at, spans=tuple(spans.values()), left=tuple(left))
+
+
+@frozen(kw_only=True)
+class TraceJob:
+    jobs: JobReader
+    source: TraceSource
+
+    async def __call__(self, job_id: JobId) -> Traced:
+        """Raises ``NotFound``."""
+        job = await self.jobs.get(job_id)
+        if job is None:
+            raise NotFound("job", job_id)
+        return await self.source.trace(job.trace.trace_id, [job])
+
+
+@frozen(kw_only=True)
+class TraceWorkflow:
+    workflows: WorkflowReader
+    source: TraceSource
+
+    async def __call__(self, workflow_id: WorkflowId, *, limit: int, after: JobId | None) -> Traced:
+        """Its own span, and those of so many of its jobs. Raises ``NotFound``."""
+        workflow = await self.workflows.get(workflow_id)
+        if workflow is None:
+            raise NotFound("workflow", workflow_id)
+        # One more than asked for tells whether more follow.
+        found = await self.workflows.some_jobs(workflow_id, limit=limit + 1, after=after)
+        jobs = found[:limit]
+        traced = await self.source.trace(workflow_trace_id(workflow_id), jobs)
+        return attrs.evolve(
+            traced,
+            spans=(workflow_span(workflow, jobs), *traced.spans),
+            next_after=jobs[-1].job_id if len(found) > limit else None,
+        )

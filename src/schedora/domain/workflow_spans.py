@@ -1,0 +1,60 @@
+"""The span of a workflow, derived from its record: the root of a trace of its own, whose id is the workflow's."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from schedora.domain.ids import WorkflowId
+from schedora.domain.job import Job
+from schedora.domain.job_spans import LINKS_MAX
+from schedora.domain.span import (
+    AttributeValue,
+    Span,
+    SpanKind,
+    SpanLink,
+    SpanStatus,
+    nanoseconds,
+    process_span_id,
+    span_id_of,
+)
+from schedora.domain.workflow import Workflow, WorkflowState
+
+_PART: Final = "workflow"
+
+
+def workflow_trace_id(workflow_id: WorkflowId) -> str:
+    return f"{workflow_id.int:032x}"
+
+
+def workflow_span(workflow: Workflow, jobs: Iterable[Job]) -> Span:
+    """Links to its ``jobs``, whose traces are those of whoever submitted them: to the newest attempt of each, to the
+    submission where there is none.
+    """
+    counts = workflow.counts
+    told: dict[str, AttributeValue] = {
+        "schedora.workflow_id": str(workflow.workflow_id),
+        "schedora.workflow.name": workflow.name,
+        "schedora.outcome": workflow.status,
+        "schedora.jobs": counts.total,
+    }
+    failed = workflow.status is WorkflowState.FAILED
+    return Span(
+        trace_id=workflow_trace_id(workflow.workflow_id),
+        span_id=span_id_of(workflow.workflow_id, workflow.created_at, _PART),
+        parent_span_id=None,
+        name=f"workflow {workflow.name}",
+        kind=SpanKind.INTERNAL,
+        start_ns=nanoseconds(workflow.created_at),
+        end_ns=nanoseconds(workflow.completed_at) if workflow.ended and workflow.completed_at else None,
+        attributes=told,
+        links=tuple(_link(job) for job in list(jobs)[:LINKS_MAX]),
+        status=SpanStatus.ERROR if failed else SpanStatus.UNSET,
+        status_message=f"{counts.failed} of {counts.total} jobs are DEAD" if failed else "",
+    )
+
+
+def _link(job: Job) -> SpanLink:
+    about: dict[str, AttributeValue] = {"schedora.job_id": str(job.job_id)}
+    if job.request.key is not None:
+        about["schedora.key"] = job.request.key
+    attempt = None if job.claimed_at is None else process_span_id(job.job_id, job.claimed_at)
+    return SpanLink(trace_id=job.trace.trace_id, span_id=attempt or job.trace.span_id, attributes=about)

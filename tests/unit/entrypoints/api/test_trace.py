@@ -1,0 +1,102 @@
+from datetime import timedelta
+from typing import Any
+
+from schedora.adapters.memory.virtual_clock import VirtualClock
+from schedora.domain.ids import JsonText
+from schedora.domain.trail import Trail
+from schedora.entrypoints.system import System
+from tests.unit.entrypoints.api.conftest import DEAD, Api, Bench, problem, submit
+
+NOWHERE = "0198f000-0000-7000-8000-000000000000"
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def spans_of(answer: dict[str, Any], scope: str = "schedora") -> list[dict[str, Any]]:
+    (resource,) = answer["data"]["resourceSpans"]
+    return [
+        span
+        for scoped in resource["scopeSpans"]
+        if scoped["scope"]["name"] == scope
+        for span in scoped["spans"]
+    ]
+
+
+def attribute(span: dict[str, Any], key: str) -> Any:
+    found = [one["value"] for one in span["attributes"] if one["key"] == key]
+    return found[0] if found else None
+
+
+async def test_the_trace_of_a_job_is_that_of_its_caller(api: Api, bench: Bench, clock: VirtualClock) -> None:
+    answer = await api.post(
+        "/jobs", json={"type": "work", "idempotency_key": "k1"}, headers={"traceparent": CALLER}
+    )
+    job = answer.json()["data"]
+    clock.advance(timedelta(seconds=5))
+    await bench.run(DEAD)
+    told = (await api.get(f"/jobs/{job['job_id']}/trace")).json()
+    assert told["data"]["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    (resource,) = told["data"]["resourceSpans"]
+    assert resource["resource"]["attributes"][0] == {
+        "key": "service.name",
+        "value": {"stringValue": "schedora"},
+    }
+    submission, wait, claim, process, settle = spans_of(told)
+    assert submission["spanId"] == answer.headers["traceparent"].split("-")[2]
+    assert {span["parentSpanId"] for span in (wait, claim, process)} == {submission["spanId"]}
+    assert settle["parentSpanId"] == process["spanId"]
+    assert int(wait["endTimeUnixNano"]) - int(wait["startTimeUnixNano"]) == 5_000_000_000
+    assert process["status"] == {"code": 2, "message": "it failed"}
+    assert process["events"][0]["name"] == "exception"
+
+
+async def test_what_goes_on_says_that_it_is_open(api: Api, clock: VirtualClock) -> None:
+    job = await submit(api)
+    clock.advance(timedelta(seconds=7))
+    _, wait = spans_of((await api.get(f"/jobs/{job['job_id']}/trace")).json())
+    assert attribute(wait, "schedora.span.open") == {"boolValue": True}
+    assert int(wait["endTimeUnixNano"]) - int(wait["startTimeUnixNano"]) == 7_000_000_000
+
+
+async def test_what_the_handler_left_stands_beside(api: Api, bench: Bench, system: System) -> None:
+    job = await submit(api)
+    claimed = await bench.run()
+    trail = Trail(
+        job_id=claimed.job_id,
+        lease_token=claimed.lease_token,
+        attempt=1,
+        worker_id=claimed.worker_id,
+        spans=(JsonText('{"name":"query","traceId":"a"}'),),
+    )
+    await system.trails.keep([trail])
+    told = (await api.get(f"/jobs/{job['job_id']}/trace")).json()
+    assert spans_of(told, "schedora.handler") == [{"name": "query", "traceId": "a"}]
+
+
+async def test_the_trace_of_a_workflow_comes_in_parts(api: Api) -> None:
+    flow = {
+        "name": "flow",
+        "jobs": [{"key": "a", "type": "work"}, {"key": "b", "type": "work", "depends_on": ["a"]}],
+    }
+    made = (await api.post("/workflows", json=flow)).json()["data"]
+    path = f"/workflows/{made['workflow_id']}/trace"
+    whole = (await api.get(path)).json()
+    assert whole["next_cursor"] is None
+    assert whole["data"]["trace_id"] == made["workflow_id"].replace("-", "")
+    assert [span["name"] for span in spans_of(whole)] == [
+        "workflow flow", "submit default", "wait default", "wait default",
+    ]  # fmt: skip
+    part = (await api.get(path, params={"limit": 1})).json()
+    rest = (await api.get(path, params={"limit": 1, "cursor": part["next_cursor"]})).json()
+    assert rest["next_cursor"] is None
+    assert [attribute(spans_of(one)[-1], "schedora.key") for one in (part, rest)] == [
+        {"stringValue": "a"},
+        {"stringValue": "b"},
+    ]
+
+
+async def test_what_is_not_there_or_wrong_is_a_problem(api: Api) -> None:
+    problem(await api.get(f"/jobs/{NOWHERE}/trace"), 404)
+    problem(await api.get("/jobs/7/trace"), 422, "job_id")
+    problem(await api.get(f"/workflows/{NOWHERE}/trace"), 404)
+    problem(await api.get(f"/workflows/{NOWHERE}/trace", params={"limit": 501}), 422, "limit")
+    problem(await api.get(f"/workflows/{NOWHERE}/trace", params={"cursor": "x"}), 422, "cursor")
