@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
 from schedora.application.ports.examination import Check
+from schedora.application.ports.totals import Series
 from schedora.domain.finding import Finding, Severity
+from schedora.domain.ids import ProcessId
 from schedora.domain.outcome import Failed, Succeeded
+from schedora.domain.process import ProcessIdentity, ProcessKind
 from schedora.domain.worker import WorkerState
 from tests.builders import a_request
 from tests.contract.stores import EXPECTED, Stores
@@ -36,7 +40,7 @@ async def codes(stores: Stores) -> list[str]:
 async def test_the_first_check_tells_whether_there_is_anything(stores: Stores) -> None:
     async with stores.examination.begun() as checks:
         assert checks[0].name == "database"
-        assert {"database", "work"} <= {check.name for check in checks}
+        assert {"database", "processes", "work"} <= {check.name for check in checks}
     assert await findings(stores, "database") == []
 
 
@@ -112,7 +116,7 @@ async def test_a_worker_of_another_version(stores: Stores) -> None:
     await stores.worker(version=VERSION)
     await stores.worker(version="")  # whoever it is does not say
     [finding] = await findings(stores)
-    assert (finding.code, finding.details["version"]) == ("worker_version", "0.9")
+    assert (finding.code, finding.details["version"]) == ("version_differs", "0.9")
 
 
 async def test_a_dead_letter_queue_that_grows(stores: Stores) -> None:
@@ -122,3 +126,24 @@ async def test_a_dead_letter_queue_that_grows(stores: Stores) -> None:
         for claimed in await stores.claim(worker):
             await stores.complete(claimed, DEAD)
         assert await codes(stores) == found
+
+
+def a_process(kind: ProcessKind, version: str = VERSION) -> ProcessIdentity:
+    return ProcessIdentity(
+        process_id=ProcessId(uuid4()), kind=kind, name="p", hostname="h", pid=7, version=version
+    )
+
+
+async def test_nothing_is_wrong_with_processes_that_have_just_begun(stores: Stores) -> None:
+    for kind in ProcessKind:
+        await stores.process_reports.put(a_process(kind), clock_at=await stores.now(), gauges={})
+    assert await findings(stores, "processes") == []
+
+
+async def test_what_processes_tell_of_themselves(stores: Stores) -> None:
+    gauges = {Series("event_loop_lag_seconds", ()): 7.5, Series("redis_up", ()): 0.0}
+    await stores.process_reports.put(
+        a_process(ProcessKind.API, "0.9"), clock_at=await stores.now(), gauges=gauges
+    )
+    found = await findings(stores, "processes")
+    assert {finding.code for finding in found} == {"version_differs", "loop_blocked", "redis_lost"}

@@ -9,9 +9,12 @@ from itertools import islice
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
 from schedora.application.ports.examination import Check, Expected
+from schedora.application.reported import running_processes
+from schedora.domain.checks.processes import Processes
 from schedora.domain.checks.reach import MemoryStoreInUse
 from schedora.domain.checks.work import DIED_WITHIN, Crew, Died, Waiting, Work
 from schedora.domain.job_state import JobState
+from schedora.domain.process import FRESH_FOR
 
 _LOOKED_AT_MAX = 10_000
 """Jobs, newest first."""
@@ -25,11 +28,18 @@ class MemoryExamination:
 
     @asynccontextmanager
     async def begun(self) -> AsyncIterator[Sequence[Check]]:
-        yield (Check("database", self.reach), Check("work", self.work))
+        yield (Check("database", self.reach), Check("processes", self.processes), Check("work", self.work))
 
     @fallible
     async def reach(self) -> MemoryStoreInUse:
         return MemoryStoreInUse()
+
+    @fallible
+    async def processes(self) -> Processes:
+        with self._store.committed() as tables:
+            since = self._store.clock.now() - FRESH_FOR
+            reports = [report for report in tables.processes.values() if report.seen_at >= since]
+        return Processes(version=self._expected.version, processes=running_processes(reports))
 
     @fallible
     async def work(self) -> Work:

@@ -20,6 +20,7 @@ from schedora.adapters.postgres.checks.horizon import horizon
 from schedora.adapters.postgres.checks.locks import locks
 from schedora.adapters.postgres.checks.notifications import notifications
 from schedora.adapters.postgres.checks.pooler import pooler
+from schedora.adapters.postgres.checks.processes import processes
 from schedora.adapters.postgres.checks.schema import schema
 from schedora.adapters.postgres.checks.server import server
 from schedora.adapters.postgres.checks.storage import storage
@@ -63,6 +64,7 @@ class PostgresExamination:
             "storage": storage,
             "claim": claim,
             "clocks": partial(clocks, clock=self._clock),
+            "processes": partial(processes, expected=self._expected),
             "work": partial(work, expected=self._expected),
         }
         return [

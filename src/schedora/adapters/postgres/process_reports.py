@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import orjson
 
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.session import Row
+from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import written
 from schedora.application.ports.process_reports import ProcessReport
 from schedora.application.ports.totals import Series
@@ -72,10 +72,14 @@ class PostgresProcessReports:
         await self._database.fetch(_WITHDRAW, process_id=process_id)
 
     async def fresh(self, within: timedelta) -> list[ProcessReport]:
-        return [_report(row) for row in await self._database.fetch(_FRESH, within=within)]
+        return await fresh_reports(self._database, within)
 
     async def prune(self, older_than: timedelta) -> int:
         return len(await self._database.fetch(_PRUNE, older_than=older_than))
+
+
+async def fresh_reports(session: Session, within: timedelta) -> list[ProcessReport]:
+    return [_report(row) for row in await session.fetch(_FRESH, within=within)]
 
 
 def _report(row: Row) -> ProcessReport:

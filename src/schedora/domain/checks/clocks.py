@@ -19,7 +19,7 @@ SKEW_MIN, SKEW_CRITICAL = timedelta(seconds=2), timedelta(minutes=1)
 
 @frozen(kw_only=True)
 class ClockReading:
-    """``ahead``: by how much this clock is before the store's, give or take ``uncertainty``."""
+    """``ahead``: by how much this clock is before the store's; ``uncertainty``: by how much less it may be."""
 
     process: str
     ahead: timedelta

@@ -1,8 +1,8 @@
 """How many connections the server has left, and how many Schedora's processes may ask for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from attrs import frozen
+from attrs import field, frozen
 
 from schedora.domain.finding import Ailment, Finding, Observation, Severity, bad
 
@@ -24,6 +24,14 @@ PER_WORKER = 5
 
 
 @frozen(kw_only=True)
+class Pools:
+    """What one process may ask for: ``steady`` without overflow."""
+
+    steady: int
+    most: int
+
+
+@frozen(kw_only=True)
 class Limit:
     """How many there may be at once, and are; ``setting`` says whose limit it is."""
 
@@ -42,10 +50,7 @@ class Connections(Observation):
 
     limits: tuple[Limit, ...]
     ours: int
-    processes: int
-    workers: int
-    pool_size: int
-    pool_overflow: int
+    pools: Sequence[Pools] = field(factory=tuple)
 
     def findings(self) -> Iterator[Finding]:
         for limit in self.limits:
@@ -66,16 +71,15 @@ class Connections(Observation):
         tightest = min(self.limits, key=lambda limit: limit.free)
         # What others hold now is not to be had; our own is part of what is asked for.
         room = tightest.free + self.ours
-        steady = self.processes * self.pool_size + self.workers * PER_WORKER
-        most = steady + self.processes * self.pool_overflow
+        steady = sum(pools.steady for pools in self.pools)
+        most = sum(pools.most for pools in self.pools)
         if room < most:
             yield CONNECTIONS_PROMISED.found(
                 Severity.WARNING if room < steady else Severity.OK,
-                f"{self.processes} processes may ask for {most} connections ({steady} without overflow), and {room} are to be had"
+                f"{len(self.pools)} processes may ask for {most} connections ({steady} without overflow), and {room} are to be had"
                 f" ({tightest.setting})",
                 setting=tightest.setting,
-                processes=self.processes,
-                workers=self.workers,
+                processes=len(self.pools),
                 steady=steady,
                 most=most,
                 room=room,

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
+from schedora.domain.checks.processes import REAPER_MISSING, version_differs
 from schedora.domain.finding import Ailment, Detail, Finding, Observation, Severity, bad
 from schedora.domain.words import in_words
 from schedora.domain.worker import LIVE, SPARED_TIMEOUTS_MAX, WorkerState
@@ -23,16 +24,6 @@ WORKER_SILENT = Ailment(
     "worker_silent",
     consequence="What it runs is given up and runs elsewhere once a reaper declares it lost.",
     fix="See whether {worker} on {host} still runs and reaches the database.",
-)
-REAPER_MISSING = Ailment(
-    "reaper_missing",
-    consequence="Jobs of lost workers wait for ever, and nothing that has ended is ever removed.",
-    fix="schedora reaper",
-)
-WORKER_VERSION = Ailment(
-    "worker_version",
-    consequence="That is as it should be in the middle of an upgrade, and nowhere else.",
-    fix="Restart {worker} on {host} with version {wanted}.",
 )
 TYPE_UNHANDLED = Ailment(
     "type_unhandled",
@@ -143,14 +134,7 @@ class Work(Observation):
                     **details,
                 )
             elif one.live and one.version and one.version != self.version:
-                yield WORKER_VERSION.found(
-                    Severity.WARNING,
-                    f"worker {one.worker} on {one.host} is of version {one.version}, this is {self.version}",
-                    worker=one.worker,
-                    host=one.host,
-                    version=one.version,
-                    wanted=self.version,
-                )
+                yield version_differs(f"worker {one.worker}", one.host, one.version, self.version)
         # Whatever else has heard it: a reaper gives it up by then.
         forsaken = max((one.silent_for for one in live), default=timedelta(0))
         if forsaken > self.heartbeat_timeout * (SPARED_TIMEOUTS_MAX + 1):

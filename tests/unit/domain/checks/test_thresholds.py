@@ -8,11 +8,12 @@ import pytest
 
 from schedora.domain.checks.claim import ClaimPlan, TableScan
 from schedora.domain.checks.clocks import ClockReading, Clocks
-from schedora.domain.checks.connections import Connections, Limit
+from schedora.domain.checks.connections import Connections, Limit, Pools
 from schedora.domain.checks.horizon import Holder, Horizon, Prepared, Slot
 from schedora.domain.checks.locks import LockWait, LockWaits
 from schedora.domain.checks.notifications import Notifications
 from schedora.domain.checks.pooler import Pooler
+from schedora.domain.checks.processes import Processes, RunningProcess
 from schedora.domain.checks.reach import DatabaseReach, MemoryStoreInUse, RedisReach
 from schedora.domain.checks.redis import RedisServer
 from schedora.domain.checks.schema import Index, Schema, Table
@@ -21,6 +22,7 @@ from schedora.domain.checks.sessions import ServerSession
 from schedora.domain.checks.storage import IndexSize, Storage, StoredTable
 from schedora.domain.checks.work import Crew, Died, Waiting, Work
 from schedora.domain.finding import Observation
+from schedora.domain.process import ProcessKind
 from schedora.domain.worker import WorkerState
 from tests.builders import NOON
 
@@ -269,29 +271,50 @@ def test_replication_slots(change: dict[str, Any], found: list[str]) -> None:
 )  # fmt: skip
 def test_connections_left(most: int, used: int, found: list[str]) -> None:
     limit = Limit(setting="max_connections", most=most, used=used)
-    facts = Connections(limits=(limit,), ours=0, processes=0, workers=0, pool_size=0, pool_overflow=0)
+    facts = Connections(limits=(limit,), ours=0)
     assert codes(facts) == found
 
 
 @pytest.mark.parametrize(
-    ("processes", "workers", "used", "ours", "found"),
+    ("processes", "used", "ours", "found"),
     [
-        (1, 1, 10, 10, []),  # 65 of 100
-        (2, 0, 30, 30, ["(connections_promised)"]),  # 40 without overflow, 120 with it
-        (4, 4, 10, 10, ["(connections_promised)"]),  # 100 without
-        (4, 4, 11, 10, ["connections_promised"]),  # of 99
-        (5, 0, 0, 0, ["(connections_promised)"]),
-        (6, 0, 0, 0, ["connections_promised"]),
+        (0, 0, 0, []),
+        (1, 10, 10, []),
+        (4, 10, 10, ["(connections_promised)"]),  # 100 without overflow, 260 with it
+        (4, 11, 10, ["connections_promised"]),  # of 99
+        (5, 0, 0, ["connections_promised"]),
     ],
 )
-def test_connections_that_pools_may_ask_for(
-    processes: int, workers: int, used: int, ours: int, found: list[str]
-) -> None:
+def test_connections_that_pools_may_ask_for(processes: int, used: int, ours: int, found: list[str]) -> None:
     limit = Limit(setting="max_connections", most=100, used=used)
-    facts = Connections(
-        limits=(limit,), ours=ours, processes=processes, workers=workers, pool_size=20, pool_overflow=40
-    )
-    assert codes(facts) == found
+    pools = [Pools(steady=25, most=65)] * processes
+    assert codes(Connections(limits=(limit,), ours=ours, pools=pools)) == found
+
+
+RUNNING = RunningProcess(name="p", host="h", kind=ProcessKind.UP, version="1", running=DAY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ([], []),
+        ([{}], []),
+        ([{"kind": ProcessKind.API}], ["reaper_missing"]),
+        ([{"kind": ProcessKind.WORKER, "running": 2 * MINUTE}], ["reaper_missing"]),
+        ([{"kind": ProcessKind.WORKER, "running": 2 * MINUTE - SECOND}], []),
+        ([{"kind": ProcessKind.API}, {"kind": ProcessKind.REAPER}], []),
+        ([{}, {"kind": ProcessKind.API, "version": "2"}], ["version_differs"]),
+        ([{}, {"kind": ProcessKind.REAPER, "version": "2"}], ["version_differs"]),
+        ([{}, {"kind": ProcessKind.CLIENT, "version": "2"}], []),
+        ([{"loop_lag": 5 * SECOND - MILLISECOND}], []),
+        ([{"loop_lag": 5 * SECOND}], ["loop_blocked"]),
+        ([{"redis_up": True}], []),
+        ([{"redis_up": False}], ["redis_lost"]),
+    ],
+)
+def test_processes(changes: list[dict[str, Any]], found: list[str]) -> None:
+    processes = [attrs.evolve(RUNNING, **change) for change in changes]
+    assert codes(Processes(version="1", processes=processes)) == found
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """How many connections there may be, and are."""
 
+from schedora.adapters.postgres.process_reports import fresh_reports
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
 from schedora.application.ports.examination import Expected
-from schedora.domain.checks.connections import Connections, Limit
+from schedora.application.reported import pools
+from schedora.domain.checks.connections import PER_WORKER, Connections, Limit, Pools
+from schedora.domain.process import FRESH_FOR
 
 _USED = written("""
 select
@@ -25,17 +28,23 @@ from pg_roles r
 cross join pg_database d
 where r.rolname = current_user and d.datname = current_database()
 """)
-_LIVE = written("""
-select count(*)::int as workers, count(distinct (w.hostname, w.pid))::int as processes
+# Those that tell nothing of themselves: of a release that did not yet.
+_SILENT_WORKERS = written("""
+select distinct w.hostname, w.pid
 from workers w
 where w.status in ('ACTIVE', 'DRAINING')
+    and not exists (
+        select from processes p
+        where p.hostname = w.hostname and p.pid = w.pid and p.seen_at >= now() - :fresh_for::interval
+    )
 """)
 
 
 async def connections(session: Session, *, expected: Expected) -> Connections:
     (used,) = await session.fetch(_USED)
     (limits,) = await session.fetch(_LIMITS)
-    (live,) = await session.fetch(_LIVE)
+    silent = await session.fetch(_SILENT_WORKERS, fresh_for=FRESH_FOR)
+    steady = expected.pool_size + PER_WORKER
     reserved = 0 if limits["superuser"] else limits["reserved"]
     found = [Limit(setting="max_connections", most=limits["most"] - reserved, used=used["of_server"])]
     if limits["of_database"] >= 0:
@@ -53,8 +62,8 @@ async def connections(session: Session, *, expected: Expected) -> Connections:
     return Connections(
         limits=tuple(found),
         ours=used["ours"],
-        processes=max(1, live["processes"]),
-        workers=live["workers"],
-        pool_size=expected.pool_size,
-        pool_overflow=expected.pool_overflow,
+        pools=[
+            *pools(await fresh_reports(session, FRESH_FOR), overflow=expected.pool_overflow),
+            *(Pools(steady=steady, most=steady + expected.pool_overflow) for _ in silent),
+        ],
     )
