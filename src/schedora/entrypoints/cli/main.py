@@ -21,6 +21,7 @@ from schedora.entrypoints.cli import (
     workflows,
 )
 from schedora.entrypoints.cli.exits import SchedoraCommand
+from schedora.entrypoints.cli.top import command as top
 
 PROCESSES = "Run Schedora"
 TALK = "Talk to a running Schedora"
@@ -37,6 +38,7 @@ for process in (processes.up, processes.api, processes.worker, processes.reaper,
 for group in (jobs, workflows, workers, queues, dlq):
     app.add_typer(group.app, rich_help_panel=TALK)
 app.command(rich_help_panel=TALK)(why.why)
+app.command(rich_help_panel=TALK)(top.top)
 app.command(rich_help_panel=TALK)(events.events)
 app.command(rich_help_panel=TALK)(health.health)
 app.command(rich_help_panel=TALK)(doctor.doctor)

@@ -1,0 +1,180 @@
+"""What is opened from the live view: the jobs of a queue, a worker or a type, and one job."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, ClassVar, Protocol
+from uuid import UUID
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from schedora.domain.ids import JobId
+from schedora.entrypoints.cli.printing import STYLES, one_line
+from schedora.entrypoints.cli.top import job_page
+from schedora.entrypoints.cli.top.panel import Panel
+from schedora.entrypoints.cli.top.sheet import Cell, Column, Row
+from schedora.entrypoints.sdk.client import AsyncSchedoraClient
+from schedora.entrypoints.sdk.errors import SchedoraError
+from schedora.entrypoints.sdk.views import JobView
+
+JOBS = (
+    Column(title="JOB ID", least=36),
+    Column(title="TYPE", stretches=True),
+    Column(title="QUEUE", spare=4),
+    Column(title="STATUS", least=9),
+    Column(title="ATTEMPT", right=True, spare=1),
+    Column(title="CREATED", spare=3),
+    Column(title="ERROR", spare=2),
+)
+ERROR_MAX = 30
+
+Read = Callable[[], Awaitable[Sequence[JobView[Any]]]]
+
+
+class Live(Protocol):
+    """What is under these screens."""
+
+    @property
+    def client(self) -> AsyncSchedoraClient: ...
+
+    @property
+    def interval_seconds(self) -> float: ...
+
+    async def retry(self, job_id: JobId) -> None: ...
+
+    async def ask_to_cancel(self, job_id: JobId) -> None: ...
+
+
+class _Opened(Screen[None]):
+    def __init__(self, live: Live) -> None:
+        super().__init__()
+        self.live = live
+
+    @property
+    def job_id(self) -> JobId | None:
+        """Of the job that keys are about."""
+        raise NotImplementedError
+
+    async def action_retry(self) -> None:
+        if self.job_id is not None:
+            await self.live.retry(self.job_id)
+
+    async def action_cancel(self) -> None:
+        if self.job_id is not None:
+            await self.live.ask_to_cancel(self.job_id)
+
+
+class Jobs(_Opened):
+    """A list of jobs, read again with each look."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "app.pop_screen", "Back"),
+        Binding("r", "retry", "Retry"),
+        Binding("c", "cancel", "Cancel"),
+    ]
+
+    def __init__(self, live: Live, title: str, read: Read) -> None:
+        super().__init__(live)
+        self._title = title
+        self._read = read
+
+    def compose(self) -> ComposeResult:
+        yield Panel(self._title, JOBS, empty="no job waits, runs or is dead here", id="jobs")
+        yield Footer(show_command_palette=False, compact=True)
+
+    async def on_mount(self) -> None:
+        self.set_interval(self.live.interval_seconds, self._show)
+        await self._show()
+
+    @property
+    def job_id(self) -> JobId | None:
+        current = self.query_one(Panel).current
+        return None if current is None else JobId(UUID(current))
+
+    async def on_panel_chosen(self, message: Panel.Chosen) -> None:
+        message.stop()
+        await self.app.push_screen(OneJob(self.live, JobId(UUID(message.key))))
+
+    async def _show(self) -> None:
+        panel = self.query_one(Panel)
+        try:
+            jobs = await self._read()
+        except SchedoraError as error:
+            panel.note(one_line(str(error)))
+            return
+        panel.show([_row(job) for job in jobs])
+
+
+def _row(job: JobView[Any]) -> Row:
+    return Row(
+        key=str(job.job_id),
+        cells=(
+            Cell(str(job.job_id)),
+            Cell(one_line(job.type)),
+            Cell(one_line(job.queue)),
+            Cell(job.status, STYLES.get(job.status, "")),
+            Cell(str(job.attempt)),
+            Cell(f"{job.created_at.astimezone():%H:%M:%S}"),
+            Cell(one_line(job.error_message or "")[:ERROR_MAX]),
+        ),
+    )
+
+
+class OneJob(_Opened):
+    """All that is known of a job, read again until it has ended."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "app.pop_screen", "Back"),
+        Binding("r", "retry", "Retry"),
+        Binding("c", "cancel", "Cancel"),
+    ]
+    CSS = """
+    OneJob Static { height: auto; margin-bottom: 1; }
+    """
+
+    def __init__(self, live: Live, job_id: JobId) -> None:
+        super().__init__(live)
+        self._job_id = job_id
+        self._ended = False
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="job"):
+            yield Static("…", id="sections", markup=False)
+        yield Footer(show_command_palette=False, compact=True)
+
+    async def on_mount(self) -> None:
+        self.set_interval(self.live.interval_seconds, self._show)
+        await self._show()
+
+    @property
+    def job_id(self) -> JobId:
+        return self._job_id
+
+    async def action_retry(self) -> None:
+        await super().action_retry()
+        self._ended = False
+
+    async def _show(self) -> None:
+        if self._ended:
+            return
+        try:
+            sections, self._ended = await self._sections()
+        except SchedoraError as error:
+            self.notify(one_line(str(error)), severity="error", markup=False)
+            return
+        self.query_one("#sections", Static).update(Text("\n\n").join(section.text() for section in sections))
+
+    async def _sections(self) -> tuple[list[job_page.Section], bool]:
+        """And whether nothing more can happen."""
+        client = self.live.client
+        job = await client.get_job(self._job_id)
+        found = [
+            job_page.why(await client.job_why(self._job_id)),
+            job_page.record(job),
+            job_page.errors(job),
+            job_page.history(await client.job_events(self._job_id)),
+        ]
+        return [section for section in found if section is not None], job.ended

@@ -1,0 +1,51 @@
+"""Totals from the text of ``/metrics``."""
+
+import math
+
+from schedora.adapters.telemetry.prometheus import Reading
+from schedora.adapters.telemetry.tally import BUCKETS_SECONDS, Spans
+from schedora.application.ports.metrics import Counter, Histogram
+from schedora.application.ports.queues import Stats
+from schedora.application.ports.totals import Series
+from schedora.entrypoints.cli.top.exposition import totals
+
+ODD = 'quo"te\\back\nline, {brace}'
+
+
+def test_it_reads_what_the_server_writes() -> None:
+    counted = {
+        Series(counter, (("job_type", ODD),)): float(count)
+        for counter, count in (
+            (Counter.JOBS_CREATED, 9), (Counter.JOBS_SUCCEEDED, 5), (Counter.JOBS_FAILED, 3), (Counter.JOBS_DEAD, 1),
+        )
+    }  # fmt: skip
+    for status, seconds in (("SUCCESS", 0.002), ("RETRYING", 0.7)):
+        spans = Spans(BUCKETS_SECONDS[Histogram.JOB_DURATION])
+        spans.add(seconds)
+        counted |= spans.series(Histogram.JOB_DURATION, (("job_type", ODD), ("status", status)))
+    reading = Reading(totals=counted, stats=Stats(by_queue={}, unhandled_types=()), workers=())
+    [(job_type, told)] = totals(reading.text().decode()).items()
+    assert job_type == ODD
+    assert (told.created, told.succeeded, told.failed, told.dead) == (9, 5, 3, 1)
+    assert (told.took[0.001], told.took[0.005], told.took[1.0], told.took[math.inf]) == (0, 1, 2, 2)
+
+
+def test_what_is_not_understood_is_passed_over() -> None:
+    lines = (
+        "# HELP jobs_created_total x",
+        'jobs_created_total{job_type="a"} many',
+        'jobs_created_total_of_another_kind{job_type="a"} 1',
+        'jobs_created_total{queue="a"} 1',
+        "jobs_created_total 1",
+        'job_duration_seconds_bucket{job_type="a",le="x"} 1',
+        "jobs_created_total{",
+        'jobs_created_total{job_type="b"} 2 1700000000',
+        'jobs_created_total{job_type="b"} 1e3',
+    )
+    found = totals("\n".join(lines))
+    assert {name: one.created for name, one in found.items() if one.created} == {"b": 1002}
+    assert all(one.took == {} for one in found.values())
+
+
+def test_nothing() -> None:
+    assert totals("") == {}
