@@ -1,29 +1,29 @@
 """Totals from the text of ``/metrics``."""
 
 import math
+from datetime import timedelta
 
 from schedora.adapters.telemetry.prometheus import Reading
-from schedora.adapters.telemetry.tally import BUCKETS_SECONDS, Spans
+from schedora.adapters.telemetry.tally import Tally
 from schedora.application.ports.metrics import Counter, Histogram
-from schedora.application.ports.queues import Stats
-from schedora.application.ports.totals import Series
 from schedora.entrypoints.cli.top.exposition import totals
+from tests.unit.adapters.telemetry.test_prometheus import NOTHING
 
 ODD = 'quo"te\\back\nline, {brace}'
 
 
 def test_it_reads_what_the_server_writes() -> None:
-    counted = {
-        Series(counter, (("job_type", ODD),)): float(count)
-        for counter, count in (
-            (Counter.JOBS_CREATED, 9), (Counter.JOBS_SUCCEEDED, 5), (Counter.JOBS_FAILED, 3), (Counter.JOBS_DEAD, 1),
-        )
-    }  # fmt: skip
+    tally = Tally()
+    for counter, count in (
+        (Counter.JOBS_CREATED, 9),
+        (Counter.JOBS_SUCCEEDED, 5),
+        (Counter.JOBS_FAILED, 3),
+        (Counter.JOBS_DEAD, 1),
+    ):
+        tally.count(counter, ODD, count)
     for status, seconds in (("SUCCESS", 0.002), ("RETRYING", 0.7)):
-        spans = Spans(BUCKETS_SECONDS[Histogram.JOB_DURATION])
-        spans.add(seconds)
-        counted |= spans.series(Histogram.JOB_DURATION, (("job_type", ODD), ("status", status)))
-    reading = Reading(totals=counted, stats=Stats(by_queue={}, unhandled_types=()), workers=())
+        tally.observe(Histogram.JOB_DURATION, (ODD, status), [timedelta(seconds=seconds)])
+    reading = Reading(**NOTHING | {"totals": tally.drain()})
     [(job_type, told)] = totals(reading.text().decode()).items()
     assert job_type == ODD
     assert (told.created, told.succeeded, told.failed, told.dead) == (9, 5, 3, 1)
