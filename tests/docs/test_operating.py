@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from schedora.adapters.telemetry.prometheus import LABELS
 from schedora.application.ports.metrics import GAUGE_LABELS, Counter, Gauge, Histogram
 from schedora.domain.job_request import JobRequest
+from schedora.domain.sampling import SamplerKind
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import LogFormat, LogLevel, Settings, load_settings
@@ -20,7 +21,7 @@ from tests.docs.pages import ROOT, table
 PAGE = ROOT / "docs" / "operating.md"
 SETTINGS = {row["variable"].lower(): row for row in table(PAGE, "variable")}
 
-CHOICES = {"log_level": LogLevel, "log_format": LogFormat}
+CHOICES = {"log_level": LogLevel, "log_format": LogFormat, "otel_traces_sampler": SamplerKind}
 DERIVED = {"app_version", "schedora_data_dir", "worker_id"}
 """Those whose default is told in words."""
 

@@ -1,6 +1,7 @@
 """The trace that a job belongs to: W3C Trace Context, level 1, the ``traceparent`` header."""
 
 import re
+from collections.abc import Callable
 from typing import Self
 
 from attrs import evolve, frozen
@@ -54,13 +55,16 @@ class TraceContext:
         return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
 
 
-def new_traceparents(count: int, random_bits: int) -> list[str]:
-    """Headers of so many traces, each of its own, from 192 random bits for each."""
+def new_traceparents(count: int, random_bits: int, takes: Callable[[str], bool] | None = None) -> list[str]:
+    """Headers of so many traces, each of its own, from 192 random bits for each. ``takes`` tells which are sampled;
+    without it, all.
+    """
     digits = f"{random_bits:0{48 * count}x}"
-    return [
+    made = [
         f"00-{_not_zero(digits[start : start + 32])}-{_not_zero(digits[start + 32 : start + 48])}-01"
         for start in range(0, 48 * count, 48)
     ]
+    return made if takes is None else [one if takes(trace_id_of(one)) else f"{one[:-1]}0" for one in made]
 
 
 def trace_id_of(traceparent: str) -> str:

@@ -20,6 +20,7 @@ from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.domain.ids import JobId
 from schedora.domain.job_request import JobRequest
+from schedora.domain.sampling import EVERYTHING, Sampler
 
 GROUP_MAX = 500
 GROUP_CHARACTERS_MAX = 8 * 1024 * 1024
@@ -44,12 +45,19 @@ class GroupCommit:
     """
 
     def __init__(
-        self, *, intake: JobIntake, events: Events, metrics: Metrics, randomness: Randomness
+        self,
+        *,
+        intake: JobIntake,
+        events: Events,
+        metrics: Metrics,
+        randomness: Randomness,
+        sampler: Sampler = EVERYTHING,
     ) -> None:
         self._intake = intake
         self._events = events
         self._metrics = metrics
         self._randomness = randomness
+        self._sampler = sampler
         self._waiting: deque[_Waiting] = deque()
         self._characters = 0
         self._room = asyncio.Event()
@@ -171,6 +179,7 @@ class GroupCommit:
             job_ids,
             randomness=self._randomness,
             upstream={},
+            sampler=self._sampler,
         )
         submissions = await self._intake.add(jobs)
         created = [submission.new for submission in submissions if submission.created]

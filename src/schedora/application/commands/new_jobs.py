@@ -8,6 +8,7 @@ from schedora.domain.ids import JobId
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.job_state import JobState
+from schedora.domain.sampling import Sampler
 from schedora.domain.trace import new_traceparents
 
 TRACE_BITS = 192
@@ -19,6 +20,7 @@ def new_jobs(
     *,
     randomness: Randomness,
     upstream: Mapping[JobId, Job],
+    sampler: Sampler,
 ) -> list[NewJob]:
     """``upstream`` has every job that one of these depends on.
 
@@ -26,13 +28,16 @@ def new_jobs(
     those of chance.
     """
     traceless = sum(request.trace is None for request in requests)
-    own = iter(new_traceparents(traceless, randomness.bits(TRACE_BITS * traceless)) if traceless else ())
+    takes = None if sampler.ratio >= 1 else sampler.takes
+    own = iter(
+        new_traceparents(traceless, randomness.bits(TRACE_BITS * traceless), takes) if traceless else ()
+    )
     return [
         NewJob(
             job_id=job_id,
             request=request,
             idempotency_key=request.idempotency_key or str(job_id),
-            traceparent=next(own) if request.trace is None else request.trace.traceparent,
+            traceparent=next(own) if request.trace is None else sampler.followed(request.trace).traceparent,
             fingerprint=request.fingerprint(),
             waits_for=sum(upstream[cause].status is not JobState.SUCCESS for cause in request.depends_on)
             if request.depends_on

@@ -24,6 +24,7 @@ from schedora.domain.dependency import stands_in_the_way
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job import UPSTREAM_FAILED, Job
 from schedora.domain.job_request import JobRequest
+from schedora.domain.sampling import EVERYTHING, Sampler
 
 CHUNK = 250
 """Jobs that the store is given at once, of a large batch."""
@@ -40,6 +41,7 @@ class SubmitJobs:
     events: Events
     metrics: Metrics
     randomness: Randomness
+    sampler: Sampler = EVERYTHING
     batch_max: int = 10_000
 
     async def __call__(
@@ -96,6 +98,7 @@ class SubmitJobs:
                 [job_ids[place] for place in places],
                 randomness=self.randomness,
                 upstream=upstream,
+                sampler=self.sampler,
             )
 
         if not ahead or len(requests) <= CHUNK:

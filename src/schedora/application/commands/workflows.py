@@ -24,6 +24,7 @@ from schedora.domain.ids import DEFAULT_TENANT, JobId, JsonText, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.job_state import JobState
+from schedora.domain.sampling import EVERYTHING, Sampler
 from schedora.domain.text import check_text
 from schedora.domain.trace import TraceContext
 from schedora.domain.workflow import (
@@ -74,6 +75,7 @@ class CreateWorkflow:
     metrics: Metrics
     randomness: Randomness
     reader: WorkflowReader
+    sampler: Sampler = EVERYTHING
 
     async def __call__(self, request: WorkflowRequest, *, connection: object = None) -> WorkflowCreated:
         """Stores the whole graph or nothing.
@@ -88,7 +90,11 @@ class CreateWorkflow:
         workflow_id = WorkflowId(self.randomness.ordered_id())
         made = self.randomness.ordered_ids(len(depends_on))
         job_ids = {key: JobId(job_id) for key, job_id in zip(depends_on, made, strict=True)}
-        trace = request.trace or TraceContext.new(self.randomness.bits(192))
+        trace = (
+            self.sampler.followed(request.trace)
+            if request.trace
+            else self.sampler.begun(TraceContext.new(self.randomness.bits(192)))
+        )
         new_jobs = [self._new_job(step, workflow_id, job_ids, trace) for step in request.steps]
         if connection is None:
             async with self.units.begin() as unit:
@@ -111,7 +117,7 @@ class CreateWorkflow:
             job_id=job_ids[request.key or ""],
             request=request,
             idempotency_key=request.idempotency_key,
-            traceparent=(request.trace or trace).traceparent,
+            traceparent=(self.sampler.followed(request.trace) if request.trace else trace).traceparent,
             fingerprint=request.fingerprint(),
             waits_for=len(causes),
         )

@@ -68,5 +68,11 @@ def create_app(
     errors.install(app, [*documentation, *(route for router in ROUTERS for route in router.routes)])
     describe(app)
     app.add_middleware(Shortcut, routes=submit.ROUTES)
-    app.add_middleware(Edge, randomness=system.randomness, metrics=app.state.http_metrics, tell=tell)
+    app.add_middleware(
+        Edge,
+        randomness=system.randomness,
+        metrics=app.state.http_metrics,
+        sampler=settings.sampler,
+        tell=tell,
+    )
     return app

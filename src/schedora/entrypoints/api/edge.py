@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.application.log import Logger
 from schedora.application.ports.randomness import Randomness
+from schedora.domain.sampling import Sampler
 from schedora.domain.trace import TraceContext
 from schedora.entrypoints.api.errors import INTERNAL
 from schedora.entrypoints.api.visit import Visit
@@ -37,12 +38,14 @@ class Edge:
         *,
         randomness: Randomness,
         metrics: HttpMetrics,
+        sampler: Sampler,
         tell: Callable[..., None] | None = None,
     ) -> None:
         """``tell`` writes the line of a request: by default like any other line."""
         self._app = app
         self._randomness = randomness
         self._metrics = metrics
+        self._sampler = sampler
         self._tell_of = tell or log.info
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,11 +98,11 @@ class Edge:
         told = {name: value.decode("latin-1") for name, value in reversed([*headers]) if name in TELLING}
         # Drawn at once: each draw is a call to the operating system.
         bits = self._randomness.bits(TRACE_BITS + CORRELATION_BITS)
-        trace = TraceContext.new(bits >> CORRELATION_BITS)
+        trace = self._sampler.begun(TraceContext.new(bits >> CORRELATION_BITS))
         correlation_id = f"{bits % (1 << CORRELATION_BITS):032x}"
         if told:
             if (caller := TraceContext.parse(told.get(TRACEPARENT, ""))) is not None:
-                trace = caller.followed_by(trace.span_id)
+                trace = self._sampler.followed(caller.followed_by(trace.span_id))
             given = next((told[name] for name in CORRELATION_HEADERS if name in told), "")
             if _SANE.fullmatch(given):
                 correlation_id = given

@@ -102,7 +102,12 @@ def _system(
     unit_random = randomness.unit
     event_feed = providers.Singleton(EventFeed, storage.events, clock, unit_random)
     group_commit = providers.Singleton(
-        GroupCommit, intake=storage.intake, events=storage.events, metrics=metrics, randomness=randomness
+        GroupCommit,
+        intake=storage.intake,
+        events=storage.events,
+        metrics=metrics,
+        randomness=randomness,
+        sampler=settings.sampler,
     )
     submit_jobs = providers.Singleton(
         SubmitJobs,
@@ -112,6 +117,7 @@ def _system(
         events=storage.events,
         metrics=metrics,
         randomness=randomness,
+        sampler=settings.sampler,
     )
     cancel_job = providers.Singleton(
         CancelJob,
@@ -136,6 +142,7 @@ def _system(
         reader=storage.workflows,
         metrics=metrics,
         randomness=randomness,
+        sampler=settings.sampler,
     )
     cancel_workflow = providers.Singleton(
         CancelWorkflow,

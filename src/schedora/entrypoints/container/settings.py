@@ -12,6 +12,7 @@ import schedora
 from schedora.adapters.postgres.location import Location
 from schedora.domain.errors import brief
 from schedora.domain.retention import Retention
+from schedora.domain.sampling import Sampler, SamplerKind
 
 
 class LogFormat(StrEnum):
@@ -71,16 +72,26 @@ class Settings(BaseSettings):
     job_retention_success: float = Field(604_800, ge=60, le=3_153_600_000)
     job_retention_canceled: float = Field(604_800, ge=60, le=3_153_600_000)
     job_retention_dead: float = Field(2_592_000, ge=60, le=3_153_600_000)
+    otel_traces_sampler: SamplerKind = SamplerKind.PARENTBASED_ALWAYS_ON
+    otel_traces_sampler_arg: float | None = Field(None, ge=0, le=1)
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.JSON
 
     @model_validator(mode="before")
     @classmethod
     def _any_case(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name, transform in (("log_level", str.upper), ("log_format", str.lower)):
+        for name, transform in (
+            ("log_level", str.upper),
+            ("log_format", str.lower),
+            ("otel_traces_sampler", str.lower),
+        ):
             if isinstance(values.get(name), str):
                 values[name] = transform(values[name])
         return values
+
+    @property
+    def sampler(self) -> Sampler:
+        return Sampler.of(self.otel_traces_sampler, self.otel_traces_sampler_arg)
 
     @property
     def retention(self) -> Retention:

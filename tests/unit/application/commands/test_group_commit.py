@@ -19,7 +19,8 @@ from schedora.application.ports.jobs import NewJob, Submission
 from schedora.application.ports.metrics import Counter
 from schedora.domain.ids import JsonText
 from schedora.domain.job_request import JobRequest
-from tests.builders import a_request
+from schedora.domain.sampling import Sampler
+from tests.builders import TRACE, a_request
 from tests.unit.application.bench import Bench, a_bench
 
 
@@ -423,3 +424,15 @@ def test_together_they_come_to_the_same_as_one_by_one(given_requests: list[JobRe
         answers = asyncio.run(way(a_bench()))
         outcomes.append([outcome(answer, answers) for answer in answers])
     assert outcomes[0] == outcomes[1]
+
+
+async def test_what_is_not_to_be_traced_says_so(bench: Bench) -> None:
+    group = GroupCommit(
+        intake=bench.stores.intake,
+        events=bench.stores.events,
+        metrics=bench.metrics,
+        randomness=bench.store.randomness,
+        sampler=Sampler(ratio=0.0),
+    )
+    assert not (await group.submit(a_request())).job.trace.sampled
+    assert (await group.submit(a_request(trace=TRACE))).job.trace == TRACE

@@ -8,6 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
+from schedora.domain.sampling import EVERYTHING
 from schedora.entrypoints.api.edge import Edge
 from tests.unit.entrypoints.api.conftest import Api, submit
 
@@ -84,7 +85,7 @@ async def test_each_request_is_one_line_in_the_log(api: Api) -> None:
 async def served(app: Any, method: str = "POST", kind: str = "http") -> list[Message]:
     """What the edge around ``app`` answers to a request without body."""
     clock = VirtualClock()
-    edge = Edge(app, randomness=SeededRandomness(1, clock), metrics=HttpMetrics())
+    edge = Edge(app, randomness=SeededRandomness(1, clock), metrics=HttpMetrics(), sampler=EVERYTHING)
     sent: list[Message] = []
 
     async def receive() -> Message:

@@ -1,9 +1,17 @@
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
+
+import httpx
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
-from schedora.domain.ids import JsonText
+from schedora.adapters.system.randomness import SeededRandomness
+from schedora.domain.ids import JobId, JsonText
+from schedora.domain.sampling import SamplerKind
 from schedora.domain.trail import Trail
+from schedora.entrypoints.api.app import create_app
+from schedora.entrypoints.container.root import build_system
+from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 from tests.unit.entrypoints.api.conftest import DEAD, Api, Bench, problem, submit
 
@@ -100,3 +108,22 @@ async def test_what_is_not_there_or_wrong_is_a_problem(api: Api) -> None:
     problem(await api.get(f"/workflows/{NOWHERE}/trace"), 404)
     problem(await api.get(f"/workflows/{NOWHERE}/trace", params={"limit": 501}), 422, "limit")
     problem(await api.get(f"/workflows/{NOWHERE}/trace", params={"cursor": "x"}), 422, "cursor")
+
+
+async def test_the_decision_is_made_at_the_submission_and_travels_with_the_job(
+    settings: Settings, clock: VirtualClock
+) -> None:
+    settings = settings.model_copy(update={"otel_traces_sampler": SamplerKind.PARENTBASED_ALWAYS_OFF})
+    system = build_system(settings, database_url=None, clock=clock, randomness=SeededRandomness(1, clock))
+    transport = httpx.ASGITransport(create_app(system))
+    async with httpx.AsyncClient(transport=transport, base_url="http://schedora.test/api/v1") as api:
+        for number, (headers, sampled) in enumerate([({}, False), ({"traceparent": CALLER}, True)]):
+            answer = await api.post(
+                "/jobs", json={"type": "work", "idempotency_key": str(number)}, headers=headers
+            )
+            assert answer.headers["traceparent"].endswith("-01") is sampled
+            job = await system.jobs.get(JobId(UUID(answer.json()["data"]["job_id"])))
+            assert job is not None
+            assert job.trace.traceparent == answer.headers["traceparent"]
+            told = (await api.get(f"/jobs/{job.job_id}/trace")).json()
+            assert [span["flags"] for span in spans_of(told)] == [int(sampled)] * 2

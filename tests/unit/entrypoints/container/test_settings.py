@@ -2,6 +2,7 @@
 
 import pytest
 
+from schedora.domain.sampling import EVERYTHING, Sampler
 from schedora.entrypoints.container.settings import WrongSettings, load_settings
 
 
@@ -42,3 +43,24 @@ def test_a_prefix_of_keys(prefix: str) -> None:
 def test_a_prefix_that_keys_can_not_have(prefix: str) -> None:
     with pytest.raises(WrongSettings, match=r"^REDIS_PREFIX: string should"):
         load_settings(redis_prefix=prefix)
+
+
+def test_the_sampler_is_named_as_opentelemetry_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().sampler == EVERYTHING
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "ParentBased_TraceIdRatio")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "0.25")
+    assert load_settings().sampler == Sampler(ratio=0.25, by_parent=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
+        ("OTEL_TRACES_SAMPLER_ARG", "half"),
+    ],
+)
+def test_a_wrong_sampler_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(WrongSettings, match=rf"^{name}: .*, not '?{value}'?$"):
+        load_settings()
