@@ -44,6 +44,11 @@ COMMITS_NOT_DURABLE = Ailment(
     consequence="A crash of the server loses the last commits: jobs that were answered with 201 are gone, ended ones run again.",
     fix="ALTER SYSTEM SET synchronous_commit = on; SELECT pg_reload_conf(); and RESET it for the role and the database.",
 )
+COMMITS_WAIT = Ailment(
+    "commits_wait",
+    consequence="Every commit waits until such a standby is there: nothing is accepted, claimed or completed.",
+    fix="Bring the standby back, or do without: ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf()",
+)
 ISOLATION_RAISED = Ailment(
     "isolation_raised",
     consequence="Claims and completions that meet fail and are tried again, in place of passing each other by.",
@@ -83,6 +88,8 @@ class Server(Observation):
     synchronous_commit: str
     isolation: str
     own_timeouts: bool
+    standbys_missing: bool = False
+    """Commits wait for a standby, and none is there that they could wait for."""
     statement_timeout: timedelta | None = None
     lock_timeout: timedelta | None = None
     idle_in_transaction_timeout: timedelta | None = None
@@ -105,6 +112,11 @@ class Server(Observation):
             yield FULL_PAGE_WRITES_OFF.found(Severity.WARNING, "full_page_writes is off")
         if self.synchronous_commit == "off":
             yield COMMITS_NOT_DURABLE.found(Severity.CRITICAL, "synchronous_commit is off")
+        if self.standbys_missing:
+            yield COMMITS_WAIT.found(
+                Severity.CRITICAL,
+                "synchronous_standby_names asks for a standby, and there is none that is synchronous",
+            )
         if self.isolation != "read committed":
             yield ISOLATION_RAISED.found(
                 Severity.WARNING,

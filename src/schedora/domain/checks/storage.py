@@ -65,7 +65,7 @@ class IndexSize:
 
 @frozen(kw_only=True)
 class StoredTable:
-    """As the server has counted; spans since then, None for never."""
+    """As the server has counted; spans since then, None for never, as far as it remembers."""
 
     name: str
     live_rows: int
@@ -74,7 +74,7 @@ class StoredTable:
     """Since it was analyzed."""
     size_bytes: int
     row_bytes: int | None
-    """What a row takes with the room left beside it, roughly; None where nobody knows."""
+    """What a row takes with the room left beside it, roughly; None where there are no statistics."""
     indexes: tuple[IndexSize, ...] = ()
     autovacuum: bool = True
     vacuumed: timedelta | None = None
@@ -172,7 +172,7 @@ def _bloated(size_bytes: int, needed_bytes: int) -> bool:
 
 def _of_statistics(table: StoredTable) -> Iterator[Finding]:
     if table.analyzed is None:
-        if table.live_rows >= UNANALYZED_MIN_ROWS:
+        if table.row_bytes is None and table.live_rows >= UNANALYZED_MIN_ROWS:
             yield NEVER_ANALYZED.found(
                 Severity.WARNING,
                 f"{table.name} has {table.live_rows:,} rows and was never analyzed",

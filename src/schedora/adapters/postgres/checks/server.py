@@ -21,6 +21,13 @@ select s.name, case when s.unit = 'ms' then s.reset_val::bigint end as milliseco
 from pg_settings s
 where s.name = any(:names::text[]) and s.reset_val <> '0'
 """)
+# Only who may see all sessions is told which standbys are synchronous.
+_STANDBYS_MISSING = written("""
+select
+    pg_has_role(current_user, 'pg_read_all_stats', 'usage')
+    and current_setting('synchronous_standby_names') <> '' and current_setting('synchronous_commit') not in ('off', 'local')
+    and not exists (select from pg_stat_replication r where r.sync_state in ('sync', 'quorum')) as missing
+""")
 _NAMES = (
     "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout",
     "idle_session_timeout",
@@ -34,6 +41,7 @@ async def server(session: Session, *, pooled: bool) -> Server:
         limit["name"]: timedelta(milliseconds=limit["milliseconds"])
         for limit in await session.fetch(_TIMEOUTS, names=list(_NAMES))
     }
+    (standbys,) = await session.fetch(_STANDBYS_MISSING)
     return Server(
         version=row["version"],
         version_text=row["version_text"],
@@ -46,6 +54,7 @@ async def server(session: Session, *, pooled: bool) -> Server:
         synchronous_commit=row["synchronous_commit"],
         isolation=row["isolation"],
         own_timeouts=not pooled,
+        standbys_missing=standbys["missing"],
         statement_timeout=limits.get("statement_timeout"),
         lock_timeout=limits.get("lock_timeout"),
         idle_in_transaction_timeout=limits.get("idle_in_transaction_session_timeout"),

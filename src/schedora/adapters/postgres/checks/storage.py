@@ -14,11 +14,13 @@ select
 from pg_database d
 where d.datname = current_database()
 """)
+# What the server has counted is gone after a crash; then what it found when it last vacuumed or analyzed has to do.
 # A row has a header of 24 bytes and a pointer of 4; its columns are known once it was analyzed, those of large values by
 # what is left of them within the page.
 _TABLES = written("""
 select
-    c.relname::text as name, coalesce(s.n_live_tup, 0) as live_rows, coalesce(s.n_dead_tup, 0) as dead_rows,
+    c.relname::text as name, greatest(coalesce(s.n_live_tup, 0), c.reltuples::bigint) as live_rows,
+    coalesce(s.n_dead_tup, 0) as dead_rows,
     coalesce(s.n_mod_since_analyze, 0) as changed_rows, pg_relation_size(c.oid) as size_bytes,
     coalesce(
         (select o.option_value::bool from pg_options_to_table(c.reloptions) o where o.option_name = 'autovacuum_enabled'), true
