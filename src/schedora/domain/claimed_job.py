@@ -52,6 +52,13 @@ class ClaimedJob:
     """A worker died while holding it: its start must be on record before it runs."""
 
     @property
+    def was_due_for(self) -> timedelta | None:
+        """At its claim. None where it waited for others at first: when the last of them ended is not on record."""
+        if self.depends_on and self.waited_as is JobState.PENDING:
+            return None
+        return self.claimed_at - self.scheduled_at
+
+    @property
     def current_attempt(self) -> int:
         """The number of this run, counted from 1."""
         return self.attempt + 1

@@ -252,18 +252,27 @@ def _families(totals: Mapping[Series, float], names: Iterable[str]) -> Iterable[
     by_name: dict[str, list[tuple[dict[str, str], float]]] = {}
     for series, value in totals.items():
         by_name.setdefault(series.name, []).append((dict(series.labels), value))
+    types = {labels["job_type"] for labels, _ in by_name.get(Counter.JOBS_CREATED, ())}
     for name in names:
         if name in COUNTER_HELP:
-            yield _counter(name, COUNTER_HELP[name], by_name.get(name, []))
+            yield _counter(name, COUNTER_HELP[name], by_name.get(name, []), types)
         else:
             yield _histogram(name, HISTOGRAM_HELP[name], by_name)
 
 
-def _counter(name: str, text: str, samples: list[tuple[dict[str, str], float]]) -> Metric:
+def _counter(
+    name: str, text: str, samples: list[tuple[dict[str, str], float]], types: Collection[str]
+) -> Metric:
+    """Whatever can happen to a job of one of ``types`` is counted from zero: the first time would not be seen as a change
+    otherwise.
+    """
     labels = LABELS[name]
     family = CounterMetricFamily(name, text, labels=labels)
     if not labels and not samples:
         samples = [({}, 0)]
+    if labels == ("job_type",):
+        known = {given["job_type"] for given, _ in samples}
+        samples = [*samples, *(({"job_type": job_type}, 0) for job_type in sorted({*types} - known))]
     for given, value in samples:
         family.add_metric([given[label] for label in labels], value)
     return family

@@ -45,6 +45,7 @@ WORTH_A_SECOND = 500
 """So many completions do not wait for the exchange that is under way."""
 HINT_TAKES_MAX = timedelta(seconds=1)
 """What has been due for longer, a hint should have told of."""
+NO_TIME = timedelta(0)
 PLENTY_INTERVAL = timedelta(seconds=1)
 """How long a worker that finds all it can take keeps from telling so again."""
 
@@ -318,7 +319,7 @@ class Exchanges:
         missed = self._lookout.looked(
             hints_arrive=self._claimant.hints_arrive,
             found=found,
-            overdue=sum(job.claimed_at - job.scheduled_at > HINT_TAKES_MAX for job in answer.claimed),
+            overdue=sum((job.was_due_for or NO_TIME) > HINT_TAKES_MAX for job in answer.claimed),
             more_likely=found == claim.limit,
             next_due_in=None if answer.next_due_at is None else answer.next_due_at - answer.at,
         )

@@ -20,7 +20,8 @@ from schedora.domain.job_state import JobState
 def count_claims(metrics: Metrics, jobs: Iterable[ClaimedJob]) -> None:
     waited: defaultdict[str, list[timedelta]] = defaultdict(list)
     for job in jobs:
-        waited[job.queue].append(job.claimed_at - job.scheduled_at)
+        if (span := job.was_due_for) is not None:
+            waited[job.queue].append(span)
     for queue, spans in waited.items():
         metrics.observe(Histogram.JOB_QUEUE_LATENCY, (queue,), spans)
 

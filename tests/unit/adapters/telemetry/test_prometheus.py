@@ -101,6 +101,22 @@ def test_buckets_come_in_order_however_they_were_kept() -> None:
     assert ends[-1] == float("inf")
 
 
+def test_what_can_happen_to_a_job_is_counted_from_zero() -> None:
+    tally = Tally()
+    tally.count(Counter.JOBS_CREATED, "work", 2)
+    tally.count(Counter.JOBS_DEAD, "work")
+
+    told = samples(totals=tally.drain())
+
+    by_type = {name: value for (name, labels), value in told.items() if labels == ("work",)}
+    from_zero = {counter.value for counter, label in COUNTER_LABEL.items() if label == "job_type"}
+    assert by_type.keys() == from_zero
+    assert {name: value for name, value in by_type.items() if value} == {
+        "jobs_created_total": 2,
+        "jobs_dead_total": 1,
+    }
+
+
 def test_labels_may_contain_anything() -> None:
     tally = Tally()
     strange = 'a "quoted" \\ type\nof two lines é'

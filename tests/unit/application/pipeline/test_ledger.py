@@ -17,7 +17,7 @@ from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchang
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
-from tests.builders import HOUR, NOON, SECOND, a_claimed_job, a_job, a_request, settled
+from tests.builders import HOUR, NOON, SECOND, a_claimed_job, a_job, a_job_id, a_request, settled
 from tests.unit.application.bench import RecordedMetrics
 
 RETRIED = {
@@ -85,6 +85,16 @@ def test_claims_tell_how_long_jobs_were_due() -> None:
         (Histogram.JOB_QUEUE_LATENCY, ("a",), 3 * SECOND),
         (Histogram.JOB_QUEUE_LATENCY, ("b",), timedelta(0)),
     ]
+
+
+def test_a_job_that_waited_for_others_is_not_taken_for_one_that_was_due_all_the_while() -> None:
+    metrics = RecordedMetrics()
+    upstream = (a_job_id(),)
+    fields = {"claimed_at": NOON + 3 * SECOND, "depends_on": upstream}
+    count_claims(metrics, [a_claimed_job(**fields)])
+    assert metrics.observed == []
+    count_claims(metrics, [a_claimed_job(waited_as=JobState.RETRYING, **fields)])
+    assert metrics.observed == [(Histogram.JOB_QUEUE_LATENCY, ("default",), 3 * SECOND)]
 
 
 def test_fenced_writes_are_counted_where_there_are_any() -> None:
