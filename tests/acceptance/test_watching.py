@@ -179,8 +179,8 @@ def test_panels_stand_side_by_side_and_their_legends_name_labels_that_exist(scra
             assert named <= labels_of(scrape, promql_parser.parse(_filled(target["expr"])))
 
 
-UNITS_BESIDE_THE_BASE = re.compile(
-    r"(milli|micro|nano)?seconds?|minutes?|hours?|days?|(kilo|mega|kibi|mebi)bytes|percent"
+UNITS = re.compile(
+    r"(^|_)((milli|micro|nano)?seconds|minutes|hours|days|weeks|((kilo|mega|giga|kibi|mebi|gibi)?bytes)|percent)(_|$)"
 )
 ABBREVIATED = re.compile(r"_(s|ms|us|ns|sec|b|kb|mb|pct)(_|$)")
 
@@ -193,8 +193,8 @@ def test_names_follow_the_rules_of_prometheus(scrape: Scrape) -> None:
         assert not re.search(r"_(count|sum|bucket|info)$", name.removesuffix("_info")), name
         assert not re.search(r"(^|_)(gauge|counter|histogram|summary|metric)(_|$)", name), name
         assert not ABBREVIATED.search(name), name
-        units = {found.group() for found in UNITS_BESIDE_THE_BASE.finditer(name)}
-        assert units <= {"seconds"}, name
+        units = {found.group(2) for found in UNITS.finditer(name)}
+        assert units <= {"seconds", "bytes"}, name
         assert not name.endswith("_total") or family.type == "counter", name
         for sample in family.samples:
             if family.type == "counter":
