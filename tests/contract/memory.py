@@ -16,6 +16,7 @@ from schedora.adapters.memory.process_reports import MemoryProcessReports
 from schedora.adapters.memory.queues import MemoryQueues
 from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
+from schedora.adapters.memory.request_spans import MemoryRequestSpans
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.totals import MemoryTotals
 from schedora.adapters.memory.trails import MemoryTrails
@@ -56,6 +57,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         records=MemoryRecords(store),
         wakeup=MemoryWakeup(store),
         events=MemoryEvents(store),
+        request_spans=MemoryRequestSpans(store),
         trails=MemoryTrails(store),
         totals=MemoryTotals(store),
         process_reports=MemoryProcessReports(store),

@@ -17,6 +17,7 @@ from schedora.adapters.postgres.process_reports import PostgresProcessReports
 from schedora.adapters.postgres.queues import PostgresQueues
 from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
+from schedora.adapters.postgres.request_spans import PostgresRequestSpans
 from schedora.adapters.postgres.statements import written
 from schedora.adapters.postgres.totals import PostgresTotals
 from schedora.adapters.postgres.trails import PostgresTrails
@@ -61,6 +62,7 @@ def postgres_stores(database: Database) -> Stores:
         records=PostgresRecords(database),
         wakeup=wakeup,
         events=PostgresEvents(database, Tally(), SystemClock(), look_interval=LOOK_INTERVAL),
+        request_spans=PostgresRequestSpans(database),
         trails=PostgresTrails(database),
         totals=PostgresTotals(database),
         process_reports=PostgresProcessReports(database),

@@ -20,6 +20,7 @@ from schedora.application.ports.process_reports import ProcessReports
 from schedora.application.ports.queues import Queues
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.records import Records
+from schedora.application.ports.request_spans import RequestSpans
 from schedora.application.ports.totals import Totals
 from schedora.application.ports.trails import Trails
 from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -59,6 +60,7 @@ class Stores:
     wakeup: Wakeup
     events: Events
     trails: Trails
+    request_spans: RequestSpans
     totals: Totals
     process_reports: ProcessReports
     health: Health

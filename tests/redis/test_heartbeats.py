@@ -26,6 +26,8 @@ def a_reaper(bench: Bench, heartbeats: RedisHeartbeats) -> Reaper:
         prune=bench.prune,
         rate_limiter=bench.stores.rate_limiter,
         trails=bench.stores.trails,
+        request_spans=bench.stores.request_spans,
+        trace_retention=HOUR,
         events=bench.stores.events,
         heartbeats=heartbeats,
         metrics=bench.metrics,

@@ -22,6 +22,7 @@ _PART: Final = "workflow"
 
 
 def workflow_trace_id(workflow_id: WorkflowId) -> str:
+    """32 hex digits."""
     return f"{workflow_id.int:032x}"
 
 

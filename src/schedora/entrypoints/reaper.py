@@ -17,6 +17,8 @@ class ReaperService:
             prune=system.prune_records,
             rate_limiter=system.rate_limiter,
             trails=system.trails,
+            request_spans=system.request_spans,
+            trace_retention=timedelta(seconds=system.settings.trace_retention),
             heartbeats=system.heartbeats,
             metrics=system.metrics,
             clock=system.clock,

@@ -26,6 +26,7 @@ from schedora.application.ports.process_reports import ProcessReports
 from schedora.application.ports.queues import Queues
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
+from schedora.application.ports.request_spans import RequestSpans
 from schedora.application.ports.run_locks import RunLocks
 from schedora.application.ports.totals import Totals
 from schedora.application.ports.trails import Trails
@@ -74,6 +75,7 @@ class System:
     queue_stats: ReadQueueStats
     rate_limiter: RateLimiter
     trails: Trails
+    request_spans: RequestSpans
     endings: Endings
     event_feed: EventFeed
     job_watch: Watch[JobId, Standing]

@@ -1,6 +1,7 @@
 """What the memory store keeps: a draft of it at begin, the draft applied at commit."""
 
 from collections.abc import MutableMapping
+from datetime import datetime
 from typing import Self, cast
 
 import attrs
@@ -13,6 +14,7 @@ from schedora.domain.ids import IncarnationId, JobId, ProcessId, TenantId, Workf
 from schedora.domain.job import Job
 from schedora.domain.limits import Bucket
 from schedora.domain.queue import Queue
+from schedora.domain.request_span import ServedRequest
 from schedora.domain.trail import Trail
 from schedora.domain.worker import Worker
 from schedora.domain.workflow import Workflow
@@ -34,6 +36,7 @@ class Tables:
     totals: MutableMapping[Series, float] = field(factory=dict)
     processes: MutableMapping[ProcessId, ProcessReport] = field(factory=dict)
     buckets: MutableMapping[str, Bucket] = field(factory=dict)
+    requests: MutableMapping[str, tuple[datetime, ServedRequest]] = field(factory=dict)
     trails: MutableMapping[JobId, tuple[Trail, ...]] = field(factory=dict)
 
     def draft(self) -> Self:

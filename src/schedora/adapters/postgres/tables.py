@@ -331,6 +331,18 @@ trails = Table(
     postgresql_with={"fillfactor": "50"},  # a run that goes on is written again and again
 )
 
+# Requests that submitted jobs, for their spans: a batch a row, whose id is the number of its last among all.
+request_spans = Table(
+    "request_spans",
+    metadata,
+    Column("id", BigInteger, Identity(), nullable=False),
+    Column("at", TIMESTAMP(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("span_ids", ARRAY(BigInteger), nullable=False),
+    Column("requests", Text, nullable=False),  # JSON
+    PrimaryKeyConstraint("id"),
+    Index("request_spans_at_idx", "at"),
+)
+
 # Token buckets that are not full: a full one is the same as none.
 token_buckets = Table(
     "token_buckets",

@@ -57,6 +57,7 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.EVENTS_DROPPED: "Events lost before they could be told to whoever listened.",
     Counter.EVENT_STREAMS_DROPPED: "Event streams ended because their client did not read.",
     Counter.TRAILS_DROPPED: "Runs whose log lines and spans found no room on their way to the store.",
+    Counter.REQUEST_SPANS_DROPPED: "Spans of requests that found no room on their way to the store, or no store.",
     http_metrics.REQUESTS: "Requests answered by this process.",
 }
 

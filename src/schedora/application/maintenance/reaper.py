@@ -21,6 +21,7 @@ from schedora.application.ports.metrics import Counter, Gauge, Gauges, Histogram
 from schedora.application.ports.process_reports import ProcessReports
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
+from schedora.application.ports.request_spans import RequestSpans
 from schedora.application.ports.trails import Trails
 from schedora.application.ports.workers import SilentWorker, Workers
 from schedora.domain.ids import IncarnationId
@@ -34,6 +35,10 @@ BUCKETS_MAX = 10_000
 """Forgotten in one round: whatever has not been limited for a while."""
 TRAILS_MAX = 1_000
 """Looked at in one round: few outlive their jobs."""
+REQUESTS_KEPT_MAX = 2_000_000
+"""Of those that submitted jobs, for their spans: some 100 MB."""
+REQUEST_BATCHES_MAX = 1_000
+"""Looked at in one round."""
 EVENTS_KEPT = timedelta(minutes=10)
 NO_PAUSE = timedelta(0)
 
@@ -48,6 +53,8 @@ class Reaper:
         prune: PruneRecords,
         rate_limiter: RateLimiter,
         trails: Trails,
+        request_spans: RequestSpans,
+        trace_retention: timedelta,
         heartbeats: Heartbeats | None,
         metrics: Metrics,
         clock: Clock,
@@ -63,6 +70,8 @@ class Reaper:
         self._prune = prune
         self._rate_limiter = rate_limiter
         self._trails = trails
+        self._request_spans = request_spans
+        self._trace_retention = trace_retention
         self._behind = False
         self._heartbeats = heartbeats
         self._metrics = metrics
@@ -90,6 +99,9 @@ class Reaper:
             await self._process_reports.prune(self._cleanup_after)
         await self._rate_limiter.prune(limit=BUCKETS_MAX)
         await self._trails.prune(limit=TRAILS_MAX)
+        await self._request_spans.prune(
+            self._trace_retention, spans_max=REQUESTS_KEPT_MAX, limit=REQUEST_BATCHES_MAX
+        )
         await self._events.prune(EVENTS_KEPT)
         self._behind = (await self._prune(self._stopped)).more
         return rescued_count

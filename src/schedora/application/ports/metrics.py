@@ -49,6 +49,9 @@ class Counter(StrEnum):
     TRAILS_DROPPED = "trails_dropped_total"
     """Log lines and spans of runs that found no room on their way to the store."""
 
+    REQUEST_SPANS_DROPPED = "request_spans_dropped_total"
+    """Spans of requests that found no room on their way to the store, or no store."""
+
 
 COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.JOBS_CREATED: "job_type",
@@ -73,6 +76,7 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.EVENTS_DROPPED: None,
     Counter.EVENT_STREAMS_DROPPED: None,
     Counter.TRAILS_DROPPED: None,
+    Counter.REQUEST_SPANS_DROPPED: None,
 }
 
 

@@ -10,11 +10,13 @@ from attrs import frozen
 from schedora.application.errors import NotFound
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.lineage_reader import LineageReader
+from schedora.application.ports.request_spans import Asked, RequestSpans
 from schedora.application.ports.trails import Trails
 from schedora.application.ports.workflow_reader import WorkflowReader
 from schedora.domain.ids import JobId, JsonText, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.job_spans import job_spans
+from schedora.domain.request_span import request_span
 from schedora.domain.span import Span
 from schedora.domain.workflow_spans import workflow_span, workflow_trace_id
 
@@ -37,15 +39,20 @@ class TraceSource:
 
     lineage: LineageReader
     trails: Trails
+    request_spans: RequestSpans
 
     async def trace(self, trace_id: str, jobs: Sequence[Job]) -> Traced:
         """Each span once, though jobs may share their submission."""
         job_ids = [job.job_id for job in jobs]
         upstream_ids = {upstream_id for job in jobs for upstream_id in job.request.depends_on}
-        lineage, trails = await asyncio.gather(
-            self.lineage.lineage(job_ids, upstream_ids=upstream_ids), self.trails.of_jobs(job_ids)
+        submissions = {job.trace.span_id: job.created_at for job in jobs if job.trace.sampled}
+        lineage, trails, requests = await asyncio.gather(
+            self.lineage.lineage(job_ids, upstream_ids=upstream_ids),
+            self.trails.of_jobs(job_ids),
+            self.request_spans.find([Asked(span_id, at) for span_id, at in submissions.items()]),
         )
-        spans: dict[tuple[str, str], Span] = {}
+        # What was seen of a submission counts more than what its jobs tell of it.
+        spans = {(span.trace_id, span.span_id): span for span in map(request_span, requests)}
         left: list[JsonText] = []
         for job in jobs:
             runs = trails.get(job.job_id, ())

@@ -7,6 +7,7 @@ from fastapi import Depends, FastAPI
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.application.ports.metrics import Gauge
+from schedora.domain.request_span import ServedRequest
 from schedora.entrypoints.api import errors
 from schedora.entrypoints.api.docs import add_docs
 from schedora.entrypoints.api.edge import Edge
@@ -40,10 +41,14 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 def create_app(
-    system: System, *, lifespan: Lifespan | None = None, tell: Callable[..., None] | None = None
+    system: System,
+    *,
+    lifespan: Lifespan | None = None,
+    tell: Callable[..., None] | None = None,
+    on_stored: Callable[[ServedRequest], None] | None = None,
 ) -> FastAPI:
-    """The API over ``system``, which the caller opens and closes, in ``lifespan`` or elsewhere. ``tell`` as for
-    the edge.
+    """The API over ``system``, which the caller opens and closes, in ``lifespan`` or elsewhere. ``tell`` and
+    ``on_stored`` as for the edge.
     """
     settings = system.settings
     app = FastAPI(
@@ -74,5 +79,6 @@ def create_app(
         metrics=app.state.http_metrics,
         sampler=settings.sampler,
         tell=tell,
+        on_stored=on_stored,
     )
     return app

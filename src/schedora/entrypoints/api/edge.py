@@ -12,10 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.application.log import Logger
 from schedora.application.ports.randomness import Randomness
+from schedora.domain.request_span import ServedRequest
 from schedora.domain.sampling import Sampler
+from schedora.domain.span import nanoseconds
 from schedora.domain.trace import TraceContext
 from schedora.entrypoints.api.errors import INTERNAL
-from schedora.entrypoints.api.visit import Visit
+from schedora.entrypoints.api.visit import Visit, stored_by
 
 _SANE = re.compile(r"[\x21-\x7e]{1,128}")
 CORRELATION_HEADERS = (b"x-correlation-id", b"x-request-id")
@@ -40,13 +42,17 @@ class Edge:
         metrics: HttpMetrics,
         sampler: Sampler,
         tell: Callable[..., None] | None = None,
+        on_stored: Callable[[ServedRequest], None] | None = None,
     ) -> None:
-        """``tell`` writes the line of a request: by default like any other line."""
+        """``tell`` writes the line of a request: by default like any other line. ``on_stored`` hears of each that is
+        sampled and has stored jobs.
+        """
         self._app = app
         self._randomness = randomness
         self._metrics = metrics
         self._sampler = sampler
         self._tell_of = tell or log.info
+        self._on_stored = on_stored
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -99,19 +105,38 @@ class Edge:
         # Drawn at once: each draw is a call to the operating system.
         bits = self._randomness.bits(TRACE_BITS + CORRELATION_BITS)
         trace = self._sampler.begun(TraceContext.new(bits >> CORRELATION_BITS))
+        parent_span_id = None
         correlation_id = f"{bits % (1 << CORRELATION_BITS):032x}"
         if told:
             if (caller := TraceContext.parse(told.get(TRACEPARENT, ""))) is not None:
+                parent_span_id = caller.span_id
                 trace = self._sampler.followed(caller.followed_by(trace.span_id))
             given = next((told[name] for name in CORRELATION_HEADERS if name in told), "")
             if _SANE.fullmatch(given):
                 correlation_id = given
-        return Visit(trace=trace, correlation_id=correlation_id, with_body=with_body)
+        return Visit(
+            trace=trace, parent_span_id=parent_span_id, correlation_id=correlation_id, with_body=with_body
+        )
 
     def _tell(self, scope: Scope, method: str, status: int, duration_seconds: float, visit: Visit) -> None:
         route = getattr(scope.get("route"), "path", UNROUTED)
         known_method = method if method in METHODS else "OTHER"
         self._metrics.observe(known_method, route, status, duration_seconds)
+        if self._on_stored is not None and visit.trace.sampled and (stored := stored_by(scope)) is not None:
+            end_ns = time.time_ns()
+            self._on_stored(
+                ServedRequest(
+                    visit.trace,
+                    visit.parent_span_id,
+                    known_method,
+                    route,
+                    status,
+                    end_ns - int(duration_seconds * 1e9),
+                    end_ns,
+                    stored.jobs,
+                    nanoseconds(stored.at),
+                )
+            )
         self._tell_of(
             "request",
             method=known_method,

@@ -1,5 +1,6 @@
 """The API as a service: uvicorn on a socket that is bound before anything else starts."""
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from schedora.adapters.telemetry.log_lines import LogLines
+from schedora.application.request_keeper import RequestKeeper
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.event_streams import EventStreams
 from schedora.entrypoints.api.protocol import PROTOCOL
@@ -48,7 +50,14 @@ class ApiService:
         """Takes over the socket. ``on_ready`` gets the URL once requests are answered."""
         url = url_of(listening)
         self._lines = _request_lines(system.settings)
-        app = create_app(system, tell=None if self._lines is None else self._lines.tell)
+        self._keeper = RequestKeeper(
+            request_spans=system.request_spans, clock=system.clock, metrics=system.metrics
+        )
+        app = create_app(
+            system,
+            tell=None if self._lines is None else self._lines.tell,
+            on_stored=self._keeper.note,
+        )
         self._streams: EventStreams = app.state.event_streams
         config = uvicorn.Config(
             app,
@@ -64,10 +73,13 @@ class ApiService:
         self._server = _Server(config, lambda: on_ready(url))
 
     async def run(self) -> None:
+        keeping = asyncio.create_task(self._keeper.run(), name="schedora-request-spans")
         try:
             await self._server.serve(sockets=[self._listening])
         finally:
             self._listening.close()
+            self._keeper.stop()
+            await asyncio.wait([keeping])
             if self._lines is not None:
                 self._lines.flush()
 

@@ -20,6 +20,7 @@ from schedora.adapters.memory.process_reports import MemoryProcessReports
 from schedora.adapters.memory.queues import MemoryQueues
 from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
+from schedora.adapters.memory.request_spans import MemoryRequestSpans
 from schedora.adapters.memory.run_locks import MemoryRunLocks
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.totals import MemoryTotals
@@ -65,6 +66,7 @@ class MemoryStorage:
         self.queues = providers.Singleton(MemoryQueues, store)
         self.rate_limiter = providers.Singleton(MemoryRateLimiter, store)
         self.records = providers.Singleton(MemoryRecords, store)
+        self.request_spans = providers.Singleton(MemoryRequestSpans, store)
         self.trails = providers.Singleton(MemoryTrails, store)
         self.wakeup = providers.Singleton(MemoryWakeup, store)
         self.events = providers.Singleton(MemoryEvents, store)

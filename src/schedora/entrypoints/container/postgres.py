@@ -20,6 +20,7 @@ from schedora.adapters.postgres.process_reports import PostgresProcessReports
 from schedora.adapters.postgres.queues import PostgresQueues
 from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
+from schedora.adapters.postgres.request_spans import PostgresRequestSpans
 from schedora.adapters.postgres.schema import REVISIONS, check_schema
 from schedora.adapters.postgres.totals import PostgresTotals
 from schedora.adapters.postgres.trails import PostgresTrails
@@ -109,6 +110,7 @@ class PostgresStorage:
         self.queues = providers.Singleton(PostgresQueues, database)
         self.rate_limiter = providers.Singleton(PostgresRateLimiter, database)
         self.records = providers.Singleton(PostgresRecords, database)
+        self.request_spans = providers.Singleton(PostgresRequestSpans, database)
         self.trails = providers.Singleton(PostgresTrails, database)
         self.wakeup = providers.Singleton(PostgresWakeup, database)
         self.intake_that_rings = partial(providers.Singleton, PostgresJobIntake, database)

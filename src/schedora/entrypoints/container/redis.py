@@ -108,6 +108,7 @@ class RedisStorage:
         self.events = providers.Singleton(RedisEvents, link, metrics, clock, otherwise=storage.events)
         self.totals = storage.totals
         self.trails = storage.trails
+        self.request_spans = storage.request_spans
         self.lineage = storage.lineage
         self.process_reports = storage.process_reports
         self.schema = storage.schema

@@ -183,7 +183,9 @@ def _system(
             heard_elsewhere=settings.redis_url is not None,
         ),
     )
-    trace_source = providers.Singleton(TraceSource, lineage=storage.lineage, trails=storage.trails)
+    trace_source = providers.Singleton(
+        TraceSource, lineage=storage.lineage, trails=storage.trails, request_spans=storage.request_spans
+    )
     trace_job = providers.Singleton(TraceJob, jobs=storage.jobs, source=trace_source)
     trace_workflow = providers.Singleton(TraceWorkflow, workflows=storage.workflows, source=trace_source)
     examine = providers.Singleton(
@@ -227,6 +229,7 @@ def _system(
         queue_stats=providers.Singleton(ReadQueueStats, storage.queues, clock),
         rate_limiter=storage.rate_limiter,
         trails=storage.trails,
+        request_spans=storage.request_spans,
         endings=endings,
         event_feed=event_feed,
         job_watch=providers.Singleton(

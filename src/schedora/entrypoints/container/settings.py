@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     job_retention_success: float = Field(604_800, ge=60, le=3_153_600_000)
     job_retention_canceled: float = Field(604_800, ge=60, le=3_153_600_000)
     job_retention_dead: float = Field(2_592_000, ge=60, le=3_153_600_000)
+    trace_retention: float = Field(604_800, ge=60, le=3_153_600_000)
     otel_traces_sampler: SamplerKind = SamplerKind.PARENTBASED_ALWAYS_ON
     otel_traces_sampler_arg: float | None = Field(None, ge=0, le=1)
     log_level: LogLevel = LogLevel.INFO

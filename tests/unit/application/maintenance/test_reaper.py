@@ -17,12 +17,14 @@ from schedora.application.maintenance.reaper import LONGEST_INTERVAL, Reaper
 from schedora.application.ports.job_reader import JobFilter
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.records import Pruned, Records
+from schedora.application.ports.request_spans import Asked
 from schedora.domain.ids import IncarnationId
 from schedora.domain.job_state import JobState
 from schedora.domain.limits import RateLimit, Take, TokenRequest
 from schedora.domain.retention import Retention
 from schedora.domain.worker import SPARED_TIMEOUTS_MAX, WorkerState
 from tests.builders import HOUR, SECOND, a_request
+from tests.contract.test_request_spans import a_request_served
 from tests.unit.application.bench import HEARTBEAT_TIMEOUT, Bench
 
 TIMEOUT = HEARTBEAT_TIMEOUT
@@ -42,6 +44,8 @@ def a_reaper(
         prune=attrs.evolve(bench.prune, records=records or bench.stores.records),
         rate_limiter=bench.stores.rate_limiter,
         trails=bench.stores.trails,
+        request_spans=bench.stores.request_spans,
+        trace_retention=HOUR,
         heartbeats=bench.heartbeats if heard_elsewhere else None,
         metrics=bench.metrics,
         clock=bench.clock,
@@ -308,3 +312,16 @@ async def test_reaper_that_is_behind_goes_on_without_a_pause(
     assert bench.clock.next_wait - bench.clock.now() >= 0.8 * LONGEST_INTERVAL, "nothing is left to do"
     reaper.stop()
     await task
+
+
+async def test_spans_of_requests_are_kept_for_a_while(bench: Bench) -> None:
+    served = a_request_served()
+    await bench.stores.request_spans.keep([served])
+    asked = [Asked(served.trace.span_id, bench.clock.now())]
+    reaper = a_reaper(bench)
+    bench.clock.advance(HOUR)
+    await reaper.round()
+    assert await bench.stores.request_spans.find(asked) == [served]
+    bench.clock.advance(SECOND)
+    await reaper.round()
+    assert await bench.stores.request_spans.find(asked) == []

@@ -4,7 +4,9 @@ from schedora.application.errors import NotFound
 from schedora.application.queries.trace import TraceJob, TraceSource, TraceWorkflow
 from schedora.domain.ids import JobId, JsonText, WorkflowId
 from schedora.domain.outcome import Succeeded
-from schedora.domain.span import Span
+from schedora.domain.request_span import ServedRequest, request_span
+from schedora.domain.span import Span, nanoseconds
+from schedora.domain.trace import TraceContext
 from schedora.domain.trail import Trail
 from tests.builders import a_job_id, a_request, a_workflow_id
 from tests.contract.memory import a_memory_store, memory_stores
@@ -18,7 +20,9 @@ def stores() -> Stores:
 
 @pytest.fixture
 def source(stores: Stores) -> TraceSource:
-    return TraceSource(lineage=stores.lineage_reader, trails=stores.trails)
+    return TraceSource(
+        lineage=stores.lineage_reader, trails=stores.trails, request_spans=stores.request_spans
+    )
 
 
 @pytest.fixture
@@ -61,6 +65,22 @@ async def test_a_job_is_traced_with_what_its_handler_left(stores: Stores, trace_
     (attempt,) = attempts(traced.spans)
     assert attempt.attributes["schedora.spans_dropped"] == 2
     assert traced.next_after is None
+
+
+async def test_what_was_seen_of_the_submission_counts_more(stores: Stores, trace_job: TraceJob) -> None:
+    job = await stores.submit_one()
+    stored_ns = nanoseconds(job.created_at)
+    served = ServedRequest(
+        job.trace, "00f067aa0ba902b7", "POST", "/api/v1/jobs", 201, stored_ns - 5, stored_ns + 9, 1, stored_ns
+    )
+    await stores.request_spans.keep([served])
+    submission, wait = (await trace_job(job.job_id)).spans
+    assert submission == request_span(served)
+    assert wait.parent_span_id == submission.span_id
+    unsampled = await stores.submit_one(
+        a_request(trace=TraceContext(trace_id="2" * 32, span_id=job.trace.span_id, sampled=False))
+    )
+    assert (await trace_job(unsampled.job_id)).spans[0].name == "submit default"
 
 
 async def test_what_is_not_there_can_not_be_traced(

@@ -7,9 +7,12 @@ import httpx
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
 from schedora.domain.ids import JobId, JsonText
+from schedora.domain.request_span import ServedRequest
 from schedora.domain.sampling import SamplerKind
+from schedora.domain.span import nanoseconds
 from schedora.domain.trail import Trail
 from schedora.entrypoints.api.app import create_app
+from schedora.entrypoints.api.service import ApiService
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
@@ -127,3 +130,49 @@ async def test_the_decision_is_made_at_the_submission_and_travels_with_the_job(
             assert job.trace.traceparent == answer.headers["traceparent"]
             told = (await api.get(f"/jobs/{job.job_id}/trace")).json()
             assert [span["flags"] for span in spans_of(told)] == [int(sampled)] * 2
+
+
+async def test_requests_that_stored_jobs_are_told(system: System) -> None:
+    served: list[ServedRequest] = []
+    transport = httpx.ASGITransport(create_app(system, on_stored=served.append))
+    async with httpx.AsyncClient(transport=transport, base_url="http://schedora.test/api/v1") as api:
+
+        async def post(path: str, body: Any, **headers: str) -> None:
+            await api.post(path, json=body, headers=headers)
+
+        one = {"type": "work", "idempotency_key": "k1"}
+        await post("/jobs", one, traceparent=CALLER)
+        await post("/jobs", one)  # it is there already
+        await post("/jobs", {"type": ""})
+        await post("/jobs/batch", {"jobs": [one]})
+        await post(
+            "/jobs/batch", {"jobs": [one, one | {"idempotency_key": "k2"}, one | {"idempotency_key": "k3"}]}
+        )
+        await post("/workflows", {"name": "empty"})
+        await post("/workflows", {"name": "flow", "jobs": [{"key": "a", "type": "work"}]})
+        await post("/jobs", one | {"idempotency_key": "k4"}, traceparent=f"{CALLER[:-1]}0")
+        await api.get("/jobs")
+    assert [(one.method, one.route, one.status, one.jobs) for one in served] == [
+        ("POST", "/api/v1/jobs", 201, 1),
+        ("POST", "/api/v1/jobs/batch", 201, 2),
+        ("POST", "/api/v1/workflows", 201, 1),
+    ]
+    first, second, _ = served
+    assert (first.trace.trace_id, first.parent_span_id) == (CALLER.split("-")[1], CALLER.split("-")[2])
+    assert second.parent_span_id is None
+    assert all(
+        one.start_ns < one.end_ns and one.stored_ns == nanoseconds(system.clock.now()) for one in served
+    )
+
+
+async def test_the_span_of_the_request_is_kept(port: int, service: ApiService) -> None:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1") as api:
+        answer = await api.post(
+            "/jobs", json={"type": "work", "idempotency_key": "k"}, headers={"traceparent": CALLER}
+        )
+        await service._keeper.flush()
+        told = (await api.get(f"/jobs/{answer.json()['data']['job_id']}/trace")).json()
+    request, wait = spans_of(told)
+    assert (request["name"], request["kind"]) == ("POST /api/v1/jobs", 2)
+    assert request["parentSpanId"] == CALLER.split("-")[2]
+    assert wait["parentSpanId"] == request["spanId"] == answer.headers["traceparent"].split("-")[2]

@@ -33,7 +33,7 @@ from schedora.entrypoints.api.problems import (
 from schedora.entrypoints.api.schemas.envelopes import Data
 from schedora.entrypoints.api.schemas.job_submission import JobBatch, JobSubmission, LooseBatch
 from schedora.entrypoints.api.schemas.jobs import BatchRowView, JobView, batch_row_view, submission_view
-from schedora.entrypoints.api.visit import Visit, visit_of
+from schedora.entrypoints.api.visit import Visit, note_stored, visit_of
 from schedora.entrypoints.system import System
 
 
@@ -72,6 +72,7 @@ async def submit_job(request: Request) -> Response:
         detail = f"The idempotency key is taken by job {done.job_id}."
         problem = Problem(kind="key-taken", status=409, detail=detail)
         raise Refused(problem.with_members(data=view, same_request=done.same_request))
+    note_stored(request, 1, done.created_at)
     return answer({"data": view}, status=201, headers={"Location": job_address(done.job_id)})
 
 
@@ -88,6 +89,8 @@ async def submit_batch(request: Request) -> Response:
     body = await read_body(request, batch_limit_bytes(system.settings.max_payload_bytes))
     requests = _requests(body, system, visit_of(request))
     submissions = await system.submit_jobs(requests)
+    if created := [submission for submission in submissions if submission.created]:
+        note_stored(request, len(created), created[0].created_at)
     return answer({"data": [batch_row_view(submission) for submission in submissions]}, status=201)
 
 

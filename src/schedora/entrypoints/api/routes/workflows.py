@@ -28,6 +28,7 @@ from schedora.entrypoints.api.schemas.workflows import (
     workflow_status_view,
     workflow_view,
 )
+from schedora.entrypoints.api.visit import note_stored
 from schedora.entrypoints.system import System
 
 router = APIRouter(prefix=PREFIX, tags=["workflows"])
@@ -51,6 +52,8 @@ async def create_workflow(request: Request, system: TheSystem, visit: TheVisit) 
     limit = system.settings.max_payload_bytes
     submission = await read_json(request, WorkflowSubmission, batch_limit_bytes(limit))
     created = await system.create_workflow(submission.request(trace=visit.trace, payload_max_bytes=limit))
+    if created.jobs:
+        note_stored(request, len(created.jobs), created.workflow.created_at)
     location = workflow_address(created.workflow.workflow_id)
     return answer({"data": workflow_created_view(created)}, status=201, headers={"Location": location})
 
