@@ -18,7 +18,7 @@ from attrs import frozen
 from schedora.domain.ids import JobId, WorkerId
 from schedora.domain.job_state import JobState
 from schedora.domain.worker import WorkerState
-from schedora.entrypoints.cli.top.exposition import NOTHING, TypeTotals
+from schedora.entrypoints.cli.top.exposition import NOTHING, Exposed, TypeTotals
 from schedora.entrypoints.sdk.api_views import HealthView, QueueFigures, QueueStats, WorkerView
 
 Row = TypeVar("Row")
@@ -61,7 +61,7 @@ class Look:
     now: datetime
     stats: QueueStats
     workers: tuple[WorkerView, ...]
-    totals: Mapping[str, TypeTotals]
+    exposed: Exposed
     health: HealthView
 
 
@@ -90,8 +90,11 @@ class WorkerRow:
     worker_id: WorkerId
     incarnation_id: str
     status: WorkerState
-    slots_used: int
+    slots_used: int | None
+    """None: the process does not tell."""
     slots: int
+    held: int
+    """Jobs under its leases: those that run, those that wait for a slot, those whose end the store has not accepted yet."""
     queues: tuple[str, ...]
     cpu_percent: float | None
     memory_percent: float | None
@@ -162,7 +165,7 @@ class Board:
     def take(self, look: Look) -> None:
         """The server has answered."""
         self.look, self.away_since, self.trouble = look, None, None
-        reading = _Reading(at=look.at, totals=look.totals, sums=_sums(look.totals.values()))
+        reading = _Reading(at=look.at, totals=look.exposed.totals, sums=_sums(look.exposed.totals.values()))
         if self._recent and _began_anew(self._recent[-1].sums, reading.sums):
             self._recent.clear()
             self._long.clear()
@@ -226,7 +229,8 @@ class Board:
         if self.look is None:
             return []
         now = self.look.now
-        rows = [_worker_row(worker, now) for worker in self.look.workers]
+        used = self.look.exposed.slots_used
+        rows = [_worker_row(worker, used.get(worker.worker_id), now) for worker in self.look.workers]
         fitting = _fitting(rows, fits, lambda row: (row.worker_id, *row.queues))
         return sorted(fitting, key=lambda row: (STANDING.index(row.status), row.worker_id))
 
@@ -247,9 +251,9 @@ class Board:
 
     def notes(self) -> list[str]:
         """What an operator has to know besides."""
+        told = [] if self.trouble is None else [self.trouble]
         if self.look is None:
-            return []
-        told: list[str] = []
+            return told
         if self.look.stats.unhandled_types:
             told.append(f"no live worker handles: {', '.join(self.look.stats.unhandled_types)}")
         if stale := self.look.health.workers.stale:
@@ -267,6 +271,9 @@ STANDING: Sequence[WorkerState] = (
     WorkerState.STALE,
     WorkerState.STOPPED,
 )
+
+
+LIVING = frozenset({WorkerState.ACTIVE, WorkerState.DRAINING})
 
 
 def _when(failure: Failure) -> datetime:
@@ -320,13 +327,14 @@ def _queue_row(name: str, figures: QueueFigures) -> QueueRow:
     )
 
 
-def _worker_row(worker: WorkerView, now: datetime) -> WorkerRow:
+def _worker_row(worker: WorkerView, slots_used: int | None, now: datetime) -> WorkerRow:
     return WorkerRow(
         worker_id=worker.worker_id,
         incarnation_id=str(worker.incarnation_id),
         status=worker.status,
-        slots_used=worker.running_jobs,
+        slots_used=slots_used if worker.status in LIVING else None,
         slots=worker.max_concurrent_jobs,
+        held=worker.running_jobs,
         queues=worker.queues,
         cpu_percent=worker.cpu_percent,
         memory_percent=worker.memory_percent,

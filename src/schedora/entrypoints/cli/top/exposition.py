@@ -1,18 +1,19 @@
-"""From the text of ``/metrics``: what jobs of each type came to, and how long they took, since counting began."""
+"""From the text of ``/metrics``: what jobs of each type came to since counting began, and how busy each worker is."""
 
 import re
 from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
-from schedora.application.ports.metrics import Counter, Histogram
+from schedora.application.ports.metrics import Counter, Gauge, Histogram
 
 CREATED, SUCCEEDED, FAILED, DEAD = (
     str(name)
     for name in (Counter.JOBS_CREATED, Counter.JOBS_SUCCEEDED, Counter.JOBS_FAILED, Counter.JOBS_DEAD)
 )
 TOOK = f"{Histogram.JOB_DURATION}_bucket"
-WANTED = (CREATED, SUCCEEDED, FAILED, DEAD, TOOK)
+SLOTS_USED = str(Gauge.WORKER_SLOTS_USED)
+WANTED = (CREATED, SUCCEEDED, FAILED, DEAD, TOOK, SLOTS_USED)
 
 _SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)(?: -?\d+)?")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -33,11 +34,22 @@ class TypeTotals:
 NOTHING = TypeTotals()
 
 
-def totals(text: str) -> dict[str, TypeTotals]:
-    """By job type. Lines that are not understood are passed over: other versions have others."""
+@frozen(kw_only=True)
+class Exposed:
+    """``totals`` by job type; ``slots_used`` by the name of the worker, of those that told of themselves lately."""
+
+    totals: Mapping[str, TypeTotals] = field(factory=dict)
+    slots_used: Mapping[str, int] = field(factory=dict)
+
+
+def read(text: str) -> Exposed:
+    """Lines that are not understood are passed over: other versions have others."""
+    slots_used: dict[str, int] = {}
     counts: dict[str, dict[str, float]] = {}
     took: dict[str, dict[float, float]] = {}
     for name, labels, value in _samples(text):
+        if name == SLOTS_USED and "process" in labels:
+            slots_used[labels["process"]] = int(value)
         job_type = labels.get("job_type")
         if job_type is None:
             continue
@@ -48,7 +60,7 @@ def totals(text: str) -> dict[str, TypeTotals]:
                 bounds[bound] = bounds.get(bound, 0.0) + value
         else:
             counted[name] = counted.get(name, 0.0) + value
-    return {
+    totals = {
         job_type: TypeTotals(
             created=counted.get(CREATED, 0),
             succeeded=counted.get(SUCCEEDED, 0),
@@ -58,6 +70,7 @@ def totals(text: str) -> dict[str, TypeTotals]:
         )
         for job_type, counted in counts.items()
     }
+    return Exposed(totals=totals, slots_used=slots_used)
 
 
 def _samples(text: str) -> Iterable[tuple[str, dict[str, str], float]]:

@@ -8,8 +8,6 @@ from schedora.entrypoints.cli.printing import span
 
 UNKNOWN = "-"
 BLOCKS = "▁▂▃▄▅▆▇█"
-ASCII_BLOCKS = "_.-:=+*#"
-"""For terminals that lack the others."""
 
 
 def count(number: float) -> str:
@@ -51,16 +49,16 @@ def length(seconds: float | None, *, longest_bound: str = "∞") -> str:
     return longest_bound if math.isinf(seconds) else span(timedelta(seconds=seconds))
 
 
-def curve(values: Sequence[float | None], width: int, blocks: str = BLOCKS) -> str:
+def curve(values: Sequence[float | None], width: int) -> str:
     """One character a value, the newest at the right; blank where nothing is known. Its height is that of the largest."""
     shown = list(values)[-width:]
     top = max((value for value in shown if value is not None), default=0.0)
-    return "".join(_block(value, top, blocks) for value in shown).rjust(width)
+    return "".join(_block(value, top) for value in shown).rjust(width)
 
 
-def _block(value: float | None, top: float, blocks: str) -> str:
+def _block(value: float | None, top: float) -> str:
     if value is None:
         return " "
     if value <= 0:
-        return blocks[0]
-    return blocks[max(1, math.ceil(value / top * (len(blocks) - 1)))]
+        return BLOCKS[0]
+    return BLOCKS[max(1, math.ceil(value / top * (len(BLOCKS) - 1)))]

@@ -142,7 +142,7 @@ class Overview(Screen[None]):
         line = Text.assemble(("schedora", "bold"), f" {self._place}  ", no_wrap=True, overflow="ellipsis")
         if board.trouble is not None and board.away_since is not None:
             away = figures.length(time.monotonic() - board.away_since)
-            line.append(f"AWAY for {away}, trying again: {one_line(board.trouble)}", "bold red")
+            line.append(f"AWAY for {away}, trying again", "bold red")
         elif board.look is None:
             line.append("…")
         else:
@@ -155,13 +155,12 @@ class Overview(Screen[None]):
     def _drawn_curves(self) -> Text:
         rates = self._board.rates()
         width = max(self.size.width - NAME_WIDTH - RATE_WIDTH - 4, 1)
-        blocks = figures.BLOCKS if self.app.console.encoding.startswith("utf") else figures.ASCII_BLOCKS
         lines = [
             Text.assemble(
                 (name.ljust(NAME_WIDTH), "dim"),
                 f"{figures.rate(now)}/s".rjust(RATE_WIDTH + 2),
                 "  ",
-                (figures.curve(curve, width, blocks), style),
+                (figures.curve(curve, width), style),
             )
             for name, now, curve, style in zip(
                 ("submitted", "done", "failed"),
@@ -279,7 +278,8 @@ class LiveView(App[None]):
     TITLE = "schedora top"
 
     def __init__(self, client: AsyncSchedoraClient, place: str, interval_seconds: float) -> None:
-        super().__init__()
+        super().__init__(ansi_color=True)
+        self.theme = "ansi-dark"  # the colours that the terminal has, on its own background
         self.client = client
         self.place = place
         self.interval_seconds = interval_seconds

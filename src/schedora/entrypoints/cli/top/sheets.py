@@ -20,6 +20,7 @@ WORKERS = (
     Column(title="WORKER", stretches=True),
     Column(title="STATUS", least=8),
     Column(title="SLOTS", right=True, least=7),
+    Column(title="HELD", right=True, least=4, spare=3),
     Column(title="CPU", right=True, least=4, spare=2),
     Column(title="MEM", right=True, least=4, spare=3),
     Column(title="HEARTBEAT", right=True, spare=1),
@@ -74,7 +75,8 @@ def worker_rows(workers: Sequence[WorkerRow]) -> list[Row]:
             cells=(
                 Cell(one_line(worker.worker_id)),
                 Cell(worker.status, STYLES.get(worker.status, "")),
-                Cell(f"{worker.slots_used}/{worker.slots}"),
+                Cell(f"{figures.UNKNOWN if worker.slots_used is None else worker.slots_used}/{worker.slots}"),
+                Cell(figures.count(worker.held)),
                 Cell(figures.percent(worker.cpu_percent)),
                 Cell(figures.percent(worker.memory_percent)),
                 Cell(figures.length(worker.heartbeat_seconds_ago)),

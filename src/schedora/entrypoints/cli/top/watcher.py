@@ -15,7 +15,7 @@ from typing import Any
 
 from schedora.domain.job_state import JobState
 from schedora.entrypoints.cli.top.board import Board, Failure, Look
-from schedora.entrypoints.cli.top.exposition import totals
+from schedora.entrypoints.cli.top.exposition import read
 from schedora.entrypoints.sdk.api_views import HealthView
 from schedora.entrypoints.sdk.client import AsyncSchedoraClient
 from schedora.entrypoints.sdk.errors import NotFoundError, SchedoraError
@@ -86,7 +86,7 @@ class Watcher:
             now=datetime.now(UTC),
             stats=stats,
             workers=workers.workers,
-            totals=totals(text),
+            exposed=read(text),
             health=self._health,
         )
         self._board.take(look)

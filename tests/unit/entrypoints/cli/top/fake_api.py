@@ -122,6 +122,9 @@ class FakeApi(httpx.AsyncBaseTransport):
     def _metrics(self) -> str:
         lines = [f'jobs_succeeded_total{{job_type="{name}"}} {count}' for name, count in self.done.items()]
         lines += [f'jobs_failed_total{{job_type="{name}"}} {count}' for name, count in self.failed.items()]
+        lines += [
+            f'worker_slots_used{{process="{one.worker_id}"}} {one.running_jobs}' for one in self.workers
+        ]
         return "\n".join(lines)
 
 

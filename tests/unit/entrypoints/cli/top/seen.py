@@ -9,7 +9,7 @@ from schedora.domain.ids import JobId, WorkerId
 from schedora.domain.job_state import JobState
 from schedora.domain.worker import WorkerState
 from schedora.entrypoints.cli.top.board import Failure, Look
-from schedora.entrypoints.cli.top.exposition import TypeTotals
+from schedora.entrypoints.cli.top.exposition import Exposed, TypeTotals
 from schedora.entrypoints.sdk.api_views import (
     HealthView,
     QueueFigures,
@@ -72,13 +72,14 @@ def look(
     workers: Iterable[WorkerView] = (),
     unhandled_types: tuple[str, ...] = (),
     healthy: HealthView | None = None,
+    slots_used: Mapping[str, int] | None = None,
 ) -> Look:
     return Look(
         at=at,
         now=NOW + timedelta(seconds=at),
         stats=stats(queues, unhandled_types),
         workers=tuple(workers),
-        totals=totals or {},
+        exposed=Exposed(totals=totals or {}, slots_used=slots_used or {}),
         health=healthy or health(),
     )
 

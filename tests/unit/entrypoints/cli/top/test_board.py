@@ -97,6 +97,7 @@ def test_being_away_lasts_until_an_answer(board: Board) -> None:
     board.lose("connection refused", 3)
     board.lose("still", 5)
     assert (board.away_since, board.trouble) == (3, "still")
+    assert board.notes() == ["still"]
     board.take(look(7))
     assert (board.away_since, board.trouble) == (None, None)
 
@@ -125,13 +126,15 @@ def test_workers_that_live_come_first(board: Board) -> None:
             workers=[
                 worker("c", status=WorkerState.STOPPED),
                 worker("b", status=WorkerState.STALE),
-                worker("a", running_jobs=3, queues=("mail",)),
+                worker("a", running_jobs=13, queues=("mail",)),
             ],
+            slots_used={"a": 3, "b": 4},
         )
     )
     assert [row.worker_id for row in board.workers()] == ["a", "b", "c"]
     first = board.workers()[0]
-    assert (first.slots_used, first.slots, first.heartbeat_seconds_ago) == (3, 10, 10)
+    assert (first.slots_used, first.slots, first.held, first.heartbeat_seconds_ago) == (3, 10, 13, 10)
+    assert [row.slots_used for row in board.workers()[1:]] == [None, None]
     assert [row.worker_id for row in board.workers("mail")] == ["a"]
 
 

@@ -5,9 +5,12 @@ from datetime import timedelta
 
 from schedora.adapters.telemetry.prometheus import Reading
 from schedora.adapters.telemetry.tally import Tally
-from schedora.application.ports.metrics import Counter, Histogram
-from schedora.entrypoints.cli.top.exposition import totals
-from tests.unit.adapters.telemetry.test_prometheus import NOTHING
+from schedora.application.ports.metrics import Counter, Gauge, Histogram
+from schedora.application.ports.process_reports import ProcessReport
+from schedora.application.ports.totals import Series
+from schedora.entrypoints.cli.top.exposition import Exposed, read
+from tests.builders import NOON
+from tests.unit.adapters.telemetry.test_prometheus import NOTHING, PROCESS
 
 ODD = 'quo"te\\back\nline, {brace}'
 
@@ -24,7 +27,7 @@ def test_it_reads_what_the_server_writes() -> None:
     for status, seconds in (("SUCCESS", 0.002), ("RETRYING", 0.7)):
         tally.observe(Histogram.JOB_DURATION, (ODD, status), [timedelta(seconds=seconds)])
     reading = Reading(**NOTHING | {"totals": tally.drain()})
-    [(job_type, told)] = totals(reading.text().decode()).items()
+    [(job_type, told)] = read(reading.text().decode()).totals.items()
     assert job_type == ODD
     assert (told.created, told.succeeded, told.failed, told.dead) == (9, 5, 3, 1)
     assert (told.took[0.001], told.took[0.005], told.took[1.0], told.took[math.inf]) == (0, 1, 2, 2)
@@ -42,10 +45,19 @@ def test_what_is_not_understood_is_passed_over() -> None:
         'jobs_created_total{job_type="b"} 2 1700000000',
         'jobs_created_total{job_type="b"} 1e3',
     )
-    found = totals("\n".join(lines))
+    found = read("\n".join(lines)).totals
     assert {name: one.created for name, one in found.items() if one.created} == {"b": 1002}
     assert all(one.took == {} for one in found.values())
 
 
 def test_nothing() -> None:
-    assert totals("") == {}
+    assert read("") == Exposed()
+
+
+def test_how_many_slots_are_used() -> None:
+    gauge = Series(Gauge.WORKER_SLOTS_USED, ())
+    report = ProcessReport(
+        identity=PROCESS, started_at=NOON, seen_at=NOON, clock_at=NOON, gauges={gauge: 7.0}
+    )
+    text = Reading(**NOTHING | {"processes": [report]}).text().decode()
+    assert read(text).slots_used == {PROCESS.name: 7}

@@ -78,14 +78,7 @@ async def test_it_fits_into_a_small_terminal() -> None:
         for heading in ("QUEUE", "WORKER", "~P95", "MESSAGE"):
             assert screen.line(heading), heading
         assert screen.line("default").split() == ["▸default", "12", "3", "0", "2", "-"]
-        assert screen.line("w1").split() == [
-            "w1",
-            "ACTIVE",
-            "3/10",
-            "12%",
-            "-",
-            *screen.line("w1").split()[5:],
-        ]
+        assert screen.line("w1").split()[:6] == ["w1", "ACTIVE", "3/10", "3", "12%", "-"]
         assert "submitted" in screen.lines[1]
 
 

@@ -15,7 +15,8 @@ def test_text() -> None:
         2,
         {"mail": TypeTotals(created=20, succeeded=18, failed=2, took={1.0: 20, math.inf: 20})},
         queues={"default": queue(waiting=1_234, running=5, dead=6, oldest_ready_seconds=61)},
-        workers=[worker(running_jobs=5)],
+        workers=[worker(running_jobs=8)],
+        slots_used={"w1": 5},
         unhandled_types=("fax",),
     )
     board.take(last)
@@ -32,8 +33,8 @@ def test_text() -> None:
         "default    1,234        5         0      6         1m01s",
         "",
         "workers",
-        "WORKER  STATUS      SLOTS   CPU   MEM  HEARTBEAT  QUEUES",
-        "w1      ACTIVE       5/10     -     -       2.0s  all",
+        "WORKER  STATUS      SLOTS  HELD   CPU   MEM  HEARTBEAT  QUEUES",
+        "w1      ACTIVE       5/10     8     -     -       2.0s  all",
         "",
         "job types, since counting began",
         "TYPE  DONE/S  FAILED/S  FAILED  SHARE    ~P50    ~P95",
