@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
@@ -620,7 +620,7 @@ async def test_what_cannot_be_seen_is_said(
     with in_transaction(url, SNAPSHOT, "select 'secret' from jobs"):
         diagnosis = await examined(visitor_url)
         blind = {check.name: check.not_done for check in diagnosis.checks if check.not_done is not None}
-        assert blind.keys() == {"transactions", "locks"}
+        assert blind.keys() == {"transactions"}
         assert "GRANT pg_read_all_stats TO visitor" in str(blind["transactions"])
         assert checked(diagnosis, "transactions").status == "not_done"
         # How old its snapshot is, everybody may see.
@@ -682,12 +682,21 @@ async def test_a_wait_for_a_lock(url: str, admin: Connection, monkeypatch: pytes
 async def test_few_connections_left(url: str, admin: Connection) -> None:
     name = urlsplit(url).path.strip("/")
     admin.execute(f"alter database {name} connection limit 6".encode())
-    admin.execute("create role visitor login")
-    admin.execute("grant all on all tables in schema public to visitor")
     finding = next(finding for finding in bad(await examined(url)) if finding.code == "connections_few")
     assert (finding.details["setting"], finding.details["limit"]) == ("CONNECTION LIMIT of the database", 6)
-    admin.execute("drop owned by visitor")
-    admin.execute("drop role visitor")
+
+
+async def test_connections_of_others_count_for_those_who_may_not_see_what_they_are(
+    url: str, admin: Connection, visitor_url: str
+) -> None:
+    name = urlsplit(url).path.strip("/")
+    admin.execute(f"alter database {name} connection limit 20".encode())
+    with ExitStack() as others:
+        for _ in range(14):
+            others.enter_context(psycopg.connect(url))
+        [finding] = checked(await examined(visitor_url), "connections").findings
+        assert finding.code == "connections_few"
+        assert int(str(finding.details["used"])) >= 16
 
 
 async def test_more_processes_than_there_are_connections_for(url: str) -> None:

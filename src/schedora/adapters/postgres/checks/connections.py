@@ -8,6 +8,7 @@ from schedora.application.reported import pools
 from schedora.domain.checks.connections import PER_WORKER, Connections, Limit, Pools
 from schedora.domain.process import FRESH_FOR
 
+# Of sessions of other users the server does not tell what they are, unless we may see all.
 _USED = written("""
 select
     count(*)::int as of_server,
@@ -15,7 +16,7 @@ select
     (count(*) filter (where a.usename = current_user))::int as of_role,
     (count(*) filter (where a.datname = current_database() and a.application_name = 'schedora'))::int as ours
 from pg_stat_activity a
-where a.backend_type = 'client backend'
+where coalesce(a.backend_type, 'client backend') = 'client backend' and a.usesysid is not null and a.datid is not null
 """)
 # reserved_connections is there from 16 on, and its role may use them; superusers may use all.
 _LIMITS = written("""

@@ -59,5 +59,5 @@ async def horizon(session: Session) -> Horizon:
             )
             for row in await session.fetch(_SLOTS)
         ],
-        unseen=await unseen(session, "since when transactions are held open"),
+        unseen=await unseen(session, "since when a transaction is open, and what it does"),
     )

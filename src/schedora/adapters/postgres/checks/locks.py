@@ -33,9 +33,8 @@ order by a.xact_start nulls last
 
 async def locks(session: Session) -> LockWaits:
     pids = [row["pid"] for row in await session.fetch(_WAITING)]
-    missed = await unseen(session, "locks that are waited for or held")
-    if not pids:
-        return LockWaits(unseen=missed)
+    if not pids:  # Schedora's own sessions are seen in any case
+        return LockWaits()
     waits = await session.fetch(_WAITS, pids=pids)
     blockers = sorted({pid for wait in waits for pid in wait["blockers"] if pid})
     known = {row["pid"]: server_session(row) for row in await session.fetch(_SESSIONS, pids=blockers)}
@@ -49,5 +48,5 @@ async def locks(session: Session) -> LockWaits:
             )
             for wait in waits
         ],
-        unseen=missed,
+        unseen=await unseen(session, "what those do who hold a lock"),
     )

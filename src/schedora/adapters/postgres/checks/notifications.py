@@ -23,5 +23,5 @@ async def notifications(session: Session) -> Notifications:
     return Notifications(
         usage=row["usage"],
         suspects=[server_session(suspect) for suspect in await session.fetch(_SUSPECTS)],
-        unseen=await unseen(session, "what transactions are held open"),
+        unseen=await unseen(session, "since when a transaction is open"),
     )

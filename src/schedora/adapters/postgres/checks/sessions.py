@@ -35,10 +35,10 @@ def server_session(row: Row) -> ServerSession:
 
 
 async def unseen(session: Session, what: str) -> str | None:
-    """Why not all sessions can be seen; ``what`` is missed then."""
+    """Why it can't be seen of all sessions ``what``, which is a clause."""
     (row,) = await session.fetch(_SEES_ALL)
     if not row["sees_all"]:
-        return f"{what} by other users can't be seen without the right to: GRANT pg_read_all_stats TO {row['user']}"
+        return f"of other users it can't be seen {what}; for that: GRANT pg_read_all_stats TO {row['user']}"
     if not row["tracked"]:
-        return f"{what} can't be seen while track_activities is off"
+        return f"it can't be seen {what} while track_activities is off"
     return None
