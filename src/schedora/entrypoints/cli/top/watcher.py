@@ -23,7 +23,9 @@ from schedora.entrypoints.sdk.event_views import JobMove
 from schedora.entrypoints.sdk.views import JobView
 
 CALM_PER_SECOND = 2_000.0
-"""Jobs. The stream is taken up again below half of it."""
+"""Jobs."""
+CALM_AGAIN = 0.75
+"""Of that: below it the stream is taken up again, so that it is not for every gust."""
 
 TOLD_MAX = 50
 """Failures, between two looks."""
@@ -38,8 +40,8 @@ PAUSE_SECONDS = 5.0
 
 FAILED_TO = (JobState.RETRYING, JobState.DEAD)
 
-BUSY = f"the newest of some: above {CALM_PER_SECOND:,.0f} jobs/s they are looked up, not followed"
-SAMPLED = f"the first {TOLD_MAX} of each look"
+BUSY = f"some, above {CALM_PER_SECOND:,.0f} jobs/s"
+SAMPLED = f"{TOLD_MAX} of each look"
 
 
 class Watcher:
@@ -115,7 +117,7 @@ class Watcher:
             self._following.result()  # it never ends but by a defect
         rates = self._board.rates()
         per_second = max(rates.submitted or 0.0, (rates.done or 0.0) + (rates.failed or 0.0))
-        if self._following is None and per_second < CALM_PER_SECOND / 2:
+        if self._following is None and per_second < CALM_PER_SECOND * CALM_AGAIN:
             self._following = asyncio.create_task(self._follow())
         elif self._following is not None and per_second > CALM_PER_SECOND:
             await self._leave()
