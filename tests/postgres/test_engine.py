@@ -155,6 +155,24 @@ async def test_who_waits_for_a_connection_gets_one_that_would_else_be_kept(migra
             await asyncio.gather(several(), one(), several(), one())
 
 
+async def test_it_tells_how_many_connections_are_in_use(migrated_url: str) -> None:
+    database = Database(migrated_url, pool_size=1, max_overflow=1)
+    assert database.use() == (0, 0, 0, 2)
+    async with database:
+        assert database.use() == (0, 0, 0, 2)
+        async with database.transaction() as one, database.transaction() as other:
+            await one.fetch(ONE)
+            await other.fetch(ONE)
+            assert database.use() == (2, 0, 0, 2)
+            waiting = asyncio.create_task(database.fetch(ONE))
+            while not database.use().waiting:
+                await asyncio.sleep(0)
+            assert database.use() == (2, 0, 1, 2)
+        await waiting
+        assert database.use() == (0, 2, 0, 2)
+    assert database.use() == (0, 0, 0, 2)
+
+
 async def test_few_connections_are_kept(migrated_url: str) -> None:
     async with Database(migrated_url) as database:
         await asyncio.gather(*(pid_of(database) for _ in range(10)))

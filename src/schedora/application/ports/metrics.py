@@ -116,7 +116,7 @@ class Gauge(StrEnum):
     EVENT_LOOP_LAG = "event_loop_lag_seconds"
     """The longest that the event loop has kept a timer waiting lately."""
     LAST_PROGRESS = "last_progress_seconds"
-    """Since a worker had an answer of the store, or a reaper finished a round."""
+    """Since a worker had an answer of the store."""
     WORKER_SLOTS = "worker_slots"
     WORKER_SLOTS_USED = "worker_slots_used"
     WORKER_JOBS_BUFFERED = "worker_jobs_buffered"

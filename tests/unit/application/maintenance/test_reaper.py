@@ -11,19 +11,22 @@ from structlog.testing import capture_logs
 
 from schedora.adapters.memory.heartbeats import MemoryHeartbeats
 from schedora.adapters.memory.records import MemoryRecords
+from schedora.adapters.telemetry.gauges import RegisteredGauges
 from schedora.application.errors import StoreUnavailable
 from schedora.application.maintenance import prune
 from schedora.application.maintenance.reaper import LONGEST_INTERVAL, Reaper
 from schedora.application.ports.job_reader import JobFilter
-from schedora.application.ports.metrics import Counter
+from schedora.application.ports.metrics import Counter, Histogram
 from schedora.application.ports.records import Pruned, Records
 from schedora.application.ports.request_spans import Asked
+from schedora.application.ports.totals import Series
 from schedora.domain.ids import IncarnationId
 from schedora.domain.job_state import JobState
 from schedora.domain.limits import RateLimit, Take, TokenRequest
 from schedora.domain.retention import Retention
 from schedora.domain.worker import SPARED_TIMEOUTS_MAX, WorkerState
 from tests.builders import HOUR, SECOND, a_request
+from tests.contract.test_process_reports import an_identity
 from tests.contract.test_request_spans import a_request_served
 from tests.unit.application.bench import HEARTBEAT_TIMEOUT, Bench
 
@@ -36,6 +39,7 @@ def a_reaper(
     *,
     records: Records | None = None,
     heard_elsewhere: bool = True,
+    gauges: RegisteredGauges | None = None,
 ) -> Reaper:
     return Reaper(
         workers=bench.stores.workers,
@@ -52,6 +56,8 @@ def a_reaper(
         randomness=bench.store.randomness,
         heartbeat_timeout=heartbeat_timeout,
         cleanup_after=HOUR,
+        gauges=gauges,
+        process_reports=bench.stores.process_reports,
     )
 
 
@@ -98,6 +104,46 @@ async def test_full_buckets_are_forgotten(bench: Bench) -> None:
     await a_reaper(bench).round()
     with bench.store.committed() as tables:
         assert not tables.buckets
+
+
+async def test_what_it_does_is_counted(bench: Bench) -> None:
+    await bench.stores.submit(a_request(), a_request())
+    await bench.stores.claim(await bench.stores.worker())
+    bench.clock.advance(TIMEOUT + SECOND)
+    await a_reaper(bench).round()
+    await a_reaper(bench).round()
+    assert bench.metrics.counted[Counter.WORKERS_LOST, ""] == 1
+    assert bench.metrics.counted[Counter.JOBS_RESCUED, ""] == 2
+
+
+async def test_its_rounds_are_timed_and_the_last_that_succeeded_is_known(bench: Bench) -> None:
+    gauges = RegisteredGauges()
+    reaper = a_reaper(bench, gauges=gauges)
+    assert gauges.read() == {}
+    bench.faults.away = True
+    running = asyncio.create_task(reaper.run())
+    await settle()
+    assert gauges.read() == {}
+    bench.faults.away = False
+    bench.clock.advance(LONGEST_INTERVAL)
+    await settle()
+    assert gauges.read() == {Series("reaper_last_round_timestamp_seconds", ()): bench.clock.now().timestamp()}
+    reaper.stop()
+    await running
+    rounds = [
+        labels for histogram, labels, _ in bench.metrics.observed if histogram is Histogram.REAPER_ROUND
+    ]
+    assert rounds == [("failed",), ("success",)]
+
+
+async def test_processes_that_did_not_say_good_bye_are_forgotten(bench: Bench) -> None:
+    reports = bench.stores.process_reports
+    await reports.put(an_identity(), clock_at=bench.clock.now(), gauges={})
+    await a_reaper(bench).round()
+    assert await reports.fresh(2 * HOUR)
+    bench.clock.advance(HOUR + SECOND)
+    await a_reaper(bench).round()
+    assert not await reports.fresh(2 * HOUR)
 
 
 async def test_silent_worker_that_is_heard_elsewhere_is_spared_and_told_of_once(bench: Bench) -> None:

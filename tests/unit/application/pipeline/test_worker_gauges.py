@@ -36,3 +36,32 @@ async def test_slots_are_used_by_what_runs(engine: Engine) -> None:
         held.let_go()
         await engine.settle()
         assert told(engine, Gauge.WORKER_SLOTS_USED) == 0
+
+
+async def test_what_waits_for_a_slot_and_what_the_store_has_not_accepted_are_told(engine: Engine) -> None:
+    held = Held()
+    engine.handle(held)
+    engine.slots = 1
+    async with engine.running():
+        await engine.bench.submit([a_request()])
+        await engine.settle()
+        engine.bench.faults.away = True
+        held.let_go()
+        await engine.settle()
+        assert told(engine, Gauge.OUTBOX_JOBS) == 1
+        engine.bench.faults.away = False
+        await engine.advance(10 * SECOND)
+        assert told(engine, Gauge.OUTBOX_JOBS) == 0
+
+
+async def test_a_store_that_does_not_answer_is_no_progress(engine: Engine) -> None:
+    async with engine.running():
+        await engine.advance(60 * SECOND)
+        well = told(engine, Gauge.LAST_PROGRESS)
+        engine.bench.faults.away = True
+        await engine.advance(120 * SECOND)
+        ill = told(engine, Gauge.LAST_PROGRESS)
+    assert well is not None
+    assert ill is not None
+    assert well <= 30
+    assert ill >= 120
