@@ -11,7 +11,7 @@ MEANINGLESS = re.compile(r"(^|_)(utils?|helpers?|managers?|base|common|misc|lib|
 PORTS_WITH_STORAGE = sorted(
     path.stem
     for path in (PACKAGE / "application" / "ports").glob("[a-z]*.py")
-    if path.stem not in {"clock", "randomness", "processes", "metrics", "offers"}
+    if path.stem not in {"clock", "randomness", "processes", "metrics", "offers", "span_export"}
 )
 """Answered by each storage; the others are answered by the system or the telemetry. Offers there are with Redis alone: what
 comes of them is the intake's contract, which holds with them and without.

@@ -24,6 +24,7 @@ from schedora.entrypoints.service import Service, serve
 from schedora.entrypoints.supervisor import supervise
 from schedora.entrypoints.system import System
 from schedora.entrypoints.this_process import default_name
+from schedora.entrypoints.trace_export import TraceExport
 
 if TYPE_CHECKING:
     from schedora.entrypoints.sdk.app import Schedora
@@ -45,7 +46,7 @@ def run_up(*, app: "Schedora", host: str, port: int, data_dir: Path | None, memo
 
         def services(system: System) -> Sequence[Service]:
             return (
-                MetricsFlush(system),
+                *_telemetry(system),
                 ReaperService(system),
                 _worker(system, settings, app),
                 ApiService(system, listening, on_ready=_say_where),
@@ -62,7 +63,7 @@ def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
     with listen(host, port) as listening:
         return _run(
             settings,
-            lambda system: (MetricsFlush(system), ApiService(system, listening, on_ready=_say_where)),
+            lambda system: (*_telemetry(system), ApiService(system, listening, on_ready=_say_where)),
             kind=ProcessKind.API,
         )
 
@@ -95,7 +96,7 @@ def run_worker(
     return _run(
         settings,
         lambda system: (
-            MetricsFlush(system),
+            *_telemetry(system),
             _worker(system, settings, app, queues=queues, concurrency=concurrency, worker_id=name),
         ),
         kind=ProcessKind.WORKER,
@@ -107,7 +108,7 @@ def run_worker(
 def run_reaper(*, data_dir: Path | None) -> int:
     settings = _prepared(data_dir)
     return _run(
-        settings, lambda system: (MetricsFlush(system), ReaperService(system)), kind=ProcessKind.REAPER
+        settings, lambda system: (*_telemetry(system), ReaperService(system)), kind=ProcessKind.REAPER
     )
 
 
@@ -117,6 +118,13 @@ def run_migrate(*, data_dir: Path | None) -> int:
         migrate(url)
     print("The schema is up to date.")  # noqa: T201 - what a person asked for
     return 0
+
+
+def _telemetry(system: System) -> Sequence[Service]:
+    """The first to start and the last to stop, so that all is counted that the others do."""
+    if system.span_export is None:
+        return (MetricsFlush(system),)
+    return (MetricsFlush(system), TraceExport(system.span_export, system.gauges))
 
 
 def _load_pages() -> None:

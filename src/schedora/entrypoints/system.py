@@ -28,6 +28,7 @@ from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.request_spans import RequestSpans
 from schedora.application.ports.run_locks import RunLocks
+from schedora.application.ports.span_export import SpanExport
 from schedora.application.ports.totals import Totals
 from schedora.application.ports.trails import Trails
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
@@ -76,6 +77,8 @@ class System:
     rate_limiter: RateLimiter
     trails: Trails
     request_spans: RequestSpans
+    span_export: SpanExport | None
+    """On its way to a collector; None where none is named."""
     endings: Endings
     event_feed: EventFeed
     job_watch: Watch[JobId, Standing]

@@ -25,7 +25,7 @@ from schedora.application.pipeline.trail_keeper import TrailKeeper
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.run_locks import RunLock
-from schedora.domain.ids import IncarnationId, LeaseId, WorkerId
+from schedora.domain.ids import IncarnationId, JsonText, LeaseId, WorkerId
 from schedora.domain.worker import WorkerIdentity, WorkerState
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
@@ -165,6 +165,8 @@ class WorkerService:
             queues=queues,
             types=tuple(handlers),
         )
+        export = system.span_export
+        self._handler_spans = HandlerSpans(None if export is None else export.put_span)
         self._worker: Worker | None = None
         self._stopped = False
 
@@ -205,6 +207,12 @@ class WorkerService:
         if self._worker is not None:
             self._worker.drain()
 
+    def _own_span(self, span: JsonText) -> None:
+        """One that a handler has made: exported here, unless the program does so itself."""
+        export = self._system.span_export
+        if export is not None and not self._handler_spans.taken_elsewhere:
+            export.put_span(span)
+
     def _heard(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
         if self._worker is not None:
             self._worker.heard(incarnation, status)
@@ -242,7 +250,9 @@ class WorkerService:
             metrics=system.metrics,
             worker_deaths_max=system.settings.max_worker_deaths,
             on_trail=keeper.note,
-            run_spans=HandlerSpans(),
+            run_spans=self._handler_spans,
+            on_span=self._own_span,
+            span_export=system.span_export,
             gauges=system.gauges,
             run_locks=None if system.presence_of_its_own is None else pulse,
             limits=WorkerLimits(

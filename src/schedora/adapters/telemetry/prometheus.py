@@ -58,6 +58,8 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.EVENT_STREAMS_DROPPED: "Event streams ended because their client did not read.",
     Counter.TRAILS_DROPPED: "Runs whose log lines and spans found no room on their way to the store.",
     Counter.REQUEST_SPANS_DROPPED: "Spans of requests that found no room on their way to the store, or no store.",
+    Counter.TRACE_SPANS_EXPORTED: "Spans that the collector has taken.",
+    Counter.TRACE_SPANS_LOST: "Spans that found no room on their way to the collector, or that it did not take.",
     http_metrics.REQUESTS: "Requests answered by this process.",
 }
 
@@ -87,6 +89,7 @@ GAUGE_HELP: Mapping[Gauge, str] = {
     Gauge.REDIS_UP: "1 while Redis is there, as far as a process knows.",
     Gauge.EVENT_STREAMS_OPEN: "Event streams that an API serves.",
     Gauge.REQUESTS_WAITING: "Requests that wait for a job to end.",
+    Gauge.TRACE_EXPORT_WAITING: "Runs and spans that a process has yet to export.",
     Gauge.SERIES_UNFLUSHED: "Series that a process counted and has not handed over to the store.",
 }
 

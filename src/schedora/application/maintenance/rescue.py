@@ -12,10 +12,12 @@ from schedora.application.log import Logger
 from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.ledger import count_canceled, count_completions
 from schedora.application.pipeline.relay import tell_completed, tell_moved
+from schedora.application.pipeline.traces import export_runs
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_queue import Delivery, JobQueue
 from schedora.application.ports.metrics import Counter, Metrics
 from schedora.application.ports.randomness import Randomness
+from schedora.application.ports.span_export import SpanExport
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workers import Workers
@@ -41,6 +43,7 @@ class RescueJobs:
     metrics: Metrics
     randomness: Randomness
     worker_deaths_max: int
+    span_export: SpanExport | None = None
 
     async def __call__(self) -> int:
         """How many jobs were given back. Raises ``StoreUnavailable``."""
@@ -69,8 +72,9 @@ class RescueJobs:
                 queues={completion.queue for completion in waiting},
                 later=all(completion.scheduled_at is not None for completion in waiting),
             )
-            settled = zip(lost, completions, strict=True)
-            tell_completed(self.events, [one for one in settled if one[1].lease_id in accepted])
+            settled = [one for one in zip(lost, completions, strict=True) if one[1].lease_id in accepted]
+            tell_completed(self.events, settled)
+            export_runs(self.span_export, settled)
             tell_moved(self.events, completed.canceled)
             _log(lost, completions, accepted)
             rescued_count += len(accepted)

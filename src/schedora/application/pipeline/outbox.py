@@ -9,9 +9,11 @@ from schedora.application.log import Logger
 from schedora.application.pipeline.journal import tell_completions
 from schedora.application.pipeline.ledger import count_completions, count_fenced
 from schedora.application.pipeline.relay import tell_completed
+from schedora.application.pipeline.traces import export_runs
 from schedora.application.ports.events import Events
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
+from schedora.application.ports.span_export import SpanExport
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion, settle
 from schedora.domain.ids import JobId, LeaseId
@@ -32,12 +34,19 @@ class Outbox:
     """Bounded by what the worker holds: a job is claimed only into room, and leaves through here."""
 
     def __init__(
-        self, *, events: Events, metrics: Metrics, randomness: Randomness, worker_deaths_max: int
+        self,
+        *,
+        events: Events,
+        metrics: Metrics,
+        randomness: Randomness,
+        worker_deaths_max: int,
+        span_export: SpanExport | None = None,
     ) -> None:
         self._events = events
         self._metrics = metrics
         self._randomness = randomness
         self._worker_deaths_max = worker_deaths_max
+        self._span_export = span_export
         self._standalone: dict[LeaseId, _Waiting] = {}
         self._in_workflows: dict[LeaseId, _Waiting] = {}
         self._sent: dict[LeaseId, _Waiting] = {}
@@ -104,6 +113,7 @@ class Outbox:
         count_fenced(self._metrics, len(completions) - len(taken))
         tell_completions(taken)
         tell_completed(self._events, taken)
+        export_runs(self._span_export, taken)
 
     def refused(self, completion: Completion, error: Exception) -> None:
         """The store can't keep this completion, though it keeps others: the job fails with the reason."""

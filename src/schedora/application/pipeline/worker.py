@@ -38,12 +38,14 @@ from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.run_locks import RunLocking, RunLockKeeper
 from schedora.application.pipeline.slots import GRACE, Slots
 from schedora.application.pipeline.store_time import StoreTime
+from schedora.application.pipeline.traces import export_runs
 from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.metrics import Counter, Gauge, Gauges, Metrics
 from schedora.application.ports.randomness import Randomness
+from schedora.application.ports.span_export import SpanExport
 from schedora.application.ports.wakeup import Audience, Hint, Subscription, Wakeup
 from schedora.application.ports.workers import Workers
 from schedora.application.run_scope import RunSpans
@@ -110,6 +112,7 @@ class Worker:
         worker_deaths_max: int,
         on_trail: Callable[[LiveTrail], None],
         on_span: Callable[[JsonText], None] | None = None,
+        span_export: SpanExport | None = None,
         run_spans: RunSpans | None = None,
         gauges: Gauges | None = None,
         run_locks: RunLockKeeper | None = None,
@@ -127,11 +130,16 @@ class Worker:
         self._clock = clock
         self._randomness = randomness
         self._metrics = metrics
+        self._span_export = span_export
         self._limits = limits or WorkerLimits()
         self._store_time = StoreTime(clock)
         self._in_doubt = InDoubt(queue)
         self._outbox = Outbox(
-            events=events, metrics=metrics, randomness=randomness, worker_deaths_max=worker_deaths_max
+            events=events,
+            metrics=metrics,
+            randomness=randomness,
+            worker_deaths_max=worker_deaths_max,
+            span_export=span_export,
         )
         self.slots = Slots(
             count=identity.max_concurrent_jobs,
@@ -307,6 +315,7 @@ class Worker:
             count_completions(self._metrics, [run.written])
             tell_completions([(run.job, run.written)])
             tell_completed(self._events, [(run.job, run.written)])
+            export_runs(self._span_export, [(run.job, run.written)])
         if run.released:  # others were told by the commit
             self._lookout.hint()
 

@@ -48,6 +48,10 @@ class Counter(StrEnum):
     """Event streams ended because their client did not read."""
     TRAILS_DROPPED = "trails_dropped_total"
     """Log lines and spans of runs that found no room on their way to the store."""
+    TRACE_SPANS_EXPORTED = "trace_spans_exported_total"
+    """Spans that the collector has taken."""
+    TRACE_SPANS_LOST = "trace_spans_lost_total"
+    """Spans that found no room on their way to the collector, or that it did not take."""
 
     REQUEST_SPANS_DROPPED = "request_spans_dropped_total"
     """Spans of requests that found no room on their way to the store, or no store."""
@@ -77,6 +81,8 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.EVENT_STREAMS_DROPPED: None,
     Counter.TRAILS_DROPPED: None,
     Counter.REQUEST_SPANS_DROPPED: None,
+    Counter.TRACE_SPANS_EXPORTED: None,
+    Counter.TRACE_SPANS_LOST: None,
 }
 
 
@@ -137,6 +143,8 @@ class Gauge(StrEnum):
     EVENT_STREAMS_OPEN = "event_streams_open"
     REQUESTS_WAITING = "http_requests_waiting"
     """Requests that wait for a job to end."""
+    TRACE_EXPORT_WAITING = "trace_export_waiting"
+    """Runs and spans that wait for their way to the collector."""
     SERIES_UNFLUSHED = "metrics_unflushed_series"
     """Series counted in this process and not yet handed over to the store."""
 

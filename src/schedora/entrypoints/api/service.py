@@ -11,6 +11,7 @@ import uvicorn
 
 from schedora.adapters.telemetry.log_lines import LogLines
 from schedora.application.request_keeper import RequestKeeper
+from schedora.domain.request_span import ServedRequest
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.event_streams import EventStreams
 from schedora.entrypoints.api.protocol import PROTOCOL
@@ -53,10 +54,11 @@ class ApiService:
         self._keeper = RequestKeeper(
             request_spans=system.request_spans, clock=system.clock, metrics=system.metrics
         )
+        self._export = system.span_export
         app = create_app(
             system,
             tell=None if self._lines is None else self._lines.tell,
-            on_stored=self._keeper.note,
+            on_stored=self._stored,
         )
         self._streams: EventStreams = app.state.event_streams
         config = uvicorn.Config(
@@ -71,6 +73,11 @@ class ApiService:
         )
         self._listening = listening
         self._server = _Server(config, lambda: on_ready(url))
+
+    def _stored(self, served: ServedRequest) -> None:
+        self._keeper.note(served)
+        if self._export is not None:
+            self._export.put_request(served)
 
     async def run(self) -> None:
         keeping = asyncio.create_task(self._keeper.run(), name="schedora-request-spans")

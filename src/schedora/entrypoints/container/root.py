@@ -5,6 +5,7 @@ and workers need not carry it.
 """
 
 from datetime import timedelta
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.randomness import Randomness
+from schedora.application.ports.span_export import SpanExport
 from schedora.application.queries.doctor import Examine
 from schedora.application.queries.endings import Endings
 from schedora.application.queries.event_feed import EventFeed
@@ -85,6 +87,35 @@ def _storage(
     )
 
 
+def _span_export(
+    settings: Settings, metrics: providers.Provider[Tally], process: ProcessIdentity
+) -> providers.Provider[SpanExport | None]:
+    """None where no collector is named."""
+    collector = settings.collector
+    if collector is None:
+        return providers.Object(None)
+    from schedora.adapters.telemetry.span_export import OtlpSpanExport, otlp_exporter  # noqa: PLC0415 - as above
+
+    resource = {
+        "service.version": settings.app_version,
+        "service.instance.id": str(process.process_id),
+        "deployment.environment.name": settings.environment,
+        "host.name": process.hostname,
+        "process.pid": str(process.pid),
+        "schedora.process.kind": process.kind,
+        **settings.resource,
+    }
+    make_exporter = partial(
+        otlp_exporter,
+        endpoint=collector.endpoint,
+        headers=collector.headers,
+        timeout_seconds=collector.timeout_seconds,
+    )
+    return providers.Singleton(
+        OtlpSpanExport, make_exporter, resource=resource, version=process.version, metrics=metrics
+    )
+
+
 def _system(
     *,
     settings: Settings,
@@ -98,6 +129,7 @@ def _system(
     gauges.register(Gauge.SERIES_UNFLUSHED, lambda: len(metrics()))
     reporter = providers.Singleton(Reporter, process, gauges, storage.process_reports, clock)
     flusher = providers.Singleton(Flusher, metrics, storage.totals, clock)
+    span_export = _span_export(settings, metrics, process)
     endings = providers.Singleton(Endings, storage.jobs, clock)
     unit_random = randomness.unit
     event_feed = providers.Singleton(EventFeed, storage.events, clock, unit_random)
@@ -203,6 +235,7 @@ def _system(
         metrics=metrics,
         randomness=randomness,
         worker_deaths_max=settings.max_worker_deaths,
+        span_export=span_export,
     )
     prune_records = providers.Singleton(
         PruneRecords, records=storage.records, clock=clock, retention=settings.retention
@@ -230,6 +263,7 @@ def _system(
         rate_limiter=storage.rate_limiter,
         trails=storage.trails,
         request_spans=storage.request_spans,
+        span_export=span_export,
         endings=endings,
         event_feed=event_feed,
         job_watch=providers.Singleton(

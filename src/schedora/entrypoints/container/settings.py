@@ -1,5 +1,6 @@
 """Settings: from the environment or ``.env``, validated together, before anything starts."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,7 @@ from schedora.adapters.postgres.location import Location
 from schedora.domain.errors import brief
 from schedora.domain.retention import Retention
 from schedora.domain.sampling import Sampler, SamplerKind
+from schedora.entrypoints.container.collector import PROTOCOL, TRACES_PATH, Collector, HttpUrl, Pairs, pairs
 
 
 class LogFormat(StrEnum):
@@ -75,6 +77,18 @@ class Settings(BaseSettings):
     trace_retention: float = Field(604_800, ge=60, le=3_153_600_000)
     otel_traces_sampler: SamplerKind = SamplerKind.PARENTBASED_ALWAYS_ON
     otel_traces_sampler_arg: float | None = Field(None, ge=0, le=1)
+    otel_exporter_otlp_endpoint: HttpUrl = None
+    otel_exporter_otlp_traces_endpoint: HttpUrl = None
+    otel_exporter_otlp_headers: Pairs = None
+    otel_exporter_otlp_traces_headers: Pairs = None
+    otel_exporter_otlp_timeout: float = Field(10, gt=0, le=3600)
+    otel_exporter_otlp_traces_timeout: float | None = Field(None, gt=0, le=3600)
+    otel_exporter_otlp_protocol: str | None = None
+    otel_exporter_otlp_traces_protocol: str | None = None
+    otel_service_name: str | None = None
+    otel_resource_attributes: Pairs = None
+    otel_traces_exporter: str = "otlp"
+    otel_sdk_disabled: bool = False
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.JSON
 
@@ -95,12 +109,41 @@ class Settings(BaseSettings):
         return Sampler.of(self.otel_traces_sampler, self.otel_traces_sampler_arg)
 
     @property
+    def collector(self) -> Collector | None:
+        """Where spans are exported to; None where nowhere. What is said of traces alone wins."""
+        exporters = {name.strip() for name in self.otel_traces_exporter.lower().split(",")}
+        endpoint = self.otel_exporter_otlp_traces_endpoint
+        if endpoint is None and self.otel_exporter_otlp_endpoint is not None:
+            endpoint = self.otel_exporter_otlp_endpoint.removesuffix("/") + TRACES_PATH
+        if endpoint is None or self.otel_sdk_disabled or "otlp" not in exporters:
+            return None
+        return Collector(
+            endpoint=endpoint,
+            headers=pairs(self.otel_exporter_otlp_traces_headers or self.otel_exporter_otlp_headers or ""),
+            timeout_seconds=self.otel_exporter_otlp_traces_timeout or self.otel_exporter_otlp_timeout,
+        )
+
+    @property
+    def resource(self) -> Mapping[str, str]:
+        """What the spans of this process are of, in OpenTelemetry's words."""
+        told = {"service.name": self.app_name} | pairs(self.otel_resource_attributes or "")
+        return told | ({"service.name": self.otel_service_name} if self.otel_service_name else {})
+
+    @property
     def retention(self) -> Retention:
         return Retention(
             success=timedelta(seconds=self.job_retention_success),
             canceled=timedelta(seconds=self.job_retention_canceled),
             dead=timedelta(seconds=self.job_retention_dead),
         )
+
+    @model_validator(mode="after")
+    def _one_protocol(self) -> Self:
+        protocol = self.otel_exporter_otlp_traces_protocol or self.otel_exporter_otlp_protocol
+        if self.collector is not None and protocol not in {None, PROTOCOL}:
+            name = "TRACES_PROTOCOL" if self.otel_exporter_otlp_traces_protocol else "PROTOCOL"
+            raise ValueError(f"OTEL_EXPORTER_OTLP_{name}: spans go over {PROTOCOL} alone, not {protocol!r}")
+        return self
 
     @model_validator(mode="after")
     def _timeout_above_interval(self) -> Self:
@@ -112,7 +155,12 @@ class Settings(BaseSettings):
         return self
 
 
-SECRETS = frozenset({"database_url", "redis_url"})
+SECRETS = frozenset(
+    {
+        "database_url", "redis_url", "otel_exporter_otlp_headers", "otel_exporter_otlp_traces_headers",
+        "otel_exporter_otlp_endpoint", "otel_exporter_otlp_traces_endpoint",
+    }
+)  # fmt: skip
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -113,6 +113,6 @@ def trace_view(traced: Traced, settings: Settings) -> TraceView:
         "schedora": [span_document(span, now_ns=now_ns) for span in traced.spans],
         "schedora.handler": [embedded(text) for text in traced.left],
     }
-    resource = {"service.name": settings.app_name, "service.version": settings.app_version}
+    resource = {"service.version": settings.app_version, **settings.resource}
     made: Any = resource_spans(resource, scopes, schedora.__version__)
     return {"trace_id": traced.trace_id, "resourceSpans": made}

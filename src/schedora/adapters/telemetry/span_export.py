@@ -1,0 +1,230 @@
+"""Exports spans over OTLP, from a thread of its own: whoever makes them never waits for it, nor for a collector.
+
+What finds no room in the queue, or what the collector does not take in time, is lost, and counted.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from attrs import frozen
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from schedora.adapters.telemetry.otlp_json import recorded_span
+from schedora.adapters.telemetry.recorded import as_recorded
+from schedora.application.log import Logger
+from schedora.application.ports.metrics import Counter, Metrics
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.completion import Completion
+from schedora.domain.ids import JsonText
+from schedora.domain.job_spans import run_spans
+from schedora.domain.request_span import ServedRequest, request_span
+from schedora.domain.span import Span
+
+log = Logger("schedora.traces")
+
+QUEUE_MAX = 8_192
+"""Runs and spans that wait."""
+QUEUE_LENGTH_MAX = 32_000_000
+"""Characters of them together, roughly."""
+BATCH_MAX = 512
+"""Spans in one request, or a few more: those of one run go together."""
+DELAY_SECONDS = 1.0
+"""How long a span waits for company."""
+CLOSE_SECONDS = 3.0
+"""How long what is left may take at the end."""
+SPANS_OF_RUN = 4
+"""Lost with a run that found no room, of which nothing was worked out: wait, claim, process and settle."""
+
+WORTH_A_REQUEST = BATCH_MAX // SPANS_OF_RUN
+"""So many runs and spans wait for no others."""
+
+THREAD = "schedora-spans"
+
+Run = tuple[ClaimedJob, Completion]
+
+
+@frozen
+class _Entry:
+    """What spans are made of, and about how many characters it has."""
+
+    what: Run | JsonText | ServedRequest
+    length: int
+
+    @property
+    def spans(self) -> int:
+        return SPANS_OF_RUN if isinstance(self.what, tuple) else 1
+
+
+class OtlpSpanExport:
+    """Port ``SpanExport``. ``start`` it once, and ``close`` it."""
+
+    def __init__(
+        self,
+        make_exporter: Callable[[], SpanExporter],
+        *,
+        resource: Mapping[str, str],
+        version: str,
+        metrics: Metrics,
+    ) -> None:
+        """``make_exporter`` is called in the thread, by its first export."""
+        self._make_exporter = make_exporter
+        self._exporter: SpanExporter | None = None
+        self._resource = Resource(dict(resource))
+        self._scope = InstrumentationScope("schedora", version)
+        self._metrics = metrics
+        self._changed = threading.Condition()
+        self._queue: deque[_Entry] = deque()
+        self._length = 0
+        self._closing = False
+        self._failing = False
+        self._under_way: int | None = 0
+        """Spans that the collector has not answered for; None once nobody waits for that any more."""
+        self._thread = threading.Thread(target=self._main, name=THREAD, daemon=True)
+
+    def __len__(self) -> int:
+        """How many runs and spans wait."""
+        return len(self._queue)
+
+    def put_runs(self, settled: Sequence[Run]) -> None:
+        self._put([_Entry(run, len(run[0].payload) + len(run[1].result or "")) for run in settled])
+
+    def put_span(self, span: JsonText) -> None:
+        self._put([_Entry(span, len(span))])
+
+    def put_request(self, served: ServedRequest) -> None:
+        self._put([_Entry(served, 0)])
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Exports what is left, as far as that goes within ``CLOSE_SECONDS``."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        if self._thread.ident is not None:
+            self._thread.join(CLOSE_SECONDS)
+        with self._changed:
+            left, self._queue = self._queue, deque()
+            under_way, self._under_way = self._under_way, None
+        self._lose(sum(entry.spans for entry in left) + (under_way or 0))
+
+    def _put(self, entries: Sequence[_Entry]) -> None:
+        lost = 0
+        with self._changed:
+            had = len(self._queue)
+            for entry in entries:
+                if (
+                    self._closing
+                    or len(self._queue) >= QUEUE_MAX
+                    or self._length + entry.length > QUEUE_LENGTH_MAX
+                ):
+                    lost += entry.spans
+                    continue
+                self._queue.append(entry)
+                self._length += entry.length
+            if not had or len(self._queue) >= WORTH_A_REQUEST > had:
+                self._changed.notify()
+        self._lose(lost)
+
+    def _main(self) -> None:
+        # What the program instruments must not trace how its traces are exported.
+        attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+        logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter").addFilter(
+            _not_of_this_thread
+        )
+        while entries := self._next():
+            self._export(self._worked_out(entries))
+        if self._exporter is not None:
+            self._exporter.shutdown()
+
+    def _next(self) -> list[_Entry]:
+        """What goes together; nothing once all is over."""
+        with self._changed:
+            while not self._queue and not self._closing:
+                self._changed.wait()
+            deadline = time.monotonic() + DELAY_SECONDS
+            while len(self._queue) < WORTH_A_REQUEST and not self._closing:
+                if not self._changed.wait(deadline - time.monotonic()) and time.monotonic() >= deadline:
+                    break
+            entries: list[_Entry] = []
+            count = 0
+            while self._queue and count < BATCH_MAX:
+                entry = self._queue.popleft()
+                self._length -= entry.length
+                count += entry.spans
+                entries.append(entry)
+            return entries
+
+    def _worked_out(self, entries: Iterable[_Entry]) -> list[ReadableSpan]:
+        spans: list[ReadableSpan] = []
+        for entry in entries:
+            try:
+                match entry.what:
+                    case str(text):
+                        spans.append(recorded_span(text, self._resource))
+                    case ServedRequest() as served:
+                        spans.append(self._recorded(request_span(served)))
+                    case job, completion:
+                        spans += map(self._recorded, run_spans(job, completion))
+            except Exception:
+                log.exception("a span can't be told")
+                self._lose(entry.spans)
+        return spans
+
+    def _recorded(self, span: Span) -> ReadableSpan:
+        return as_recorded(span, self._resource, self._scope)
+
+    def _export(self, spans: Sequence[ReadableSpan]) -> None:
+        if not spans or not self._awaited(len(spans)):
+            return
+        try:
+            if self._exporter is None:
+                self._exporter = self._make_exporter()
+            done = self._exporter.export(spans) is SpanExportResult.SUCCESS
+        except Exception:
+            log.exception("spans could not be exported")
+            done = False
+        if not self._awaited(0):
+            return
+        if done:
+            self._metrics.count(Counter.TRACE_SPANS_EXPORTED, amount=len(spans))
+        else:
+            self._lose(len(spans))
+        if done is self._failing:
+            self._failing = not done
+            if done:
+                log.info("the collector takes spans again")
+            else:
+                log.warning("the collector takes no spans: they are lost until it does", lost=len(spans))
+
+    def _awaited(self, under_way: int) -> bool:
+        """Notes how many are under way now. Whether anybody waits for that still."""
+        with self._changed:
+            if self._under_way is None:
+                return False
+            self._under_way = under_way
+            return True
+
+    def _lose(self, count: int) -> None:
+        if count:
+            self._metrics.count(Counter.TRACE_SPANS_LOST, amount=count)
+
+
+def otlp_exporter(*, endpoint: str, headers: Mapping[str, str], timeout_seconds: float) -> SpanExporter:
+    """The official one."""
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - in its thread
+
+    return OTLPSpanExporter(endpoint=endpoint, headers=headers, timeout=timeout_seconds)
+
+
+def _not_of_this_thread(record: logging.LogRecord) -> bool:
+    """The exporter tells of each request that fails, and of each time that it tries again."""
+    return record.threadName != THREAD

@@ -1,0 +1,292 @@
+"""Spans on their way to a collector: what comes, what is lost, and that nobody waits for it."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from attrs import evolve
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from schedora.adapters.telemetry import span_export
+from schedora.adapters.telemetry.span_export import OtlpSpanExport, otlp_exporter
+from schedora.adapters.telemetry.tally import Tally
+from schedora.application.otlp import span_text
+from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.completion import Completion, settle
+from schedora.domain.ids import JsonText
+from schedora.domain.job_spans import run_spans
+from schedora.domain.outcome import Failed, Outcome, Succeeded
+from schedora.domain.request_span import ServedRequest, request_span
+from schedora.domain.span import Span, SpanKind
+from schedora.domain.trace import TraceContext
+from tests.builders import SECOND, a_claimed_job
+from tests.collector import Collector, a_collector
+from tests.programs import PATIENCE_SECONDS, until
+
+EXPORTED, LOST = "trace_spans_exported_total", "trace_spans_lost_total"
+Run = tuple[ClaimedJob, Completion]
+
+
+def a_run(outcome: Outcome | None = None) -> Run:
+    job = a_claimed_job()
+    started_at = job.claimed_at + timedelta(milliseconds=2)
+    completion = settle(
+        job,
+        outcome or Succeeded(),
+        started_at=started_at,
+        ended_at=started_at + SECOND,
+        unit_random=0.0,
+        worker_deaths_max=3,
+    )
+    return job, completion
+
+
+def a_span(name: str = "charge") -> JsonText:
+    span = Span(
+        trace_id=f"{1:032x}", span_id=f"{2:016x}", parent_span_id=f"{3:016x}", name=name,
+        kind=SpanKind.INTERNAL, start_ns=1, end_ns=2, attributes={"a": 1},
+    )  # fmt: skip
+    return span_text(span)
+
+
+@pytest.fixture
+def tally() -> Tally:
+    return Tally()
+
+
+@pytest.fixture
+def counted(tally: Tally) -> Callable[[str], int]:
+    """How many were counted so far under a name."""
+    so_far: dict[str, float] = {}
+
+    def count(name: str) -> int:
+        for series, amount in tally.drain().items():
+            so_far[series.name] = so_far.get(series.name, 0) + amount
+        return int(so_far.get(name, 0))
+
+    return count
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with a_collector() as collector:
+        yield collector
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits for company."""
+    monkeypatch.setattr(span_export, "DELAY_SECONDS", 0.0)
+
+
+Begin = Callable[..., OtlpSpanExport]
+
+
+@pytest.fixture
+def begin(tally: Tally) -> Iterator[Begin]:
+    """Starts an export to a URL; at the end it is closed."""
+    begun: list[OtlpSpanExport] = []
+
+    def start(url: str, *, timeout_seconds: float = PATIENCE_SECONDS) -> OtlpSpanExport:
+        make = partial(
+            otlp_exporter,
+            endpoint=f"{url}/v1/traces",
+            headers={"x-key": "k"},
+            timeout_seconds=timeout_seconds,
+        )
+        export = OtlpSpanExport(make, resource={"service.name": "shop"}, version="1.2.3", metrics=tally)
+        export.start()
+        begun.append(export)
+        return export
+
+    yield start
+    for export in begun:
+        export.close()
+
+
+def test_runs_arrive_as_the_spans_that_are_derived_of_them(
+    collector: Collector, begin: Begin, counted: Callable[[str], int]
+) -> None:
+    good, bad = a_run(), a_run(Failed(kind="Broken", message="no", traceback="Traceback"))
+    export = begin(collector.url)
+    export.put_runs([good, bad])
+    export.close()
+    told: list[Span] = run_spans(*good) + run_spans(*bad)
+    assert len(collector.requests) == 1
+    assert [span.span_id for span in collector.spans] == [span.span_id for span in told]
+    for came, span in zip(collector.spans, told, strict=True):
+        assert (came.trace_id, came.parent_span_id, came.name) == (
+            span.trace_id,
+            span.parent_span_id,
+            span.name,
+        )
+        assert (came.start_ns, came.end_ns, came.kind) == (span.start_ns, span.end_ns, int(span.kind))
+        assert (came.attributes, came.status) == (dict(span.attributes), int(span.status))
+        assert came.events == tuple(event.name for event in span.events)
+        assert (came.scope, came.resource) == ("schedora", {"service.name": "shop"})
+    assert collector.requests[0]["x-key"] == "k"
+    assert (counted(EXPORTED), counted(LOST)) == (len(told), 0)
+
+
+def test_spans_of_handlers_arrive_with_their_scope(collector: Collector, begin: Begin) -> None:
+    export = begin(collector.url)
+    text = (
+        a_span()
+        .replace('"key":"a"', '"key":"otel.scope.name"')
+        .replace('"intValue":"1"', '"stringValue":"x"')
+    )
+    export.put_span(JsonText(text))
+    export.put_span(a_span("plain"))
+    export.close()
+    scoped, plain = collector.named("charge") + collector.named("plain")
+    assert (scoped.scope, scoped.attributes) == ("x", {})
+    assert (plain.scope, plain.attributes) == ("", {"a": 1})
+    assert (plain.span_id, plain.parent_span_id) == (f"{2:016x}", f"{3:016x}")
+
+
+def test_requests_arrive_as_their_spans(collector: Collector, begin: Begin) -> None:
+    trace = TraceContext(trace_id=f"{1:032x}", span_id=f"{2:016x}")
+    served = ServedRequest(trace, f"{3:016x}", "POST", "/api/v1/jobs", 201, 10, 20, 1, 15)
+    export = begin(collector.url)
+    export.put_request(served)
+    export.close()
+    [came] = collector.spans
+    assert (came.name, came.span_id, came.parent_span_id) == ("POST /api/v1/jobs", trace.span_id, f"{3:016x}")
+    assert (came.attributes, came.scope) == (dict(request_span(served).attributes), "schedora")
+
+
+@pytest.mark.usefixtures("soon")
+def test_what_is_little_goes_by_itself(collector: Collector, begin: Begin) -> None:
+    export = begin(collector.url)
+    export.put_span(a_span("first"))
+    collector.wait_for(lambda c: c.named("first"))
+    export.put_span(a_span("second"))
+    collector.wait_for(lambda c: c.named("second"))
+
+
+def test_much_goes_in_parts(collector: Collector, begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(span_export, "BATCH_MAX", 10)
+    export = begin(collector.url)
+    export.put_runs([a_run() for _ in range(10)])
+    export.close()
+    assert len(collector.requests) == 4
+    assert len({span.span_id for span in collector.spans}) == len(collector.spans) >= 30
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("status", [400, 500, 429, 503])
+def test_what_a_collector_refuses_is_lost_and_it_is_tried_again(
+    collector: Collector, begin: Begin, counted: Callable[[str], int], status: int
+) -> None:
+    collector.status = status
+    export = begin(collector.url, timeout_seconds=0.5)
+    export.put_span(a_span())
+    until(lambda: counted(LOST) == 1, "the span to be counted as lost")
+    collector.status = 200
+    export.put_span(a_span("later"))
+    collector.wait_for(lambda c: c.named("later"))
+    until(lambda: counted(EXPORTED) == 1, "the other one to be counted as exported")
+    assert counted(LOST) == 1
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_collector_that_hangs_up_or_is_not_there_loses_spans(
+    collector: Collector, begin: Begin, counted: Callable[[str], int]
+) -> None:
+    collector.hangs_up = True
+    export = begin(collector.url, timeout_seconds=0.5)
+    export.put_span(a_span())
+    until(lambda: counted(LOST) == 1, "the span to be counted as lost")
+    collector.stop()
+    export.put_span(a_span())
+    until(lambda: counted(LOST) == 2, "the other one to be counted as lost, too")
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_collector_that_hangs_delays_nobody_and_what_finds_no_room_is_lost(
+    collector: Collector, begin: Begin, counted: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(span_export, "QUEUE_MAX", 3)
+    collector.let_go.clear()
+    export = begin(collector.url)
+    export.put_span(a_span())
+    collector.wait_for(lambda c: c.requests)
+    assert len(export) == 0
+    export.put_runs([a_run() for _ in range(4)])
+    export.put_span(a_span())
+    assert len(export) == 3
+    assert counted(LOST) == span_export.SPANS_OF_RUN + 1
+    collector.let_go.set()
+    export.close()
+    assert counted(LOST) == span_export.SPANS_OF_RUN + 1
+    assert counted(EXPORTED) == len(collector.spans) == 1 + sum(len(run_spans(*a_run())) for _ in range(3))
+
+
+def test_big_jobs_fill_the_queue_by_their_length(
+    begin: Begin, counted: Callable[[str], int], collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(span_export, "QUEUE_LENGTH_MAX", 1_000)
+    job, completion = a_run()
+    big = evolve(job, payload=JsonText(f'{{"a":"{"x" * 600}"}}'))
+    export = begin(collector.url)
+    export.put_runs([(big, completion), (big, completion)])
+    assert len(export) == 1
+    assert counted(LOST) == span_export.SPANS_OF_RUN
+    export.close()
+    export.put_span(a_span())
+    assert counted(LOST) == span_export.SPANS_OF_RUN + 1  # nothing comes in any more
+
+
+def test_the_end_waits_for_a_collector_for_a_moment_only(
+    collector: Collector, begin: Begin, counted: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(span_export, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(span_export, "DELAY_SECONDS", 0.0)
+    collector.let_go.clear()
+    export = begin(collector.url)
+    export.put_span(a_span())
+    collector.wait_for(lambda c: c.requests)
+    export.put_span(a_span())
+    closed = threading.Event()
+
+    def close() -> None:
+        export.close()
+        closed.set()
+
+    threading.Thread(target=close, daemon=True).start()
+    assert closed.wait(PATIENCE_SECONDS)
+    assert counted(LOST) == 2  # what is under way has no time left either
+
+
+def test_what_cannot_be_told_does_not_keep_the_rest(
+    collector: Collector, begin: Begin, counted: Callable[[str], int]
+) -> None:
+    export = begin(collector.url)
+    export.put_span(JsonText("{}"))
+    export.put_span(a_span())
+    export.close()
+    assert [span.name for span in collector.spans] == ["charge"]
+    assert (counted(EXPORTED), counted(LOST)) == (1, 1)
+
+
+class _Broken(SpanExporter):
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        raise RuntimeError("broken")
+
+
+def test_an_exporter_that_breaks_loses_spans_and_no_more(tally: Tally, counted: Callable[[str], int]) -> None:
+    export = OtlpSpanExport(_Broken, resource={}, version="1.2.3", metrics=tally)
+    export.start()
+    export.put_span(a_span())
+    export.close()
+    assert counted(LOST) == 1
+
+
+def test_one_that_was_never_started_can_be_closed(tally: Tally, counted: Callable[[str], int]) -> None:
+    export = OtlpSpanExport(_Broken, resource={}, version="1.2.3", metrics=tally)
+    export.put_runs([a_run()])
+    export.close()
+    assert counted(LOST) == span_export.SPANS_OF_RUN
