@@ -18,7 +18,9 @@ from schedora.application.queries.doctor import Checked, Diagnosis, Examine
 from schedora.domain.checks import redis as redis_checks
 from tests.contract.memory import a_memory_store, memory_stores
 from tests.programs import PATIENCE_SECONDS, until
+from tests.redis.cluster import RedisCluster
 from tests.redis.reaching import IMPATIENCE, PATIENCE, reaching
+from tests.redis.sentinels import Watched
 from tests.redis.servers import RedisServer
 
 
@@ -38,7 +40,11 @@ async def examined(link: RedisLink) -> Diagnosis:
 
 async def examined_at(url: str) -> Diagnosis:
     """By a link that was never opened."""
-    return await examined(RedisLink(url, connect_timeout=PATIENCE))
+    link = RedisLink(url, connect_timeout=PATIENCE)
+    try:
+        return await examined(link)
+    finally:
+        await link.close()
 
 
 def codes(diagnosis: Diagnosis) -> list[str]:
@@ -55,9 +61,24 @@ def checked(diagnosis: Diagnosis, name: str) -> Checked:
 async def test_nothing_is_wrong_with_one_that_is_well(redis_server: RedisServer) -> None:
     diagnosis = await examined_at(redis_server.url)
     assert codes(diagnosis) == []
-    assert [check.name for check in diagnosis.checks] == ["database", "work", "redis", "redis server"]
+    assert [check.name for check in diagnosis.checks] == [
+        "database",
+        "processes",
+        "work",
+        "redis",
+        "redis server",
+    ]
     async with reaching(redis_server.url) as link:
         assert codes(await examined(link)) == []
+
+
+async def test_nothing_is_wrong_with_a_cluster_that_is_well(cluster: RedisCluster) -> None:
+    assert codes(await examined_at(cluster.url)) == []
+
+
+async def test_of_those_that_sentinels_watch_the_master_is_examined(tmp_path: Path) -> None:
+    with Watched(tmp_path) as watched:
+        assert codes(await examined_at(watched.url)) == []
 
 
 def no_server(diagnosis: Diagnosis, reason: str) -> None:

@@ -195,6 +195,17 @@ async def test_keys_that_move_within_a_cluster_are_followed(
     assert "redis is away" not in caplog.text
 
 
+async def test_an_inspection_asks_who_has_the_keys_now_whoever_had_them_before(cluster: RedisCluster) -> None:
+    async with reaching(cluster.url) as link:
+        move = Move(cluster, link.keys.probe())
+        move.begin()
+        await link.check()  # so that there is a key to be moved
+        move.end()
+        async with link.inspection() as ask:
+            told = await ask("INFO", "server")
+        assert int(told.split(b"tcp_port:")[1].split()[0]) == move.target.port
+
+
 async def test_who_waits_at_a_node_that_gives_its_keys_away_is_told(cluster: RedisCluster) -> None:
     async with reaching(cluster.url) as link:
         move = Move(cluster, link.keys.probe())

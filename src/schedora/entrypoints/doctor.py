@@ -18,7 +18,11 @@ def examine_directly(data_dir: Path | None) -> Diagnosis:
 
 
 async def _examine(settings: Settings, url: str) -> Diagnosis:
-    return await build_system(settings, database_url=url).examine()
+    system = build_system(settings, database_url=url)
+    try:
+        return await system.examine()
+    finally:
+        await system.close()
 
 
 @contextmanager

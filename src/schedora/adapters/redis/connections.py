@@ -79,6 +79,12 @@ class Connections:
                 self._master = await self._topology.master()
         return await self._connected(self._master)
 
+    async def connect_anew(self) -> AbstractConnection:
+        """As ``connect``, to who is the master now, whoever it was for others."""
+        with translated():
+            master = await self._topology.master()
+        return await self._connected(master)
+
     async def disconnect(self, connection: AbstractConnection) -> None:
         self._open.discard(connection)
         self._stale.discard(connection)

@@ -181,7 +181,7 @@ class RedisLink:
         """
         try:
             async with Deadline(self._connections.connect_patience.total_seconds()) as deadline:
-                connection = await self._connections.connect()
+                connection = await self._connections.connect_anew()
                 try:
                     deadline.put_off(_INSPECTION_SECONDS)
                     yield lambda *command: exchange(connection, command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schedora.domain.words import counted
-from schedora.entrypoints.cli.exits import FAILED, Misused
+from schedora.entrypoints.cli.exits import FAILED, Failed, Misused
 from schedora.entrypoints.cli.printing import plain, print_json, print_line
 from schedora.entrypoints.cli.processes import DataDirOption
 from schedora.entrypoints.cli.server import DEFAULT_URL, JsonOption, UrlOption, reached
@@ -47,8 +47,11 @@ def doctor(
 def _asked(url: str, data_dir: Path | None) -> "DeepHealthView":
     if data_dir is not None:
         raise Misused("--data-dir goes with --direct: a server knows its own")
-    with reached(url) as client:
-        return client.deep_health()
+    try:
+        with reached(url) as client:
+            return client.deep_health()
+    except Failed as error:
+        raise Failed(f"{error}; --direct examines from here, without it") from error
 
 
 def _examined(data_dir: Path | None) -> "DeepHealthView":

@@ -135,7 +135,7 @@ def test_on_a_terminal_it_is_green_when_all_is_well(
 
 
 def test_nobody_there() -> None:
-    refused(invoke("doctor", "--url", "http://127.0.0.1:1"), 1, "can't be reached")
+    refused(invoke("doctor", "--url", "http://127.0.0.1:1"), 1, "can't be reached", "--direct")
 
 
 def test_without_a_server_a_data_directory_is_of_no_use(tmp_path: Path) -> None:
