@@ -12,7 +12,7 @@ from benchmarks.drivers import Driver
 from benchmarks.systems.catalogue import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from benchmarks.postgres import Database, Server
     from benchmarks.sizes import Sizes
@@ -44,11 +44,15 @@ class Bench:
     sizes: Sizes
 
     @contextmanager
-    def staged(self, system: System) -> Iterator[Stage]:
-        """Make an empty store with what the system needs in it, and remove it at the end."""
+    def staged(self, system: System, settings: Mapping[str, str] | None = None) -> Iterator[Stage]:
+        """Make an empty store with what the system needs in it, and remove it at the end. The system's processes
+        have these settings in their environment.
+        """
         with scratch() as directory, self._store(system) as (url, database):
             redis_url = self.redis_url if system.needs_redis else None
-            driver = Driver(system=system, url=url, directory=directory, redis_url=redis_url)
+            driver = Driver(
+                system=system, url=url, directory=directory, redis_url=redis_url, settings=settings or {}
+            )
             driver.setup()
             yield Stage(
                 system=system, driver=driver, database=database, directory=directory, redis_url=redis_url

@@ -55,6 +55,8 @@ class Driver:
     """For what its processes say."""
     redis_url: str | None = None
     """Of a Redis beside the store; its processes have it as REDIS_URL."""
+    settings: Mapping[str, str] = field(factory=dict)
+    """More of what its processes have in their environment."""
     python: Path = field()
 
     @python.default
@@ -145,7 +147,8 @@ class Driver:
 
     def _started(self, verb: str, arguments: Sequence[str], name: str) -> AbstractContextManager[Process]:
         command = [str(self.python), str(self.system.driver), verb, "--url", self.url, *arguments]
-        settings = {} if self.redis_url is None else {"REDIS_URL": self.redis_url}
+        redis = {} if self.redis_url is None else {"REDIS_URL": self.redis_url}
+        settings = {**redis, **self.settings}
         return Process.started(command, self.directory, name, settings)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from benchmarks.scenarios.asking import Asking
 from benchmarks.scenarios.backlog import Backlog
 from benchmarks.scenarios.dependants import Dependants
 from benchmarks.scenarios.drain import Drain
@@ -12,6 +13,7 @@ from benchmarks.scenarios.http import Http
 from benchmarks.scenarios.idle import Idle
 from benchmarks.scenarios.listener import Listener
 from benchmarks.scenarios.memory import Memory
+from benchmarks.scenarios.observability import Observability
 from benchmarks.scenarios.pickup import Pickup
 from benchmarks.scenarios.saturation import Saturation
 from benchmarks.scenarios.snapshot import Snapshot
@@ -47,6 +49,8 @@ def scenarios(
         Snapshot(),
         Dependants(),
         Listener(),
+        Observability(),
+        Asking(),
         Drain(
             name="scaling",
             question="Jobs a second of more worker processes than the machine has cores",

@@ -15,7 +15,7 @@ from benchmarks.systems.catalogue import Role
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from benchmarks.bench import Bench
+    from benchmarks.bench import Bench, Stage
     from benchmarks.scenarios.scenario import Round
     from benchmarks.systems.catalogue import System
 
@@ -44,20 +44,18 @@ class Http:
         count = bench.sizes.http_one if batch == 1 else bench.sizes.http_batch
 
         def measure() -> Mapping[str, float]:
-            with bench.staged(system) as stage, stage.driver.serving() as url:
-                load = [
-                    sys.executable,
-                    "-m",
-                    "benchmarks.load",
-                    url,
-                    str(count),
-                    str(connections),
-                    str(batch),
-                ]
-                with Process.started(load, stage.directory, "load") as process:
-                    if process.wait(LOAD_SECONDS_MAX):
-                        raise Broken(process.complaint())
-                    said = json.loads(process.said())
-            return {"jobs_per_second": said["jobs"] / said["seconds"]}
+            with bench.staged(system) as stage:
+                return {"jobs_per_second": posted(stage, count, connections=connections, batch=batch)}
 
         yield measure
+
+
+def posted(stage: Stage, jobs: int, *, connections: int, batch: int) -> float:
+    """Jobs a second that an API of its own takes. Raises Broken."""
+    with stage.driver.serving() as url:
+        load = [sys.executable, "-m", "benchmarks.load", url, str(jobs), str(connections), str(batch)]
+        with Process.started(load, stage.directory, "load") as process:
+            if process.wait(LOAD_SECONDS_MAX):
+                raise Broken(process.complaint())
+            said = json.loads(process.said())
+    return float(said["jobs"] / said["seconds"])

@@ -77,6 +77,20 @@ def test_a_redis_is_in_the_environment_of_those_alone_who_have_one(
             assert process.line("redis", seconds_max=60) == told
 
 
+def test_settings_of_a_stage_are_in_the_environment_of_its_processes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    program = tmp_path / "driver.py"
+    program.write_text("import os, sys; print('sampler', os.environ.get('OTEL_TRACES_SAMPLER'), flush=True)")
+    monkeypatch.setattr(System, "driver", program)
+    for settings, told in [(None, "None"), ({"OTEL_TRACES_SAMPLER": "always_off"}, "always_off")]:
+        with (
+            bench.staged(catalogue()["schedora"], settings) as stage,
+            stage.driver.running("work", name="work") as process,
+        ):
+            assert process.line("sampler", seconds_max=60) == told
+
+
 def test_who_needs_a_redis_is_not_measured_without(bench: Bench) -> None:
     alone = Bench(server=bench.server, redis_url=None, sizes=bench.sizes)
     with (

@@ -1,0 +1,76 @@
+"""What it costs to be seen: traces, kept logs, their export."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from benchmarks.collector import collecting
+from benchmarks.draining import drain
+from benchmarks.scenarios.http import LOADS, posted
+from benchmarks.scenarios.metrics import JOBS_PER_SECOND
+from benchmarks.scenarios.scenario import Case, Metric
+from benchmarks.systems.catalogue import OUR_ROLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from benchmarks.bench import Bench, Stage
+    from benchmarks.scenarios.scenario import Round
+    from benchmarks.systems.catalogue import System
+
+OFF = {"OTEL_TRACES_SAMPLER": "always_off", "JOB_LOG_LEVEL": "OFF"}
+ALL_OFF, ON, EXPORTED = "all off", "on, as by default", "on and exported"
+DRAIN = "drain, 1 worker"
+POSTS = tuple(f"HTTP {name}" for name, (_, batch) in LOADS.items() if batch == 1)
+
+
+class Observability:
+    name = "observability"
+    question = "Jobs a second with traces and the logs of jobs off, on, and exported to a collector on the same machine"
+    metrics = (
+        JOBS_PER_SECOND,
+        Metric(key="exported_bytes_per_job", title="bytes exported a job", more_is_better=False),
+    )
+    verbs = frozenset({"setup", "submit", "work", "serve"})
+    roles = OUR_ROLES
+
+    def cases(self, system: System) -> tuple[Case, ...]:  # noqa: ARG002 - the same for all
+        return tuple(
+            Case(name=f"{what}, {how}", against=None if how == ALL_OFF else f"{what}, {ALL_OFF}")
+            for what in (DRAIN, *POSTS)
+            for how in (ALL_OFF, ON, EXPORTED)
+        )
+
+    @contextmanager
+    def prepared(self, bench: Bench, system: System, case: Case) -> Iterator[Round]:
+        what, how = next(
+            (what, how)
+            for what in (DRAIN, *POSTS)
+            for how in (ALL_OFF, ON, EXPORTED)
+            if case.name == f"{what}, {how}"
+        )
+
+        def measure() -> Mapping[str, float]:
+            with ExitStack() as stack:
+                collector = stack.enter_context(collecting())
+                settings = {ALL_OFF: OFF, ON: {}, EXPORTED: {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}}
+                stage = stack.enter_context(bench.staged(system, settings[how]))
+                jobs = bench.sizes.drain if what == DRAIN else bench.sizes.http_one
+                per_second = _drained(bench, stage, jobs) if what == DRAIN else _posted(stage, what, jobs)
+            return {
+                "jobs_per_second": per_second,
+                "exported_bytes_per_job": collector.received_bytes / jobs,
+            }
+
+        yield measure
+
+
+def _drained(bench: Bench, stage: Stage, jobs: int) -> float:
+    stored = stage.driver.fill(jobs)
+    return drain(stage, jobs=stored, workers=1, seconds_max=bench.sizes.drain_seconds_max).jobs_per_second
+
+
+def _posted(stage: Stage, what: str, jobs: int) -> float:
+    connections, batch = LOADS[what.removeprefix("HTTP ")]
+    return posted(stage, jobs, connections=connections, batch=batch)
