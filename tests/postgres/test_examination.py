@@ -385,6 +385,7 @@ async def test_dead_rows(url: str, admin: Connection, monkeypatch: pytest.Monkey
 
 
 async def test_bloat(url: str, admin: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    admin.execute("alter table job_ready set (autovacuum_enabled = off)")  # it would come in between
     with psycopg.connect(url, autocommit=True) as user:
         user.execute(READY, [20_000])
         # Of each page a few rows are left: vacuum can't give it back.
@@ -393,6 +394,7 @@ async def test_bloat(url: str, admin: Connection, monkeypatch: pytest.MonkeyPatc
     left = "select (select count(*) from job_ready) < 1000 and n_dead_tup > 10000 from pg_stat_all_tables where relid = 'job_ready'::regclass"
     until(lambda: admin.execute(left).fetchall() == [(True,)], "the statistics to tell of the dead rows")
     admin.execute("vacuum (analyze) job_ready")
+    admin.execute("alter table job_ready reset (autovacuum_enabled)")
     counted(admin, "n_dead_tup", 0)
     assert await codes(url) == []
     monkeypatch.setattr(storage_checks, "BLOATED_MIN_BYTES", 1 << 20)
@@ -511,6 +513,7 @@ async def test_a_transaction_that_was_left_open(
         assert finding.details["state"] == "idle in transaction"
         assert finding.details["query"] == "select count(*) from jobs where type = ?"
         assert f"session {pid} (report, user " in finding.found
+        assert finding.found.endswith(": select count(*) from jobs where type = ?")
         assert f"SELECT pg_terminate_backend({pid})" in finding.fix
         monkeypatch.setattr(horizon_checks, "IDLE_CRITICAL", ZERO)
         await the_one(url, "transaction_idle", Severity.CRITICAL)
@@ -667,6 +670,7 @@ async def test_a_wait_for_a_lock(url: str, admin: Connection, monkeypatch: pytes
         assert (finding.code, finding.severity) == ("lock_wait", Severity.WARNING)
         assert finding.details["blocker"] == blocker
         assert finding.details["on"] == "job_ready"
+        assert finding.found.endswith(": lock table job_ready in access exclusive mode")
         assert finding.details["waiting_query"] == "select count(*) as amount from job_ready"
         assert finding.details["blocker_application_name"] == "report"
         # What would have to wait itself says so, and nothing else is held up.

@@ -128,17 +128,19 @@ def _of_session(holder: Holder) -> Iterator[Finding]:
         if holder.transactions is None:
             if session.lasting >= OLD_MIN:
                 yield TRANSACTION_LEFT_OPEN.found(
-                    Severity.WARNING, f"{session.named} has left a transaction open", **details
+                    Severity.WARNING, f"{session.named} has left a transaction open{session.doing}", **details
                 )
         elif session.lasting >= IDLE_MIN:
             yield TRANSACTION_IDLE.found(
                 bad(session.lasting >= IDLE_CRITICAL),
-                f"{session.named} has left a transaction open that holds a snapshot, or has written",
+                f"{session.named} has left a transaction open that holds a snapshot, or has written{session.doing}",
                 **details,
             )
     elif session.lasting >= OLD_MIN:
         yield TRANSACTION_OLD.found(
-            bad(session.lasting >= OLD_CRITICAL), f"{session.named} is in one transaction", **details
+            bad(session.lasting >= OLD_CRITICAL),
+            f"{session.named} is in one transaction{session.doing}",
+            **details,
         )
 
 

@@ -41,7 +41,7 @@ class LockWaits(Observation):
             yield LOCK_WAIT.found(
                 bad(wait.waiting >= WAIT_CRITICAL),
                 f"session {wait.session.pid} of Schedora has waited for {in_words(wait.waiting)} for a lock on {wait.on},"
-                f" behind {blocker.named}{more}",
+                f" behind {blocker.named}{more}{blocker.doing}",
                 waiting_pid=wait.session.pid,
                 waiting_query=wait.session.query,
                 waiting_seconds=round(wait.waiting.total_seconds(), 3),

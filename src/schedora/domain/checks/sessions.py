@@ -53,6 +53,11 @@ class ServerSession:
         return f"session {self.pid}" + (f" ({told})" if told else "") + spanning
 
     @property
+    def doing(self) -> str:
+        """For the end of a sentence; nothing where its statement is not told."""
+        return f": {self.query}" if self.query else ""
+
+    @property
     def details(self) -> dict[str, Detail]:
         """For programs."""
         return {

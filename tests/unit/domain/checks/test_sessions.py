@@ -43,12 +43,13 @@ def test_a_long_statement_is_cut() -> None:
 
 
 def test_a_session_is_named_by_what_is_known() -> None:
-    assert ServerSession(pid=7).named == "session 7"
+    assert (ServerSession(pid=7).named, ServerSession(pid=7).doing) == ("session 7", "")
     session = ServerSession(
         pid=7, application_name="psql", user="ada", client="10.0.0.5", state="idle in transaction",
         since=NOON, lasting=timedelta(minutes=12), query="select ?",
     )  # fmt: skip
     assert session.named == "session 7 (psql, user ada, from 10.0.0.5, idle in transaction) for 12 min"
+    assert session.doing == ": select ?"
     assert session.details == {
         "pid": 7, "application_name": "psql", "user": "ada", "database": None, "client": "10.0.0.5",
         "state": "idle in transaction", "since": NOON.isoformat(), "seconds": 720.0, "query": "select ?",
