@@ -15,13 +15,18 @@ from schedora.domain.job_request import JobRequest
 from schedora.domain.sampling import SamplerKind
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import LogFormat, LogLevel, Settings, load_settings
+from schedora.entrypoints.container.settings import JobLogLevel, LogFormat, LogLevel, Settings, load_settings
 from tests.docs.pages import ROOT, table
 
 PAGE = ROOT / "docs" / "operating.md"
 SETTINGS = {row["variable"].lower(): row for row in table(PAGE, "variable")}
 
-CHOICES = {"log_level": LogLevel, "log_format": LogFormat, "otel_traces_sampler": SamplerKind}
+CHOICES = {
+    "log_level": LogLevel,
+    "log_format": LogFormat,
+    "otel_traces_sampler": SamplerKind,
+    "job_log_level": JobLogLevel,
+}
 DERIVED = {"app_version", "schedora_data_dir", "worker_id"}
 """Those whose default is told in words."""
 

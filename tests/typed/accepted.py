@@ -159,6 +159,7 @@ def over_http(client: SchedoraClient, when: datetime) -> None:
     assert_type(client.job_why(job).reasons[0].message, str)
     assert_type(client.job_trace(job).spans[0].duration, timedelta)
     assert_type(client.workflow_trace(flow).next_cursor, str | None)
+    assert_type(client.job_logs(job, tail=5).lines[0].timestamp, datetime)
     assert_type(client.health().status, str)
     assert_type(client.deep_health().findings[0].code, str)
 
@@ -167,6 +168,7 @@ async def over_http_awaited(client: AsyncSchedoraClient) -> None:
     async with client:
         job = await client.submit("plain", {"name": "a"})
         assert_type((await client.job_why(job)).ready, bool)
+        assert_type((await client.job_logs(job)).last, str | None)
         assert_type(job, JobView[Any])
         assert_type(await client.wait(job), JobView[Any])
         assert_type((await client.list_workers("ACTIVE")).total, int)

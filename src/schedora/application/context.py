@@ -5,7 +5,8 @@ from typing import Any, Protocol
 
 from schedora.application.encoding import encode_json, size_bytes
 from schedora.application.errors import TooLarge
-from schedora.application.log import Logger
+from schedora.application.log import run_logger
+from schedora.application.run_scope import current_run
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.errors import InvalidField
 from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkflowId
@@ -46,6 +47,7 @@ class JobContext:
         """The results of what this job depends on, by key; by job id where there is no key."""
         self._link = link
         self._result_bytes_max = result_bytes_max
+        self._run = current_run.get()
         self._log: Any = None
 
     @property
@@ -88,17 +90,20 @@ class JobContext:
         return self._link.cancelled
 
     @property
-    def logger(self) -> Any:
-        """A structlog logger that carries the identity of job, workflow, worker and trace."""
+    def log(self) -> Any:
+        """A structlog logger that carries the identity of job, workflow, worker and trace. What it is told at level
+        INFO and above is kept with the job, as all is that is logged in this run.
+        """
         if self._log is None:
             job = self.job
             fields = {"job_id": str(job.job_id), "job_type": job.type, "worker_id": job.worker_id}
             if job.workflow_id is not None:
                 fields["workflow_id"] = str(job.workflow_id)
-            self._log = Logger("schedora.handler").bind(
-                **fields, attempt=self.attempt, trace_id=self.trace_id
-            )
+            self._log = run_logger(self._run).bind(**fields, attempt=self.attempt, trace_id=self.trace_id)
         return self._log
+
+    logger = log
+    """The same."""
 
     def progress(self, fraction: float, message: str | None = None) -> None:
         """Shows how far the run is: ``fraction`` in [0, 1]. Cheap; the newest report wins.

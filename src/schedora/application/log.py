@@ -3,16 +3,47 @@ elsewhere to the logging of the standard library, as those of a library should, 
 """
 
 import logging
-from typing import Any
+import sys
+from collections.abc import Callable
+from typing import Any, Final
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
-_PLAIN = (
+from schedora.application.run_scope import RunScope, current_run
+from schedora.domain.redaction import redaction_of
+
+HANDLERS: Final = "schedora.handler"
+"""The name of the logger that handlers are given."""
+
+FIELDS: Final = "schedora_fields"
+"""Under which a record of the standard library carries the fields of its line, beside their text."""
+
+_TELLING: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception", "log"})
+
+_redaction = redaction_of(None)
+_in_words = structlog.dev.ConsoleRenderer(
+    pad_event_to=0, colors=False, exception_formatter=structlog.dev.plain_traceback
+)
+
+
+def _as_text(logger: WrappedLogger, method: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
+    """For whoever knows of text alone, with the fields for those who know of them."""
+    if event.get("exc_info") is True:
+        event["exc_info"] = sys.exc_info()
+    error = event.pop("exc_info", None)
+    fields = _redaction.fields(event)
+    more = {} if error is None else {"exc_info": error}
+    text = str(_in_words(logger, method, {**fields, **more}))
+    # The traceback stands in the text: nobody is to tell it again.
+    return (_redaction.text(text),), {"exc_info": None, "extra": {FIELDS: {**fields, **more}}}
+
+
+_PLAIN: Final = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.filter_by_level,
-    structlog.dev.ConsoleRenderer(
-        pad_event_to=0, colors=False, exception_formatter=structlog.dev.plain_traceback
-    ),
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    _as_text,
 )
 
 
@@ -27,3 +58,33 @@ class Logger:
 
     def __getattr__(self, method: str) -> Any:
         return getattr(self._configured if structlog.is_configured() else self._plain, method)
+
+
+def run_logger(run: RunScope | None) -> Any:
+    """The logger of one run: what it is told belongs to that run, in whatever thread it is told."""
+    logger = _OfRun(logging.getLogger(HANDLERS), run)
+    if structlog.is_configured():
+        return structlog.wrap_logger(logger)
+    return structlog.wrap_logger(logger, processors=_PLAIN, wrapper_class=structlog.stdlib.BoundLogger)
+
+
+class _OfRun:
+    """A logger of the standard library, within the scope of a run."""
+
+    def __init__(self, logger: logging.Logger, run: RunScope | None) -> None:
+        self._logger = logger
+        self._run = run
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._logger, name)
+        return self._within(found) if name in _TELLING and self._run is not None else found
+
+    def _within(self, tell: Callable[..., None]) -> Callable[..., None]:
+        def told(*args: Any, **kwargs: Any) -> None:
+            token = current_run.set(self._run)
+            try:
+                tell(*args, **kwargs)
+            finally:
+                current_run.reset(token)
+
+        return told

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from contextvars import Context
 from threading import Lock
 from typing import Final
 
@@ -71,7 +72,7 @@ class Outgoing:
 
     def _start(self) -> None:
         if self._waiting and (self._sending is None or self._sending.done()):
-            self._sending = asyncio.get_running_loop().create_task(self._run())
+            self._sending = asyncio.get_running_loop().create_task(self._run(), context=Context())
 
     async def _run(self) -> None:
         while self._waiting:

@@ -26,6 +26,7 @@ from schedora.adapters.system.child_protocol import (
     decode_call,
     encode_said,
 )
+from schedora.adapters.telemetry.kept_lines import keeping_lines
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.context import JobContext
@@ -38,6 +39,7 @@ from schedora.application.run_scope import RunSpans, current_run
 from schedora.domain.completion import settle
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Outcome, Succeeded
+from schedora.domain.redaction import redaction_of
 from schedora.entrypoints.container.settings import LogFormat
 from schedora.entrypoints.sdk.definition import JobFunction
 from schedora.entrypoints.sdk.systems import NoSystem
@@ -62,12 +64,22 @@ def main() -> None:
     told = os.fdopen(os.dup(0), "rb")
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 - a descriptor is what is wanted
         os.dup2(nothing.fileno(), 0)
-    configure_logs(level=os.environ["LOG_LEVEL"], json_lines=os.environ["LOG_FORMAT"] == LogFormat.JSON)
+    _configure_logs()
     calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(told, calls), daemon=True, name="schedora-calls").start()
     while True:
         call = decode_call(calls.get())
         answers.say(Ended(outcome=_run(call, answers, run_spans)))
+
+
+def _configure_logs() -> None:
+    """As the worker has set up its own."""
+    configure_logs(
+        level=os.environ["LOG_LEVEL"],
+        json_lines=os.environ["LOG_FORMAT"] == LogFormat.JSON,
+        kept_level=os.environ["JOB_LOG_LEVEL"],
+        redaction=redaction_of(os.environ["LOG_REDACT"]),
+    )
 
 
 def _listen(told: IO[bytes], calls: "queue.SimpleQueue[bytes]") -> None:
@@ -101,19 +113,20 @@ def _run(call: ProcessCall, answers: Answers, run_spans: RunSpans) -> Outcome:
     if MEMORY in sys.argv:
         function.submitter.systems = OUT_OF_REACH
     upstream = {key: None if text is None else decode_json(text) for key, text in call.upstream.items()}
+    scope = _Scope(call, answers)
+    token = current_run.set(scope)
+    entered = run_spans.enter(scope)
     context = JobContext(
         call.job,
         link=_Link(call, answers),
         upstream=upstream,
         result_bytes_max=RESULT_BYTES_MAX,
     )
-    scope = _Scope(call, answers)
-    token = current_run.set(scope)
-    entered = run_spans.enter(scope)
     try:
-        return asyncio.run(
-            outcome_of(_call(function.handler, call, context), result_bytes_max=RESULT_BYTES_MAX)
-        )
+        with keeping_lines(os.environ["JOB_LOG_LEVEL"], redaction_of(os.environ["LOG_REDACT"])):
+            return asyncio.run(
+                outcome_of(_call(function.handler, call, context), result_bytes_max=RESULT_BYTES_MAX)
+            )
     finally:
         run_spans.leave(entered)
         current_run.reset(token)

@@ -14,6 +14,7 @@ from schedora.adapters.postgres.schema import migrate, verify
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.application.log import Logger
 from schedora.domain.process import ProcessKind
+from schedora.domain.redaction import redaction_of
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import LogFormat, Settings, load_settings
 from schedora.entrypoints.database import database_of
@@ -136,7 +137,12 @@ def _prepared(data_dir: Path | None, app: "Schedora | None" = None) -> Settings:
     """The settings in force: what is typed wins over what the app says, and that over the environment."""
     settings_with = load_settings if app is None else app.settings_with
     settings = settings_with(schedora_data_dir=data_dir)
-    configure_logs(level=settings.log_level, json_lines=settings.log_format is LogFormat.JSON)
+    configure_logs(
+        level=settings.log_level,
+        json_lines=settings.log_format is LogFormat.JSON,
+        kept_level=settings.job_log_level,
+        redaction=redaction_of(settings.log_redact),
+    )
     return settings
 
 

@@ -39,6 +39,7 @@ from schedora.application.queries.doctor import Examine
 from schedora.application.queries.endings import Endings
 from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
+from schedora.application.queries.job_log import ReadJobLog
 from schedora.application.queries.queue_stats import ReadQueueStats
 from schedora.application.queries.trace import TraceJob, TraceWorkflow
 from schedora.application.queries.watch import Watch
@@ -87,6 +88,7 @@ class System:
     explain_job: ExplainJob
     trace_job: TraceJob
     trace_workflow: TraceWorkflow
+    read_job_log: ReadJobLog
     cancel_job: CancelJob
     requeue_job: RequeueJob
     requeue_dead: RequeueDead

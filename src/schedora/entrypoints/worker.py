@@ -10,10 +10,13 @@ from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import TypeVarTuple
 
+from structlog.contextvars import bind_contextvars
+
 import schedora
 from schedora.adapters.system.child_command import CHILD_COMMAND, MEMORY
 from schedora.adapters.system.processes import ChildProcesses
 from schedora.adapters.system.vitals import ProcessVitals
+from schedora.adapters.telemetry.kept_lines import keeping_lines
 from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.handlers import Handlers
 from schedora.application.log import Logger
@@ -26,6 +29,7 @@ from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.run_locks import RunLock
 from schedora.domain.ids import IncarnationId, JsonText, LeaseId, WorkerId
+from schedora.domain.redaction import redaction_of
 from schedora.domain.worker import WorkerIdentity, WorkerState
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
@@ -94,6 +98,7 @@ class HeartbeatThread:
                 self._loop.call_soon_threadsafe(tell, *told)
 
     def _main(self) -> None:
+        bind_contextvars(worker_id=self._worker_id)
         try:
             asyncio.run(self._beat())
         except Exception:
@@ -171,6 +176,12 @@ class WorkerService:
         self._stopped = False
 
     async def run(self) -> None:
+        bind_contextvars(worker_id=self._identity.worker_id)
+        settings = self._system.settings
+        with keeping_lines(settings.job_log_level, redaction_of(settings.log_redact)):
+            await self._run()
+
+    async def _run(self) -> None:
         threads = ThreadPoolExecutor(
             self._identity.max_concurrent_jobs, thread_name_prefix="schedora-handler"
         )
@@ -264,7 +275,12 @@ class WorkerService:
 
 def _children(settings: Settings, *, idle_max: int) -> ChildProcesses:
     """Children that log as this worker does, and submit to its database, or to none where that is in memory."""
-    environment = {"LOG_LEVEL": settings.log_level.value, "LOG_FORMAT": settings.log_format.value}
+    environment = {
+        "LOG_LEVEL": settings.log_level.value,
+        "LOG_FORMAT": settings.log_format.value,
+        "LOG_REDACT": settings.log_redact or "",
+        "JOB_LOG_LEVEL": settings.job_log_level.value,
+    }
     if settings.database_url is None:
         return ChildProcesses((*CHILD_COMMAND, MEMORY), idle_max=idle_max, environment=environment)
     environment["DATABASE_URL"] = settings.database_url

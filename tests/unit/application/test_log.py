@@ -40,8 +40,18 @@ def test_an_exception_is_told_with_its_trace(caplog: pytest.LogCaptureFixture) -
         [].pop()
     except IndexError:
         Logger("schedora.test").exception("failed")
+    assert caplog.text.count("Traceback") == 1
     assert "Traceback" in caplog.records[0].getMessage()
     assert "IndexError: pop from empty list" in caplog.records[0].getMessage()
+
+
+@pytest.mark.usefixtures("nothing_set_up")
+def test_secrets_are_told_to_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    Logger("schedora.test").warning(
+        "at postgresql://ada:hunter2@db", password="hunter2", n={"token": "hunter2"}
+    )
+    assert "hunter2" not in caplog.text
+    assert "n={'token': '***'} password=***" in caplog.records[0].getMessage()
 
 
 def test_a_program_that_set_structlog_up_gets_events() -> None:

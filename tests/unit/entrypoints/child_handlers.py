@@ -1,5 +1,6 @@
 """Handlers that run in processes of their own."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -74,7 +75,12 @@ def dies(how: str) -> None:
 @app.job("logs", executor="process")
 def logs(ctx: JobContext) -> None:
     """Says something to people."""
-    ctx.logger.info("from the child", answer=42)
+    ctx.logger.info("from the child", answer=42, iban="DE89")
+    logging.getLogger("theirs").info("from elsewhere")
+    try:
+        int("it broke")
+    except ValueError:
+        ctx.log.exception("failed")
 
 
 not_registered = print

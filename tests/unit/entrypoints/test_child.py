@@ -26,7 +26,7 @@ from tests.builders import NOON, a_claimed_job
 from tests.programs import PATIENCE_SECONDS
 
 HANDLERS = "tests.unit.entrypoints.child_handlers"
-LOGS = {"LOG_LEVEL": "INFO", "LOG_FORMAT": "json"}
+LOGS = {"LOG_LEVEL": "INFO", "LOG_FORMAT": "json", "LOG_REDACT": "iban", "JOB_LOG_LEVEL": "INFO"}
 
 
 class Reports:
@@ -234,3 +234,20 @@ async def test_spans_of_a_handler_come_to_the_worker_as_children_of_the_attempt(
     assert all(
         card["parentSpanId"] == charge["spanId"] for card, charge in zip(spans[::2], spans[1::2], strict=True)
     )
+
+
+async def test_what_a_child_logs_is_left_with_its_run(capfd: pytest.CaptureFixture[str]) -> None:
+    children = ChildProcesses(CHILD_COMMAND, idle_max=1, environment=LOGS | {"LOG_LEVEL": "ERROR"})
+    reports = Reports()
+    try:
+        await children.run(a_call("logs"), link=reports)
+    finally:
+        await children.close()
+    ours, theirs, broke = [orjson.loads(line) for line in reports.lines]
+    assert (ours["message"], ours["answer"], ours["iban"]) == ("from the child", 42, "***")
+    assert (theirs["level"], theirs["logger"], theirs["message"]) == ("info", "theirs", "from elsewhere")
+    assert broke["exception"].endswith("base 10: 'it broke'")
+    assert not {"job_id", "worker_id", "trace_id"} & ours.keys()
+    written = [orjson.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [(line["level"], line["message"]) for line in written] == [("error", "failed")]
+    assert written[0]["job_id"]

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Sequence
+from contextvars import Context
 from datetime import timedelta
 from typing import Final, NamedTuple
 
@@ -191,7 +192,7 @@ class _Audience:
         self._present_until = max(self._present_until, until)
 
     def _begin(self) -> None:
-        self._looking = asyncio.get_running_loop().create_task(self._look())
+        self._looking = asyncio.get_running_loop().create_task(self._look(), context=Context())
 
     async def _look(self) -> None:
         began = self._clock.monotonic()

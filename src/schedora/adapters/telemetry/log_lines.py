@@ -7,7 +7,9 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from schedora.adapters.telemetry.logs import rendered
+from schedora.adapters.telemetry.json_line import json_line
+from schedora.adapters.telemetry.log_event import timestamp
+from schedora.domain.redaction import Redaction
 
 WRITE_AFTER_SECONDS = 0.05
 LINES_MAX = 500
@@ -20,10 +22,13 @@ class LogLines:
     with it.
     """
 
-    def __init__(self, name: str, handler: "logging.StreamHandler[Any]") -> None:
+    def __init__(
+        self, name: str, handler: "logging.StreamHandler[Any]", redaction: Redaction | None = None
+    ) -> None:
         self._name = name
         self._logger = logging.getLogger(name)
         self._handler = handler
+        self._redacted = (redaction or Redaction()).text
         self._lines: list[str] = []
 
     def tell(self, message: str, **fields: Any) -> None:
@@ -31,9 +36,11 @@ class LogLines:
             return
         if not self._lines:
             asyncio.get_running_loop().call_later(WRITE_AFTER_SECONDS, self.flush)
-        at = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-        event = {"timestamp": at, "level": "info", "message": message, **fields, "logger": self._name}
-        self._lines.append(rendered(event))
+        event = {"timestamp": timestamp(datetime.now(UTC)), "level": "info", "message": message}
+        for name, value in fields.items():
+            event[name] = self._redacted(value) if isinstance(value, str) else value
+        event["logger"] = self._name
+        self._lines.append(json_line(event))
         if len(self._lines) >= LINES_MAX:
             self.flush()
 

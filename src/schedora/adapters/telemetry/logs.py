@@ -2,115 +2,92 @@
 and other libraries') in the same shape.
 """
 
-import json
 import logging
-import re
 import sys
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import Any, Final, TextIO
 
-import orjson
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, WrappedLogger
 
-from schedora.domain.errors import brief
+from schedora.adapters.telemetry.json_line import json_line
+from schedora.adapters.telemetry.kept_lines import OFF
+from schedora.adapters.telemetry.log_event import Event, event_of
+from schedora.application.log import FIELDS, HANDLERS
+from schedora.domain.redaction import Redaction
 
-FIELD_LENGTH_MAX = 10_000
+QUIET: Final = {
+    "uvicorn.access": logging.WARNING, "uvicorn.error": logging.WARNING, "alembic": logging.WARNING,
+    "asyncio": logging.WARNING, "httpcore": logging.INFO, "hpack": logging.INFO,
+}  # fmt: skip
+"""Others whose lines repeat what ours say, tell of every statement, or tell the headers of requests."""
 
-_PASSWORD = re.compile(r"(://[^\s:/@\"']*:)[^\s/@\"']+@")
+OWN: Final = "schedora"
 
 
-def configure_logs(*, level: str, json_lines: bool, stream: TextIO | None = None) -> None:
+def configure_logs(
+    *,
+    level: str,
+    json_lines: bool,
+    kept_level: str = OFF,
+    redaction: Redaction | None = None,
+    stream: TextIO | None = None,
+) -> None:
     """Sets up logging for this process; later calls replace earlier ones. Writes to standard error unless told
-    otherwise.
+    otherwise. Lines of ``kept_level`` reach the handlers of the root, for whoever keeps them.
     """
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
-        structlog.processors.StackInfoRenderer(),
-    ]
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            _as_record,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
     target = stream or sys.stderr
-    rendering: list[Processor] = (
-        [structlog.processors.format_exc_info, _as_message, structlog.processors.JSONRenderer(_dumps)]
-        if json_lines
-        else [
-            structlog.dev.ConsoleRenderer(
-                colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
-        ]
-    )
-    handler = logging.StreamHandler(target)
-    handler.setFormatter(
-        _DiscreetFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
-        )
+    written = LogWriter(
+        target, level, json_line if json_lines else _for_people(target), redaction or Redaction()
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
-    # Their lines repeat what ours say, or tell of every statement.
-    for name, least in (("uvicorn.access", logging.WARNING), ("uvicorn.error", logging.WARNING),
-                        ("alembic", logging.WARNING), ("asyncio", logging.WARNING)):  # fmt: skip
-        logging.getLogger(name).setLevel(max(least, root.level))
-        logging.getLogger(name).handlers[:] = []
-        logging.getLogger(name).propagate = True
+    root.handlers[:] = [written]
+    least = written.level if kept_level == OFF else min(written.level, logging.getLevelName(kept_level))
+    root.setLevel(least)
+    logging.getLogger(OWN).setLevel(written.level)
+    logging.getLogger(HANDLERS).setLevel(least)
+    for name, quiet in QUIET.items():
+        logger = logging.getLogger(name)
+        logger.setLevel(max(quiet, written.level))
+        logger.handlers[:] = []
+        logger.propagate = True
 
 
-class _DiscreetFormatter(structlog.stdlib.ProcessorFormatter):
-    """Whole lines, whose URLs tell no password, wherever in them they stand."""
+class LogWriter(logging.StreamHandler[TextIO]):
+    """Writes each line of ``level`` and above to the stream."""
+
+    def __init__(
+        self, stream: TextIO, level: str, render: Callable[[Event], str], redaction: Redaction
+    ) -> None:
+        super().__init__(stream)
+        self.setLevel(level)
+        self._render = render
+        self._redaction = redaction
 
     def format(self, record: logging.LogRecord) -> str:
-        return _discreet(super().format(record))
+        return self._render(event_of(record, self._redaction))
 
 
-def rendered(event: EventDict) -> str:
-    """The line of an event that says all that a line says."""
-    return _discreet(_dumps(event))
+def _as_record(_: WrappedLogger, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
+    """The last step of structlog: a record, whose fields are found by ``event_of``."""
+    more = {name: event.pop(name) for name in ("exc_info", "stack_info", "stacklevel") if name in event}
+    message = event["event"]
+    return (message if isinstance(message, str) else repr(message),), {**more, "extra": {FIELDS: event}}
 
 
-def _discreet(line: str) -> str:
-    return _PASSWORD.sub(r"\1***@", line) if "://" in line else line
-
-
-def _as_message(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """``message`` is what others call the text of a line; a field of that name steps aside."""
-    if "message" in event:
-        event["message_"] = event.pop("message")
-    return {
-        "timestamp": event.pop("timestamp", None),
-        "level": event.pop("level", None),
-        "message": event.pop("event", None),
-        **event,
-    }
-
-
-def _dumps(event: EventDict, **_: Any) -> str:
-    try:
-        return orjson.dumps(event, default=brief, option=orjson.OPT_NON_STR_KEYS).decode()
-    except (TypeError, ValueError, RecursionError):
-        # Half characters, numbers beyond 64 bits, values inside of themselves: the line is told all the same.
-        return json.dumps({_name(name): _plain(value) for name, value in event.items()})
-
-
-def _name(name: object) -> str:
-    return name if isinstance(name, str) else brief(name)
-
-
-def _plain(value: object) -> object:
-    """As JSON where it is text or none of the things that JSON can't tell, else in words."""
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    return brief(value, FIELD_LENGTH_MAX)
+def _for_people(target: TextIO) -> Callable[[Event], str]:
+    colours = target.isatty()
+    render = structlog.dev.ConsoleRenderer(
+        colors=colours, event_key="message", exception_formatter=structlog.dev.plain_traceback
+    )
+    return lambda event: str(render(None, "", event.copy()))

@@ -1,6 +1,7 @@
 """Wait for jobs to end: any number of waiters, one question to the store at a time."""
 
 import asyncio
+from contextvars import Context
 from datetime import timedelta
 
 from schedora.application.ports.clock import Clock
@@ -45,7 +46,10 @@ class Endings:
         self._waiters.setdefault(job_id, set()).add(event)
         self._pause = FIRST_PAUSE
         if self._poll is None or self._poll.done():
-            self._poll = asyncio.create_task(self._ask_while_waited_for(), name="schedora-endings")
+            # In a context of its own: it is nobody's in particular.
+            self._poll = asyncio.create_task(
+                self._ask_while_waited_for(), name="schedora-endings", context=Context()
+            )
         try:
             if not await self._clock.wait(event, at_most):
                 return False

@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import Context
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import islice
@@ -332,7 +333,10 @@ class EventFeed:
         self._hearers[key] = hear
         if self._run is None:
             self._run = _Run()
-            self._reader = asyncio.create_task(self._read(self._run), name="schedora-event-feed")
+            # In a context of its own: it is nobody's in particular.
+            self._reader = asyncio.create_task(
+                self._read(self._run), name="schedora-event-feed", context=Context()
+            )
         try:
             yield self._run
         finally:

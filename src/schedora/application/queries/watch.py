@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import Context
 from datetime import timedelta
 from typing import Generic, TypeVar
 
@@ -80,7 +81,8 @@ class Watch(Generic[K, V]):
         watched = Watched(value, wake)
         if not self._watchers:
             self._listening.enter_context(self._feed.heard_by(self._hear))
-            self._looking = asyncio.create_task(self._look_on(), name="schedora-watch")
+            # In a context of its own: it is nobody's in particular.
+            self._looking = asyncio.create_task(self._look_on(), name="schedora-watch", context=Context())
         self._watchers.setdefault(key, set()).add(watched)
         self._look_soon(key)  # it may have changed since it was read
         try:

@@ -2,7 +2,6 @@
 what nothing else has answered.
 """
 
-import re
 import time
 from collections.abc import Callable, Iterable
 
@@ -12,14 +11,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.application.log import Logger
 from schedora.application.ports.randomness import Randomness
+from schedora.application.request_scope import current_request
 from schedora.domain.request_span import ServedRequest
 from schedora.domain.sampling import Sampler
 from schedora.domain.span import nanoseconds
 from schedora.domain.trace import TraceContext
 from schedora.entrypoints.api.errors import INTERNAL
-from schedora.entrypoints.api.visit import Visit, stored_by
+from schedora.entrypoints.api.visit import SANE, Visit, stored_by
 
-_SANE = re.compile(r"[\x21-\x7e]{1,128}")
 CORRELATION_HEADERS = (b"x-correlation-id", b"x-request-id")
 TRACEPARENT = b"traceparent"
 TELLING = frozenset({*CORRELATION_HEADERS, TRACEPARENT})
@@ -59,11 +58,12 @@ class Edge:
             await self._app(scope, receive, send)
             return
         method = scope["method"]
-        visit = self._visit(scope["headers"], with_body=method != "HEAD")
-        visit.enter(scope)
         if method == "HEAD":
             # On a copy: the server looks at its own to know that an answer to HEAD has no body.
             scope = {**scope, "method": "GET"}
+        visit = self._visit(scope, with_body=method != "HEAD")
+        visit.enter(scope)
+        entered = current_request.set(visit)
         started_seconds = time.perf_counter()
         status = 0
 
@@ -98,8 +98,10 @@ class Edge:
             await INTERNAL.response(visit.trace.trace_id)(scope, receive, send_marked)
         finally:
             self._tell(scope, method, status, time.perf_counter() - started_seconds, visit)
+            current_request.reset(entered)
 
-    def _visit(self, headers: Iterable[tuple[bytes, bytes]], *, with_body: bool) -> Visit:
+    def _visit(self, scope: Scope, *, with_body: bool) -> Visit:
+        headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
         # Of several, the first counts.
         told = {name: value.decode("latin-1") for name, value in reversed([*headers]) if name in TELLING}
         # Drawn at once: each draw is a call to the operating system.
@@ -112,10 +114,14 @@ class Edge:
                 parent_span_id = caller.span_id
                 trace = self._sampler.followed(caller.followed_by(trace.span_id))
             given = next((told[name] for name in CORRELATION_HEADERS if name in told), "")
-            if _SANE.fullmatch(given):
+            if SANE.fullmatch(given):
                 correlation_id = given
         return Visit(
-            trace=trace, parent_span_id=parent_span_id, correlation_id=correlation_id, with_body=with_body
+            trace=trace,
+            parent_span_id=parent_span_id,
+            correlation_id=correlation_id,
+            with_body=with_body,
+            scope=scope,
         )
 
     def _tell(self, scope: Scope, method: str, status: int, duration_seconds: float, visit: Visit) -> None:
@@ -143,6 +149,7 @@ class Edge:
             route=route,
             status=status,
             duration_ms=round(duration_seconds * 1000, 3),
+            **visit.subject,
             correlation_id=visit.correlation_id,
             trace_id=visit.trace.trace_id,
         )

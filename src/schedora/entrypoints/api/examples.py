@@ -142,6 +142,29 @@ EVENT: dict[str, Any] = {
     "reason": None,
 }
 
+JOB_LOG: dict[str, Any] = {
+    "job_id": JOB_ID,
+    "status": "SUCCESS",
+    "runs": [
+        {
+            "attempt": 1,
+            "lease_token": 1,
+            "worker_id": "mailer-1",
+            "dropped": 0,
+            "lines": [
+                {
+                    "timestamp": "2030-01-31T08:00:00.131702Z",
+                    "level": "info",
+                    "message": "handed over",
+                    "relay": "mx1.example.org",
+                    "logger": "schedora.handler",
+                }
+            ],
+        }
+    ],
+    "last": "1-1",
+}
+
 WHY: dict[str, Any] = {
     "job_id": JOB_ID,
     "status": "PENDING",

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 import uvicorn
 
 from schedora.adapters.telemetry.log_lines import LogLines
+from schedora.adapters.telemetry.logs import LogWriter
 from schedora.application.request_keeper import RequestKeeper
+from schedora.domain.redaction import redaction_of
 from schedora.domain.request_span import ServedRequest
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.event_streams import EventStreams
@@ -97,10 +99,10 @@ class ApiService:
 
 def _request_lines(settings: Settings) -> LogLines | None:
     """Where lines are for machines, those of requests are written many at a time."""
-    handler = next((one for one in logging.getLogger().handlers if type(one) is logging.StreamHandler), None)
+    handler = next((one for one in logging.getLogger().handlers if isinstance(one, LogWriter)), None)
     if handler is None or settings.log_format is not LogFormat.JSON:
         return None
-    return LogLines("schedora.api", handler)
+    return LogLines("schedora.api", handler, redaction_of(settings.log_redact))
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -8,6 +8,7 @@ import attrs
 
 from schedora.entrypoints.sdk.api_views import Reason
 from schedora.entrypoints.sdk.event_views import JobMove, StreamGap, StreamReady
+from schedora.entrypoints.sdk.log_views import LogLine
 from schedora.entrypoints.sdk.views import JobView, WorkflowView
 
 OF_A_SUBMISSION = frozenset({"created", "same_request"})
@@ -34,6 +35,14 @@ def document(value: object) -> Any:
             return {"event": "ready", **_renamed(value)}
         case StreamGap():
             return {"event": "gap", **_renamed(value)}
+        case LogLine():
+            named = {name: getattr(value, name) for name in ("timestamp", "level", "message")}
+            more = {name: getattr(value, name) for name in ("logger", "exception")}
+            return {
+                **named,
+                **value.fields,
+                **{name: text for name, text in more.items() if text is not None},
+            }
         case Reason():
             return {name: field for name, field in _fields(value).items() if field not in (None, ())}
         case UUID():

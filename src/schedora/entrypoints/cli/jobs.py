@@ -1,4 +1,4 @@
-"""``schedora jobs``: submit, list, show, watch, cancel, retry."""
+"""``schedora jobs``: submit, list, show, watch, read the log, cancel, retry."""
 
 from functools import partial
 from typing import Annotated
@@ -12,7 +12,7 @@ from schedora.domain.retry import RETRIES_LIMIT, RetryKind
 from schedora.entrypoints.cli import arguments
 from schedora.entrypoints.cli.exits import FAILED, CommandGroup, Failed
 from schedora.entrypoints.cli.paging import filled
-from schedora.entrypoints.cli.printing import print_json, print_line
+from schedora.entrypoints.cli.printing import print_json, print_line, print_note
 from schedora.entrypoints.cli.server import (
     DEFAULT_URL,
     CursorOption,
@@ -194,6 +194,39 @@ def watch(job_id: JobIdArgument, *, url: UrlOption = DEFAULT_URL, as_json: JsonO
         print_json(job)
     if job.status is not JobState.SUCCESS:
         raise typer.Exit(FAILED)
+
+
+@app.command()
+def logs(
+    job_id: JobIdArgument,
+    *,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+    tail: Annotated[
+        int | None, typer.Option("--tail", "-n", min=1, max=10_000, help="The last lines. Default: all.")
+    ] = None,
+    attempt: Annotated[int | None, typer.Option("--attempt", min=1, help="Of this attempt alone.")] = None,
+    url: UrlOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a job's handler logged, as far as that is kept.
+
+    With --follow, --json prints a document for each line.
+    """
+    from schedora.entrypoints.cli.job_logs import LogPrinter, follow_log  # noqa: PLC0415 - as above
+
+    printer = LogPrinter(as_json=as_json)
+    with reached(url) as client:
+        if follow:
+            for log in follow_log(client, job_id, tail=tail, attempt=attempt):
+                printer.print(log)
+            return
+        log = client.job_logs(job_id, tail=tail, attempt=attempt)
+    if as_json:
+        print_json(log)
+        return
+    printer.print(log)
+    if not log.runs:
+        print_note("Nothing is kept of what it logged.")
 
 
 @app.command()

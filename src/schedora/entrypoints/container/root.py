@@ -35,6 +35,7 @@ from schedora.application.queries.doctor import Examine
 from schedora.application.queries.endings import Endings
 from schedora.application.queries.event_feed import EventFeed
 from schedora.application.queries.health import CheckHealth
+from schedora.application.queries.job_log import ReadJobLog
 from schedora.application.queries.queue_stats import ReadQueueStats
 from schedora.application.queries.trace import TraceJob, TraceSource, TraceWorkflow
 from schedora.application.queries.watch import Watch
@@ -220,6 +221,7 @@ def _system(
     )
     trace_job = providers.Singleton(TraceJob, jobs=storage.jobs, source=trace_source)
     trace_workflow = providers.Singleton(TraceWorkflow, workflows=storage.workflows, source=trace_source)
+    read_job_log = providers.Singleton(ReadJobLog, jobs=storage.jobs, trails=storage.trails)
     examine = providers.Singleton(
         Examine, store=storage.examination, redis=storage.redis_examination, clock=clock
     )
@@ -286,6 +288,7 @@ def _system(
         explain_job=explain_job,
         trace_job=trace_job,
         trace_workflow=trace_workflow,
+        read_job_log=read_job_log,
         cancel_job=cancel_job,
         requeue_job=requeue_job,
         requeue_dead=requeue_dead,

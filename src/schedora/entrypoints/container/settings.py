@@ -1,5 +1,6 @@
 """Settings: from the environment or ``.env``, validated together, before anything starts."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -16,6 +17,8 @@ from schedora.domain.retention import Retention
 from schedora.domain.sampling import Sampler, SamplerKind
 from schedora.entrypoints.container.collector import PROTOCOL, TRACES_PATH, Collector, HttpUrl, Pairs, pairs
 
+_NAME = re.compile(r"[A-Za-z][\w .-]*", re.ASCII)
+
 
 class LogFormat(StrEnum):
     JSON = "json"
@@ -28,6 +31,15 @@ class LogLevel(StrEnum):
     WARNING = "WARNING"
     ERROR = "ERROR"
     CRITICAL = "CRITICAL"
+
+
+class JobLogLevel(StrEnum):
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    CRITICAL = "CRITICAL"
+    OFF = "OFF"
 
 
 class WrongSettings(Exception):
@@ -45,6 +57,12 @@ def _redis_url(value: str | None) -> str | None:
         from schedora.adapters.redis.location import Location  # noqa: PLC0415 - who has no Redis need not carry it
 
         Location.parse(value)
+    return value
+
+
+def _names(value: str | None) -> str | None:
+    if value is not None and not all(_NAME.fullmatch(name.strip()) for name in value.split(",")):
+        raise ValueError("must be names, separated by commas")
     return value
 
 
@@ -91,6 +109,9 @@ class Settings(BaseSettings):
     otel_sdk_disabled: bool = False
     log_level: LogLevel = LogLevel.INFO
     log_format: LogFormat = LogFormat.JSON
+    log_redact: Annotated[str | None, AfterValidator(_names)] = None
+    log_payloads: bool = False
+    job_log_level: JobLogLevel = JobLogLevel.INFO
 
     @model_validator(mode="before")
     @classmethod
@@ -99,6 +120,7 @@ class Settings(BaseSettings):
             ("log_level", str.upper),
             ("log_format", str.lower),
             ("otel_traces_sampler", str.lower),
+            ("job_log_level", str.upper),
         ):
             if isinstance(values.get(name), str):
                 values[name] = transform(values[name])

@@ -91,6 +91,7 @@ class _Methods:
     job_events = Endpoint(endpoints.job_events)
     job_why = Endpoint(endpoints.job_why)
     job_trace = Endpoint(endpoints.job_trace)
+    job_logs = Endpoint(endpoints.job_logs)
     stream_events = Stream(endpoints.stream_events)
     stream_job_events = Stream(endpoints.stream_job_events)
     stream_workflow_events = Stream(endpoints.stream_workflow_events)

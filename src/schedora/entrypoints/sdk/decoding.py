@@ -12,6 +12,7 @@ from schedora.application.encoding import decode_json
 from schedora.domain.events import JobEvent
 from schedora.domain.ids import JobId
 from schedora.entrypoints.sdk.event_views import JobMove
+from schedora.entrypoints.sdk.log_views import LogLine
 from schedora.entrypoints.sdk.views import WorkflowView
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ def _made() -> BaseConverter:
                 kind, converter, from_state=override(rename="from"), to_state=override(rename="to")
             ),
         )
+    converter.register_structure_hook(LogLine, lambda line, _: LogLine.read(line))
     converter.register_structure_hook(
         WorkflowView,
         make_dict_structure_fn(WorkflowView, converter, edges=override(struct_hook=_edges)),

@@ -30,6 +30,7 @@ from schedora.entrypoints.sdk.decoding import data, nothing, structured, whole
 from schedora.entrypoints.sdk.errors import Problem
 from schedora.entrypoints.sdk.event_views import JobMove, StreamEvent, WorkflowStreamEvent
 from schedora.entrypoints.sdk.following import PATIENCE, Following, follow
+from schedora.entrypoints.sdk.log_views import JobLogView
 from schedora.entrypoints.sdk.options import HandlerOptions, SubmissionOptions, TracedOptions
 from schedora.entrypoints.sdk.trace_view import TraceView, trace
 from schedora.entrypoints.sdk.views import JobView, WorkflowStatus, WorkflowView
@@ -179,6 +180,17 @@ def job_trace(job: JobRef) -> Conversation[TraceView]:
     ``NotFoundError``.
     """
     return ask(Call(method="GET", path=f"{_job_path(job)}/trace", decode=trace, repeatable=True))
+
+
+def job_logs(
+    job: JobRef, *, tail: int | None = None, attempt: int | None = None, after: str | None = None
+) -> Conversation[JobLogView]:
+    """What its handler logged, as far as that is kept: the last ``tail`` lines, of one ``attempt``, what came ``after``
+    the ``last`` of an earlier answer. Raises ``NotFoundError``.
+    """
+    query = _query(tail=tail, attempt=attempt, after=after)
+    path = f"{_job_path(job)}/logs"
+    return ask(Call(method="GET", path=path, query=query, decode=data(JobLogView), repeatable=True))
 
 
 def stream_events(

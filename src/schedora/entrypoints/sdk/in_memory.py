@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 from attrs import evolve
 
 from schedora.adapters.memory.virtual_clock import BEGINNING
 from schedora.adapters.system.randomness import SeededRandomness
+from schedora.adapters.telemetry.kept_lines import keeping_lines
 from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.context import JobContext, run_without_waiting
 from schedora.application.handlers import BoundCall, Handler, Handlers
@@ -26,10 +28,13 @@ from schedora.application.queries.endings import Endings
 from schedora.domain.ids import IncarnationId, JobId, JsonText, WorkerId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Outcome
+from schedora.domain.redaction import redaction_of
 from schedora.domain.worker import WorkerIdentity
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.sdk.app import Schedora
 from schedora.entrypoints.sdk.driven_clock import NEVER, DrivenClock, acting
+from schedora.entrypoints.sdk.log_views import JobLogView, log_view
+from schedora.entrypoints.sdk.options import job_id_of
 from schedora.entrypoints.sdk.registration import natural_executor
 from schedora.entrypoints.sdk.systems import SharedSystem, Use
 from schedora.entrypoints.sdk.views import JobView, job_view
@@ -67,7 +72,9 @@ async def in_memory(
         keeper = TrailKeeper(trails=system.trails, clock=clock, metrics=system.metrics)
         worker = _worker(app, system, queue, threads, slots=slots, keeper=keeper)
         scheduler = MemoryScheduler(system, clock, endings, worker, keeper)
-        with app.using(MemorySystems(system)):
+        settings = app.settings
+        kept = keeping_lines(settings.job_log_level, redaction_of(settings.log_redact))
+        with app.using(MemorySystems(system)), kept:
             try:
                 scheduler.begin()
                 await scheduler.run_until_idle()
@@ -128,6 +135,11 @@ class MemoryScheduler:
             after = page.next_after
             if after is None:
                 return views[::-1]
+
+    async def logs(self, job: JobView[Any] | UUID | str) -> JobLogView:
+        """What the handler of this job has logged so far, as far as that is kept. Raises ``NotFound``."""
+        await self._keeper.flush()
+        return log_view(await self.system.read_job_log(job_id_of(job)))
 
     def transaction(self) -> AbstractAsyncContextManager[UnitOfWork]:
         """A transaction of this system: what it yields is a ``connection=`` to submit jobs on."""

@@ -9,6 +9,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
+from contextvars import Context
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
@@ -59,7 +60,10 @@ class _Keeper:
         self.opened: System | None = None
         """The same without waiting, while it is open."""
         self._closing = asyncio.Event()
-        self._task = asyncio.get_running_loop().create_task(self._keep(connect), name="schedora-system")
+        # In a context of its own: it is nobody's in particular, whoever came first.
+        self._task = asyncio.get_running_loop().create_task(
+            self._keep(connect), name="schedora-system", context=Context()
+        )
 
     @property
     def failed(self) -> bool:

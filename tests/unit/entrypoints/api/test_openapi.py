@@ -10,6 +10,7 @@ from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.openapi import BODIES
 from schedora.entrypoints.api.schemas.envelopes import Data, Page
 from schedora.entrypoints.api.schemas.health import DeepHealthView, HealthView, ProbeView
+from schedora.entrypoints.api.schemas.job_logs import JobLogView
 from schedora.entrypoints.api.schemas.jobs import BatchRowView, CanceledView, EventView, JobView
 from schedora.entrypoints.api.schemas.problem import ProblemView
 from schedora.entrypoints.api.schemas.queues import (
@@ -32,7 +33,7 @@ from tests.unit.entrypoints.api.conftest import Api, Bench, submit
 
 ENDPOINTS = {
     "POST /jobs", "POST /jobs/batch", "GET /jobs", "GET /jobs/{job_id}", "POST /jobs/{job_id}/cancel",
-    "POST /jobs/{job_id}/retry", "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/why", "GET /jobs/{job_id}/trace",
+    "POST /jobs/{job_id}/retry", "GET /jobs/{job_id}/events", "GET /jobs/{job_id}/why", "GET /jobs/{job_id}/logs", "GET /jobs/{job_id}/trace",
     "GET /workflows/{workflow_id}/trace", "GET /events",
     "GET /jobs/{job_id}/events/stream", "GET /workflows/{workflow_id}/events/stream", "GET /dlq", "POST /dlq/requeue",
     "POST /dlq/{job_id}/requeue", "DELETE /dlq/{job_id}", "POST /workflows", "GET /workflows",
@@ -48,7 +49,7 @@ VIEWS: dict[str, Any] = {
     for view in (
         JobView, BatchRowView, CanceledView, EventView, WorkflowView, WorkflowCreatedView, WorkflowDetailView,
         WorkflowStatusView, WorkerView, WorkerListView, StatsView, PurgedView, QueueView, QueueRetentionView, RequeuedView, HealthView, DeepHealthView,
-        ProbeView, ProblemView, WhyView, TraceView, TracePage,
+        ProbeView, ProblemView, WhyView, JobLogView, TraceView, TracePage,
     )
 }  # fmt: skip
 

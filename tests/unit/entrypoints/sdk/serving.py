@@ -1,6 +1,7 @@
 """A whole system in memory, served over HTTP by a thread of this process."""
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -43,13 +44,28 @@ def served() -> Iterator[str]:
             thread.join()
 
 
+def _app() -> Schedora:
+    app = Schedora()
+
+    @app.job("say")
+    def say(words: list[str], *, fails: bool = False) -> None:
+        """Logs each of the words, with its number."""
+        for number, word in enumerate(words, 1):
+            logging.getLogger("say").warning(word, extra={"number": number})
+        if fails:
+            try:
+                int("it broke")
+            except ValueError:
+                logging.getLogger("say").exception("failed")
+
+    return app
+
+
 async def _serve(listening: socket.socket, heard: Callable[[str], None], stop: threading.Event) -> None:
     settings = Settings(_env_file=None, worker_shutdown_timeout=0)  # type: ignore[call-arg] # how pydantic takes it
     system = build_system(settings, database_url=None)
     await system.open()
-    worker = WorkerService(
-        system, Schedora().handlers, queues=QUEUES_SERVED, concurrency=10, worker_id=WORKER_ID
-    )
+    worker = WorkerService(system, _app().handlers, queues=QUEUES_SERVED, concurrency=10, worker_id=WORKER_ID)
     api = ApiService(system, listening, on_ready=heard)
     running = [asyncio.create_task(service.run()) for service in (worker, api)]
     await asyncio.to_thread(stop.wait)

@@ -49,6 +49,7 @@ METHODS = [
     "job_why",
     "job_trace",
     "workflow_trace",
+    "job_logs",
     "stream_events",
     "stream_job_events",
     "stream_workflow_events",
@@ -305,6 +306,29 @@ async def test_traces(client: Any) -> None:
     ]
 
 
+async def test_a_job_tells_what_its_handler_logged(client: Any) -> None:
+    job = await client.submit("say", {"words": ["a", "b"], "fails": True})
+    await client.wait(job, 30)
+    async with asyncio.timeout(30):
+        while not (log := await client.job_logs(job)).runs:
+            await asyncio.sleep(0.05)
+    [run] = log.runs
+    assert (log.job_id, log.status, log.ended) == (job.job_id, JobState.SUCCESS, True)
+    assert (run.attempt, run.lease_token, run.worker_id, run.dropped) == (1, 1, WORKER_ID, 0)
+    first, second, third = log.lines
+    assert [(line.level, line.message) for line in run.lines] == [
+        ("warning", "a"), ("warning", "b"), ("error", "failed"),
+    ]  # fmt: skip
+    assert (first.logger, first.fields, first.exception) == ("say", {"number": 1}, None)
+    assert job.created_at.tzinfo is not None
+    assert third.timestamp >= second.timestamp
+    assert third.exception.endswith("base 10: 'it broke'")
+    assert [line.message for line in (await client.job_logs(job, tail=1)).lines] == ["failed"]
+    assert [line.message for line in (await client.job_logs(job, after="1-1")).lines] == ["b", "failed"]
+    assert (await client.job_logs(job, attempt=2)).runs == ()
+    assert (await client.job_logs(job, after=log.last)).last == log.last == "1-3"
+
+
 async def test_reasons_of_a_later_version_are_read(opened: Open, odd_server: OddServer) -> None:
     reason = {"code": "moon_phase", "message": "it is the moon", "phase": 0.5}
     answer = {
@@ -494,6 +518,7 @@ def client_url(client: Any) -> str:
         "job_events",
         "job_why",
         "job_trace",
+        "job_logs",
         "requeue",
         "delete_dead",
     ],

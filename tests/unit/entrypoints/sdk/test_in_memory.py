@@ -557,3 +557,24 @@ async def test_a_long_wait_for_nothing_does_not_move_the_time(app: Schedora, sch
     with pytest.raises(TimeoutError):
         await app.wait(job, timeout=60)
     assert sched.now == start + timedelta(seconds=60)
+
+
+async def test_what_handlers_log_is_kept(app: Schedora) -> None:
+    @app.job("talks", max_retries=1, retry_base_seconds=60)
+    async def talks(ctx: JobContext) -> None:
+        ctx.log.info("begins", n=ctx.attempt, password="hunter2")
+        await asyncio.to_thread(ctx.log.bind(where="thread").warning, "goes on")
+        if ctx.attempt == 1:
+            raise Broken
+
+    async with in_memory(app) as scheduler:
+        job = await talks.submit()
+        await scheduler.advance(minutes=2)
+        log = await scheduler.logs(job)
+        assert (log.status, log.last, [run.attempt for run in log.runs]) == (JobState.SUCCESS, "2-2", [1, 2])
+        assert [(line.level, line.message, line.fields) for line in log.runs[1].lines] == [
+            ("info", "begins", {"n": 2, "password": "***"}),
+            ("warning", "goes on", {"where": "thread"}),
+        ]
+        with pytest.raises(NotFound):
+            await scheduler.logs(uuid4())

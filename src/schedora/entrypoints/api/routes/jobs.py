@@ -17,6 +17,7 @@ from schedora.entrypoints.api.cursors import cursor_of
 from schedora.entrypoints.api.documented import answers
 from schedora.entrypoints.api.inputs import PathId, TheSystem
 from schedora.entrypoints.api.schemas.envelopes import Data, Page
+from schedora.entrypoints.api.schemas.job_logs import JobLogView, LogsQuery, job_log_view
 from schedora.entrypoints.api.schemas.jobs import (
     CanceledView,
     EventView,
@@ -127,6 +128,19 @@ async def job_why(system: TheSystem, job_id: PathId) -> Response:
 async def job_trace(system: TheSystem, job_id: PathId) -> Response:
     """The spans of its submission, waits and attempts, and those of its handler."""
     return answer({"data": trace_view(await system.trace_job(JobId(job_id)), system.settings)})
+
+
+@router.get(
+    "/jobs/{job_id}/logs",
+    summary="Tell what a job's handler logged",
+    responses=answers(200, Data[JobLogView], {"data": examples.JOB_LOG}, refuses=(404, 422)),
+)
+async def job_logs(system: TheSystem, job_id: PathId, query: Annotated[LogsQuery, Query()]) -> Response:
+    """Run by run, oldest first: the last lines of each, as many as are kept. Those of a run that goes on appear about
+    a second after they were written.
+    """
+    log = await system.read_job_log(JobId(job_id), attempt=query.attempt, after=query.place, tail=query.tail)
+    return answer({"data": job_log_view(log)})
 
 
 async def _found(system: System, job_id: JobId) -> Job:

@@ -67,6 +67,7 @@ async def submit_job(request: Request) -> Response:
     submission = await read_json(request, JobSubmission, single_limit_bytes(limit))
     job_request = submission.request(trace=visit.trace, payload_max_bytes=limit)
     (done,) = await system.submit_jobs([job_request])
+    visit.is_about(job_id=done.job_id)
     view = submission_view(done)
     if not done.created:
         detail = f"The idempotency key is taken by job {done.job_id}."

@@ -54,6 +54,7 @@ async def create_workflow(request: Request, system: TheSystem, visit: TheVisit) 
     created = await system.create_workflow(submission.request(trace=visit.trace, payload_max_bytes=limit))
     if created.jobs:
         note_stored(request, len(created.jobs), created.workflow.created_at)
+    visit.is_about(workflow_id=created.workflow.workflow_id)
     location = workflow_address(created.workflow.workflow_id)
     return answer({"data": workflow_created_view(created)}, status=201, headers={"Location": location})
 

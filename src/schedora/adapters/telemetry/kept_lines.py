@@ -1,0 +1,68 @@
+"""What is logged inside of a handler's run, whoever logs it, is left with the run."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from schedora.adapters.telemetry.json_line import short_line
+from schedora.adapters.telemetry.log_event import event_of, run_fields
+from schedora.application.log import HANDLERS
+from schedora.application.run_scope import current_run
+from schedora.domain.redaction import Redaction
+from schedora.domain.trail import LINE_LENGTH_MAX
+
+OFF: Final = "OFF"
+
+
+@contextmanager
+def keeping_lines(level: str, redaction: Redaction) -> Iterator[None]:
+    """As long as it is open, lines of this level and above are kept; none if it is ``OFF``.
+
+    Of the loggers, only that of handlers is made to tell them all; others tell what their own levels let through.
+    """
+    if level == OFF:
+        yield
+        return
+    keeper = _KeptLines(level, redaction)
+    logger, root = logging.getLogger(HANDLERS), logging.getLogger()
+    before = logger.level
+    logger.setLevel(min(logger.getEffectiveLevel(), keeper.level))
+    root.addHandler(keeper)
+    try:
+        yield
+    finally:
+        root.removeHandler(keeper)
+        logger.setLevel(before)
+
+
+class _KeptLines(logging.Handler):
+    def __init__(self, level: str, redaction: Redaction) -> None:
+        super().__init__(level)
+        self._redaction = redaction
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the lock: runs are thread-safe."""
+        run = current_run.get()
+        if run is not None:
+            event = event_of(record, self._redaction)
+            known = run_fields(run)
+            own = {name: value for name, value in event.items() if name not in known or known[name] != value}
+            run.leave_line(short_line(own, LINE_LENGTH_MAX))
+        if record.levelno >= logging.WARNING and not _heard(record, self):
+            # As it would be without this handler.
+            logging.lastResort and logging.lastResort.handle(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.handle(record)
+
+
+def _heard(record: logging.LogRecord, besides: logging.Handler) -> bool:
+    """Whether another handler gets the record."""
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    while logger is not None:
+        if any(handler is not besides for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False

@@ -1,0 +1,126 @@
+"""What a record of the standard library's logging says, as a line has it: its fields, and those of the request or the
+run that it was logged in, without secrets.
+"""
+
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+
+from schedora.application.log import FIELDS
+from schedora.application.request_scope import RequestScope, current_request
+from schedora.application.run_scope import RunScope, current_run
+from schedora.domain.errors import brief
+from schedora.domain.redaction import Redaction
+from schedora.domain.trace import TraceContext
+
+Event = dict[str, Any]
+
+_MADE: Final = "schedora_event"
+_ITS_OWN: Final = frozenset({"timestamp", "level", "message", "logger"})
+"""What a line says of itself: fields of these names step aside."""
+
+_OF_RECORDS: Final = frozenset(
+    {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", FIELDS, _MADE, "color_message"}
+)
+
+
+def event_of(record: logging.LogRecord, redaction: Redaction) -> Event:
+    """Made once for all that ask for it."""
+    made = record.__dict__.get(_MADE)
+    if made is None or made[0] is not redaction:
+        made = record.__dict__[_MADE] = (redaction, _made(record, redaction))
+    event: Event = made[1]
+    return event
+
+
+def timestamp(at: datetime) -> str:
+    """Of an instant in UTC."""
+    return at.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def run_fields(run: RunScope) -> Event:
+    """By what each line of a run names it."""
+    job = run.job
+    trace = TraceContext.parse(job.traceparent)
+    fields: Event = {"job_id": str(job.job_id), "job_type": job.type, "worker_id": job.worker_id}
+    if job.workflow_id is not None:
+        fields["workflow_id"] = str(job.workflow_id)
+    fields["attempt"] = job.current_attempt
+    fields["trace_id"] = None if trace is None else trace.trace_id
+    return fields
+
+
+def request_fields(request: RequestScope) -> Event:
+    """By what each line of a request names it."""
+    return {
+        **request.subject,
+        "correlation_id": request.correlation_id,
+        "trace_id": request.trace.trace_id,
+    }
+
+
+def _made(record: logging.LogRecord, redaction: Redaction) -> Event:
+    fields: Event
+    told: Event | None = record.__dict__.get(FIELDS)
+    if told is None:
+        message = _message(record)
+        fields = {name: value for name, value in vars(record).items() if name not in _OF_RECORDS}
+    else:
+        fields = told.copy()
+        message = fields.pop("event", "")
+    exception = _exception(record.exc_info or fields.pop("exc_info", None))
+    stack = fields.pop("stack", None) or record.stack_info
+    event: Event = {
+        "timestamp": timestamp(datetime.fromtimestamp(record.created, UTC)),
+        "level": record.levelname.lower(),
+        "message": redaction.text(message) if isinstance(message, str) else message,
+    }
+    for name, value in redaction.fields(fields).items():
+        event[f"{name}_" if name in _ITS_OWN else name] = value
+    event["logger"] = record.name
+    for name, value in _surroundings().items():
+        event.setdefault(name, value)
+    if stack is not None:
+        event["stack"] = redaction.text(str(stack))
+    if exception is not None:
+        event["exception"] = redaction.text(exception)
+    return event
+
+
+def _surroundings() -> Event:
+    run = current_run.get()
+    if run is not None:
+        return {**run_fields(run), **structlog.contextvars.get_contextvars()}
+    request = current_request.get()
+    bound = structlog.contextvars.get_contextvars()
+    return bound if request is None else {**request_fields(request), **bound}
+
+
+def _message(record: logging.LogRecord) -> object:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - a mistake of whoever logs must not cost the line
+        return f"{record.msg} {brief(record.args, 1_000)}"
+
+
+def _exception(told: Any) -> str | None:
+    """The traceback; None where there is none."""
+    match told:
+        case True:
+            error = sys.exception()
+        case BaseException():
+            error = told
+        case (_, BaseException() as error, _):
+            pass
+        case _:
+            return None
+    if error is None:
+        return None
+    try:
+        return "".join(traceback.format_exception(error)).rstrip("\n")
+    except Exception as second:  # noqa: BLE001 - formatting calls the user's __str__ and __repr__
+        return f"<{type(error).__name__} whose traceback can't be told: {type(second).__name__}>"

@@ -1,0 +1,106 @@
+"""The log of a job: what is kept of the lines that its runs logged, and places in it to go on from."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Self
+
+from attrs import evolve, frozen
+
+from schedora.domain.errors import InvalidField
+from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkerId
+from schedora.domain.job_state import JobState
+from schedora.domain.trail import Trail
+
+_PLACE = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
+
+
+@frozen(order=True)
+class LogPlace:
+    """Behind a line: the ``number``-th that the run of this token logged, kept or not."""
+
+    lease_token: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.lease_token}-{self.number}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises ``InvalidField`` for what is no place."""
+        if (match := _PLACE.fullmatch(text)) is None:
+            raise InvalidField("after", text, "what an earlier answer calls last")
+        return cls(int(match[1]), int(match[2]))
+
+
+@frozen(kw_only=True)
+class RunLog:
+    """Lines of one run: JSON objects, oldest first. ``dropped``: how many came before them that are kept no more."""
+
+    attempt: int
+    lease_token: LeaseToken
+    worker_id: WorkerId
+    dropped: int
+    lines: tuple[JsonText, ...]
+
+
+@frozen(kw_only=True)
+class JobLog:
+    """Oldest run first. ``last`` is the place behind all of it; None as long as there is nothing."""
+
+    job_id: JobId
+    status: JobState
+    runs: tuple[RunLog, ...]
+    last: LogPlace | None
+
+
+def job_log(
+    job_id: JobId,
+    status: JobState,
+    trails: Iterable[Trail],
+    *,
+    attempt: int | None = None,
+    after: LogPlace | None = None,
+    tail: int | None = None,
+) -> JobLog:
+    """The log that ``trails``, oldest first, hold: of one ``attempt``, what came ``after`` a place, and of that the
+    last ``tail`` lines. Runs of which nothing is left to tell are left out.
+    """
+    told = [trail for trail in trails if attempt in (None, trail.attempt)]
+    places = [_end(trail) for trail in told if _end(trail).number]
+    runs: Sequence[RunLog] = [_run_log(trail, after) for trail in told]
+    if tail is not None:
+        runs = _last_lines(runs, tail)
+    return JobLog(
+        job_id=job_id,
+        status=status,
+        runs=tuple(run for run in runs if run.lines or run.dropped),
+        last=max([*places, *([] if after is None else [after])], default=None),
+    )
+
+
+def _end(trail: Trail) -> LogPlace:
+    return LogPlace(trail.lease_token, trail.lines_dropped + len(trail.lines))
+
+
+def _run_log(trail: Trail, after: LogPlace | None) -> RunLog:
+    seen = 0
+    if after is not None and after.lease_token >= trail.lease_token:
+        seen = after.number if after.lease_token == trail.lease_token else _end(trail).number
+    return RunLog(
+        attempt=trail.attempt,
+        lease_token=trail.lease_token,
+        worker_id=trail.worker_id,
+        dropped=max(trail.lines_dropped - seen, 0),
+        lines=trail.lines[max(seen - trail.lines_dropped, 0) :],
+    )
+
+
+def _last_lines(runs: Sequence[RunLog], count: int) -> list[RunLog]:
+    """Of the last runs, as far as so many lines reach back."""
+    kept: list[RunLog] = []
+    for run in reversed(runs):
+        if count <= 0:
+            break
+        kept.append(evolve(run, lines=run.lines[-count:]))
+        count -= len(run.lines)
+    return kept[::-1]

@@ -1,0 +1,165 @@
+"""What no log may tell: the values of names that stand for secrets, wherever they are met."""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import date, time
+from enum import Enum
+from functools import cache, partial
+from typing import Any, Final
+from uuid import UUID
+
+from schedora.domain.errors import brief
+
+MASK: Final = "***"
+
+SECRET_NAMES: Final = (
+    "password", "passwd", "pwd", "passphrase", "passcode", "secret", "token", "jwt", "otp", "authorization", "auth",
+    "credential", "cookie", "dsn", "bearer", "api key", "access key", "private key", "signing key", "encryption key",
+    "account key", "session id", "session key", "connection string",
+)  # fmt: skip
+"""In words, singular. A name is secret when these words are in it, one after the other, however they are joined:
+``apiKey``, ``X-Api-Key`` and ``github_api_keys`` are.
+"""
+
+RUN_TOGETHER: Final = (
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "privatekey",
+)
+"""So do names that end in one of these without a joint, like ``PGPASSWORD``."""
+
+HARMLESS: Final = frozenset({"lease_token"})
+"""Names that only look like it."""
+
+DEPTH_MAX: Final = 20
+PAIRS_DEPTH_MAX: Final = 8
+OBJECT_LENGTH_MAX: Final = 1_000
+"""Characters of what is neither text nor a collection, in words."""
+NAMES_MAX: Final = 10_000
+"""Names whose standing is remembered: there are few in a program that does not make them up."""
+
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+_URL_PASSWORD = re.compile(r"(://[^\s:/@\"']*:)[^\s/@\"']+@")
+_SCHEME = re.compile(r"\b(Bearer|Basic|Digest)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
+_PAIR = re.compile(
+    r"""
+    (?<![\w-])(?P<name>[A-Za-z_][\w-]{0,100})                    # a name
+    (?P<joint>["']?\s{0,3}(?:=>|[=:])\s{0,3})          # what joins it to its value
+    (?P<value>
+        "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'?        # in quotes, closed or cut off
+        | [\[{(][^\]})]*[\]})]?                        # several
+        | (?:(?:Bearer|Basic|Digest|Token)\s+)?[^\s,;&"'<>{}\[\]()]+
+    )
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+@cache
+def redaction_of(names: str | None) -> "Redaction":
+    """Of all that is secret anyway, and of these names, separated by commas."""
+    return Redaction((names or "").split(","))
+
+
+class Redaction:
+    """Masks secrets: those of ``SECRET_NAMES``, and of more names, each in words, joined in any way."""
+
+    def __init__(self, more: Iterable[str] = ()) -> None:
+        phrases = {*SECRET_NAMES, *more}
+        self._phrases = tuple(phrase for phrase in map(_in_words, phrases) if phrase.strip())
+        self._signs = tuple(tuple(phrase.split()) for phrase in self._phrases)
+        """All words of one of these are in every text that a secret name is in."""
+        self._known: dict[str, bool] = {}
+
+    def is_secret(self, name: str) -> bool:
+        """Whether the value of this name is to be masked."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._decide(name)
+            if len(self._known) < NAMES_MAX:
+                self._known[name] = known
+        return known
+
+    def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """The same names, and their values as they may be told."""
+        return {name: self._field(name, value) for name, value in fields.items()}
+
+    def text(self, text: str) -> str:
+        """The same text without the secrets that can be made out in it: in URLs, and in pairs of name and value."""
+        if "://" in text:
+            text = _URL_PASSWORD.sub(rf"\1{MASK}@", text)
+        if "eyJ" in text:
+            text = _JWT.sub(MASK, text)
+        if "=" in text or ":" in text:
+            text = self._pairs(text, 0)
+        return _SCHEME.sub(rf"\1 {MASK}", text) if "earer " in text or "asic " in text else text
+
+    def _pairs(self, text: str, depth: int) -> str:
+        low = text.lower()
+        if not any(sign in low and all(word in low for word in more) for sign, *more in self._signs):
+            return text
+        return _PAIR.sub(partial(self._masked_pair, depth), text)
+
+    def _decide(self, name: str) -> bool:
+        if name in HARMLESS:
+            return False
+        words = _in_words(name)
+        if any(phrase in words for phrase in self._phrases):
+            return True
+        return any(word.endswith(RUN_TOGETHER) for word in words.split())
+
+    def _field(self, name: str, value: Any) -> Any:
+        try:
+            return self._told(name, value, 0)
+        except RecursionError:  # inside of itself, or too deep for anybody to read
+            return self.text(brief(value, OBJECT_LENGTH_MAX))
+
+    def _told(self, name: object, value: Any, depth: int) -> Any:
+        if isinstance(name, str) and self.is_secret(name) and not _says_nothing(name, value):
+            return MASK
+        return self._value(value, depth)
+
+    def _value(self, value: Any, depth: int) -> Any:
+        match value:
+            case str():
+                return self.text(value)
+            case None | bool() | int() | float() | UUID() | date() | time() | Enum():
+                return value
+            case dict() | list() | tuple() if depth == DEPTH_MAX:
+                raise RecursionError
+            case dict():
+                return {name: self._told(name, inner, depth + 1) for name, inner in value.items()}
+            case list() | tuple():
+                return [self._value(inner, depth + 1) for inner in value]
+        return self.text(brief(value, OBJECT_LENGTH_MAX))
+
+    def _masked_pair(self, depth: int, match: "re.Match[str]") -> str:
+        name, joint, value = match["name"], match["joint"], match["value"]
+        if self.is_secret(name):
+            quote = value[0] if value[0] in "\"'" else ""
+            return f"{name}{joint}{quote}{MASK}{quote}"
+        # What is in quotes or brackets may be pairs again.
+        if depth < PAIRS_DEPTH_MAX and ("=" in value or ":" in value):
+            value = self._pairs(value, depth + 1)
+        return f"{name}{joint}{value}"
+
+
+def _says_nothing(name: str, value: object) -> bool:
+    """None, a flag, or how many tokens there are."""
+    return (
+        value is None
+        or isinstance(value, bool)
+        or (isinstance(value, int | float) and name.endswith("tokens"))
+    )
+
+
+def _in_words(name: str) -> str:
+    """Lower case, singular, a space around each word."""
+    words = (word.lower() for word in _WORD.findall(name))
+    return f" {' '.join(word.removesuffix('s') for word in words)} "

@@ -1,0 +1,131 @@
+"""What no log may tell."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import attrs
+import pytest
+
+from schedora.domain.redaction import MASK, Redaction, redaction_of
+
+REDACTION = Redaction()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "password", "Password", "PGPASSWORD", "db_password", "dbpassword", "passwords", "apiKey", "X-Api-Key", "API_KEY",
+        "github_api_keys", "access_token", "accessToken", "tokens", "Authorization", "authToken", "Set-Cookie",
+        "client-secret", "SecretAccessKey", "privateKey", "dsn", "credentials", "session_id", "connectionString", "pwd", "jwt",
+    ],
+)  # fmt: skip
+def test_names_of_secrets(name: str) -> None:
+    assert REDACTION.is_secret(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lease_token", "tokenizer", "secretary", "author", "authority", "key", "monkey", "status", "passenger", "address",
+        "database_url", "access", "session", "connection", "", "---", "compass",
+    ],
+)  # fmt: skip
+def test_names_of_anything_else(name: str) -> None:
+    assert not REDACTION.is_secret(name)
+
+
+def test_more_names_in_any_spelling() -> None:
+    more = redaction_of("iban, card_number")
+    for name in ("iban", "customerIBAN", "card-number", "cardNumbers", "CARD_NUMBER"):
+        assert more.is_secret(name)
+        assert not REDACTION.is_secret(name)
+    assert more.is_secret("password")
+    assert not redaction_of(None).is_secret("")
+
+
+def test_values_are_masked_at_any_depth() -> None:
+    told = REDACTION.fields(
+        {"a": {"b": [{"secret": 1, "c": 2}], "tokens": ["x"]}, "password": ["p"], "list": ("x", {"pwd": "y"})}
+    )
+    assert told == {
+        "a": {"b": [{"secret": MASK, "c": 2}], "tokens": MASK},
+        "password": MASK,
+        "list": ["x", {"pwd": MASK}],
+    }
+
+
+def test_what_tells_nothing_stays() -> None:
+    fields = {"password": None, "has_token": True, "max_tokens": 512, "lease_token": 7}
+    assert REDACTION.fields(fields) == fields
+    assert REDACTION.fields({"otp": 123_456, "token": 5}) == {"otp": MASK, "token": MASK}
+
+
+def test_values_that_need_no_words_stay_what_they_are() -> None:
+    fields = {"id": UUID(int=7), "at": datetime(2030, 1, 1, tzinfo=UTC), "n": 1.5, 1: "x"}
+    assert REDACTION.fields(fields) == fields  # type: ignore[arg-type] # anything can be a field's name
+
+
+@attrs.define
+class Account:
+    name: str
+    password: str
+
+
+def test_objects_are_told_in_words_without_their_secrets() -> None:
+    told = REDACTION.fields(
+        {"account": Account("ada", "hunter2"), "many": {"x": [Account("bob", "hunter3")]}}
+    )
+    assert told == {
+        "account": f"Account(name='ada', password='{MASK}')",
+        "many": {"x": [f"Account(name='bob', password='{MASK}')"]},
+    }
+
+
+def test_what_is_inside_of_itself_is_told_in_words() -> None:
+    loop: list[Any] = []
+    loop += [loop, loop, "password=x"]
+    assert REDACTION.fields({"loop": loop}) == {"loop": f"[[...], [...], 'password={MASK}']"}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("password=hunter2", "password=***"),
+        ("login with password: hunter2, then go", "login with password: ***, then go"),
+        ("{'password': 'hunter2', 'a': 1}", "{'password': '***', 'a': 1}"),
+        ('{"a": {"token": "hunter2 hunter2"}}', '{"a": {"token": "***"}}'),
+        ('said "x, password=hunter2"', 'said "x, password=***"'),
+        ("Authorization: Bearer hunter2", "Authorization: ***"),
+        ("sent Bearer hunter2.hunter2", "sent Bearer ***"),
+        ("GET https://example.org/a?token=hunter2&b=1", "GET https://example.org/a?token=***&b=1"),
+        ("at postgresql://ada:hunter2@db/x", "at postgresql://ada:***@db/x"),
+        ("tokens: ['hunter2', 'hunter3']", "tokens: ***"),
+        ("key eyJhbGciOiJI.eyJzdWIi.hunter2", "key ***"),
+        ("api_key => hunter2", "api_key => ***"),
+        ("password='hunter2", "password='***'"),
+        ("PGPASSWORD=hunter2 psql", "PGPASSWORD=*** psql"),
+    ],
+)
+def test_secrets_in_text_are_masked(text: str, told: str) -> None:
+    assert REDACTION.text(text) == told
+    assert "hunter" not in REDACTION.text(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "a=1 b: 2", "at 08:00:00, lease_token=7", "no secret here", "secretary: Ada", "http://127.0.0.1:8000/a@b",
+        "postgresql://ada@db/x", "see http://x:80, then y@z", "a basic idea", "key: value",
+    ],
+)  # fmt: skip
+def test_other_text_stays_as_it_is(text: str) -> None:
+    assert REDACTION.text(text) == text
+
+
+@pytest.mark.parametrize(
+    "piece", ["a=", "token:", "{'a': ", "[", '"', "password=(", "a:[", "://a:", "Bearer "]
+)
+def test_text_made_to_take_long_does_not(piece: str) -> None:
+    """Each would take minutes where the effort grew with the square of the length."""
+    REDACTION.text("token " + piece * 20_000)
