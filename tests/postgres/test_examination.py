@@ -52,6 +52,7 @@ _SLEEP = written("select pg_sleep(600)")
 _AGE = written(
     "update processes p set started_at = p.started_at - :span::interval where p.process_id = :process_id::uuid"
 )
+_WRITE = written("insert into sweeps (name) values ('a') returning name")
 _SUICIDE = written("select pg_terminate_backend(pg_backend_pid())")
 EVERY_CHECK = [
     "database", "server", "schema", "connections", "transactions", "locks", "notifications", "storage", "claim", "clocks",
@@ -402,6 +403,23 @@ async def test_bloat(url: str, admin: Connection, monkeypatch: pytest.MonkeyPatc
     assert found["table_bloated"].details["table"] == "job_ready"
     assert "index_bloated" in found
     admin.execute("vacuum full job_ready")
+    assert await codes(url) == []
+
+
+async def test_a_server_that_forgot_what_it_had_counted(
+    url: str, admin: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does when it crashes."""
+    admin.execute("alter table job_ready set (autovacuum_enabled = off)")
+    with psycopg.connect(url, autocommit=True) as user:
+        user.execute(READY, [20_000])
+    counted(admin, "n_live_tup", 20_000)
+    admin.execute("vacuum (analyze) job_ready")
+    admin.execute("select pg_stat_reset()")
+    counted(admin, "n_live_tup", 0)
+    admin.execute("alter table job_ready reset (autovacuum_enabled)")
+    monkeypatch.setattr(storage_checks, "BLOATED_MIN_BYTES", 1 << 20)
+    monkeypatch.setattr(storage_checks, "UNANALYZED_MIN_ROWS", 100)
     assert await codes(url) == []
 
 
@@ -850,6 +868,15 @@ async def test_a_check_that_takes_too_long_is_not_done_and_the_others_are(
     diagnosis = await examined(url)
     assert "canceled a statement that took too long" in str(checked(diagnosis, "locks").not_done)
     assert [check.name for check in diagnosis.checks if check.not_done is not None] == ["locks"]
+
+
+async def test_no_check_can_change_anything(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def writing(session: Session) -> None:
+        await session.fetch(_WRITE)
+
+    monkeypatch.setattr(examination_module, "locks", writing)
+    diagnosis = await examined(url)
+    assert "takes no writes" in str(checked(diagnosis, "locks").not_done)
 
 
 async def test_a_check_whose_connection_is_cut_is_not_done_and_the_others_are(
