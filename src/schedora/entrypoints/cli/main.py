@@ -16,6 +16,7 @@ from schedora.entrypoints.cli import (
     jobs,
     processes,
     queues,
+    trace,
     why,
     workers,
     workflows,
@@ -38,6 +39,7 @@ for process in (processes.up, processes.api, processes.worker, processes.reaper,
 for group in (jobs, workflows, workers, queues, dlq):
     app.add_typer(group.app, rich_help_panel=TALK)
 app.command(rich_help_panel=TALK)(why.why)
+app.command(rich_help_panel=TALK)(trace.trace)
 app.command(rich_help_panel=TALK)(top.top)
 app.command(rich_help_panel=TALK)(events.events)
 app.command(rich_help_panel=TALK)(health.health)

@@ -1,0 +1,95 @@
+"""``schedora trace``."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import typer
+
+from schedora.domain.span import SpanStatus
+from schedora.entrypoints.cli.exits import Misused
+from schedora.entrypoints.cli.printing import cell, console, moment, print_json, print_line, print_note
+from schedora.entrypoints.cli.server import DEFAULT_URL, CursorOption, JsonOption, UrlOption, reached
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from schedora.entrypoints.cli.waterfall import Axis, Glyphs, Line
+    from schedora.entrypoints.sdk.trace_view import TraceView
+
+PIPE_WIDTH = 120
+"""Where nobody watches."""
+RUN = "cyan"
+
+
+def trace(
+    job_id: Annotated[UUID | None, typer.Argument(metavar="[JOB_ID]", show_default=False)] = None,
+    *,
+    workflow: Annotated[
+        UUID | None, typer.Option("--workflow", metavar="WORKFLOW_ID", help="Of a whole workflow.")
+    ] = None,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=500, help="At most so many jobs of the workflow.")
+    ] = 100,
+    cursor: CursorOption = None,
+    url: UrlOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what happened to a job and what took how long, as a waterfall."""
+    if (job_id is None) == (workflow is None):
+        raise Misused("name either a JOB_ID or a --workflow")
+    with reached(url) as client:
+        if workflow is not None:
+            traced = client.workflow_trace(workflow, limit=limit, cursor=cursor)
+        else:
+            traced = client.job_trace(job_id or "")
+    if as_json:
+        print_json(traced.document)
+    else:
+        _show(traced)
+    if traced.next_cursor is not None:
+        print_note(f"not all of its jobs: --cursor {traced.next_cursor} goes on")
+
+
+def _show(traced: "TraceView") -> None:
+    from schedora.entrypoints.cli.waterfall import ASCII, UNICODE, axis, length, lines, widths  # noqa: PLC0415
+
+    glyphs = UNICODE if _prints(UNICODE.all) else ASCII
+    along = axis(traced.spans)
+    told = lines(traced.spans, glyphs)
+    width = console().width if sys.stdout.isatty() else PIPE_WIDTH
+    label, bars = widths(told, width)
+    start_ns, end_ns = along.instants[0], along.instants[-1]
+    began = min(traced.spans, key=lambda one: one.start_ns).start
+    print_line(
+        f"trace {traced.trace_id}: {len(traced)} spans, {length(end_ns - start_ns)} from {moment(began)}"
+    )
+    for line in told:
+        print_line(_drawn(line, along, label=label, bars=bars, width=width, glyphs=glyphs))
+    if bars and not along.whole:
+        print_note("waits are drawn shorter than they were")
+
+
+def _drawn(line: "Line", along: "Axis", *, label: int, bars: int, width: int, glyphs: "Glyphs") -> "Text":
+    from schedora.entrypoints.cli.waterfall import BAD, DURATION, GAP, bar, shortened  # noqa: PLC0415
+
+    drawn = cell(line.tree)
+    drawn.stylize("bright_black")
+    if line.span is None and not line.length:
+        return drawn.append(shortened(line.text, max(1, width - len(line.tree)), glyphs), style=line.style)
+    drawn.append(shortened(line.text, label - len(line.tree), glyphs), style=line.style)
+    drawn.pad_right(label - len(drawn.plain))
+    drawn.append(line.length.rjust(DURATION))
+    if bars and line.span is not None:
+        colour = BAD if line.span.status is SpanStatus.ERROR else line.style or RUN
+        drawn.append(" " * GAP).append(bar(line.span, along, bars, glyphs), style=colour)
+    return drawn
+
+
+def _prints(text: str) -> bool:
+    """Whether where this goes has all these characters."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,349 @@
+"""A trace as a waterfall: a tree of spans, each with its bar on one axis of time.
+
+Pure: from spans and a width to rows of marked text. Time in which nothing but waiting happens is drawn narrower where it
+would leave no room for what did happen; bars of waits are dashed, so that nobody takes them by their length.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Container, Iterable, Iterator, Sequence
+from datetime import timedelta
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any, Final
+
+import attrs
+from attrs import field, frozen
+
+from schedora.domain.span import SpanKind, SpanStatus
+from schedora.entrypoints.cli.printing import STYLES, one_line, span
+from schedora.entrypoints.sdk.trace_view import SpanEventView, SpanView
+
+BARS_MIN: Final = 12
+"""Columns below which there are no bars."""
+LABEL_MIN: Final = 24
+DURATION: Final = 8
+GAP: Final = 2
+EVENTS_MAX: Final = 5
+"""Told of one span."""
+NAMES_MAX: Final = 3
+IDLE_SHARE: Final = 0.35
+"""Of the axis, where waits are drawn narrower."""
+IDLE_LIMIT: Final = 4
+"""Waits are drawn narrower where they take so many times as long as all else."""
+
+DIM, BAD, PLAIN = "bright_black", "bold red", ""
+
+
+@frozen(kw_only=True)
+class Glyphs:
+    branch: str = "├─ "
+    last: str = "└─ "
+    down: str = "│  "
+    run: str = "━"
+    wait: str = "╌"
+    open: str = "▶"
+    moment: str = "◆"
+    bad: str = "✗"
+    event: str = "·"
+    on: str = "→"
+    cut: str = "…"
+
+    @property
+    def all(self) -> str:
+        return "".join(attrs.astuple(self))
+
+
+UNICODE: Final = Glyphs()
+ASCII: Final = Glyphs(
+    branch="|- ",
+    last="`- ",
+    down="|  ",
+    run="=",
+    wait="-",
+    open=">",
+    moment="*",
+    bad="x",
+    event=".",
+    on="->",
+    cut="...",
+)
+
+
+@frozen(kw_only=True)
+class Line:
+    """One row: what it says behind the lines of the tree, and the span whose bar it has."""
+
+    text: str
+    style: str = PLAIN
+    tree: str = ""
+    """The lines of the tree before it."""
+    span: SpanView | None = None
+    length: str = ""
+
+
+@frozen(kw_only=True)
+class _Node:
+    """Something with a line, and what stands below it."""
+
+    text: str
+    style: str = PLAIN
+    span: SpanView | None = None
+    length: str = ""
+    notes: tuple[tuple[str, str], ...] = ()
+    """Text and style of lines of its own."""
+    below: "list[_Node]" = field(factory=list)
+
+
+@frozen
+class Axis:
+    """Where each instant stands, from 0 to 1; ``whole`` where that is in proportion everywhere."""
+
+    instants: tuple[int, ...]
+    places: tuple[float, ...]
+    whole: bool
+
+    def place(self, ns: int) -> float:
+        if len(self.instants) < 2:
+            return 0.0
+        after = min(max(bisect_right(self.instants, ns), 1), len(self.instants) - 1)
+        start, end = self.instants[after - 1 : after + 1]
+        low, high = self.places[after - 1 : after + 1]
+        return min(1.0, max(0.0, low + (high - low) * (ns - start) / (end - start)))
+
+
+def axis(spans: Sequence[SpanView]) -> Axis:
+    """In proportion, unless waiting would take all the room."""
+    runs = [one for one in spans if not _is_wait(one) and not _is_workflow(one)]
+    if all(one.parent_span_id is None or one.kind is SpanKind.SERVER for one in runs):
+        runs = []  # it was submitted, and waits
+    instants = sorted({ns for one in spans for ns in (one.start_ns, one.end_ns)})
+    parts = list(pairwise(instants))
+    busy = [any(run.start_ns <= start and end <= run.end_ns for run in runs) for start, end in parts]
+    lengths = [end - start for start, end in parts]
+    busy_ns = sum(length for length, is_busy in zip(lengths, busy, strict=True) if is_busy)
+    idle_ns = sum(lengths) - busy_ns
+    whole = not busy_ns or idle_ns <= IDLE_LIMIT * busy_ns
+    if not whole:
+        # Among each other waits are told by their order of magnitude.
+        idle = [
+            0.0 if is_busy else math.log1p(length / 1e6)
+            for length, is_busy in zip(lengths, busy, strict=True)
+        ]
+        widths = [
+            (1 - IDLE_SHARE) * length / busy_ns if is_busy else IDLE_SHARE * weight / (sum(idle) or 1)
+            for length, is_busy, weight in zip(lengths, busy, idle, strict=True)
+        ]
+    else:
+        widths = [length / (sum(lengths) or 1) for length in lengths]
+    places = [0.0]
+    for width in widths:
+        places.append(places[-1] + width)
+    return Axis(tuple(instants), tuple(places), whole)
+
+
+def lines(spans: Sequence[SpanView], glyphs: Glyphs = UNICODE) -> list[Line]:
+    """The rows of the tree, in the order of time below each span."""
+    return [line for root in _tree(spans, glyphs) for line in _drawn(root, glyphs)]
+
+
+def bar(of: SpanView, along: Axis, width: int, glyphs: Glyphs = UNICODE) -> str:
+    """One character at least, so that nothing is too short to be seen."""
+    start = min(int(along.place(of.start_ns) * width), width - 1)
+    end = max(start + 1, min(width, round(along.place(of.end_ns) * width)))
+    drawn = (glyphs.wait if _is_wait(of) else glyphs.run) * (end - start)
+    if of.start_ns == of.end_ns and not of.open:
+        drawn = glyphs.moment
+    elif of.open:
+        drawn = drawn[:-1] + glyphs.open
+    return " " * start + drawn
+
+
+def widths(told: Iterable[Line], width: int) -> tuple[int, int]:
+    """Columns for the tree and for the bars; none for these where there is no room."""
+    label = max(
+        (len(line.tree) + len(line.text) for line in told if line.span is not None or line.length), default=0
+    )
+    room = width - DURATION - GAP
+    bars = room - min(label, max(LABEL_MIN, room * 11 // 20)) - GAP
+    if bars < BARS_MIN:
+        return min(label, max(LABEL_MIN, room)), 0
+    return room - bars - GAP, bars
+
+
+def shortened(text: str, width: int, glyphs: Glyphs = UNICODE) -> str:
+    return text if len(text) <= width else text[: max(0, width - len(glyphs.cut))] + glyphs.cut
+
+
+def length(ns: int) -> str:
+    """``0.4ms``, and so on as elsewhere."""
+    if ns < 10_000_000:
+        return "0" if not ns else f"{max(ns / 1e6, 0.1):.1f}ms"
+    return span(timedelta(microseconds=ns // 1_000))
+
+
+def _tree(spans: Sequence[SpanView], glyphs: Glyphs) -> list[_Node]:
+    """Its roots. What has no parent here is a root; ends of attempts are told with these."""
+    settled = {one.parent_span_id: one for one in spans if _operation(one) == "settle"}
+    shown = sorted(
+        (one for one in spans if _is_shown(one, settled)),
+        key=lambda one: (one.start_ns, _operation(one) == "process", -one.end_ns),
+    )
+    nodes = {(one.trace_id, one.span_id): _node(one, settled.get(one.span_id), glyphs) for one in shown}
+    roots: list[_Node] = []
+    for one in shown:
+        node = nodes[one.trace_id, one.span_id]
+        above = nodes.get((one.trace_id, one.parent_span_id or ""))
+        (roots if above is None or _leads_to(node, above) else above.below).append(node)
+    flow = next((node for node in roots if node.span is not None and _is_workflow(node.span)), None)
+    return roots if flow is None else [_by_job(flow, roots, spans)]
+
+
+def _by_job(flow: _Node, roots: Sequence[_Node], spans: Sequence[SpanView]) -> _Node:
+    """The workflow above whoever submitted its jobs and above each of these, in the order in which they ran."""
+    parts: dict[str, list[_Node]] = {}
+    submitted = [root for root in roots if root is not flow]
+    for root in submitted:
+        for node in root.below[:]:
+            if node.span is not None and _operation(node.span) in {"wait", "claim", "process"}:
+                root.below.remove(node)
+                parts.setdefault(_job_id(node.span), []).append(node)
+    jobs = []
+    for job_id, below in parts.items():
+        own = [one for one in spans if _job_id(one) == job_id and _operation(one) != "submit"]
+        ran_ns = min(
+            (one.start_ns for one in own if _operation(one) in {"claim", "process"}),
+            default=max(one.end_ns for one in own),
+        )
+        jobs.append((ran_ns, _job_node(own, below)))
+    jobs.sort(key=itemgetter(0))
+    return attrs.evolve(flow, below=[*submitted, *(node for _, node in jobs)])
+
+
+def _leads_to(node: _Node, other: _Node) -> bool:
+    """Whether ``other`` stands below ``node``: spans that others left may point to each other in a circle."""
+    return node is other or any(_leads_to(one, other) for one in node.below)
+
+
+def _job_node(spans: Sequence[SpanView], below: list[_Node]) -> _Node:
+    start_ns, end_ns = min(one.start_ns for one in spans), max(one.end_ns for one in spans)
+    told = spans[0].attributes
+    key, job_type = told.get("schedora.key"), told.get("schedora.job.type", "")
+    last = max(spans, key=lambda one: (one.end_ns, one.start_ns, _operation(one) == "settle"))
+    outcome = str(last.attributes.get("schedora.outcome", ""))
+    return _Node(
+        text=one_line(
+            f"{key} ({job_type}) {outcome}" if key else f"{job_type} {_job_id(spans[0])} {outcome}"
+        ),
+        style=STYLES.get(outcome, "bold"),
+        length=length(end_ns - start_ns),
+        below=below,
+    )
+
+
+def _node(of: SpanView, settled: SpanView | None, glyphs: Glyphs) -> _Node:
+    bad = of.status is SpanStatus.ERROR
+    text = f"{glyphs.bad} {_text(of)}" if bad else _text(of)
+    told = (settled or of).attributes
+    if outcome := told.get("schedora.outcome"):
+        text = f"{text} {glyphs.on} {outcome}"
+        if outcome in {"PENDING", "CANCELED"} and (reason := told.get("schedora.reason")):
+            text = f"{text}: {reason}"
+    if _operation(of) == "process":
+        text = f"{text} on {of.attributes.get('schedora.worker_id', '?')}"
+    style = DIM if _is_wait(of) else BAD if bad else PLAIN
+    return _Node(
+        text=one_line(text), style=style, span=of, length=length(of.end_ns - of.start_ns),
+        notes=tuple(_notes(of, settled, glyphs)),
+    )  # fmt: skip
+
+
+def _text(of: SpanView) -> str:
+    told = of.attributes
+    match _operation(of):
+        case "wait":
+            names = [_name(link.attributes) for link in of.links]
+            return f"wait: {told.get('schedora.wait.reason', '')}{_listed(names)}"
+        case "claim":
+            return f"claim by {told.get('schedora.worker_id', '?')}"
+        case "process":
+            return f"attempt {told.get('schedora.attempt', '?')}"
+    return of.name
+
+
+def _notes(of: SpanView, settled: SpanView | None, glyphs: Glyphs) -> Iterator[tuple[str, str]]:
+    events = [*of.events, *(settled.events if settled else ())]
+    if of.status is SpanStatus.ERROR and not any(event.name == "exception" for event in events):
+        yield f"{glyphs.bad} {one_line(of.status_message or 'failed')}", BAD
+    for event in events[:EVENTS_MAX]:
+        yield _event(of, event, glyphs)
+    if len(events) > EVENTS_MAX:
+        yield f"{glyphs.event} and {len(events) - EVENTS_MAX} events more", DIM
+    if dropped := of.attributes.get("schedora.spans_dropped"):
+        yield f"{glyphs.event} {dropped} spans of its handler were not kept", DIM
+    if of.attributes.get("schedora.history_cut"):
+        yield f"{glyphs.event} what came first is no longer kept", DIM
+
+
+def _event(of: SpanView, event: SpanEventView, glyphs: Glyphs) -> tuple[str, str]:
+    told = event.attributes
+    match event.name:
+        case "exception":
+            error = f"{told.get('exception.type', 'error')}: {told.get('exception.message', '')}"
+            return f"{glyphs.bad} {one_line(error)}", BAD
+        case "schedora.released" | "schedora.upstream_failed":
+            names = [str(name)[:8] for name in told.get("schedora.job_ids", ())]
+            verb = "released" if event.name == "schedora.released" else "canceled what waited for it:"
+            count = told.get("schedora.dependants", len(names))
+            return f"{glyphs.on} {verb} {count} {'job' if count == 1 else 'jobs'}", DIM
+    after = length(max(0, round((event.at - of.start).total_seconds() * 1e9)))
+    return f"{glyphs.event} {after} {one_line(event.name)}", DIM
+
+
+def _drawn(root: _Node, glyphs: Glyphs, tree: str = "", ahead: str = "") -> Iterator[Line]:
+    yield Line(text=root.text, style=root.style, tree=tree, span=root.span, length=root.length)
+    for text, style in root.notes:
+        yield Line(text=text, style=style, tree=ahead + (glyphs.down if root.below else "   "))
+    for place, node in enumerate(root.below):
+        last = place == len(root.below) - 1
+        yield from _drawn(
+            node,
+            glyphs,
+            ahead + (glyphs.last if last else glyphs.branch),
+            ahead + ("   " if last else glyphs.down),
+        )
+
+
+def _operation(of: SpanView) -> str:
+    return str(of.attributes.get("messaging.operation.name", "")) if of.scope == "schedora" else ""
+
+
+def _is_shown(of: SpanView, settled: Container[str | None]) -> bool:
+    """Ends are told with what they end, and claims whose attempt started at once with that."""
+    if _operation(of) == "claim":
+        return of.open or of.start_ns < of.end_ns or of.span_id in settled
+    return _operation(of) != "settle"
+
+
+def _is_wait(of: SpanView) -> bool:
+    return _operation(of) == "wait"
+
+
+def _is_workflow(of: SpanView) -> bool:
+    """As long as all that is below it."""
+    return "schedora.workflow.name" in of.attributes
+
+
+def _job_id(of: SpanView) -> str:
+    return str(of.attributes.get("messaging.message.id", "")) if of.scope == "schedora" else ""
+
+
+def _name(told: Any) -> str:
+    return str(told.get("schedora.key") or told.get("schedora.job_id", ""))
+
+
+def _listed(names: Sequence[str]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    return f" ({', '.join(names[:NAMES_MAX])}{more})"
