@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
 TEXTS: Mapping[str, str] = {
     "docs/decisions/0001-storage.md": "a sketch of tables; the real ones are held by the tests of the schema",
     "docs/redis.md": "a command of Redis; test_redis.py has a server run it",
+    "docs/tracing.md": "a picture; that of the job before it is printed by a test",
     "docs/top.md": "a picture; test_top.py holds what stands in it against the view",
 }
 """Pages that may have blocks of plain text."""

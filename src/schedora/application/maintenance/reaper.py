@@ -35,8 +35,8 @@ BUCKETS_MAX = 10_000
 """Forgotten in one round: whatever has not been limited for a while."""
 TRAILS_MAX = 1_000
 """Looked at in one round: few outlive their jobs."""
-REQUESTS_KEPT_MAX = 2_000_000
-"""Of those that submitted jobs, for their spans: some 100 MB."""
+REQUESTS_KEPT_MAX = 1_000_000
+"""Of those that submitted jobs, for their spans: some 170 MB."""
 REQUEST_BATCHES_MAX = 1_000
 """Looked at in one round."""
 EVENTS_KEPT = timedelta(minutes=10)
