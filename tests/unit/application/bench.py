@@ -42,6 +42,7 @@ from schedora.domain.workflow import Workflow
 from tests.builders import a_request
 from tests.contract.memory import memory_stores
 from tests.contract.stores import WORKER_DEATHS_MAX, Stores
+from tests.unit.application.exported import RecordedExport
 
 HEARTBEAT_TIMEOUT = timedelta(seconds=90)
 UP = Succeeded()
@@ -87,6 +88,7 @@ class Bench:
     heartbeats: MemoryHeartbeats
     run_locks: MemoryRunLocks
     metrics: RecordedMetrics = field(factory=RecordedMetrics)
+    export: RecordedExport = field(factory=RecordedExport)
     hints: list[Hint] = field(factory=list)
     """Those rung, in order, whether or not anybody listens."""
 
@@ -226,6 +228,7 @@ class Bench:
             metrics=self.metrics,
             randomness=self.store.randomness,
             worker_deaths_max=WORKER_DEATHS_MAX,
+            span_export=self.export,
         )
 
     @property

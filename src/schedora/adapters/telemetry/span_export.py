@@ -1,6 +1,8 @@
 """Exports spans over OTLP, from a thread of its own: whoever makes them never waits for it, nor for a collector.
 
-What finds no room in the queue, or what the collector does not take in time, is lost, and counted.
+What finds no room in the queue, or what the collector does not take in time, is lost, and counted. The thread shares one
+interpreter with those whose spans it exports, and it takes longer over a job than many a job does: where they keep it
+waiting it stands back, so that it takes a small part of their time at most. Spans are lost then, and not time.
 """
 
 import logging
@@ -9,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from attrs import frozen
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -37,6 +38,8 @@ BATCH_MAX = 512
 """Spans in one request, or a few more: those of one run go together."""
 DELAY_SECONDS = 1.0
 """How long a span waits for company."""
+SHARE = 0.03
+"""Of the time of others that want all of it."""
 CLOSE_SECONDS = 3.0
 """How long what is left may take at the end."""
 SPANS_OF_RUN = 4
@@ -50,16 +53,10 @@ THREAD = "schedora-spans"
 Run = tuple[ClaimedJob, Completion]
 
 
-@frozen
-class _Entry:
-    """What spans are made of, and about how many characters it has."""
-
-    what: Run | JsonText | ServedRequest
-    length: int
-
-    @property
-    def spans(self) -> int:
-        return SPANS_OF_RUN if isinstance(self.what, tuple) else 1
+What = Run | JsonText | ServedRequest
+"""What spans are made of."""
+_Entry = tuple[What, int]
+"""With about how many characters it has."""
 
 
 class OtlpSpanExport:
@@ -93,13 +90,16 @@ class OtlpSpanExport:
         return len(self._queue)
 
     def put_runs(self, settled: Sequence[Run]) -> None:
-        self._put([_Entry(run, len(run[0].payload) + len(run[1].result or "")) for run in settled])
+        if len(self._queue) < QUEUE_MAX:  # else nobody need look at them
+            self._put([(run, len(run[0].payload) + len(run[1].result or "")) for run in settled])
+        else:
+            self._lose(SPANS_OF_RUN * len(settled))
 
     def put_span(self, span: JsonText) -> None:
-        self._put([_Entry(span, len(span))])
+        self._put([(span, len(span))])
 
     def put_request(self, served: ServedRequest) -> None:
-        self._put([_Entry(served, 0)])
+        self._put([(served, 0)])
 
     def start(self) -> None:
         self._thread.start()
@@ -114,22 +114,20 @@ class OtlpSpanExport:
         with self._changed:
             left, self._queue = self._queue, deque()
             under_way, self._under_way = self._under_way, None
-        self._lose(sum(entry.spans for entry in left) + (under_way or 0))
+        self._lose(sum(_count(what) for what, _ in left) + (under_way or 0))
 
     def _put(self, entries: Sequence[_Entry]) -> None:
         lost = 0
         with self._changed:
             had = len(self._queue)
             for entry in entries:
-                if (
-                    self._closing
-                    or len(self._queue) >= QUEUE_MAX
-                    or self._length + entry.length > QUEUE_LENGTH_MAX
-                ):
-                    lost += entry.spans
+                what, length = entry
+                full = len(self._queue) >= QUEUE_MAX or self._length + length > QUEUE_LENGTH_MAX
+                if full or self._closing:
+                    lost += _count(what)
                     continue
                 self._queue.append(entry)
-                self._length += entry.length
+                self._length += length
             if not had or len(self._queue) >= WORTH_A_REQUEST > had:
                 self._changed.notify()
         self._lose(lost)
@@ -141,11 +139,20 @@ class OtlpSpanExport:
             _not_of_this_thread
         )
         while entries := self._next():
-            self._export(self._worked_out(entries))
+            began = time.thread_time()
+            spans, wanted = self._worked_out(entries)
+            self._export(spans)
+            self._stand_back((time.thread_time() - began) * wanted / SHARE)
         if self._exporter is not None:
             self._exporter.shutdown()
 
-    def _next(self) -> list[_Entry]:
+    def _stand_back(self, pause_seconds: float) -> None:
+        deadline = time.monotonic() + pause_seconds
+        with self._changed:
+            while not self._closing and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+    def _next(self) -> list[What]:
         """What goes together; nothing once all is over."""
         with self._changed:
             while not self._queue and not self._closing:
@@ -154,20 +161,24 @@ class OtlpSpanExport:
             while len(self._queue) < WORTH_A_REQUEST and not self._closing:
                 if not self._changed.wait(deadline - time.monotonic()) and time.monotonic() >= deadline:
                     break
-            entries: list[_Entry] = []
+            taken: list[What] = []
             count = 0
             while self._queue and count < BATCH_MAX:
-                entry = self._queue.popleft()
-                self._length -= entry.length
-                count += entry.spans
-                entries.append(entry)
-            return entries
+                what, length = self._queue.popleft()
+                self._length -= length
+                count += _count(what)
+                taken.append(what)
+            return taken
 
-    def _worked_out(self, entries: Iterable[_Entry]) -> list[ReadableSpan]:
+    def _worked_out(self, taken: Iterable[What]) -> tuple[list[ReadableSpan], float]:
+        """The spans, and how much the others of this process wanted to do meanwhile: from 0 for nothing to 1 for as
+        much as they could.
+        """
+        began, began_together = time.thread_time(), time.process_time()
         spans: list[ReadableSpan] = []
-        for entry in entries:
+        for what in taken:
             try:
-                match entry.what:
+                match what:
                     case str(text):
                         spans.append(recorded_span(text, self._resource))
                     case ServedRequest() as served:
@@ -176,8 +187,10 @@ class OtlpSpanExport:
                         spans += map(self._recorded, run_spans(job, completion))
             except Exception:
                 log.exception("a span can't be told")
-                self._lose(entry.spans)
-        return spans
+                self._lose(_count(what))
+        own = time.thread_time() - began
+        others = time.process_time() - began_together - own
+        return spans, min(1.0, max(0.0, others / own)) if own else 0.0
 
     def _recorded(self, span: Span) -> ReadableSpan:
         return as_recorded(span, self._resource, self._scope)
@@ -216,6 +229,11 @@ class OtlpSpanExport:
     def _lose(self, count: int) -> None:
         if count:
             self._metrics.count(Counter.TRACE_SPANS_LOST, amount=count)
+
+
+def _count(what: What) -> int:
+    """How many spans, roughly, before they are worked out."""
+    return SPANS_OF_RUN if isinstance(what, tuple) else 1
 
 
 def otlp_exporter(*, endpoint: str, headers: Mapping[str, str], timeout_seconds: float) -> SpanExporter:

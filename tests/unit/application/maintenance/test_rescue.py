@@ -55,6 +55,17 @@ async def test_what_ran_has_failed_and_what_had_not_started_waits_again(bench: B
     assert bench.metrics.counted[Counter.JOBS_FAILED, "work"] == 1
 
 
+async def test_failures_are_exported_and_what_had_not_started_where_its_trace_is_sampled(
+    bench: Bench,
+) -> None:
+    ran, waited = await bench.stores.submit(a_request(), a_request())
+    await lost(bench, starts=1)
+    await bench.rescue()
+    assert [(job.job_id, completion.status) for job, completion in bench.export.runs] == [
+        (ran.job_id, S.RETRYING), (waited.job_id, S.PENDING),
+    ]  # fmt: skip
+
+
 async def test_job_that_has_killed_three_workers_is_poison_whatever_its_retries(bench: Bench) -> None:
     retry = RetryPolicy(max_retries=100, base=0 * SECOND)
     job = await bench.stores.submit_one(a_request(retry=retry))
@@ -126,6 +137,7 @@ async def test_slower_reaper_changes_and_counts_nothing(bench: Bench) -> None:
     record = await bench.stores.job(job.job_id)
     assert (record.attempt, len(record.errors)) == (1, 1)
     assert bench.metrics.counted[Counter.JOBS_FAILED, "work"] == 1
+    assert len(bench.export.runs) == 1
 
 
 @pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT])

@@ -201,6 +201,7 @@ class Engine:
             metrics=bench.metrics,
             worker_deaths_max=WORKER_DEATHS_MAX,
             on_trail=self.trails.append,
+            span_export=bench.export,
             gauges=self.gauges,
             run_locks=self.run_locks,
             limits=self.limits,

@@ -18,16 +18,19 @@ from schedora.domain.outcome import Failed, Outcome, Succeeded
 from tests.builders import NOON, SECOND, a_claimed_job, a_workflow_id
 from tests.contract.memory import a_memory_store
 from tests.unit.application.bench import RecordedMetrics
+from tests.unit.application.exported import RecordedExport
 
 
 class Desk:
     def __init__(self) -> None:
         self.metrics = RecordedMetrics()
+        self.export = RecordedExport()
         self.outbox = Outbox(
             events=MemoryEvents(a_memory_store()),
             metrics=self.metrics,
             randomness=SeededRandomness(1, VirtualClock()),
             worker_deaths_max=3,
+            span_export=self.export,
         )
 
     def put(self, outcome: Outcome | None = None, *, job: ClaimedJob | None = None) -> Completion:
@@ -45,6 +48,14 @@ class Desk:
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
+
+
+def test_what_the_store_has_accepted_is_exported(desk: Desk) -> None:
+    accepted, fenced = desk.put(), desk.put()
+    desk.outbox.take_standalone()
+    assert desk.export.runs == []
+    desk.outbox.delivered([accepted, fenced], {accepted.lease_id})
+    assert [completion for _, completion in desk.export.runs] == [accepted]
 
 
 def test_jobs_of_workflows_are_kept_apart(desk: Desk) -> None:

@@ -1,6 +1,5 @@
 """Which runs a collector is told of."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 import attrs
@@ -9,31 +8,11 @@ import pytest
 from schedora.application.pipeline.traces import export_runs
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion, settle
-from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, Outcome, Succeeded
-from schedora.domain.request_span import ServedRequest
 from tests.builders import a_claimed_job
+from tests.unit.application.exported import RecordedExport
 
 Run = tuple[ClaimedJob, Completion]
-
-
-class Recorded:
-    def __init__(self) -> None:
-        self.batches: list[list[Run]] = []
-
-    def put_runs(self, settled: Sequence[Run]) -> None:
-        self.batches.append(list(settled))
-
-    def put_request(self, served: ServedRequest) -> None: ...
-
-    def put_span(self, span: JsonText) -> None: ...
-
-    def __len__(self) -> int:
-        return 0
-
-    def start(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 def a_run(outcome: Outcome, flags: str) -> Run:
@@ -52,14 +31,14 @@ GOOD, BAD = Succeeded(), Failed(kind="Broken", message="no")
     [(GOOD, "01", True), (GOOD, "00", False), (BAD, "01", True), (BAD, "00", True)],
 )
 def test_what_is_sampled_is_told_and_what_failed(outcome: Outcome, flags: str, told: bool) -> None:
-    export, run = Recorded(), a_run(outcome, flags)
+    export, run = RecordedExport(), a_run(outcome, flags)
     export_runs(export, [run])
     assert export.batches == ([[run]] if told else [])
 
 
 def test_a_batch_stays_together_and_in_order() -> None:
     runs = [a_run(GOOD, "01"), a_run(GOOD, "00"), a_run(BAD, "00")]
-    export = Recorded()
+    export = RecordedExport()
     export_runs(export, iter(runs))
     assert export.batches == [[runs[0], runs[2]]]
 

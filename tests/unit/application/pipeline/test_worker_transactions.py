@@ -89,6 +89,7 @@ async def test_commit_completes_the_job_with_the_result_given_there(engine: Engi
         assert worker.slots.free == engine.slots
         assert engine.bench.metrics.counted[Counter.JOBS_SUCCEEDED, "work"] == 1
         assert engine.bench.metrics.counted[Counter.JOBS_FENCED, ""] == 0
+        assert [run.job_id for run, _ in engine.bench.export.runs] == [job.job_id]
 
 
 async def test_roll_back_leaves_nothing_and_the_run_has_failed(engine: Engine, ledger: Ledger) -> None:
