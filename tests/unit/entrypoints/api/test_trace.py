@@ -1,8 +1,12 @@
+from base64 import b64encode
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
@@ -16,9 +20,10 @@ from schedora.entrypoints.api.service import ApiService
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
-from tests.unit.entrypoints.api.conftest import DEAD, Api, Bench, problem, submit
+from tests.unit.entrypoints.api.conftest import DEAD, RETRYING, Api, Bench, problem, submit
 
 NOWHERE = "0198f000-0000-7000-8000-000000000000"
+IDS = {"traceId", "spanId", "parentSpanId"}
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -47,7 +52,7 @@ async def test_the_trace_of_a_job_is_that_of_its_caller(api: Api, bench: Bench, 
     told = (await api.get(f"/jobs/{job['job_id']}/trace")).json()
     assert told["data"]["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
     (resource,) = told["data"]["resourceSpans"]
-    assert resource["resource"]["attributes"][0] == {
+    assert resource["resource"]["attributes"][-1] == {
         "key": "service.name",
         "value": {"stringValue": "schedora"},
     }
@@ -176,3 +181,43 @@ async def test_the_span_of_the_request_is_kept(port: int, service: ApiService) -
     assert (request["name"], request["kind"]) == ("POST /api/v1/jobs", 2)
     assert request["parentSpanId"] == CALLER.split("-")[2]
     assert wait["parentSpanId"] == request["spanId"] == answer.headers["traceparent"].split("-")[2]
+
+
+async def test_it_is_what_collectors_take(api: Api, bench: Bench) -> None:
+    """By the types that OTLP is made of. Their JSON has ids in base64, where OTLP has them in hex."""
+    flow = {
+        "name": "flow",
+        "jobs": [{"key": "a", "type": "work"}, {"key": "b", "type": "work", "depends_on": ["a"]}],
+    }
+    made = (await api.post("/workflows", json=flow)).json()["data"]
+    await bench.run()
+    await bench.run(RETRYING)
+    told = (await api.get(f"/workflows/{made['workflow_id']}/trace")).json()["data"]
+    taken = ParseDict(in_base64(told), ExportTraceServiceRequest(), ignore_unknown_fields=True)
+    assert taken.resource_spans[0].resource.attributes[0].key.startswith("service.")
+    (scope,) = taken.resource_spans[0].scope_spans
+    spans = {span.span_id.hex(): span for span in scope.spans}
+    documents = spans_of({"data": told})
+    assert len(spans) == len(documents)
+    for document in documents:
+        span = spans[document["spanId"]]
+        assert span.trace_id.hex() == document["traceId"]
+        assert span.start_time_unix_nano == int(document["startTimeUnixNano"])
+        assert len(span.attributes) == len(document["attributes"])
+        assert len(span.links) == len(document.get("links", ()))
+    (failed,) = [span for span in spans.values() if span.status.code == Status.STATUS_CODE_ERROR]
+    assert failed.kind == Span.SPAN_KIND_CONSUMER
+    assert failed.events[0].attributes[0].value.string_value == "Oops"
+
+
+def in_base64(document: Any) -> Any:
+    """With each id in base64."""
+    match document:
+        case dict():
+            return {
+                key: b64encode(bytes.fromhex(value)).decode() if key in IDS else in_base64(value)
+                for key, value in document.items()
+            }
+        case list():
+            return [in_base64(value) for value in document]
+    return document
