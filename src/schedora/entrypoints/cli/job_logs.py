@@ -84,10 +84,11 @@ class LogPrinter:
         if run.dropped:
             print_line(Text(f"{run.dropped} lines before these are kept no more", style=QUIET))
         for line in run.lines:
-            print_line(_as_text(line))
+            print_line(as_text(line))
 
 
-def _as_text(line: "LogLine") -> "Text":
+def as_text(line: "LogLine") -> "Text":
+    """Harmless to the terminal; more than one line where there is a traceback."""
     from rich.text import Text  # noqa: PLC0415 - as above
 
     style = LEVELS.get(line.level, "")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 120
 """Where nobody watches."""
 RUN = "cyan"
+DRAWN_SHORTER = "waits are drawn shorter than they were"
 
 
 def trace(
@@ -52,22 +53,31 @@ def trace(
 
 
 def _show(traced: "TraceView") -> None:
-    from schedora.entrypoints.cli.waterfall import ASCII, UNICODE, axis, length, lines, widths  # noqa: PLC0415
+    from schedora.entrypoints.cli.waterfall import ASCII, UNICODE  # noqa: PLC0415 - --help must not load it
 
     glyphs = UNICODE if _prints(UNICODE.all) else ASCII
+    width = console().width if sys.stdout.isatty() else PIPE_WIDTH
+    told, whole = drawn(traced, width, glyphs)
+    for line in told:
+        print_line(line)
+    if not whole:
+        print_note(DRAWN_SHORTER)
+
+
+def drawn(traced: "TraceView", width: int, glyphs: "Glyphs") -> "tuple[list[Text], bool]":
+    """Its lines, and whether each bar is as long as what it stands for, in proportion."""
+    from schedora.entrypoints.cli.waterfall import axis, length, lines, widths  # noqa: PLC0415 - as above
+
     along = axis(traced.spans)
     told = lines(traced.spans, glyphs)
-    width = console().width if sys.stdout.isatty() else PIPE_WIDTH
     label, bars = widths(told, width)
     start_ns, end_ns = along.instants[0], along.instants[-1]
     began = min(traced.spans, key=lambda one: one.start_ns).start
-    print_line(
+    heading = (
         f"trace {traced.trace_id}: {len(traced)} spans, {length(end_ns - start_ns)} from {moment(began)}"
     )
-    for line in told:
-        print_line(_drawn(line, along, label=label, bars=bars, width=width, glyphs=glyphs))
-    if bars and not along.whole:
-        print_note("waits are drawn shorter than they were")
+    rows = [_drawn(line, along, label=label, bars=bars, width=width, glyphs=glyphs) for line in told]
+    return [cell(heading), *rows], along.whole or not bars
 
 
 def _drawn(line: "Line", along: "Axis", *, label: int, bars: int, width: int, glyphs: "Glyphs") -> "Text":

@@ -7,14 +7,21 @@ from attrs import frozen
 from rich.text import Text
 
 from schedora.domain.events import JobEvent
+from schedora.entrypoints.cli.job_logs import as_text
 from schedora.entrypoints.cli.printing import cell, compact, moment, one_line, plain
+from schedora.entrypoints.cli.trace import DRAWN_SHORTER, drawn
+from schedora.entrypoints.cli.waterfall import UNICODE
 from schedora.entrypoints.sdk.api_views import WhyView
+from schedora.entrypoints.sdk.log_views import JobLogView
+from schedora.entrypoints.sdk.trace_view import TraceView
 from schedora.entrypoints.sdk.views import JobView
 
 DOCUMENT_MAX = 2_000
 """Characters of a payload or a result."""
 TRACEBACK_LINES = 30
 EVENTS_SHOWN = 30
+LOG_LINES = 50
+"""Of each run."""
 
 
 @frozen(kw_only=True)
@@ -80,6 +87,26 @@ def errors(job: JobView[Any]) -> Section | None:
             shown = plain(error.traceback).rstrip().splitlines()[-TRACEBACK_LINES:]
             lines += [Text(f"    {line}", style="dim") for line in shown]
     return Section(title="errors", lines=lines)
+
+
+def log(kept: JobLogView) -> Section | None:
+    """The last lines of its handler, each run under its name."""
+    if not kept.runs:
+        return None
+    lines: list[Text] = []
+    for run in kept.runs:
+        dropped = f", {run.dropped} lines before these are kept no more" if run.dropped else ""
+        lines.append(Text(f"attempt {run.attempt} on {one_line(run.worker_id)}{dropped}", style="dim"))
+        lines += [as_text(line) for line in run.lines[-LOG_LINES:]]
+    return Section(title="log", lines=lines)
+
+
+def trace(traced: TraceView, width: int) -> Section | None:
+    """As a waterfall."""
+    if not traced.spans:
+        return None
+    lines, whole = drawn(traced, width, UNICODE)
+    return Section(title="trace", lines=lines if whole else [*lines, Text(DRAWN_SHORTER, style="dim")])
 
 
 def history(events: Sequence[JobEvent]) -> Section:

@@ -1,7 +1,8 @@
 """What is opened from the live view: the jobs of a queue, a worker or a type, and one job."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
 
 from rich.text import Text
@@ -17,7 +18,7 @@ from schedora.entrypoints.cli.top import job_page
 from schedora.entrypoints.cli.top.panel import Panel
 from schedora.entrypoints.cli.top.sheet import Cell, Column, Row
 from schedora.entrypoints.sdk.client import AsyncSchedoraClient
-from schedora.entrypoints.sdk.errors import SchedoraError
+from schedora.entrypoints.sdk.errors import NotFoundError, SchedoraError
 from schedora.entrypoints.sdk.views import JobView
 
 JOBS = (
@@ -30,6 +31,12 @@ JOBS = (
     Column(title="ERROR", spare=2),
 )
 ERROR_MAX = 30
+
+MARGIN = 4
+LAST_LOOKS = 3
+"""At a job that has ended: lines of its last moments may still appear."""
+
+T = TypeVar("T")
 
 Read = Callable[[], Awaitable[Sequence[JobView[Any]]]]
 
@@ -124,7 +131,7 @@ def _row(job: JobView[Any]) -> Row:
 
 
 class OneJob(_Opened):
-    """All that is known of a job, read again until it has ended."""
+    """All that is known of a job, read again until it has ended and its last lines are there."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "app.pop_screen", "Back"),
@@ -138,7 +145,7 @@ class OneJob(_Opened):
     def __init__(self, live: Live, job_id: JobId) -> None:
         super().__init__(live)
         self._job_id = job_id
-        self._ended = False
+        self._looks_left = LAST_LOOKS
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="job"):
@@ -155,26 +162,44 @@ class OneJob(_Opened):
 
     async def action_retry(self) -> None:
         await super().action_retry()
-        self._ended = False
+        self._looks_left = LAST_LOOKS
 
     async def _show(self) -> None:
-        if self._ended:
+        if not self._looks_left:
             return
         try:
-            sections, self._ended = await self._sections()
+            job = await self.live.client.get_job(self._job_id)
+            told = await self._sections(job)
         except SchedoraError as error:
             self.notify(one_line(str(error)), severity="error", markup=False)
             return
-        self.query_one("#sections", Static).update(Text("\n\n").join(section.text() for section in sections))
+        self._looks_left = self._looks_left - 1 if job.ended else LAST_LOOKS
+        sections = [section.text() for section in told if section is not None]
+        self.query_one("#sections", Static).update(Text("\n\n").join(sections))
 
-    async def _sections(self) -> tuple[list[job_page.Section], bool]:
-        """And whether nothing more can happen."""
+    async def _sections(self, job: JobView[Any]) -> list[job_page.Section | None]:
+        """What an operator asks first comes first."""
         client = self.live.client
-        job = await client.get_job(self._job_id)
-        found = [
-            job_page.why(await client.job_why(self._job_id)),
-            job_page.record(job),
+        why, log, trace, history = await asyncio.gather(
+            _known(client.job_why(job)),
+            _known(client.job_logs(job)),
+            _known(client.job_trace(job)),
+            _known(client.job_events(job)),
+        )
+        width = max(self.size.width - MARGIN, 1)
+        return [
+            None if why is None else job_page.why(why),
             job_page.errors(job),
-            job_page.history(await client.job_events(self._job_id)),
+            None if log is None else job_page.log(log),
+            None if trace is None else job_page.trace(trace, width),
+            job_page.record(job),
+            None if history is None else job_page.history(history),
         ]
-        return [section for section in found if section is not None], job.ended
+
+
+async def _known(asked: Awaitable[T]) -> T | None:
+    """None from a server that does not tell that: one of an earlier version, say."""
+    try:
+        return await asked
+    except NotFoundError:
+        return None

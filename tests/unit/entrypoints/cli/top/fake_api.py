@@ -11,6 +11,7 @@ import httpx
 from attrs import Factory, define
 
 from schedora.domain.job_state import JobState
+from schedora.entrypoints.api.examples import TRACE
 from schedora.entrypoints.cli.documents import document
 from schedora.entrypoints.sdk.api_views import QueueFigures, WorkerView
 from schedora.entrypoints.sdk.client import AsyncSchedoraClient
@@ -110,6 +111,12 @@ class FakeApi(httpx.AsyncBaseTransport):
                     "reasons": [],
                 }
                 return {"data": why}
+            case ["jobs", job_id, "logs"]:
+                line = {"timestamp": moved_at(1), "level": "warning", "message": "mailbox is full", "size": 7}
+                run = {"attempt": 1, "lease_token": 1, "worker_id": "w1", "dropped": 3, "lines": [line]}
+                return {"data": {"job_id": job_id, "status": "DEAD", "runs": [run], "last": "1"}}
+            case ["jobs", _, "trace"]:
+                return {"data": TRACE}
             case ["jobs", _, "events"]:
                 return {"data": [{"at": moved_at(1), "from": None, "to": "PENDING", "attempt": 0, "worker_id": None,
                                   "reason": None}]}  # fmt: skip

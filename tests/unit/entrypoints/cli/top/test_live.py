@@ -10,7 +10,9 @@ from textual.pilot import Pilot
 
 from schedora import AsyncSchedoraClient
 from schedora.domain.worker import WorkerState
+from schedora.entrypoints.api.examples import TRACE_ID
 from schedora.entrypoints.cli.top.live import LiveView
+from schedora.entrypoints.cli.top.screens import LAST_LOOKS
 from tests.unit.entrypoints.cli.top.fake_api import PLACE, FakeApi, a_fake_api, failed, job
 from tests.unit.entrypoints.cli.top.seen import queue, worker
 
@@ -125,11 +127,35 @@ async def test_a_failure_opens_its_job() -> None:
     async with seen() as screen:
         await screen.shows("no such mailbox")
         await screen.press("shift+tab", "enter")
-        await screen.shows("DEAD: it failed", f"job {UUID(int=2)}", "type", "print")
+        await screen.shows("DEAD: it failed", "OSError: no such mailbox")
+        await screen.shows(
+            "3 lines before these are kept no more", "mailbox is full  size=7", f"trace {TRACE_ID}"
+        )
         await screen.press("end")
-        await screen.shows("OSError: no such mailbox", "created -> PENDING")
+        await screen.shows("created -> PENDING", "print")
         await screen.press("escape")
         await screen.shows("QUEUE")
+
+
+async def test_a_server_of_an_earlier_version_tells_less() -> None:
+    async with seen() as screen:
+        for path in ("why", "logs", "trace", "events"):
+            screen.api.answers[f"/jobs/{UUID(int=2)}/{path}"] = (404, {"title": "Not Found"})
+        await screen.shows("no such mailbox")
+        await screen.press("shift+tab", "enter")
+        await screen.shows("OSError: no such mailbox", f"job {UUID(int=2)}")
+
+
+async def test_a_job_that_has_ended_is_read_until_its_last_lines_are_there() -> None:
+    async with seen() as screen:
+        await screen.shows("no such mailbox")
+        await screen.press("shift+tab", "enter")
+        await screen.shows("mailbox is full")
+        asked = f"GET /jobs/{UUID(int=2)}/logs"
+        await screen.until(lambda: screen.api.asked.count(asked) == LAST_LOOKS)
+        looks = screen.api.asked.count("GET /metrics")
+        await screen.until(lambda: screen.api.asked.count("GET /metrics") > looks + LAST_LOOKS)
+        assert screen.api.asked.count(asked) == LAST_LOOKS
 
 
 async def test_a_queue_opens_its_jobs_and_these_open_theirs() -> None:
@@ -139,7 +165,8 @@ async def test_a_queue_opens_its_jobs_and_these_open_theirs() -> None:
         await screen.shows("jobs on queue default", str(UUID(int=1)), str(UUID(int=2)))
         assert not screen.line(str(UUID(int=3)))
         await screen.press("down", "enter")
-        await screen.shows(f"job {UUID(int=2)}")
+        await screen.asks(f"GET /jobs/{UUID(int=2)}/why")
+        await screen.shows("DEAD: it failed")
         await screen.press("q", "q")
         await screen.shows("QUEUE  ")
 
@@ -310,9 +337,9 @@ async def test_what_jobs_say_is_harmless() -> None:
         screen.api.moves.put_nowait(failed(4, type="[/]"))
         await screen.shows("[red]\\x1b[2Jq", "[b]\\x1b]0;x")
         await screen.press("shift+tab", "enter")
-        await screen.shows(f"job {UUID(int=4)}")
-        await screen.press("end")
         await screen.shows("[/]\\x1b[0m")
+        await screen.press("end")
+        await screen.shows(f"job {UUID(int=4)}")
 
 
 async def test_notes_are_shown() -> None:
@@ -336,7 +363,7 @@ async def test_a_real_server(server_url: str) -> None:
             failing = await client.submit("fail", {"message": "top sees this"}, max_retries=0, queue="other")
             await screen.shows("top sees", "other", "DEAD")
             await screen.press("shift+tab", "enter")
-            await screen.shows(f"job {failing.job_id}")
+            await screen.shows(f"job {failing.job_id}", "attempt 1 on the-worker")
             await screen.press("escape")
             await screen.shows("QUEUE")
             await screen.press("r")
