@@ -18,11 +18,11 @@ log = Logger("schedora.metrics")
 class Flusher:
     """Nothing that was counted is lost while the process lives; what the store can't take now it gets later."""
 
-    def __init__(self, tally: Tally, totals: Totals, clock: Clock) -> None:
+    def __init__(self, tally: Tally, totals: Totals, clock: Clock, *, label_values_max: int) -> None:
         self._tally = tally
         self._totals = totals
         self._clock = clock
-        self._bounds = LabelBounds(totals)
+        self._bounds = LabelBounds(totals, values_max=label_values_max)
 
     async def flush(self) -> None:
         """Raises ``StoreUnavailable``; then the tally has everything still."""

@@ -4,10 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from schedora.application.ports.totals import Series, Totals
 
-VALUES_MAX = 200
-"""So many job types and so many queues have series of their own; what comes after them is counted under ``OTHER``."""
-
 OTHER = "other"
+"""What has no series of its own is counted under this name."""
 
 KIND_OF_LABEL: Mapping[str, str] = {"job_type": "type", "queue_name": "queue", "queue": "queue"}
 """The labels that are bounded, and whose names they are."""
@@ -23,18 +21,21 @@ def known_values(series: Iterable[Series]) -> dict[str, set[str]]:
     return known
 
 
-def admitted(names: Iterable[str], known: Collection[str]) -> frozenset[str]:
+def admitted(names: Iterable[str], known: Collection[str], *, values_max: int) -> frozenset[str]:
     """Those of them that may have series of their own: who has some keeps them, the rest in order of their names."""
     kept = {name for name in names if name in known}
-    room = max(0, VALUES_MAX - len(set(known) - {OTHER}))
+    room = max(0, values_max - len(set(known) - {OTHER}))
     return frozenset(kept.union(sorted(set(names) - kept)[:room]))
 
 
 class LabelBounds:
-    """Of one process, by what all processes together have counted."""
+    """Of one process, by what all processes together have counted: ``values_max`` job types and as many queues have series
+    of their own.
+    """
 
-    def __init__(self, totals: Totals) -> None:
+    def __init__(self, totals: Totals, *, values_max: int) -> None:
         self._totals = totals
+        self._values_max = values_max
         self._known = known_values(())
 
     async def bounded(self, counted: Mapping[Series, float]) -> Mapping[Series, float]:
@@ -43,7 +44,7 @@ class LabelBounds:
         if any(values and self._room(kind) for kind, values in new.items()):
             self._learn(await self._totals.read())  # others may have taken the room meanwhile
             for kind, values in self._new(counted).items():
-                self._known[kind] |= admitted(values, self._known[kind])
+                self._known[kind] |= admitted(values, self._known[kind], values_max=self._values_max)
             new = self._new(counted)
         if not any(new.values()):
             return counted
@@ -57,7 +58,7 @@ class LabelBounds:
         return {kind: values - self._known[kind] for kind, values in known_values(counted).items()}
 
     def _room(self, kind: str) -> bool:
-        return len(self._known[kind] - {OTHER}) < VALUES_MAX
+        return len(self._known[kind] - {OTHER}) < self._values_max
 
     def _learn(self, series: Iterable[Series]) -> None:
         for kind, values in known_values(series).items():

@@ -130,6 +130,8 @@ class Reading(Collector):
     processes: Sequence[ProcessReport]
     version: str
     schema: str
+    label_values_max: int
+    """So many queues are shown by themselves."""
 
     def text(self) -> bytes:
         return generate_latest(self)
@@ -155,7 +157,7 @@ class Reading(Collector):
         )
 
     def _queues(self) -> Iterable[Metric]:
-        queues = _bounded(self.stats.by_queue, known_values(self.totals)["queue"])
+        queues = self._bounded()
         for name, text, read in (
             ("queue_length", "Jobs that wait.", _waiting),
             ("queue_dlq_length", "Jobs that failed for good.", _dead),
@@ -165,6 +167,14 @@ class Reading(Collector):
         ):
             told = [((queue,), read(stats)) for queue, stats in sorted(queues.items())]
             yield _gauge(name, text, told, "queue_name")
+
+    def _bounded(self) -> Mapping[str, QueueStats]:
+        """Few queues: what is beyond them is one."""
+        by_queue = self.stats.by_queue
+        own = admitted(by_queue, known_values(self.totals)["queue"], values_max=self.label_values_max)
+        queues = {name: stats for name, stats in by_queue.items() if name in own}
+        beyond = [stats for name, stats in by_queue.items() if name not in own]
+        return {**queues, OTHER: _together([*beyond, queues.get(OTHER, QueueStats())])} if beyond else queues
 
     def _workers(self) -> Iterable[Metric]:
         states = Counts(worker.status for worker in self.workers)
@@ -194,24 +204,13 @@ def _paused(stats: QueueStats) -> float:
     return float(stats.paused)
 
 
-def _bounded(by_queue: Mapping[str, QueueStats], known: Collection[str]) -> Mapping[str, QueueStats]:
-    """Few queues: what is beyond them is one."""
-    own = admitted(by_queue, known)
-    queues = {name: stats for name, stats in by_queue.items() if name in own}
-    beyond = [stats for name, stats in by_queue.items() if name not in own]
-    if not beyond:
-        return queues
-    if OTHER in queues:
-        beyond.append(queues[OTHER])
+def _together(queues: Sequence[QueueStats]) -> QueueStats:
     by_status: Counts[JobState] = Counts()
-    for stats in beyond:
+    for stats in queues:
         by_status.update(stats.by_status)
-    ages = [stats.oldest_ready for stats in beyond if stats.oldest_ready is not None]
-    paused = any(stats.paused for stats in beyond)
-    return {
-        **queues,
-        OTHER: QueueStats(by_status=by_status, paused=paused, oldest_ready=max(ages, default=None)),
-    }
+    ages = [stats.oldest_ready for stats in queues if stats.oldest_ready is not None]
+    paused = any(stats.paused for stats in queues)
+    return QueueStats(by_status=by_status, paused=paused, oldest_ready=max(ages, default=None))
 
 
 def _named(processes: Sequence[ProcessReport]) -> Iterable[tuple[str, ProcessReport]]:

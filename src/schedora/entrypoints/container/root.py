@@ -129,7 +129,9 @@ def _system(
 ) -> providers.Singleton[System]:
     gauges.register(Gauge.SERIES_UNFLUSHED, lambda: len(metrics()))
     reporter = providers.Singleton(Reporter, process, gauges, storage.process_reports, clock)
-    flusher = providers.Singleton(Flusher, metrics, storage.totals, clock)
+    flusher = providers.Singleton(
+        Flusher, metrics, storage.totals, clock, label_values_max=settings.metrics_label_values_max
+    )
     span_export = _span_export(settings, metrics, process)
     endings = providers.Singleton(Endings, storage.jobs, clock)
     unit_random = randomness.unit

@@ -41,7 +41,7 @@ class Bench:
         self.tally = Tally()
         self.totals = Totals()
         self.clock = VirtualClock()
-        self.flusher = Flusher(self.tally, self.totals, self.clock)
+        self.flusher = Flusher(self.tally, self.totals, self.clock, label_values_max=10)
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 import pytest
 
 from schedora.adapters.memory.totals import MemoryTotals
-from schedora.adapters.telemetry.label_bounds import OTHER, VALUES_MAX, LabelBounds, admitted
+from schedora.adapters.telemetry.label_bounds import OTHER, LabelBounds, admitted
 from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.totals import Series
 from tests.contract.memory import a_memory_store
+
+VALUES_MAX = 20
 
 
 def created(job_type: str) -> Series:
@@ -23,12 +25,12 @@ def a_totals() -> MemoryTotals:
 
 async def test_as_long_as_there_are_few_all_have_their_own() -> None:
     counted = {created(name): 1.0 for name in names(VALUES_MAX)} | {Series("jobs_fenced_total", ()): 1.0}
-    assert await LabelBounds(a_totals()).bounded(counted) == counted
+    assert await LabelBounds(a_totals(), values_max=VALUES_MAX).bounded(counted) == counted
 
 
 async def test_what_comes_after_many_is_counted_as_other() -> None:
     totals = a_totals()
-    bounds = LabelBounds(totals)
+    bounds = LabelBounds(totals, values_max=VALUES_MAX)
     first = {created(name): 1.0 for name in names(VALUES_MAX - 1)}
     await totals.add(await bounds.bounded(first))
 
@@ -42,7 +44,7 @@ async def test_series_that_exist_stay_and_processes_share_the_room() -> None:
     totals = a_totals()
     await totals.add({created(name): 1.0 for name in names(VALUES_MAX + 5)})
 
-    bounds = LabelBounds(totals)  # of a process that has counted nothing yet
+    bounds = LabelBounds(totals, values_max=VALUES_MAX)  # of a process that has counted nothing yet
 
     kept = {created(names(VALUES_MAX + 5)[-1]): 1.0}
     assert await bounds.bounded(kept) == kept
@@ -56,7 +58,7 @@ async def test_a_queue_has_one_place_whatever_its_label_is_called() -> None:
         {Series("queue_enqueued_total", (("queue_name", name),)): 1.0 for name in names(VALUES_MAX)}
     )
 
-    told = await LabelBounds(totals).bounded(
+    told = await LabelBounds(totals, values_max=VALUES_MAX).bounded(
         {
             Series(latency, (("queue", "t0000"),)): 1.0,
             Series(latency, (("queue", "new"),)): 2.0,
@@ -73,7 +75,7 @@ async def test_a_queue_has_one_place_whatever_its_label_is_called() -> None:
 
 async def test_the_store_is_asked_for_what_is_new_alone() -> None:
     totals = a_totals()
-    bounds = LabelBounds(totals)
+    bounds = LabelBounds(totals, values_max=VALUES_MAX)
     await bounds.bounded({created("a"): 1.0})
     totals.faults.away = True
     assert await bounds.bounded({created("a"): 2.0}) == {created("a"): 2}
@@ -83,5 +85,5 @@ async def test_the_store_is_asked_for_what_is_new_alone() -> None:
 
 def test_who_has_a_series_keeps_it_and_the_rest_is_admitted_in_order() -> None:
     known = set(names(VALUES_MAX - 1))
-    assert admitted(["t0000", "b", "a"], known) == {"t0000", "a"}
-    assert admitted(["b", "a"], {OTHER}) == {"a", "b"}
+    assert admitted(["t0000", "b", "a"], known, values_max=VALUES_MAX) == {"t0000", "a"}
+    assert admitted(["b", "a"], {OTHER}, values_max=2) == {"a", "b"}

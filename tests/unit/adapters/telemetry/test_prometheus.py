@@ -6,7 +6,6 @@ from attrs import evolve
 from prometheus_client.parser import text_string_to_metric_families
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
-from schedora.adapters.telemetry.label_bounds import VALUES_MAX
 from schedora.adapters.telemetry.prometheus import OwnReading, Reading
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.ports.metrics import COUNTER_LABEL, Counter, Histogram
@@ -28,8 +27,10 @@ PROCESS = ProcessIdentity(
     version="1.2.3",
 )
 NONE = Stats(by_queue={}, unhandled_types=())
+VALUES_MAX = 20
 NOTHING: dict[str, Any] = {
     "totals": {}, "stats": NONE, "workers": (), "processes": (), "version": "1.2.3", "schema": "0007",
+    "label_values_max": VALUES_MAX,
 }  # fmt: skip
 
 

@@ -38,6 +38,7 @@ async def metrics(request: Request, system: TheSystem) -> Response:
             processes=await system.process_reports.fresh(FRESH_FOR),
             version=system.process.version,
             schema=system.schema,
+            label_values_max=system.settings.metrics_label_values_max,
         )
     except StoreUnavailable as error:
         log.warning("metrics without the store's", reason=str(error))
