@@ -14,15 +14,18 @@ from schedora.adapters.postgres.facts_reader import PostgresFactsReader
 from schedora.adapters.postgres.job_queue import PostgresJobQueue, _of_claim
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.jobs import PostgresJobStore
+from schedora.adapters.postgres.lineage_reader import PostgresLineageReader
 from schedora.adapters.postgres.queues import PostgresQueues
 from schedora.adapters.postgres.records import PostgresRecords
-from schedora.adapters.postgres.statements import load
+from schedora.adapters.postgres.request_spans import PostgresRequestSpans
+from schedora.adapters.postgres.statements import load, written
 from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
 from schedora.adapters.postgres.workflows import PostgresWorkflowStore
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
 from schedora.application.ports.job_reader import JobFilter
 from schedora.application.ports.records import Pruned
+from schedora.application.ports.request_spans import Asked
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.facts import Line
 from schedora.domain.ids import IncarnationId, JobId, WorkerId, WorkflowId
@@ -32,6 +35,7 @@ from schedora.domain.retention import Retention
 from schedora.domain.workflow import WorkflowState
 from tests.builders import a_new_job, a_request, settled
 from tests.contract.postgres import postgres_stores
+from tests.contract.test_request_spans import a_request_served
 from tests.databases import copy_of
 from tests.postgres.connections import held_ear
 from tests.postgres.explained import Explaining, named_indexes
@@ -668,3 +672,42 @@ async def test_what_goes_first_is_counted_and_nothing_else(crowded: Explaining) 
     assert plan.reads(3 + 1_000, "job_ready")
     assert await reader.line(facts, ahead_max=100) == Line(ahead=100, at_least=True)
     assert crowded.plans[-1].rows("job_ready") <= 3 + 101 + AHEAD
+
+
+async def test_the_lineage_of_jobs_is_found_by_key(crowded: Explaining) -> None:
+    upstream = [JobId(numbered(FIRST_HELD + n)) for n in range(5)]
+    reader = PostgresLineageReader(reads(crowded))
+    lineage = await reader.lineage([*upstream, JobId(numbered(1))], upstream_ids=upstream)
+    assert (len(lineage.upstream), len(lineage.dependants)) == (5, 5)
+    assert crowded.plan.indexes(*CROWDED) == named_indexes("lineage")
+    # Jobs, their leases, and edges.
+    assert crowded.plan.reads(5 + 5 + 5, *CROWDED)
+
+
+async def test_some_jobs_of_a_workflow_are_found_by_it(crowded: Explaining) -> None:
+    reader = PostgresWorkflowReader(reads(crowded))
+    jobs = await reader.some_jobs(WorkflowId(numbered(3)), limit=2, after=None)
+    assert len(jobs) == 2
+    assert crowded.plan.indexes("jobs") == {"jobs_workflow_idx"}
+    assert crowded.plan.reads(2, "jobs")
+
+
+async def test_requests_are_found_by_about_their_time(crowded: Explaining) -> None:
+    request_spans = PostgresRequestSpans(reads(crowded))
+    served = a_request_served()
+    await crowded.session.fetch(
+        written("""
+        insert into request_spans (id, at, span_ids, requests)
+        select -n, now() - n * interval '1 s', array[n], '[]' from generate_series(1, 20000) n
+    """)
+    )
+    await request_spans.keep([served])
+    await crowded.session.fetch(written("analyze request_spans"))
+    crowded.plans.clear()
+    await request_spans.find([Asked(served.trace.span_id, datetime.now(UTC))])
+    assert crowded.plan.indexes("request_spans") == {"request_spans_at_idx"}
+    assert crowded.plan.rows("request_spans") <= 70
+    crowded.plans.clear()
+    await request_spans.prune(timedelta(days=1), spans_max=1_000_000, limit=100)
+    assert crowded.plan.indexes("request_spans") == {"request_spans_pkey"}
+    assert crowded.plan.rows("request_spans") <= 300
