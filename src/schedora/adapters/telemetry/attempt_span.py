@@ -6,7 +6,7 @@ asks for it. Its children are made by whatever provider the program has, or else
 
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import Token
-from typing import cast
+from threading import Lock
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from opentelemetry import trace
@@ -33,13 +33,21 @@ OnStray = Callable[[JsonText], None]
 (_CURRENT,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
 """The key of the current span in a context."""
 
+SCOPE, INNER = "schedora", "handler"
+
+_BEGINNING = Lock()
+"""Two threads of one handler may both say the first thing of its attempt."""
+
 
 class AttemptSpan(trace.Span):
-    """Takes nothing: what is to be said of the attempt is said by spans inside of it."""
+    """What is said of it is said by a span inside of it, which is there once something is said."""
 
     def __init__(self, scope: RunScope) -> None:
         self.scope = scope
+        self.token: Token[Context] | None = None
+        """Of the context in which it is current."""
         self._context: SpanContext | None = None
+        self._inner: trace.Span | None = None
 
     def get_span_context(self) -> SpanContext:
         if self._context is None:
@@ -54,19 +62,25 @@ class AttemptSpan(trace.Span):
         return self._context
 
     def is_recording(self) -> bool:
-        return False
+        return trace.get_tracer_provider() in _collectors
 
-    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None: ...
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
+        self._told().set_attributes(attributes)
 
-    def set_attribute(self, key: str, value: AttributeValue) -> None: ...
+    def set_attribute(self, key: str, value: AttributeValue) -> None:
+        self._told().set_attribute(key, value)
 
-    def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None: ...
+    def add_event(self, name: str, attributes: Attributes = None, timestamp: int | None = None) -> None:
+        self._told().add_event(name, attributes, timestamp)
 
-    def add_link(self, context: SpanContext, attributes: Attributes = None) -> None: ...
+    def add_link(self, context: SpanContext, attributes: Attributes = None) -> None:
+        self._told().add_link(context, attributes)
 
-    def update_name(self, name: str) -> None: ...
+    def update_name(self, name: str) -> None:
+        self._told().update_name(name)
 
-    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None: ...
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        self._told().set_status(status, description)
 
     def record_exception(
         self,
@@ -74,9 +88,23 @@ class AttemptSpan(trace.Span):
         attributes: Attributes = None,
         timestamp: int | None = None,
         escaped: bool = False,
-    ) -> None: ...
+    ) -> None:
+        self._told().record_exception(exception, attributes, timestamp, escaped)
 
-    def end(self, end_time: int | None = None) -> None: ...
+    def end(self, end_time: int | None = None) -> None:
+        """Nobody's to call: an attempt ends with its handler."""
+
+    def finish(self) -> None:
+        """The handler has ended."""
+        if self._inner is not None:
+            self._inner.end()
+
+    def _told(self) -> trace.Span:
+        with _BEGINNING:
+            if self._inner is None:
+                around = trace.set_span_in_context(self, Context())
+                self._inner = trace.get_tracer(SCOPE).start_span(INNER, context=around)
+        return self._inner
 
 
 class _Collector(SpanProcessor):
@@ -161,11 +189,15 @@ class AttemptSpans:
 
     def enter(self, scope: RunScope) -> object:
         around = get_current()
-        current = {_CURRENT: AttemptSpan(scope)}
-        return attach(Context({**around, **current} if around else current))
+        span = AttemptSpan(scope)
+        current = {_CURRENT: span}
+        span.token = attach(Context({**around, **current} if around else current))
+        return span
 
     def leave(self, entered: object) -> None:
-        detach(cast("Token[Context]", entered))
+        if isinstance(entered, AttemptSpan) and entered.token is not None:
+            detach(entered.token)
+            entered.finish()
 
 
 def _provider() -> trace.TracerProvider:

@@ -201,3 +201,53 @@ def test_a_program_without_opentelemetry_does_not_get_it(monkeypatch: pytest.Mon
     spans.leave(None)
     assert not spans.taken_elsewhere
     assert "opentelemetry.trace" not in sys.modules
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_what_is_said_of_the_attempt_is_said_by_a_span_inside_of_it(sampled: bool) -> None:
+    spans, scope = HandlerSpans(), Scope(sampled=sampled)
+    with inside(spans, scope):
+        current = trace.get_current_span()
+        assert current.is_recording()
+        current.set_attribute("order.id", 7)
+        current.set_attributes({"customer": "acme"})
+        current.add_event("paid")
+        current.add_link(trace.SpanContext(5, 6, is_remote=True))
+        current.record_exception(ValueError("card refused"))
+        current.set_status(trace.StatusCode.ERROR, "no card")
+        current.end()
+        assert scope.left == []
+        with trace.get_tracer("shop").start_as_current_span("charge"):
+            pass
+    charge, handler = scope.left
+    assert charge["parentSpanId"] == handler["parentSpanId"] == scope.span_id
+    assert (handler["name"], handler["traceId"]) == ("handler", TRACE_ID)
+    told = {one["key"]: one["value"] for one in handler["attributes"]}
+    assert told["order.id"] == {"intValue": "7"}
+    assert told["customer"] == {"stringValue": "acme"}
+    assert [event["name"] for event in handler["events"]] == ["paid", "exception"]
+    assert handler["links"][0]["spanId"] == f"{6:016x}"
+    assert handler["status"] == {"code": 2, "message": "no card"}
+
+
+def test_the_span_inside_can_have_another_name() -> None:
+    spans, scope = HandlerSpans(), Scope()
+    with inside(spans, scope):
+        trace.get_current_span().update_name("refund")
+    assert [span["name"] for span in scope.left] == ["refund"]
+
+
+def test_where_nothing_is_said_of_the_attempt_there_is_no_span_inside() -> None:
+    spans, scope = HandlerSpans(), Scope()
+    with inside(spans, scope):
+        assert trace.get_current_span().is_recording()
+    assert scope.left == []
+
+
+def test_what_is_said_of_an_attempt_that_nobody_records_is_lost() -> None:
+    trace.set_tracer_provider(trace.NoOpTracerProvider())
+    spans, scope = HandlerSpans(), Scope()
+    with inside(spans, scope):
+        assert not trace.get_current_span().is_recording()
+        trace.get_current_span().set_attribute("order.id", 7)
+    assert scope.left == []
