@@ -1,6 +1,8 @@
 """Traces from the request to the handler and on, as a collector gets them and as the API tells them."""
 
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -178,6 +180,47 @@ def test_jobs_go_on_whatever_the_collector_does(
     assert worker.ended() == 0
 
     until(lambda: traced_api.metric("trace_spans_lost_total") >= 5, "the spans to be counted as lost")
+
+
+def test_the_reaper_tells_of_attempts_whose_worker_died(
+    exporting: Cluster, traced_api: Api, collector: Collector, tmp_path: Path
+) -> None:
+    worker = exporting.worker("mortal")
+    job_id = submit(traced_api, "first_hangs", UNSAMPLED, payload={"directory": str(tmp_path)})
+    until((tmp_path / "began-1").exists, "the attempt to begin")
+    until(lambda: traced_api.job(job_id)["status"] == "RUNNING", "its start to be on record")
+    worker.send(signal.SIGKILL)
+    exporting.start("reaper")
+    collector.wait_for(lambda c: any(span.name == "process default" for span in of_job(c, job_id)))
+    [process] = [span for span in of_job(collector, job_id) if span.name == "process default"]
+    assert process.resource["schedora.process.kind"] == "reaper"
+    assert (process.status, process.attributes["error.type"]) == (2, "worker_lost")
+    same = derived(traced_api, job_id)[process.span_id]
+    assert (same["startTimeUnixNano"], same["endTimeUnixNano"]) == (
+        str(process.start_ns),
+        str(process.end_ns),
+    )
+
+
+def test_jobs_of_a_workflow_are_parts_of_one_trace(
+    exporting: Cluster, traced_api: Api, collector: Collector
+) -> None:
+    a_worker(exporting)
+    jobs = [
+        {"key": "first", "type": "in_thread"},
+        {"key": "second", "type": "in_thread", "depends_on": ["first"]},
+    ]
+    answer = traced_api.http.post("/workflows", json={"name": "flow", "jobs": jobs}, headers=SAMPLED)
+    assert answer.status_code == 201, answer.text
+    workflow_id = answer.json()["data"]["workflow_id"]
+    collector.wait_for(lambda c: len(c.named("settle default")) == 2 and c.named("POST /api/v1/workflows"))
+    processes = collector.named("process default")
+    [request] = collector.named("POST /api/v1/workflows")
+    assert {span.parent_span_id for span in processes} == {request.span_id}
+    assert {span.trace_id for span in collector.spans} == {TRACE_ID}
+    assert [span.attributes["schedora.key"] for span in processes] == ["first", "second"]
+    told = traced_api.http.get(f"/workflows/{workflow_id}/trace").text
+    assert all(span.span_id in told for span in processes)
 
 
 def test_what_was_made_last_is_exported_at_the_end(
