@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from schedora.adapters.postgres.engine import Database
+from schedora.application.ports.totals import Series
 from schedora.domain.limits import GRANTED, RateLimit, Take, TokenRequest
 from schedora.domain.outcome import Succeeded
 from schedora.entrypoints.container.root import build_system
@@ -62,3 +63,14 @@ async def test_what_has_succeeded_is_kept_there(
         for _ in range(2):
             assert await system.jobs.get(job.job_id) == await stores.job(job.job_id)
         assert [key for key in redis_server.ask("KEYS", "*") if str(job.job_id) in key]
+
+
+async def test_it_tells_whether_redis_is_there(system: System, redis_server: RedisServer) -> None:
+    up = Series("redis_up", ())
+    async with opened(system):
+        assert system.gauges.read()[up] == 1
+        redis_server.kill()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (await system.check_health()).status != "degraded":
+                pass
+        assert system.gauges.read()[up] == 0
