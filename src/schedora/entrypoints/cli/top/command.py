@@ -34,11 +34,13 @@ def top(
     if once:
         asyncio.run(_once(url, place, interval, as_json=as_json))
         return
-    if not (sys.stdin.isatty() and sys.stdout.isatty()) or os.environ.get("TERM", "") in CANNOT_POINT:
+    # What is drawn goes to standard error, as every textual program has it; who sends the output elsewhere wants text.
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    if not all(stream.isatty() for stream in streams) or os.environ.get("TERM", "") in CANNOT_POINT:
         raise Misused("top needs a terminal; --once prints how things are and exits")
     from schedora.entrypoints.cli.top.live import watch  # noqa: PLC0415 - --help must not load it
 
-    watch(url, place, interval)
+    raise typer.Exit(watch(url, place, interval))
 
 
 async def _once(url: str, place: str, interval_seconds: float, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from textual.widgets import Footer, Input, Static
 
 from schedora.domain.ids import JobId
 from schedora.domain.job_state import ENDED, JobState
+from schedora.entrypoints.cli.exits import INTERRUPTED
 from schedora.entrypoints.cli.printing import STYLES, one_line
 from schedora.entrypoints.cli.top import figures, sheets
 from schedora.entrypoints.cli.top.board import Board, Order
@@ -36,14 +37,16 @@ RATE_WIDTH = 7
 TIMEOUT_SECONDS = 10.0
 
 
-def watch(url: str, place: str, interval_seconds: float) -> None:
-    """Until whoever looks on has had enough."""
-    asyncio.run(_watch(url, place, interval_seconds))
+def watch(url: str, place: str, interval_seconds: float) -> int:
+    """Until whoever looks on has had enough; the status with which to end."""
+    return asyncio.run(_watch(url, place, interval_seconds))
 
 
-async def _watch(url: str, place: str, interval_seconds: float) -> None:
+async def _watch(url: str, place: str, interval_seconds: float) -> int:
     async with AsyncSchedoraClient(url, timeout=TIMEOUT_SECONDS) as client:
-        await LiveView(client, place, interval_seconds).run_async()
+        app = LiveView(client, place, interval_seconds)
+        await app.run_async()
+        return app.return_code or 0
 
 
 class Overview(Screen[None]):
@@ -274,6 +277,10 @@ class Overview(Screen[None]):
 class LiveView(App[None]):
     """Reads through ``client``, which stays the caller's."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # The terminal is in raw mode: this is a key like any other, and would be told to be another one.
+        Binding("ctrl+c", "interrupt", show=False, priority=True),
+    ]
     ENABLE_COMMAND_PALETTE = False
     TITLE = "schedora top"
 
@@ -294,6 +301,9 @@ class LiveView(App[None]):
     def _changed(self) -> None:
         if self._overview.is_attached:  # the last look may end when all else has
             self._overview.show_board()
+
+    def action_interrupt(self) -> None:
+        self.exit(return_code=INTERRUPTED)
 
     async def action_help(self) -> None:
         await self.push_screen(Help())

@@ -44,11 +44,11 @@ def test_elsewhere_than_on_a_terminal_it_is_wrong_use(run: Run) -> None:
     refused(run("top"), 2, "top needs a terminal; --once prints how things are and exits")
 
 
-@pytest.mark.parametrize("piped", ["stdin", "stdout"])
-def test_both_ways_have_to_be_a_terminal(server_url: str, piped: str) -> None:
+@pytest.mark.parametrize("piped", ["stdin", "stdout", "stderr"])
+def test_every_way_has_to_be_a_terminal(server_url: str, piped: str) -> None:
     shown = on_terminal("top", piped=[piped], SCHEDORA_URL=server_url)
     assert shown.status == 2
-    assert "top needs a terminal" in shown.text
+    assert ("top needs a terminal" in shown.text) == (piped != "stderr")
 
 
 def test_a_terminal_that_can_only_write_lines_is_none(server_url: str) -> None:

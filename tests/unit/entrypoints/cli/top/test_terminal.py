@@ -1,0 +1,76 @@
+"""The live view on a terminal of its own, in a process of its own: as people have it."""
+
+import fcntl
+import os
+import pty
+import selectors
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from schedora.entrypoints.cli.exits import INTERRUPTED
+
+PATIENCE_SECONDS = 60
+LEFT = b"\x1b[?1049l"
+"""Back to what was on the terminal before."""
+
+
+class OnTerminal:
+    """The command, and what it has written so far."""
+
+    def __init__(self, url: str, **environment: str) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "schedora.entrypoints.cli.main", "top", "--url", url, "--interval", "0.5"],
+            stdin=slave, stdout=slave, stderr=slave, close_fds=True, start_new_session=True,
+            env={**os.environ, "TERM": "xterm-256color", **environment},
+        )  # fmt: skip
+        os.close(slave)
+        self.written = b""
+
+    def reads(self, part: bytes) -> None:
+        """Until it has been written."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._master, selectors.EVENT_READ)
+            while part not in self.written:
+                assert selector.select(deadline - time.monotonic()), self.written
+                self.written += os.read(self._master, 65_536)
+
+    def press(self, key: bytes) -> None:
+        os.write(self._master, key)
+
+    def ended(self) -> int:
+        return self._process.wait(PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._master)
+
+
+@pytest.fixture(params=[{}, {"NO_COLOR": "1"}], ids=["colours", "none"])
+def on_terminal(server_url: str, request: pytest.FixtureRequest) -> Iterator[OnTerminal]:
+    running = OnTerminal(server_url, **request.param)
+    yield running
+    running.close()
+
+
+def test_it_shows_what_there_is_and_leaves_the_terminal_as_it_was(on_terminal: OnTerminal) -> None:
+    on_terminal.reads(b"the-worker")
+    on_terminal.press(b"q")
+    on_terminal.reads(LEFT)
+    assert on_terminal.ended() == 0
+
+
+def test_ctrl_c_ends_it_in_good_order(on_terminal: OnTerminal) -> None:
+    on_terminal.reads(b"the-worker")
+    on_terminal.press(b"\x03")
+    on_terminal.reads(LEFT)
+    assert on_terminal.ended() == INTERRUPTED
