@@ -35,6 +35,8 @@ def span_document(span: Span, *, now_ns: int) -> dict[str, Any]:
         document["events"] = [_event(event) for event in span.events]
     if span.links:
         document["links"] = [_link(link) for link in span.links]
+    if span.links_dropped:
+        document["droppedLinksCount"] = span.links_dropped
     if span.status is not SpanStatus.UNSET:
         document["status"] = {"code": int(span.status)} | (
             {"message": span.status_message} if span.status_message else {}

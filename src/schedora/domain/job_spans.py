@@ -29,6 +29,7 @@ from schedora.domain.span import (
     SpanKind,
     SpanLink,
     SpanStatus,
+    linked,
     nanoseconds,
     process_span_id,
     span_id_of,
@@ -37,8 +38,6 @@ from schedora.domain.trace import TraceContext
 
 SYSTEM: Final = "schedora"
 _NONE_DROPPED: Final[Mapping[LeaseToken, int]] = MappingProxyType({})
-LINKS_MAX: Final = 128
-"""Of one span: as many as collectors keep."""
 
 
 class WaitReason(StrEnum):
@@ -233,7 +232,7 @@ def job_spans(job: Job, lineage: Lineage, *, dropped: Mapping[LeaseToken, int] =
             links=_links(upstream) if place == 0 and whole else (),
         )
     if waits and whole:
-        waits[0] = attrs.evolve(waits[0], links=_links(upstream))
+        waits[0] = linked(waits[0], _links(upstream))
     if job.ended and (dependants := lineage.dependants.get(job.job_id)):
         ended_waiting = bool(told.waits) and told.waits[-1].ended_by is not None
         spans = waits if ended_waiting else claims
@@ -450,7 +449,7 @@ def _attempt(
         operation="process",
         attributes=about if claim.outcome is None else {**about, "schedora.outcome": claim.outcome},
     )
-    span = attrs.evolve(span, links=links)
+    span = linked(span, links)
     if error is None:
         return span
     exception: dict[str, AttributeValue] = {
@@ -482,7 +481,7 @@ def _links(upstream: Iterable[Relative]) -> tuple[SpanLink, ...]:
         for one in upstream
         if one.claimed_at is not None
     ]
-    return tuple(links[:LINKS_MAX])
+    return tuple(links)
 
 
 def _propagation(job: Job, dependants: Dependants) -> SpanEvent:

@@ -1,13 +1,13 @@
 """Spans of a trace, as OpenTelemetry has them: what took from when to when, and whose part it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from schedora.domain.ids import JobId
 
@@ -72,6 +72,10 @@ class SpanLink:
     attributes: Attributes = field(factory=dict)
 
 
+LINKS_MAX: Final = 32
+"""Of one span: a job that depends on many has some of them."""
+
+
 @frozen(kw_only=True)
 class Span:
     """Ids are hex digits; instants are nanoseconds since 1970. ``end_ns`` is None while it goes on."""
@@ -86,9 +90,17 @@ class Span:
     attributes: Attributes = field(factory=dict)
     events: tuple[SpanEvent, ...] = ()
     links: tuple[SpanLink, ...] = ()
+    links_dropped: int = 0
+    """How many more there would be."""
     status: SpanStatus = SpanStatus.UNSET
     status_message: str = ""
     sampled: bool = True
+
+
+def linked(span: Span, links: Sequence[SpanLink]) -> Span:
+    """The same with ``links``, as many as a span has."""
+    kept = tuple(links[:LINKS_MAX])
+    return evolve(span, links=kept, links_dropped=len(links) - len(kept))
 
 
 def span_id_of(owner: UUID, at: datetime, part: str) -> str:

@@ -5,13 +5,13 @@ from typing import Final
 
 from schedora.domain.ids import WorkflowId
 from schedora.domain.job import Job
-from schedora.domain.job_spans import LINKS_MAX
 from schedora.domain.span import (
     AttributeValue,
     Span,
     SpanKind,
     SpanLink,
     SpanStatus,
+    linked,
     nanoseconds,
     process_span_id,
     span_id_of,
@@ -38,7 +38,7 @@ def workflow_span(workflow: Workflow, jobs: Iterable[Job]) -> Span:
         "schedora.jobs": counts.total,
     }
     failed = workflow.status is WorkflowState.FAILED
-    return Span(
+    span = Span(
         trace_id=workflow_trace_id(workflow.workflow_id),
         span_id=span_id_of(workflow.workflow_id, workflow.created_at, _PART),
         parent_span_id=None,
@@ -47,10 +47,10 @@ def workflow_span(workflow: Workflow, jobs: Iterable[Job]) -> Span:
         start_ns=nanoseconds(workflow.created_at),
         end_ns=nanoseconds(workflow.completed_at) if workflow.ended and workflow.completed_at else None,
         attributes=told,
-        links=tuple(_link(job) for job in list(jobs)[:LINKS_MAX]),
         status=SpanStatus.ERROR if failed else SpanStatus.UNSET,
         status_message=f"{counts.failed} of {counts.total} jobs are DEAD" if failed else "",
     )
+    return linked(span, [_link(job) for job in jobs])
 
 
 def _link(job: Job) -> SpanLink:

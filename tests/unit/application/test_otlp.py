@@ -16,6 +16,7 @@ WHOLE = Span(
     attributes={"text": "a", "flag": True, "count": 3, "share": 0.5, "ids": ("a", "b")},
     events=(SpanEvent(at_ns=7, name="exception", attributes={"exception.type": "Oops"}),),
     links=(SpanLink(trace_id="1" * 32, span_id="2" * 16),),
+    links_dropped=7,
     status=SpanStatus.ERROR,
     status_message="it failed",
 )
@@ -45,6 +46,7 @@ def test_a_span_as_otlp_has_it() -> None:
             }
         ],
         "links": [{"traceId": "1" * 32, "spanId": "2" * 16, "attributes": []}],
+        "droppedLinksCount": 7,
         "status": {"code": 2, "message": "it failed"},
         "flags": 1,
     }
@@ -52,7 +54,14 @@ def test_a_span_as_otlp_has_it() -> None:
 
 def test_what_has_nothing_to_tell_is_left_out() -> None:
     bare = attrs.evolve(
-        WHOLE, parent_span_id=None, events=(), links=(), attributes={}, status=SpanStatus.UNSET, sampled=False
+        WHOLE,
+        parent_span_id=None,
+        events=(),
+        links=(),
+        links_dropped=0,
+        attributes={},
+        status=SpanStatus.UNSET,
+        sampled=False,
     )
     assert span_document(bare, now_ns=0).keys() == {
         "traceId", "spanId", "name", "kind", "startTimeUnixNano", "endTimeUnixNano", "attributes", "flags",

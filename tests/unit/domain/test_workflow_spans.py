@@ -2,9 +2,8 @@ from datetime import timedelta
 
 import attrs
 
-from schedora.domain.job_spans import LINKS_MAX
 from schedora.domain.job_state import JobState
-from schedora.domain.span import SpanStatus, nanoseconds, process_span_id
+from schedora.domain.span import LINKS_MAX, SpanStatus, nanoseconds, process_span_id
 from schedora.domain.workflow_spans import workflow_span, workflow_trace_id
 from tests.builders import NOON, SECOND, a_job, a_request, a_workflow
 
@@ -42,4 +41,4 @@ def test_it_links_to_its_jobs() -> None:
     assert running.claimed_at is not None
     assert second.span_id == process_span_id(running.job_id, running.claimed_at)
     many = workflow_span(a_workflow(), [attrs.evolve(waiting)] * (LINKS_MAX + 1))
-    assert len(many.links) == LINKS_MAX
+    assert (len(many.links), many.links_dropped) == (LINKS_MAX, 1)

@@ -58,8 +58,7 @@ def _show(traced: "TraceView") -> None:
     glyphs = UNICODE if _prints(UNICODE.all) else ASCII
     width = console().width if sys.stdout.isatty() else PIPE_WIDTH
     told, whole = drawn(traced, width, glyphs)
-    for line in told:
-        print_line(line)
+    print_line(cell("\n").join(told))  # at once: each print takes its time
     if not whole:
         print_note(DRAWN_SHORTER)
 

@@ -262,8 +262,8 @@ def _text(of: SpanView) -> str:
     told = of.attributes
     match _operation(of):
         case "wait":
-            names = [_name(link.attributes) for link in of.links]
-            return f"wait: {told.get('schedora.wait.reason', '')}{_listed(names)}"
+            names = _listed([_name(link.attributes) for link in of.links], dropped=of.links_dropped)
+            return f"wait: {told.get('schedora.wait.reason', '')}{names}"
         case "claim":
             return f"claim by {told.get('schedora.worker_id', '?')}"
         case "process":
@@ -292,10 +292,11 @@ def _event(of: SpanView, event: SpanEventView, glyphs: Glyphs) -> tuple[str, str
             error = f"{told.get('exception.type', 'error')}: {told.get('exception.message', '')}"
             return f"{glyphs.bad} {one_line(error)}", BAD
         case "schedora.released" | "schedora.upstream_failed":
-            names = [str(name)[:8] for name in told.get("schedora.job_ids", ())]
-            verb = "released" if event.name == "schedora.released" else "canceled what waited for it:"
-            count = told.get("schedora.dependants", len(names))
-            return f"{glyphs.on} {verb} {count} {'job' if count == 1 else 'jobs'}", DIM
+            count = told.get("schedora.dependants", 0)
+            jobs = f"{count} {'job' if count == 1 else 'jobs'}"
+            if event.name == "schedora.released":
+                return f"{glyphs.on} {jobs} waited for it", DIM
+            return f"{glyphs.on} canceled what waited for it: {jobs}", DIM
     after = length(max(0, round((event.at - of.start).total_seconds() * 1e9)))
     return f"{glyphs.event} {after} {one_line(event.name)}", DIM
 
@@ -342,8 +343,9 @@ def _name(told: Any) -> str:
     return str(told.get("schedora.key") or told.get("schedora.job_id", ""))
 
 
-def _listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str], *, dropped: int) -> str:
     if not names:
         return ""
-    more = f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else ""
+    more_count = len(names) + dropped - NAMES_MAX
+    more = f" and {more_count} more" if more_count > 0 else ""
     return f" ({', '.join(names[:NAMES_MAX])}{more})"

@@ -42,6 +42,8 @@ class SpanView:
     attributes: Mapping[str, Any]
     events: tuple[SpanEventView, ...]
     links: tuple[SpanLinkView, ...]
+    links_dropped: int = 0
+    """How many more there would be."""
     status: SpanStatus
     status_message: str
 
@@ -120,6 +122,7 @@ def _span(span: Mapping[str, Any], scope: str) -> SpanView:
             SpanLinkView(trace_id=link["traceId"], span_id=link["spanId"], attributes=_attributes(link))
             for link in span.get("links", ())
         ),
+        links_dropped=int(span.get("droppedLinksCount", 0)),
         status=SpanStatus(status.get("code", SpanStatus.UNSET)),
         status_message=status.get("message", ""),
     )

@@ -112,6 +112,8 @@ def test_what_a_wait_is_for_is_named() -> None:
     )
     wait = a_span("wait", 0, 1, links=links, attributes={"schedora.wait.reason": "dependency"})
     assert shown(SUBMIT, wait)[1:] == ["`- wait: dependency (a, j1, j2 and 2 more)"]
+    many = attrs.evolve(wait, links_dropped=70)
+    assert shown(SUBMIT, many)[1:] == ["`- wait: dependency (a, j1, j2 and 72 more)"]
 
 
 def test_events_are_told_and_not_too_many() -> None:
@@ -126,7 +128,7 @@ def test_events_are_told_and_not_too_many() -> None:
     released = SpanEventView(at=NOON, name="schedora.released", attributes={"schedora.dependants": 2})
     failed = SpanEventView(at=NOON, name="schedora.upstream_failed", attributes={"schedora.dependants": 1})
     assert shown(attrs.evolve(one, events=(released, failed)))[1:] == [
-        "   -> released 2 jobs",
+        "   -> 2 jobs waited for it",
         "   -> canceled what waited for it: 1 job",
     ]
 

@@ -37,6 +37,7 @@ def test_a_span_is_read_as_it_was_written() -> None:
     assert (event.name, event.attributes) == ("exception", {"exception.type": "Oops"})
     (link,) = span.links
     assert (link.trace_id, link.span_id) == ("1" * 32, "2" * 16)
+    assert span.links_dropped == 7
     assert (span.status, span.status_message) == (SpanStatus.ERROR, "it failed")
 
 

@@ -70,6 +70,7 @@ class SpanView(TypedDict):
     attributes: NotRequired[list[KeyValueView]]
     events: NotRequired[list[SpanEventView]]
     links: NotRequired[list[SpanLinkView]]
+    droppedLinksCount: NotRequired[int]
     status: NotRequired[SpanStatusView]
     flags: NotRequired[int]
 
