@@ -16,6 +16,12 @@ from schedora.domain.redaction import redaction_of
 HANDLERS: Final = "schedora.handler"
 """The name of the logger that handlers are given."""
 
+ATTEMPTS: Final = "schedora.attempts"
+"""That of the lines which tell how attempts ended."""
+
+REQUESTS: Final = "schedora.requests"
+"""That of the lines which tell of requests, one each."""
+
 FIELDS: Final = "schedora_fields"
 """Under which a record of the standard library carries the fields of its line, beside their text."""
 

@@ -104,12 +104,15 @@ class Answers:
 
 
 def _run(call: ProcessCall, answers: Answers, run_spans: RunSpans) -> Outcome:
+    known = call.target.partition(":")[0] in sys.modules
     try:
         function = find_function(call.target)
     except Exception as error:  # noqa: BLE001 - importing runs the user's code
         why = failed(error)
         message = f"{call.target} can't be imported in a child process: {why.kind}: {why.message}"
         return evolve(why, kind=HANDLER_NOT_FOUND, message=storable(message), retryable=False)
+    if not known:
+        _configure_logs()  # the module may have set up logs for itself
     if MEMORY in sys.argv:
         function.submitter.systems = OUT_OF_REACH
     upstream = {key: None if text is None else decode_json(text) for key, text in call.upstream.items()}

@@ -6,17 +6,18 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schedora.adapters.postgres.schema import migrate, verify
 from schedora.adapters.telemetry.logs import configure_logs
+from schedora.adapters.telemetry.uncaught import tell_of_loop
 from schedora.application.log import Logger
 from schedora.domain.process import ProcessKind
 from schedora.domain.redaction import redaction_of
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import LogFormat, Settings, load_settings
+from schedora.entrypoints.container.settings import LogFormat, Settings, WrongSettings, load_settings
 from schedora.entrypoints.database import database_of
 from schedora.entrypoints.metrics_flush import MetricsFlush
 from schedora.entrypoints.reaper import ReaperService
@@ -133,16 +134,26 @@ def _load_pages() -> None:
     from schedora.adapters.postgres import job_pages, workflow_pages  # noqa: F401, PLC0415
 
 
-def _prepared(data_dir: Path | None, app: "Schedora | None" = None) -> Settings:
-    """The settings in force: what is typed wins over what the app says, and that over the environment."""
-    settings_with = load_settings if app is None else app.settings_with
-    settings = settings_with(schedora_data_dir=data_dir)
+def set_up_logs() -> None:
+    """As the environment has it: for what is told before an app is imported, which may say otherwise."""
+    with suppress(WrongSettings):  # told by whoever goes by them
+        _set_up_logs(load_settings())
+
+
+def _set_up_logs(settings: Settings) -> None:
     configure_logs(
         level=settings.log_level,
         json_lines=settings.log_format is LogFormat.JSON,
         kept_level=settings.job_log_level,
         redaction=redaction_of(settings.log_redact),
     )
+
+
+def _prepared(data_dir: Path | None, app: "Schedora | None" = None) -> Settings:
+    """The settings in force: what is typed wins over what the app says, and that over the environment."""
+    settings_with = load_settings if app is None else app.settings_with
+    settings = settings_with(schedora_data_dir=data_dir)
+    _set_up_logs(settings)
     return settings
 
 
@@ -185,6 +196,7 @@ def _run(
 
 
 async def _serve(system: System, make_services: MakeServices, app: "Schedora | None") -> int:
+    asyncio.get_running_loop().set_exception_handler(tell_of_loop)
     await system.open()
     if app is not None:
         # For good: a handler's thread that outlives the system must not open another one.

@@ -22,6 +22,7 @@ from schedora.application.handlers import Handlers
 from schedora.application.log import Logger
 from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.heartbeat import Heartbeat
+from schedora.application.pipeline.journal import Journal
 from schedora.application.pipeline.presence import Presence
 from schedora.application.pipeline.run_locks import Handover
 from schedora.application.pipeline.trail_keeper import TrailKeeper
@@ -265,6 +266,7 @@ class WorkerService:
             on_span=self._own_span,
             span_export=system.span_export,
             gauges=system.gauges,
+            journal=Journal(payloads=system.settings.log_payloads),
             run_locks=None if system.presence_of_its_own is None else pulse,
             limits=WorkerLimits(
                 shutdown_timeout=timedelta(seconds=system.settings.worker_shutdown_timeout),

@@ -2,9 +2,13 @@
 and other libraries') in the same shape.
 """
 
+import contextvars
 import logging
 import sys
+import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TextIO
 
 import structlog
@@ -13,8 +17,11 @@ from structlog.typing import EventDict, WrappedLogger
 from schedora.adapters.telemetry.json_line import json_line
 from schedora.adapters.telemetry.kept_lines import OFF
 from schedora.adapters.telemetry.log_event import Event, event_of
-from schedora.application.log import FIELDS, HANDLERS
+from schedora.adapters.telemetry.uncaught import tell_uncaught
+from schedora.application.log import ATTEMPTS, FIELDS, HANDLERS, REQUESTS
+from schedora.application.run_scope import current_run
 from schedora.domain.redaction import Redaction
+from schedora.domain.repetition import Repetition
 
 QUIET: Final = {
     "uvicorn.access": logging.WARNING, "uvicorn.error": logging.WARNING, "alembic": logging.WARNING,
@@ -56,6 +63,7 @@ def configure_logs(
     root.setLevel(least)
     logging.getLogger(OWN).setLevel(written.level)
     logging.getLogger(HANDLERS).setLevel(least)
+    tell_uncaught()
     for name, quiet in QUIET.items():
         logger = logging.getLogger(name)
         logger.setLevel(max(quiet, written.level))
@@ -64,7 +72,9 @@ def configure_logs(
 
 
 class LogWriter(logging.StreamHandler[TextIO]):
-    """Writes each line of ``level`` and above to the stream."""
+    """Writes each line of ``level`` and above to the stream; of those that repeat themselves some, and how many more
+    there were.
+    """
 
     def __init__(
         self, stream: TextIO, level: str, render: Callable[[Event], str], redaction: Redaction
@@ -73,9 +83,74 @@ class LogWriter(logging.StreamHandler[TextIO]):
         self.setLevel(level)
         self._render = render
         self._redaction = redaction
+        self._repetition = Repetition[_Kind, _Held]()
+        self._timer: threading.Timer | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called with the lock held."""
+        if _is_limited(record):
+            kind = (record.name, record.levelno, str(record.msg))
+            held = (record, contextvars.copy_context())
+            if not self._repetition.admits(kind, held, time.monotonic()):
+                self._tell_later()
+                return
+        super().emit(record)
 
     def format(self, record: logging.LogRecord) -> str:
         return self._render(event_of(record, self._redaction))
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - named by the standard library
+        """Nobody can be told of it: the stream is gone, or whoever logs has a mistake in an object of theirs."""
+
+    def close(self) -> None:
+        """Tells what was held back, first."""
+        self.acquire()
+        try:
+            self._tell_repeated(None)
+        finally:
+            self.release()
+        super().close()
+
+    def _tell_later(self) -> None:
+        until = self._repetition.holds_until() if self._timer is None else None
+        if until is not None:
+            self._timer = threading.Timer(max(until - time.monotonic(), 0), self._tell_what_is_over)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _tell_what_is_over(self) -> None:
+        self.acquire()
+        try:
+            self._timer = None
+            self._tell_repeated(time.monotonic())
+            self._tell_later()
+        finally:
+            self.release()
+
+    def _tell_repeated(self, now: float | None) -> None:
+        for repeated in self._repetition.take_over(now):
+            record, context = repeated.last
+            event = dict(context.run(event_of, record, self._redaction))
+            event["message"] = f"repeated {repeated.count} times: {event['message']}"
+            event["repeated"] = repeated.count
+            with suppress(OSError, ValueError):  # the stream is gone, or closed
+                self.stream.write(self._render(event) + self.terminator)
+                self.flush()
+
+
+_Kind = tuple[str, int, str]
+_Held = tuple[logging.LogRecord, contextvars.Context]
+
+
+def _is_limited(record: logging.LogRecord) -> bool:
+    """Handlers may say what they like, and who asks for detail gets all of it; requests are one line each, and
+    attempts are limited where they are told.
+    """
+    return (
+        record.levelno >= logging.INFO
+        and record.name not in {REQUESTS, ATTEMPTS}
+        and current_run.get() is None
+    )
 
 
 def _as_record(_: WrappedLogger, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:

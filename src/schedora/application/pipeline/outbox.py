@@ -6,7 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from schedora.application.log import Logger
-from schedora.application.pipeline.journal import tell_completions
+from schedora.application.pipeline.journal import Journal
 from schedora.application.pipeline.ledger import count_completions, count_fenced
 from schedora.application.pipeline.relay import tell_completed
 from schedora.application.pipeline.traces import export_runs
@@ -41,7 +41,9 @@ class Outbox:
         randomness: Randomness,
         worker_deaths_max: int,
         span_export: SpanExport | None = None,
+        journal: Journal | None = None,
     ) -> None:
+        self._journal = journal or Journal()
         self._events = events
         self._metrics = metrics
         self._randomness = randomness
@@ -111,7 +113,7 @@ class Outbox:
                 taken.append((waiting.job, completion))
         count_completions(self._metrics, [completion for _, completion in taken])
         count_fenced(self._metrics, len(completions) - len(taken))
-        tell_completions(taken)
+        self._journal.tell(taken)
         tell_completed(self._events, taken)
         export_runs(self._span_export, taken)
 

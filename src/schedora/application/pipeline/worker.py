@@ -29,7 +29,7 @@ from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.exchange import Exchanges
 from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.in_doubt import InDoubt
-from schedora.application.pipeline.journal import tell_completions
+from schedora.application.pipeline.journal import Journal
 from schedora.application.pipeline.ledger import count_claims, count_completions
 from schedora.application.pipeline.lookout import Lookout, Pace
 from schedora.application.pipeline.outbox import Outbox
@@ -116,6 +116,7 @@ class Worker:
         run_spans: RunSpans | None = None,
         gauges: Gauges | None = None,
         run_locks: RunLockKeeper | None = None,
+        journal: Journal | None = None,
         limits: WorkerLimits | None = None,
     ) -> None:
         self.identity = identity
@@ -134,7 +135,9 @@ class Worker:
         self._limits = limits or WorkerLimits()
         self._store_time = StoreTime(clock)
         self._in_doubt = InDoubt(queue)
+        self._journal = journal or Journal()
         self._outbox = Outbox(
+            journal=self._journal,
             events=events,
             metrics=metrics,
             randomness=randomness,
@@ -216,6 +219,7 @@ class Worker:
             # Whatever ended this loop, no handler goes on without it.
             self.slots.stop_all(StopReason.DRAINED)
             await self._exchanges.abandon()
+            self._journal.flush()
         await self._leave()
 
     def drain(self) -> None:
@@ -313,7 +317,7 @@ class Worker:
     def _committed(self, run: Run) -> None:
         if run.written is not None:
             count_completions(self._metrics, [run.written])
-            tell_completions([(run.job, run.written)])
+            self._journal.tell([(run.job, run.written)])
             tell_completed(self._events, [(run.job, run.written)])
             export_runs(self._span_export, [(run.job, run.written)])
         if run.released:  # others were told by the commit

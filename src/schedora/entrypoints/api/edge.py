@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
-from schedora.application.log import Logger
+from schedora.application.log import REQUESTS, Logger
 from schedora.application.ports.randomness import Randomness
 from schedora.application.request_scope import current_request
 from schedora.domain.request_span import ServedRequest
@@ -28,6 +28,7 @@ UNROUTED = "none"
 TRACE_BITS, CORRELATION_BITS = 192, 128
 
 log = Logger("schedora.api")
+requests = Logger(REQUESTS)
 
 
 class Edge:
@@ -50,7 +51,7 @@ class Edge:
         self._randomness = randomness
         self._metrics = metrics
         self._sampler = sampler
-        self._tell_of = tell or log.info
+        self._tell_of = tell or requests.info
         self._on_stored = on_stored
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,6 +11,7 @@ import uvicorn
 
 from schedora.adapters.telemetry.log_lines import LogLines
 from schedora.adapters.telemetry.logs import LogWriter
+from schedora.application.log import REQUESTS
 from schedora.application.request_keeper import RequestKeeper
 from schedora.domain.redaction import redaction_of
 from schedora.domain.request_span import ServedRequest
@@ -102,7 +103,7 @@ def _request_lines(settings: Settings) -> LogLines | None:
     handler = next((one for one in logging.getLogger().handlers if isinstance(one, LogWriter)), None)
     if handler is None or settings.log_format is not LogFormat.JSON:
         return None
-    return LogLines("schedora.api", handler, redaction_of(settings.log_redact))
+    return LogLines(REQUESTS, handler, redaction_of(settings.log_redact))
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -40,8 +40,9 @@ def up(
     ] = False,
 ) -> None:
     """Run everything in one process: API, worker and reaper. Ctrl-C drains and stops."""
-    from schedora.entrypoints.processes import run_up  # noqa: PLC0415 - --help must not load the engine
+    from schedora.entrypoints.processes import run_up, set_up_logs  # noqa: PLC0415 - --help must not load the engine
 
+    set_up_logs()
     raise typer.Exit(run_up(app=load_app(app), host=host, port=port, data_dir=data_dir, memory=memory))
 
 
@@ -77,8 +78,9 @@ def worker(
     data_dir: DataDirOption = None,
 ) -> None:
     """Run jobs: any number of workers may run, anywhere."""
-    from schedora.entrypoints.processes import run_worker  # noqa: PLC0415 - as above
+    from schedora.entrypoints.processes import run_worker, set_up_logs  # noqa: PLC0415 - as above
 
+    set_up_logs()
     status = run_worker(
         app=load_app(app),
         target=app,

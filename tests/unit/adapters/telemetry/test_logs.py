@@ -3,6 +3,8 @@ import json
 import logging
 import re
 import sys
+import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,14 +13,17 @@ import structlog
 
 from schedora.adapters.telemetry.logs import configure_logs
 
+OURS = ("schedora", "schedora.handler")
 THEIRS = ("uvicorn.access", "uvicorn.error", "alembic", "asyncio")
 
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in (None, *THEIRS)]
+    loggers = [logging.getLogger(name) for name in (None, *OURS, *THEIRS)]
     before = [(logger, logger.level, logger.handlers[:], logger.propagate) for logger in loggers]
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook, warnings.showwarning
     yield
+    sys.excepthook, sys.unraisablehook, threading.excepthook, warnings.showwarning = hooks
     for logger, level, handlers, propagate in before:
         logger.level, logger.handlers[:], logger.propagate = level, handlers, propagate
     structlog.reset_defaults()

@@ -1,5 +1,6 @@
 """What the log tells of each attempt that has come to its end."""
 
+import asyncio
 import logging
 from datetime import timedelta
 from typing import Any
@@ -8,14 +9,16 @@ import attrs
 import pytest
 import structlog
 
-from schedora.application.pipeline.journal import NAME, tell_completions
+from schedora.application.pipeline.journal import NAME, Journal
 from schedora.domain.completion import Completion, settle
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
+from schedora.domain.repetition import SPAN_SECONDS, TOLD_MAX
 from tests.builders import NOON, SECOND, a_claimed_job, a_workflow_id
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 JOB = a_claimed_job(traceparent=f"00-{TRACE}-b7ad6b7169203331-01")
+BROKEN = Failed(kind="Oops", message="broken")
 
 
 def settled(outcome: Outcome, *, started: bool = True) -> Completion:
@@ -31,7 +34,7 @@ def settled(outcome: Outcome, *, started: bool = True) -> Completion:
 
 def told(completion: Completion, **changes: Any) -> list[dict[str, Any]]:
     with structlog.testing.capture_logs() as lines:
-        tell_completions([(attrs.evolve(JOB, **changes), completion)])
+        Journal().tell([(attrs.evolve(JOB, **changes), completion)])
     return [dict(line) for line in lines]
 
 
@@ -80,3 +83,58 @@ def test_so_is_what_waits_again_and_has_lasted_for_no_time_if_it_did_not_start(i
 @pytest.mark.parametrize("outcome", [Succeeded(result=None), HandedBack(reason="x")])
 def test_nobody_else_hears_of_them(in_brief: None, outcome: Outcome) -> None:
     assert told(settled(outcome)) == []
+
+
+def test_payloads_are_told_to_who_asks_for_them(in_brief: None) -> None:
+    job = attrs.evolve(JOB, payload=JsonText('{"to":"ada"}'))
+    with structlog.testing.capture_logs() as lines:
+        Journal(payloads=True).tell([(job, settled(BROKEN))])
+        Journal().tell([(job, settled(BROKEN))])
+    assert [line.get("payload") for line in lines] == [{"to": "ada"}, None]
+
+
+def test_of_failures_alike_some_are_told_and_how_many_more_there_were(in_brief: None) -> None:
+    told_by = Journal()
+    failure, other = settled(BROKEN), settled(Failed(kind="Other", message="x"))
+    with structlog.testing.capture_logs() as lines:
+        told_by.tell([(JOB, failure)] * 5_000 + [(JOB, other), (attrs.evolve(JOB, type="mail"), failure)])
+        assert [(line["job_type"], line["kind"]) for line in lines[TOLD_MAX:]] == [
+            ("work", "Other"),
+            ("mail", "Oops"),
+        ]
+        told_by.flush()
+        told_by.flush()
+    assert len(lines) == TOLD_MAX + 3
+    assert (lines[-1]["event"], lines[-1]["repeated"], lines[-1]["job_id"], lines[-1]["log_level"]) == (
+        f"repeated {5_000 - TOLD_MAX} times: attempt failed, another follows", 5_000 - TOLD_MAX, str(JOB.job_id), "warning",
+    )  # fmt: skip
+
+
+def test_who_asks_for_detail_gets_all_of_it(in_detail: None) -> None:
+    with structlog.testing.capture_logs() as lines:
+        Journal().tell([(JOB, settled(BROKEN))] * 50)
+    assert len(lines) == 50
+
+
+async def test_what_was_held_back_is_told_when_its_span_is_over(
+    in_brief: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    later: list[tuple[float, Any]] = []
+
+    def call_later(*call: Any) -> object:
+        later.append(call)
+        return call
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
+    told_by = Journal(seconds=lambda: now)
+    with structlog.testing.capture_logs() as lines:
+        told_by.tell([(JOB, settled(BROKEN))] * (TOLD_MAX + 2))
+        told_by.tell([(JOB, settled(BROKEN))])
+        [(seconds, tell)] = later
+        assert seconds == SPAN_SECONDS
+        assert len(lines) == TOLD_MAX
+        now += SPAN_SECONDS
+        tell()
+    assert lines[-1]["repeated"] == 3
+    assert len(later) == 1, "nothing is held back any more"
