@@ -11,6 +11,7 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from schedora.application.run_scope import RunScope, current_run
+from schedora.domain.errors import brief
 from schedora.domain.redaction import redaction_of
 
 HANDLERS: Final = "schedora.handler"
@@ -26,6 +27,18 @@ FIELDS: Final = "schedora_fields"
 """Under which a record of the standard library carries the fields of its line, beside their text."""
 
 _TELLING: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception", "log"})
+
+
+def formatted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The message with its arguments in it; a mistake in them costs neither the line nor whoever logs it."""
+    args = event.pop("positional_args", ())
+    if args:
+        try:
+            event["event"] = event["event"] % args
+        except Exception:  # noqa: BLE001 - formatting calls the user's code
+            event["event"] = f"{event['event']} {brief(args, 1_000)}"
+    return event
+
 
 _redaction = redaction_of(None)
 _in_words = structlog.dev.ConsoleRenderer(
@@ -48,7 +61,7 @@ def _as_text(logger: WrappedLogger, method: str, event: EventDict) -> tuple[tupl
 _PLAIN: Final = (
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.filter_by_level,
-    structlog.stdlib.PositionalArgumentsFormatter(),
+    formatted,
     _as_text,
 )
 

@@ -82,7 +82,7 @@ def _made(record: logging.LogRecord, redaction: Redaction) -> Event:
     for name, value in redaction.fields(fields).items():
         event[f"{name}_" if name in _ITS_OWN else name] = value
     event["logger"] = record.name
-    for name, value in _surroundings().items():
+    for name, value in _surroundings(redaction).items():
         event.setdefault(name, value)
     if stack is not None:
         event["stack"] = redaction.text(str(stack))
@@ -91,13 +91,13 @@ def _made(record: logging.LogRecord, redaction: Redaction) -> Event:
     return event
 
 
-def _surroundings() -> Event:
-    run = current_run.get()
-    if run is not None:
-        return {**run_fields(run), **structlog.contextvars.get_contextvars()}
-    request = current_request.get()
-    bound = structlog.contextvars.get_contextvars()
-    return bound if request is None else {**request_fields(request), **bound}
+def _surroundings(redaction: Redaction) -> Event:
+    bound = redaction.fields(structlog.contextvars.get_contextvars())
+    if (run := current_run.get()) is not None:
+        return bound | run_fields(run)
+    if (request := current_request.get()) is not None:
+        return bound | request_fields(request)
+    return bound
 
 
 def _message(record: logging.LogRecord) -> object:

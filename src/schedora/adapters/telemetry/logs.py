@@ -18,7 +18,7 @@ from schedora.adapters.telemetry.json_line import json_line
 from schedora.adapters.telemetry.kept_lines import OFF
 from schedora.adapters.telemetry.log_event import Event, event_of
 from schedora.adapters.telemetry.uncaught import tell_uncaught
-from schedora.application.log import ATTEMPTS, FIELDS, HANDLERS, REQUESTS
+from schedora.application.log import ATTEMPTS, FIELDS, HANDLERS, REQUESTS, formatted
 from schedora.application.run_scope import current_run
 from schedora.domain.redaction import Redaction
 from schedora.domain.repetition import Repetition
@@ -46,7 +46,7 @@ def configure_logs(
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            structlog.stdlib.PositionalArgumentsFormatter(),
+            formatted,
             _as_record,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -5,13 +5,19 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 import structlog
 
+from schedora.adapters.telemetry import logs
 from schedora.adapters.telemetry.logs import configure_logs
+from schedora.application.pipeline.run import Run
+from schedora.application.request_scope import current_request
+from schedora.application.run_scope import current_run
+from schedora.domain.repetition import SPAN_SECONDS, TOLD_MAX
+from tests.builders import NOON, SECOND, TRACE, a_claimed_job, a_workflow_id
 
 OURS = ("schedora", "schedora.handler")
 THEIRS = ("uvicorn.access", "uvicorn.error", "alembic", "asyncio")
@@ -226,3 +232,153 @@ def test_it_goes_to_standard_error_unless_told_otherwise(capsys: pytest.CaptureF
     captured = capsys.readouterr()
     assert captured.out == ""
     assert json.loads(captured.err)["message"] == "said"
+
+
+class ARequest:
+    """A request about a job."""
+
+    correlation_id = "c1"
+    trace = TRACE
+    subject: Mapping[str, str] = {"job_id": "j1"}
+
+
+def test_what_is_logged_in_a_request_carries_its_identity(log: Log) -> None:
+    token = current_request.set(ARequest())
+    try:
+        logging.getLogger("deep.inside").warning("a")
+        log.ours.info("b", job_id="another")
+    finally:
+        current_request.reset(token)
+    log.ours.info("c")
+    deep, ours, after = log.lines
+    assert (deep["job_id"], deep["correlation_id"], deep["trace_id"]) == ("j1", "c1", TRACE.trace_id)
+    assert (ours["job_id"], ours["correlation_id"]) == ("another", "c1")
+    assert not {"job_id", "correlation_id", "trace_id"} & after.keys()
+
+
+def test_what_is_logged_in_a_run_carries_its_identity_and_not_that_of_a_request(log: Log) -> None:
+    job = a_claimed_job(workflow_id=a_workflow_id())
+    run = Run(job, started_at=NOON, began=SECOND)
+    in_request, in_run = current_request.set(ARequest()), current_run.set(run)
+    try:
+        logging.getLogger("deep.inside").warning("a")
+    finally:
+        current_run.reset(in_run)
+        current_request.reset(in_request)
+    [line] = log.lines
+    assert {name: line.get(name) for name in ("job_id", "job_type", "worker_id", "workflow_id", "attempt", "trace_id")} == {
+        "job_id": str(job.job_id), "job_type": "work", "worker_id": "w1", "workflow_id": str(job.workflow_id),
+        "attempt": 1, "trace_id": TRACE.trace_id,
+    }  # fmt: skip
+    assert "correlation_id" not in line
+
+
+@pytest.mark.parametrize("json_lines", [True, False])
+def test_no_secret_is_told_wherever_it_stands(json_lines: bool) -> None:
+    log = Log("INFO", json_lines=json_lines)
+    log.ours.info("login password=hunter2", token="hunter2", deep={"a": [{"api_key": "hunter2"}]})
+    logging.getLogger("other").warning(
+        "Authorization: Bearer %s", "hunter2hunter2", extra={"cookie": "hunter2"}
+    )
+    log.ours.error("x", exc_info=ValueError("secret=hunter2"))
+    structlog.contextvars.bind_contextvars(passphrase="hunter2")
+    log.ours.info("x")
+    assert "hunter2" not in log.text
+
+
+def test_a_mistake_in_a_line_does_not_cost_it(capsys: pytest.CaptureFixture[str]) -> None:
+    log = Log("INFO", json_lines=True)  # here, so that no handler of pytest's hears of it
+    logging.getLogger("other").warning("%d of %s", "two", extra={"job_id": "j1"})
+    log.ours.info("%d", "two")
+    first, second = log.lines
+    assert (first["message"], first["job_id"]) == ("%d of %s ('two',)", "j1")
+    assert second["message"]
+    assert capsys.readouterr().err == ""
+
+
+def test_lines_of_the_level_that_is_kept_reach_whoever_keeps_them_and_are_not_written() -> None:
+    stream = io.StringIO()
+    configure_logs(level="ERROR", json_lines=True, kept_level="INFO", stream=stream)
+    heard: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    logging.getLogger().addHandler(Keeper())
+    structlog.get_logger("schedora.handler").info("a")
+    logging.getLogger("other").info("b")
+    structlog.get_logger("schedora.worker").info("ours are not")
+    logging.getLogger("other").debug("nor this")
+    assert (heard, stream.getvalue()) == (["a", "b"], "")
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> list["ATimer"]:
+    """Those that were started."""
+    started: list[ATimer] = []
+    monkeypatch.setattr(logs.threading, "Timer", lambda seconds, call: ATimer(seconds, call, started))  # type: ignore[attr-defined] # what it imports
+    return started
+
+
+class ATimer:
+    daemon = False
+
+    def __init__(self, seconds: float, call: Callable[[], None], started: list["ATimer"]) -> None:
+        self.seconds = seconds
+        self.call = call
+        self._started = started
+
+    def start(self) -> None:
+        assert self.daemon, "it must not keep a process alive"
+        self._started.append(self)
+
+
+def test_of_lines_that_repeat_themselves_some_are_told_and_how_many_more_there_were(
+    timers: list[ATimer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(logs.time, "monotonic", lambda: now)  # type: ignore[attr-defined] # what it imports
+    log = Log("INFO", json_lines=True)
+    token = current_request.set(ARequest())
+    for number in range(TOLD_MAX + 5):
+        log.ours.warning("odd", n=number)
+        logging.getLogger("other").warning("%d of them", number)
+    current_request.reset(token)
+    log.ours.error("odd")
+    assert len(log.lines) == 2 * TOLD_MAX + 1
+    [timer] = timers
+    assert 0 < timer.seconds <= SPAN_SECONDS
+    now += SPAN_SECONDS
+    timer.call()
+    ours, others = log.lines[-2:]
+    assert (ours["message"], ours["repeated"], ours["n"], ours["correlation_id"], ours["level"]) == (
+        "repeated 5 times: odd", 5, TOLD_MAX + 4, "c1", "warning",
+    )  # fmt: skip
+    assert others["message"] == f"repeated 5 times: {TOLD_MAX + 4} of them"
+    log.ours.warning("odd")
+    assert log.lines[-1]["message"] == "odd"
+    assert len(timers) == 1
+
+
+def test_what_was_held_back_is_told_at_the_end(timers: list[ATimer]) -> None:
+    log = Log("INFO", json_lines=True)
+    for _ in range(TOLD_MAX + 1):
+        log.ours.warning("odd")
+    [writer] = logging.getLogger().handlers
+    writer.close()
+    assert log.lines[-1]["message"] == "repeated 1 times: odd"
+
+
+def test_handlers_and_requests_and_who_asks_for_detail_may_repeat_themselves(timers: list[ATimer]) -> None:
+    log = Log("DEBUG", json_lines=True)
+    token = current_run.set(Run(a_claimed_job(), started_at=NOON, began=SECOND))
+    for _ in range(50):
+        logging.getLogger("theirs").warning("a")
+    current_run.reset(token)
+    for _ in range(50):
+        structlog.get_logger("schedora.requests").info("request")
+        structlog.get_logger("schedora.attempts").error("job failed for good")
+        log.ours.debug("detail")
+    assert len(log.lines) == 200
+    assert timers == []
