@@ -20,7 +20,7 @@ log = Logger(NAME)
 _detail = logging.getLogger(NAME)
 
 Ended = tuple[ClaimedJob, Completion]
-Kind = tuple[JobState, str, str]
+Kind = tuple[str, str, bool]
 
 
 class Journal:
@@ -39,14 +39,15 @@ class Journal:
         """To be called once the store has accepted them."""
         # Thousands of jobs a second succeed: nobody should pay for lines that nobody sees.
         in_detail = _detail.isEnabledFor(logging.DEBUG)
+        now = self._seconds()
         for ended in settled:
             job, completion = ended
             if completion.error is None:
                 if in_detail:
                     self._tell(job, completion)
                 continue
-            kind = (completion.status, job.type, completion.error.kind)
-            if in_detail or self._repetition.admits(kind, ended, self._seconds()):
+            kind = (job.type, completion.error.kind, completion.status is JobState.DEAD)
+            if in_detail or self._repetition.admits(kind, ended, now):
                 self._tell(job, completion)
             elif self._flushing is None:
                 self._flush_later()
