@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 from attrs import Factory, define, frozen
+from benchmarks import processors
 from benchmarks.drivers import Broken
 from benchmarks.systems.counters import Readings
 
@@ -39,6 +40,8 @@ class Drained:
     """From before the workers' start to after their end; None where the store is not PostgreSQL."""
     worker_megabytes: tuple[float, ...]
     """Resident memory of the first worker at the end of each part, and last at the end."""
+    processor_seconds: float
+    """Of the first worker, while the clock ran."""
 
     @property
     def jobs_per_second(self) -> float:
@@ -112,6 +115,7 @@ def drain(
         part=watch.part,
         spending=None if database is None or before is None else database.spending().since(before),
         worker_megabytes=tuple(watch.megabytes),
+        processor_seconds=watch.processor_seconds,
     )
 
 
@@ -130,6 +134,7 @@ class _Watch:
     """Done when the clock began."""
     marks: list[float] = Factory(list)
     megabytes: list[float] = Factory(list)
+    processor_seconds: float = 0.0
 
     @property
     def complete(self) -> bool:
@@ -137,6 +142,7 @@ class _Watch:
 
     def begin(self, done: int) -> None:
         self.done_before = done
+        self.processor_seconds = -processors.of_process(self.pid)
         self.began = time.perf_counter()
 
     def run(self, workers: Sequence[Worker], seconds_max: float) -> None:
@@ -158,6 +164,7 @@ class _Watch:
                 for worker in workers:
                     worker.process.must_run()
             time.sleep(_LOOK_SECONDS)
+        self.processor_seconds += processors.of_process(self.pid)
         self._weigh()
         if not self.began or self.done <= self.done_before:
             raise Broken(

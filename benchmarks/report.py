@@ -150,7 +150,7 @@ def _table(
     with_ratio = any(case.against for case in cases)
     limit = _limit(cases, systems)
     heads = ["case", "system", *(metric.title for metric in metrics)]
-    heads += [f"to {next(case.against for case in cases if case.against)}"] if with_ratio else []
+    heads += [f"to {_against(cases)}"] if with_ratio else []
     heads += [] if limit is None else [f"to {limit.title}"]
     yield f"| {' | '.join(heads)} | lacks |"
     yield f"| --- | --- | {'---: | ' * (len(heads) - 2)}--- |"
@@ -165,6 +165,12 @@ def _table(
             if limit is not None:
                 cells.append(_cell(case.ratio(results.find(case.scenario, name, limit.name), main), 2))
             yield f"| {' | '.join(cells)} | {', '.join(system.lacks)} |"
+
+
+def _against(cases: Sequence[CaseResult]) -> str:
+    """The case that all are compared to, or what those have in common of which each has its own."""
+    names = {case.against for case in cases if case.against}
+    return names.pop() if len(names) == 1 else names.pop().rpartition(", ")[2]
 
 
 def _limit(cases: Sequence[CaseResult], systems: Mapping[str, System]) -> System | None:

@@ -7,6 +7,8 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from attrs import frozen
+from benchmarks import processors
 from benchmarks.drivers import Broken, Process
 from benchmarks.scenarios.metrics import JOBS_PER_SECOND
 from benchmarks.scenarios.scenario import Case
@@ -45,17 +47,35 @@ class Http:
 
         def measure() -> Mapping[str, float]:
             with bench.staged(system) as stage:
-                return {"jobs_per_second": posted(stage, count, connections=connections, batch=batch)}
+                taken = posted(stage, count, connections=connections, batch=batch)
+                return {"jobs_per_second": taken.jobs_per_second}
 
         yield measure
 
 
-def posted(stage: Stage, jobs: int, *, connections: int, batch: int) -> float:
-    """Jobs a second that an API of its own takes. Raises Broken."""
-    with stage.driver.serving() as url:
+@frozen(kw_only=True)
+class Posted:
+    """What an API took."""
+
+    jobs: int
+    seconds: float
+    processor_seconds: float
+    """Of the API."""
+
+    @property
+    def jobs_per_second(self) -> float:
+        return self.jobs / self.seconds
+
+
+def posted(stage: Stage, jobs: int, *, connections: int, batch: int) -> Posted:
+    """Post jobs to an API of their own. Raises Broken."""
+    with stage.driver.running("serve", name="serve") as server:
+        url = server.line("listening", seconds_max=60)
+        before = processors.of_process(server.running.pid)
         load = [sys.executable, "-m", "benchmarks.load", url, str(jobs), str(connections), str(batch)]
         with Process.started(load, stage.directory, "load") as process:
             if process.wait(LOAD_SECONDS_MAX):
                 raise Broken(process.complaint())
             said = json.loads(process.said())
-    return float(said["jobs"] / said["seconds"])
+        spent = processors.of_process(server.running.pid) - before
+    return Posted(jobs=said["jobs"], seconds=said["seconds"], processor_seconds=spent)

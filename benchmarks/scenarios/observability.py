@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from benchmarks.bench import Bench, Stage
+    from benchmarks.draining import Drained
+    from benchmarks.scenarios.http import Posted
     from benchmarks.scenarios.scenario import Round
     from benchmarks.systems.catalogue import System
 
@@ -27,9 +29,13 @@ POSTS = tuple(f"HTTP {name}" for name, (_, batch) in LOADS.items() if batch == 1
 
 class Observability:
     name = "observability"
-    question = "Jobs a second with traces and the logs of jobs off, on, and exported to a collector on the same machine"
+    question = (
+        "Jobs a second, and processor time of the worker or the API, with traces and the logs of jobs off, on, and"
+        " exported to a collector on the same machine"
+    )
     metrics = (
         JOBS_PER_SECOND,
+        Metric(key="processor_us_per_job", title="processor µs a job", digits=1, more_is_better=False),
         Metric(key="exported_bytes_per_job", title="bytes exported a job", more_is_better=False),
     )
     verbs = frozenset({"setup", "submit", "work", "serve"})
@@ -56,21 +62,21 @@ class Observability:
                 collector = stack.enter_context(collecting())
                 settings = {ALL_OFF: OFF, ON: {}, EXPORTED: {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}}
                 stage = stack.enter_context(bench.staged(system, settings[how]))
-                jobs = bench.sizes.drain if what == DRAIN else bench.sizes.http_one
-                per_second = _drained(bench, stage, jobs) if what == DRAIN else _posted(stage, what, jobs)
+                done = _drained(bench, stage) if what == DRAIN else _posted(bench, stage, what)
             return {
-                "jobs_per_second": per_second,
-                "exported_bytes_per_job": collector.received_bytes / jobs,
+                "jobs_per_second": done.jobs_per_second,
+                "processor_us_per_job": 1e6 * done.processor_seconds / done.jobs,
+                "exported_bytes_per_job": collector.received_bytes / done.jobs,
             }
 
         yield measure
 
 
-def _drained(bench: Bench, stage: Stage, jobs: int) -> float:
-    stored = stage.driver.fill(jobs)
-    return drain(stage, jobs=stored, workers=1, seconds_max=bench.sizes.drain_seconds_max).jobs_per_second
+def _drained(bench: Bench, stage: Stage) -> Drained:
+    stored = stage.driver.fill(bench.sizes.drain)
+    return drain(stage, jobs=stored, workers=1, seconds_max=bench.sizes.drain_seconds_max)
 
 
-def _posted(stage: Stage, what: str, jobs: int) -> float:
+def _posted(bench: Bench, stage: Stage, what: str) -> Posted:
     connections, batch = LOADS[what.removeprefix("HTTP ")]
-    return posted(stage, jobs, connections=connections, batch=batch)
+    return posted(stage, bench.sizes.http_one, connections=connections, batch=batch)

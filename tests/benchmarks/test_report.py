@@ -72,6 +72,17 @@ def test_a_row_has_the_median_with_its_spread_and_its_ratios(results: Results) -
     assert "2.00 (1.00 to 3.00)" in cells  # to one worker, each round by itself
 
 
+def test_the_heading_says_what_ratios_are_to(results: Results) -> None:
+    assert "to 1 worker" in row(results, "| case |")
+    for case in ("drain, off", "drain, on", "posts, off", "posts, on"):
+        against = case.replace("on", "off") if case.endswith(", on") else None
+        results.cases.append(
+            CaseResult(scenario="drain", case=case, system="schedora", against=against, rounds=rounds(1))
+        )
+    results.cases = [case for case in results.cases if "worker" not in case.case]
+    assert "to off" in row(results, "| case |")
+
+
 def test_a_row_has_its_ratio_to_the_limit(results: Results) -> None:
     assert "0.50 (0.25 to 0.50)" in row(results, "| 1 worker | Schedora")
 
