@@ -1,6 +1,7 @@
 """Counts of all processes together."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import orjson
 
@@ -15,6 +16,9 @@ select a.name, a.labels, a.amount
 from unnest(:names::text[], :labels::text[], :amounts::float8[]) as a (name, labels, amount)
 on conflict (name, labels) do update set value = metric_totals.value + excluded.value
 """)
+_LABELS_KEPT = 20_000
+"""Decoded: who reads the totals reads the same labels again and again."""
+
 _READ = written("select t.name, t.labels, t.value from metric_totals t")
 
 
@@ -31,12 +35,12 @@ class PostgresTotals:
 
     async def read(self) -> Mapping[Series, float]:
         kept = await self._database.fetch(_READ)
-        return {
-            Series(row["name"], tuple((name, value) for name, value in orjson.loads(row["labels"]))): row[
-                "value"
-            ]
-            for row in kept
-        }
+        return {Series(row["name"], _decoded(row["labels"])): row["value"] for row in kept}
+
+
+@lru_cache(maxsize=_LABELS_KEPT)
+def _decoded(labels: str) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in orjson.loads(labels))
 
 
 def _encoded(labels: tuple[tuple[str, str], ...]) -> str:

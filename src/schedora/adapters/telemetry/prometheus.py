@@ -152,6 +152,17 @@ class Reading(Collector):
         yield _gauge(
             "processes", "Processes that told of themselves lately.", kinds.items(), "kind", "version"
         )
+        skews = [
+            ((one.identity.kind.value, name), one.clock_skew.total_seconds())
+            for name, one in _named(self.processes)
+        ]
+        yield _gauge(
+            "clock_skew_seconds",
+            "How far a process's clock is ahead of the store's.",
+            skews,
+            "kind",
+            "process",
+        )
         yield from _process_gauges(
             (one.identity.kind, name, one.gauges) for name, one in _named(self.processes)
         )

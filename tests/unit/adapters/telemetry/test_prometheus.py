@@ -150,7 +150,7 @@ def a_report(number: int, started_minute: int = 0, **identity: Any) -> ProcessRe
         identity=evolve(PROCESS, process_id=ProcessId(UUID(int=number)), **identity),
         started_at=at,
         seen_at=at,
-        clock_at=at,
+        clock_at=at + timedelta(seconds=number),
         gauges={
             Series("worker_slots", ()): number,
             Series("database_connections", (("pool", "shared"), ("state", "idle"))): 2,
@@ -165,6 +165,7 @@ def test_each_process_has_its_gauges() -> None:
     assert told["worker_slots", ("worker", "w1")] == 1
     assert told["worker_slots", ("api", "a1")] == 2
     assert told["database_connections", ("worker", "shared", "w1", "idle")] == 2
+    assert told["clock_skew_seconds", ("api", "a1")] == 2
     assert (told["processes", ("worker", "1.2.3")], told["processes", ("api", "1.2.3")]) == (1, 1)
     assert not any(name == "a_gauge_of_another_version" for name, _ in told)
 
