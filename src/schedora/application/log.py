@@ -5,6 +5,7 @@ elsewhere to the logging of the standard library, as those of a library should, 
 import logging
 import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, Final
 
 import structlog
@@ -79,12 +80,37 @@ class Logger:
         return getattr(self._configured if structlog.is_configured() else self._plain, method)
 
 
+def as_record(_: WrappedLogger, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
+    """The last step of structlog where lines are made of records: the fields are not told in the text."""
+    more = {name: event.pop(name) for name in ("exc_info", "stack_info", "stacklevel") if name in event}
+    message = event["event"]
+    return (message if isinstance(message, str) else repr(message),), {**more, "extra": {FIELDS: event}}
+
+
 def run_logger(run: RunScope | None) -> Any:
-    """The logger of one run: what it is told belongs to that run, in whatever thread it is told."""
+    """The logger of one run: what it is told belongs to that run, in whatever thread it is told. However structlog is
+    set up, a record of the standard library comes of it, with the fields.
+    """
     logger = _OfRun(logging.getLogger(HANDLERS), run)
-    if structlog.is_configured():
-        return structlog.wrap_logger(logger)
-    return structlog.wrap_logger(logger, processors=_PLAIN, wrapper_class=structlog.stdlib.BoundLogger)
+    if not structlog.is_configured():
+        return structlog.wrap_logger(logger, processors=_PLAIN, wrapper_class=structlog.stdlib.BoundLogger)
+    processors = structlog.get_config()["processors"]
+    if not processors or processors[-1] is not as_record:
+        return structlog.wrap_logger(logger, processors=[_note, *processors])
+    return structlog.wrap_logger(logger)
+
+
+_noted: ContextVar[EventDict | None] = ContextVar("schedora_noted", default=None)
+"""The fields of the line that is on its way."""
+
+
+def _note(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Before others make text of the fields."""
+    noted = dict(event)
+    if noted.get("exc_info") is True:
+        noted["exc_info"] = sys.exc_info()
+    _noted.set(noted)
+    return event
 
 
 class _OfRun:
@@ -101,9 +127,13 @@ class _OfRun:
     def _within(self, tell: Callable[..., None]) -> Callable[..., None]:
         def told(*args: Any, **kwargs: Any) -> None:
             token = current_run.set(self._run)
+            noted = _noted.get()
+            if noted is not None:
+                kwargs["extra"] = {FIELDS: noted, **kwargs.get("extra", {})}
             try:
                 tell(*args, **kwargs)
             finally:
                 current_run.reset(token)
+                _noted.set(None)
 
         return told

@@ -9,16 +9,15 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 import structlog
-from structlog.typing import EventDict, WrappedLogger
 
 from schedora.adapters.telemetry.json_line import json_line
 from schedora.adapters.telemetry.kept_lines import OFF
 from schedora.adapters.telemetry.log_event import Event, event_of
 from schedora.adapters.telemetry.uncaught import tell_uncaught
-from schedora.application.log import ATTEMPTS, FIELDS, HANDLERS, REQUESTS, formatted
+from schedora.application.log import ATTEMPTS, HANDLERS, REQUESTS, as_record, formatted
 from schedora.application.run_scope import current_run
 from schedora.domain.redaction import Redaction
 from schedora.domain.repetition import Repetition
@@ -47,7 +46,7 @@ def configure_logs(
         processors=[
             structlog.stdlib.filter_by_level,
             formatted,
-            _as_record,
+            as_record,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
@@ -151,13 +150,6 @@ def _is_limited(record: logging.LogRecord) -> bool:
         and record.name not in {REQUESTS, ATTEMPTS}
         and current_run.get() is None
     )
-
-
-def _as_record(_: WrappedLogger, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
-    """The last step of structlog: a record, whose fields are found by ``event_of``."""
-    more = {name: event.pop(name) for name in ("exc_info", "stack_info", "stacklevel") if name in event}
-    message = event["event"]
-    return (message if isinstance(message, str) else repr(message),), {**more, "extra": {FIELDS: event}}
 
 
 def _for_people(target: TextIO) -> Callable[[Event], str]:

@@ -190,3 +190,41 @@ def test_levels_are_as_before_afterwards() -> None:
     with keeping_lines("DEBUG", Redaction()):
         assert logger.isEnabledFor(logging.DEBUG)
     assert logger.level == before
+
+
+@pytest.mark.parametrize(
+    "setup",
+    [
+        {},
+        {
+            "logger_factory": structlog.PrintLoggerFactory(),
+            "wrapper_class": structlog.make_filtering_bound_logger(0),
+        },
+        {
+            "processors": [
+                structlog.stdlib.add_log_level,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+            "logger_factory": structlog.stdlib.LoggerFactory(),
+            "wrapper_class": structlog.stdlib.BoundLogger,
+        },
+    ],
+)
+def test_however_a_program_has_set_structlog_up_lines_are_kept_once_with_their_fields(
+    scope: AScope, setup: dict[str, Any]
+) -> None:
+    structlog.configure(**setup)
+    context = a_context(scope)
+    context.log.info("hello", answer=42, password="x")
+    try:
+        int("no")
+    except ValueError:
+        context.log.exception("broke")
+    log.info("theirs")
+    hello, broke, theirs = scope.lines
+    assert (hello["message"], hello["answer"], hello["password"]) == ("hello", 42, "***")
+    assert "job_id" not in hello
+    assert "ValueError" in broke["exception"]
+    assert theirs["message"] == "theirs"
+    assert "answer" not in theirs
