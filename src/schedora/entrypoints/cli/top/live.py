@@ -11,6 +11,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import Footer, Input, Static
 
 from schedora.domain.ids import JobId
@@ -96,6 +97,8 @@ class Overview(Screen[None]):
         self._order = Order.FAILING
         self._ever = False
         self._fits = ""
+        self._before: Widget | None = None
+        """What had the focus before the filter had it."""
         self._standing = Static(id="standing", markup=False)
         self._curves = Static(id="curves", markup=False)
         self._notes = Static(id="notes", markup=False)
@@ -198,6 +201,7 @@ class Overview(Screen[None]):
         self._panels.toggle_class("-zoomed")
 
     def action_filter(self) -> None:
+        self._before = self.focused
         self._filter.display = True
         self._filter.focus()
 
@@ -215,7 +219,7 @@ class Overview(Screen[None]):
     def _close_filter(self, value: str) -> None:
         self._filter.value = value
         if self._filter.has_focus:
-            self._queues.focus()
+            (self._before or self._queues).focus()
         self._filter.display = False
 
     async def on_panel_chosen(self, message: Panel.Chosen) -> None:
@@ -316,6 +320,7 @@ class LiveView(App[None]):
             self.notify(one_line(str(error)), severity="error", markup=False)
         else:
             self.notify(one_line(done), markup=False)
+            self._watcher.hurry()
 
     async def ask(self, question: str, deed: Callable[[], Awaitable[object]], done: str) -> None:
         """Does it if the answer is yes."""

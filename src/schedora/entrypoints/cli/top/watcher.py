@@ -9,7 +9,7 @@ is left unread.
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,6 +62,7 @@ class Watcher:
         self._health: HealthView | None = None
         self._told = 0
         self._more = asyncio.Event()
+        self._soon = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -71,9 +72,19 @@ class Watcher:
                 started_at = time.monotonic()
                 await self._round()
                 spent_seconds = time.monotonic() - started_at
-                await asyncio.sleep(max(self._interval_seconds - spent_seconds, self._interval_seconds / 10))
+                await self._rest(max(self._interval_seconds - spent_seconds, self._interval_seconds / 10))
         finally:
             await self._leave()
+
+    def hurry(self) -> None:
+        """The next look is taken at once: somebody has done something, and wants to see it."""
+        self._soon.set()
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._soon.wait()
+        self._soon.clear()
 
     async def look(self) -> Look:
         """One look. Raises ``SchedoraError``."""

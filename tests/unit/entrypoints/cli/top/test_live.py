@@ -54,13 +54,15 @@ class Seen:
 
 
 @asynccontextmanager
-async def seen(width: int = 80, height: int = 24) -> AsyncIterator[Seen]:
+async def seen(
+    width: int = 80, height: int = 24, interval_seconds: float = INTERVAL_SECONDS
+) -> AsyncIterator[Seen]:
     async with a_fake_api() as (api, client):
         api.queues = {"default": queue(waiting=12, running=3, dead=2), "mail": queue(paused=True)}
         api.workers = [worker("w1", running_jobs=3, cpu_percent=12.4), worker("w2", status=WorkerState.STALE)]
         api.done, api.failed = {"mail": 100.0, "print": 5.0}, {"mail": 1.0}
         api.add(job(1), job(2, type="print"))
-        app = LiveView(client, PLACE, INTERVAL_SECONDS)
+        app = LiveView(client, PLACE, interval_seconds)
         async with app.run_test(size=(width, height), notifications=True) as pilot:
             on_screen = Seen(api, pilot)
             await on_screen.shows("default")
@@ -231,6 +233,13 @@ async def test_jobs_are_retried_and_canceled_where_they_are_opened(opened: str) 
         await screen.asks(f"POST /jobs/{UUID(int=1)}/cancel")
 
 
+async def test_what_was_done_is_seen_at_once() -> None:
+    async with seen(interval_seconds=3_600) as screen:
+        screen.api.queues["default"] = queue(paused=True)
+        await screen.press("p")
+        await screen.until(lambda: "paused" in screen.line("▸default"))
+
+
 async def test_pause_and_resume() -> None:
     async with seen() as screen:
         await screen.press("p")
@@ -258,7 +267,8 @@ async def test_keys_of_other_panels_do_nothing() -> None:
 async def test_filter() -> None:
     async with seen() as screen:
         await screen.shows("no such mailbox")
-        await screen.press("slash", *"MAIL", "enter")
+        await screen.press("tab", "tab", "slash", *"MAIL", "enter", "s")
+        await screen.shows("slowest first")  # the keys are those of the panel again that had them
         await screen.until(lambda: not screen.line("default  12"))
         await screen.shows("only what has “MAIL” in it", "paused")
         assert not screen.line("print")
@@ -330,6 +340,10 @@ async def test_the_mouse_chooses() -> None:
 async def test_what_jobs_say_is_harmless() -> None:
     async with seen() as screen:
         screen.api.queues = {"[red]\x1b[2Jq": queue()}
+        await screen.shows("[red]\\x1b[2Jq")
+        await screen.press("enter")
+        await screen.shows("jobs on queue [red]\\x1b[2Jq")
+        await screen.press("escape")
         screen.api.add(job(4, type="[/]", errors=[{
             "attempt": 1, "at": "2030-01-31T08:00:04Z", "worker_id": "w1", "kind": "E\n", "message": "[b]\x1b]0;x",
             "traceback": "[/]\x1b[0m",
