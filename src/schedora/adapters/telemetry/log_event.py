@@ -32,9 +32,13 @@ def event_of(record: logging.LogRecord, redaction: Redaction) -> Event:
     """Made once for all that ask for it."""
     made = record.__dict__.get(_MADE)
     if made is None or made[0] is not redaction:
-        made = record.__dict__[_MADE] = (redaction, _made(record, redaction))
-    event: Event = made[1]
-    return event
+        try:
+            event = _made(record, redaction)
+        except Exception as error:  # noqa: BLE001 - fields are anybody's objects, and whoever logs must not pay for them
+            event = _scanty(record, redaction, error)
+        made = record.__dict__[_MADE] = (redaction, event)
+    told: Event = made[1]
+    return told
 
 
 def timestamp(at: datetime) -> str:
@@ -89,6 +93,17 @@ def _made(record: logging.LogRecord, redaction: Redaction) -> Event:
     if exception is not None:
         event["exception"] = redaction.text(exception)
     return event
+
+
+def _scanty(record: logging.LogRecord, redaction: Redaction, error: Exception) -> Event:
+    """What can be told of a record in any case."""
+    return {
+        "timestamp": timestamp(datetime.fromtimestamp(record.created, UTC)),
+        "level": record.levelname.lower(),
+        "message": redaction.text(brief(record.msg, 1_000)),
+        "logger": record.name,
+        "not_told": type(error).__name__,
+    }
 
 
 def _surroundings(redaction: Redaction) -> Event:

@@ -157,4 +157,11 @@ def _for_people(target: TextIO) -> Callable[[Event], str]:
     render = structlog.dev.ConsoleRenderer(
         colors=colours, event_key="message", exception_formatter=structlog.dev.plain_traceback
     )
-    return lambda event: str(render(None, "", event.copy()))
+
+    def rendered(event: Event) -> str:
+        try:
+            return str(render(None, "", event.copy()))
+        except Exception:  # noqa: BLE001 - it calls the __str__ and __repr__ of anybody's objects
+            return json_line(event)
+
+    return rendered

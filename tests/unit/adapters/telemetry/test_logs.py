@@ -382,3 +382,23 @@ def test_handlers_and_requests_and_who_asks_for_detail_may_repeat_themselves(tim
         log.ours.debug("detail")
     assert len(log.lines) == 200
     assert timers == []
+
+
+class _Traitor(dict[str, Any]):
+    """Breaks whoever looks into it."""
+
+    def items(self) -> Any:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("json_lines", [True, False])
+def test_a_value_that_breaks_what_looks_at_it_costs_neither_the_line_nor_whoever_logs(
+    json_lines: bool,
+) -> None:
+    log = Log("INFO", json_lines=json_lines)
+    log.ours.info("told", value=_Traitor(a=1), odd=_Unspeakable())
+    log.ours.info("too", odd=_Unspeakable())
+    first, second = log.text.splitlines()
+    assert "told" in first
+    assert "RuntimeError" in first
+    assert "too" in second

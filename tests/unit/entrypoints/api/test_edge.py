@@ -1,17 +1,23 @@
 from typing import Any
 
+import httpx
 import pytest
 import structlog
+from attrs import evolve
 from fastapi import FastAPI
 from starlette.types import Message, Receive, Scope, Send
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
+from schedora.application.request_scope import current_request
 from schedora.domain.sampling import EVERYTHING
+from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.edge import Edge
+from schedora.entrypoints.system import System
 from tests.unit.entrypoints.api.conftest import Api, submit
 
+NOBODY = "0198f000-0000-7000-8000-000000000000"
 TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
@@ -80,6 +86,37 @@ async def test_each_request_is_one_line_in_the_log(api: Api) -> None:
         "correlation_id": "c1",
         "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
     }
+
+
+async def test_the_line_of_a_request_says_what_it_was_about(api: Api) -> None:
+    with structlog.testing.capture_logs() as lines:
+        job_id = (await submit(api))["job_id"]
+        await api.get(f"/jobs/{job_id}/events")
+        await api.get("/jobs")
+        flow = {"name": "flow", "jobs": [{"key": "a", "type": "work"}]}
+        workflow_id = (await api.post("/workflows", json=flow)).json()["data"]["workflow_id"]
+        await api.get(f"/workflows/{workflow_id}")
+    told = [(line.get("job_id"), line.get("workflow_id")) for line in lines if line["event"] == "request"]
+    assert told == [(job_id, None), (job_id, None), (None, None), (None, workflow_id), (None, workflow_id)]
+
+
+async def test_what_is_logged_deep_inside_a_request_carries_its_identity(api: Api, system: System) -> None:
+    seen: list[Any] = []
+
+    class Reader:
+        async def get(self, _: object) -> None:
+            seen.append(current_request.get())
+
+    app = create_app(evolve(system, jobs=Reader()))  # type: ignore[arg-type] # is asked for nothing else
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://schedora.test/api/v1"
+    ) as client:
+        answer = await client.get(f"/jobs/{NOBODY}", headers={"x-correlation-id": "c1"})
+    assert answer.status_code == 404
+    [request] = seen
+    assert (request.correlation_id, request.subject) == ("c1", {"job_id": NOBODY})
+    assert request.trace.trace_id == answer.json()["trace_id"]
+    assert current_request.get() is None
 
 
 async def served(app: Any, method: str = "POST", kind: str = "http") -> list[Message]:
