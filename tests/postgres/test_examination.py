@@ -1,9 +1,10 @@
 """Looking into a real server: each fault that is put there is found, and nothing is where there is none."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -53,6 +54,7 @@ _AGE = written(
     "update processes p set started_at = p.started_at - :span::interval where p.process_id = :process_id::uuid"
 )
 _WRITE = written("insert into sweeps (name) values ('a') returning name")
+_UPDATE = written("update sweeps set name = name returning name")
 _SUICIDE = written("select pg_terminate_backend(pg_backend_pid())")
 EVERY_CHECK = [
     "database", "server", "schema", "connections", "transactions", "locks", "notifications", "storage", "claim", "clocks",
@@ -696,6 +698,66 @@ async def test_a_wait_for_a_lock(url: str, admin: Connection, monkeypatch: pytes
         assert undone.keys() == {"storage", "claim", "work"}
         assert all("a lock that was not to be had in time" in reason for reason in undone.values())
     assert await codes(url) == []
+
+
+async def test_who_waits_behind_another_of_schedora_is_told_of_the_one_that_both_wait_for(
+    url: str, admin: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks_checks, "WAIT_MIN", ZERO)
+    async with three_in_a_line(url, admin, lambda holder: None) as (holder, waiting):
+        found = checked(await examined(url), "locks").findings
+        assert {finding.details["waiting_pid"] for finding in found} == set(waiting)
+        assert {finding.details["blocker"] for finding in found} == {holder}
+        assert {finding.fix.rpartition("else: ")[2] for finding in found} == {
+            f"SELECT pg_terminate_backend({holder})"
+        }
+
+
+async def test_who_waits_for_a_prepared_transaction_is_told_which(
+    url: str, admin: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks_checks, "WAIT_MIN", ZERO)
+
+    def prepare(holder: Connection) -> None:
+        holder.execute("prepare transaction 'it''s mine'")
+
+    async with three_in_a_line(url, admin, prepare) as (_, waiting):
+        found = checked(await examined(url), "locks").findings
+        assert [finding.code for finding in found] == ["lock_prepared"] * 2
+        assert {finding.details["waiting_pid"] for finding in found} == set(waiting)
+        assert {finding.fix.rpartition("in its database: ")[2] for finding in found} == {
+            "ROLLBACK PREPARED 'it''s mine'"
+        }
+
+
+@asynccontextmanager
+async def three_in_a_line(
+    url: str, admin: Connection, then: Callable[[Connection], None]
+) -> AsyncIterator[tuple[int, list[int]]]:
+    """Who holds a row, and two sessions of Schedora's that want it, one behind the other. ``then`` is what the holder does
+    once it holds it.
+    """
+    waits = (
+        "select pid from pg_stat_activity where wait_event_type = 'Lock' and application_name = 'schedora'"
+    )
+
+    def in_line(amount: int) -> bool:
+        return len(admin.execute(waits).fetchall()) == amount
+
+    admin.execute("insert into sweeps (name) values ('a')")
+    with psycopg.connect(url, application_name="report") as holder:
+        holder.execute("select from sweeps for update")
+        then(holder)
+        async with Database(url) as one, Database(url) as other, asyncio.TaskGroup() as tasks:
+            for number, database in enumerate((one, other), start=1):
+                tasks.create_task(database.fetch(_UPDATE))
+                await asyncio.to_thread(until, partial(in_line, number), "a session to wait")
+            try:
+                yield holder.info.backend_pid, [int(str(pid)) for (pid,) in admin.execute(waits).fetchall()]
+            finally:
+                holder.rollback()
+                for (gid,) in admin.execute("select gid from pg_prepared_xacts").fetchall():
+                    admin.execute(psycopg.sql.SQL("rollback prepared {}").format(psycopg.sql.Literal(gid)))
 
 
 # Connections

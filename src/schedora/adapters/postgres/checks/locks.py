@@ -1,7 +1,9 @@
 """Who waits for a lock, for how long, and behind whom."""
 
+from collections.abc import Sequence
+
 from schedora.adapters.postgres.checks.sessions import COLUMNS, server_session, unseen
-from schedora.adapters.postgres.session import Session
+from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import written
 from schedora.domain.checks.locks import LockWait, LockWaits
 
@@ -17,12 +19,33 @@ limit 10
 _WAITS = written(f"""
 select
     {COLUMNS}, clock_timestamp() - coalesce(l.waitstart, a.query_start) as waiting,
-    coalesce(l.relation::regclass::text, l.locktype) as "on", pg_blocking_pids(a.pid) as blockers
+    coalesce(l.relation::regclass::text, l.locktype) as "on"
 from pg_stat_activity a
 join pg_locks l on l.pid = a.pid and not l.granted
 where a.pid = any(:pids::int[])
 order by waiting desc
 """)  # noqa: S608 - constants
+# A prepared transaction has no session, and the server calls it 0: which one it is, the lock on its own id tells.
+_LINE = written("""
+with recursive stander (pid) as (
+    select unnest(:pids::int[])
+    union
+    select unnest(pg_blocking_pids(s.pid)) from stander s
+)
+select
+    s.pid, pg_blocking_pids(s.pid) as blockers,
+    (
+        select min(p.gid)
+        from pg_locks l
+        join pg_locks held on held.locktype = l.locktype and held.database is not distinct from l.database
+            and held.relation is not distinct from l.relation
+            and held.transactionid is not distinct from l.transactionid
+        join pg_locks own on own.virtualtransaction = held.virtualtransaction and own.pid is null
+        join pg_prepared_xacts p on p.transaction = own.transactionid
+        where l.pid = s.pid and not l.granted and held.pid is null and held.granted
+    ) as prepared
+from stander s
+""")
 _SESSIONS = written(f"""
 select {COLUMNS}
 from pg_stat_activity a
@@ -36,17 +59,49 @@ async def locks(session: Session) -> LockWaits:
     if not pids:  # Schedora's own sessions are seen in any case
         return LockWaits()
     waits = await session.fetch(_WAITS, pids=pids)
-    blockers = sorted({pid for wait in waits for pid in wait["blockers"] if pid})
-    known = {row["pid"]: server_session(row) for row in await session.fetch(_SESSIONS, pids=blockers)}
+    line = _Line(await session.fetch(_LINE, pids=pids))
+    before = {wait["pid"]: line.before(wait["pid"]) for wait in waits}
+    known = {
+        row["pid"]: server_session(row)
+        for row in await session.fetch(_SESSIONS, pids=sorted(set().union(*before.values())))
+    }
     return LockWaits(
         waits=[
             LockWait(
                 session=server_session(wait),
                 waiting=wait["waiting"],
                 on=wait["on"],
-                blockers=[known[pid] for pid in wait["blockers"] if pid in known],
+                blockers=[
+                    blocker for pid, blocker in known.items() if pid in line.heads(before[wait["pid"]])
+                ],
+                prepared=line.prepared({wait["pid"], *before[wait["pid"]]}),
             )
             for wait in waits
         ],
         unseen=await unseen(session, "what those do who hold a lock"),
     )
+
+
+class _Line:
+    """Who stands before whom."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._blockers: dict[int, Sequence[int]] = {row["pid"]: row["blockers"] for row in rows}
+        self._prepared: dict[int, str | None] = {row["pid"]: row["prepared"] for row in rows}
+
+    def before(self, pid: int) -> set[int]:
+        """All that stand before this one, however far."""
+        found: set[int] = set()
+        added = set(self._blockers.get(pid, ()))
+        while added:
+            found |= added
+            added = {one for stander in added for one in self._blockers.get(stander, ())} - found
+        return found
+
+    def heads(self, pids: set[int]) -> set[int]:
+        """Those that wait for nobody: to end any other is of no use."""
+        return {pid for pid in pids if not self._blockers.get(pid)}
+
+    def prepared(self, pids: set[int]) -> str | None:
+        """A prepared transaction that one of these waits for."""
+        return next((gid for pid in sorted(pids) if (gid := self._prepared.get(pid)) is not None), None)
