@@ -609,13 +609,16 @@ async def test_a_replication_slot_that_nobody_uses(
         assert "SELECT pg_drop_replication_slot('a_slot')" in finding.fix
 
 
-async def test_a_replication_slot_that_holds_rows_back(
+async def test_a_logical_replication_slot_holds_the_catalogs_back_and_no_rows_of_schedora(
     url: str, admin: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with a_slot(admin, "logical", "'pgoutput'"):
-        admin.execute("select pg_current_xact_id()")
+        admin.execute("insert into sweeps (name) values ('a')")
+        admin.execute("delete from sweeps")
+        admin.execute("vacuum sweeps")
+        assert admin.execute("select pg_relation_size('sweeps')").fetchone() == (0,)
         monkeypatch.setattr(horizon_checks, "TRANSACTIONS_MIN", 1)
-        await the_one(url, "slot_horizon", Severity.WARNING)
+        await the_one(url, "slot_catalogs", Severity.WARNING)
 
 
 # Rights
@@ -814,6 +817,22 @@ async def test_a_session_that_holds_the_notifications(url: str, admin: Connectio
         )
 
 
+# Workers
+
+
+async def test_many_lost_workers_hide_none_that_lives(url: str, admin: Connection) -> None:
+    admin.execute(
+        "insert into workers (incarnation, worker_id, hostname, pid, version, max_concurrent_jobs, queues, types, status,"
+        " registered_at, last_heartbeat) select gen_random_uuid(), 'gone', 'h', 1, '', 1, '{}', '{}', 'STALE', now(),"
+        " now() - interval '1 minute' from generate_series(1, 1000)"
+    )
+    async with Database(url) as database:
+        stores = postgres_stores(database)
+        await stores.worker(version=EXPECTED.version)
+        await stores.submit_one()
+    assert set(await codes(url)) == {"worker_stale"}
+
+
 # Clocks
 
 
@@ -900,6 +919,9 @@ async def test_processes_that_may_ask_for_more_connections_than_there_are(url: s
         await reported(url, ProcessKind.UP, connections=100)
     finding = await the_one(url, "connections_promised", Severity.WARNING)
     assert (finding.details["processes"], finding.details["most"]) == (4, 4 * 101)
+    # A pooler is what they ask then, and how many it opens is its own affair.
+    async with Pooler(url).running() as pooled_url:
+        assert await codes(f"{pooled_url}?pgbouncer=true") == []
 
 
 # Being away, and getting stuck

@@ -57,7 +57,7 @@ class PostgresExamination:
         reads: dict[str, Callable[[Session], Awaitable[Observation]]] = {
             "server": partial(server, pooled=self._database.pooled),
             "schema": schema,
-            "connections": partial(connections, expected=self._expected),
+            "connections": partial(connections, expected=self._expected, pooled=self._database.pooled),
             "transactions": horizon,
             "locks": locks,
             "notifications": notifications,

@@ -40,6 +40,11 @@ SLOT_HORIZON = Ailment(
     consequence=_PILING_UP,
     fix="Bring its subscriber or standby back; if there is none any more: SELECT pg_drop_replication_slot({slot!l})",
 )
+SLOT_CATALOGS = Ailment(
+    "slot_catalogs",
+    consequence="Dead rows of the server's catalogs can't be removed: planning gets slower, and ids of transactions run out.",
+    fix=SLOT_HORIZON.fix,
+)
 SLOT_RETAINS_WAL = Ailment(
     "slot_retains_wal",
     consequence="The server keeps all that was written since; once its disk is full it stops, and Schedora with it.",
@@ -81,12 +86,15 @@ class Prepared:
 
 @frozen(kw_only=True)
 class Slot:
-    """``transactions``: begun since the rows that it holds; ``retained_bytes``: of the log, since its position."""
+    """``transactions``: begun since the rows that it holds; ``catalog_transactions``: since those of the catalogs, which are all
+    that logical decoding needs; ``retained_bytes``: of the log, since its position.
+    """
 
     name: str
     kind: str
     active: bool
     transactions: int | None = None
+    catalog_transactions: int | None = None
     retained_bytes: int | None = None
 
 
@@ -161,17 +169,24 @@ def _of_slot(slot: Slot) -> Iterator[Finding]:
         "kind": slot.kind,
         "active": slot.active,
         "transactions": slot.transactions,
+        "catalog_transactions": slot.catalog_transactions,
         "retained_bytes": slot.retained_bytes,
     }
     named = (
         f"{slot.kind} replication slot {slot.name}, which {'is in use' if slot.active else 'nobody uses'},"
     )
-    if (slot.transactions or 0) >= TRANSACTIONS_MIN:
-        yield SLOT_HORIZON.found(
-            bad((slot.transactions or 0) >= TRANSACTIONS_CRITICAL),
-            f"{named} asks for rows that {slot.transactions:,} transactions have begun since",
-            **details,
-        )
+    # Of one that is in use it is the standby that asks.
+    rows = STANDBY_HORIZON if slot.active else SLOT_HORIZON
+    for ailment, kept, transactions in (
+        (rows, "rows", slot.transactions or 0),
+        (SLOT_CATALOGS, "rows of the catalogs", slot.catalog_transactions or 0),
+    ):
+        if transactions >= TRANSACTIONS_MIN:
+            yield ailment.found(
+                bad(transactions >= TRANSACTIONS_CRITICAL),
+                f"{named} asks for {kept} that {transactions:,} transactions have begun since",
+                **details,
+            )
     if not slot.active and (slot.retained_bytes or 0) >= RETAINED_MIN_BYTES:
         yield SLOT_RETAINS_WAL.found(
             bad((slot.retained_bytes or 0) >= RETAINED_CRITICAL_BYTES),

@@ -41,11 +41,10 @@ where w.status in ('ACTIVE', 'DRAINING')
 """)
 
 
-async def connections(session: Session, *, expected: Expected) -> Connections:
+async def connections(session: Session, *, expected: Expected, pooled: bool) -> Connections:
+    """``pooled``: what processes may ask for they ask of a pooler, and how many that opens here it does not tell."""
     (used,) = await session.fetch(_USED)
     (limits,) = await session.fetch(_LIMITS)
-    silent = await session.fetch(_SILENT_WORKERS, fresh_for=FRESH_FOR)
-    steady = expected.pool_size + PER_WORKER
     reserved = 0 if limits["superuser"] else limits["reserved"]
     found = [Limit(setting="max_connections", most=limits["most"] - reserved, used=used["of_server"])]
     if limits["of_database"] >= 0:
@@ -63,8 +62,14 @@ async def connections(session: Session, *, expected: Expected) -> Connections:
     return Connections(
         limits=tuple(found),
         ours=used["ours"],
-        pools=[
-            *pools(await fresh_reports(session, FRESH_FOR), overflow=expected.pool_overflow),
-            *(Pools(steady=steady, most=steady + expected.pool_overflow) for _ in silent),
-        ],
+        pools=() if pooled else await _pools(session, expected),
     )
+
+
+async def _pools(session: Session, expected: Expected) -> list[Pools]:
+    silent = await session.fetch(_SILENT_WORKERS, fresh_for=FRESH_FOR)
+    steady = expected.pool_size + PER_WORKER
+    return [
+        *pools(await fresh_reports(session, FRESH_FOR), overflow=expected.pool_overflow),
+        *(Pools(steady=steady, most=steady + expected.pool_overflow) for _ in silent),
+    ]

@@ -29,7 +29,8 @@ limit 50
 """)
 _SLOTS = written("""
 select
-    s.slot_name::text as name, s.slot_type as kind, s.active, greatest(age(s.xmin), age(s.catalog_xmin)) as transactions,
+    s.slot_name::text as name, s.slot_type as kind, s.active, age(s.xmin) as transactions,
+    age(s.catalog_xmin) as catalog_transactions,
     pg_wal_lsn_diff(
         case when pg_is_in_recovery() then pg_last_wal_receive_lsn() else pg_current_wal_lsn() end, s.restart_lsn
     )::bigint as retained_bytes
@@ -55,6 +56,7 @@ async def horizon(session: Session) -> Horizon:
                 kind=row["kind"],
                 active=row["active"],
                 transactions=row["transactions"],
+                catalog_transactions=row["catalog_transactions"],
                 retained_bytes=row["retained_bytes"],
             )
             for row in await session.fetch(_SLOTS)

@@ -7,13 +7,14 @@ from schedora.domain.checks.work import DIED_WITHIN, Crew, Died, Waiting, Work
 from schedora.domain.ids import DEFAULT_TENANT
 from schedora.domain.worker import WorkerState
 
+# All that live: what none of them would take, nobody would. Of those that were lost some are enough.
 _CREW = written("""
 select
     w.worker_id, w.hostname, w.version, w.status, w.queues, w.types, clock_timestamp() - w.last_heartbeat as silent_for
 from workers w
-where w.status <> 'STOPPED'
+where w.status in ('ACTIVE', 'DRAINING')
+    or w.incarnation in (select o.incarnation from workers o where o.status = 'STALE' limit 1000)
 order by w.last_heartbeat
-limit 1000
 """)
 _PAUSED = written(
     "select q.name from queues q where q.tenant_id = :tenant_id::int and q.paused_at is not null"
