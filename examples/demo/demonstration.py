@@ -19,6 +19,7 @@ from typing import Any, TextIO
 import httpx
 from examples.demo.checks import Checks
 from examples.demo.flights import judge_flights, run_flights
+from examples.demo.looking import Operator, look_into
 from examples.demo.orders import judge_orders, open_shop, show_orders, submit_orders
 from examples.demo.places import Places, places_of_run, shown_path
 from examples.demo.stage import stage_for
@@ -87,6 +88,10 @@ async def demonstrate(places: Places, console: Console) -> bool:
         await judge_flights(
             result, client=client, places=places, system=system, console=console, checks=checks
         )
+        console.rule("[bold]Looking into it[/]: as an operator would", align="left")
+        operator = Operator(url, console, directory=places.run)
+        recovered = None if result.kill is None else result.kill.step
+        await look_into(runs, recovered, operator, checks)
     console.rule("[bold]What was expected, and what was found[/]", align="left")
     checks.print_to(console)
     _print_next_steps(places, checks, console, took_seconds=time.monotonic() - began)
@@ -153,11 +158,12 @@ def _print_next_steps(places: Places, checks: Checks, console: Console, *, took_
     ):
         console.print(Text(f"   {what:<9} {shown_path(path)}"), soft_wrap=True)
     schedora = shown_path(Path(SCHEDORA[0]))
-    console.print("To try next on the same data, the last two from another terminal:")
+    console.print("To try next on the same data, the last three from another terminal:")
     for command in (
         f"{schedora} up --data-dir {shown_path(places.data)} --app examples.orders.app:app",
         f"{schedora} workflows list",
         f"{schedora} dlq list",
+        f"{schedora} top",
     ):
         console.print(Text(f"   {command}", "cyan"), soft_wrap=True)
 

@@ -82,7 +82,7 @@ def test_everything_that_the_demo_claims_is_so(place: Path) -> None:
     assert re.search(r"mean departure delay +12\.64 min +12\.64 min +=", out)
     assert "✔ every figure equals that of the plain computation  397 groups, 197 intervals" in out
     assert "12.6391 by the workflow, 12.6391 by the plain computation" in out
-    assert re.search(r"All 16 expectations held, in \d+ s", out)
+    assert re.search(r"All 19 expectations held, in \d+ s", out)
 
     (run,) = (place / ".demo").iterdir()
     killed = re.search(r"SIGKILL to worker w2 \(pid \d+\) in the middle of (month-\d\d)", out)
