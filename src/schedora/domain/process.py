@@ -7,9 +7,9 @@ from attrs import frozen
 
 from schedora.domain.ids import ProcessId
 
-REPORTED_EVERY = timedelta(seconds=5)
+REPORTED_EVERY = timedelta(seconds=10)
 
-FRESH_FOR = timedelta(seconds=20)
+FRESH_FOR = timedelta(seconds=40)
 """Whose last report is older has gone, or can't reach the store."""
 
 

@@ -84,6 +84,9 @@ def _given_back(completion: Completion) -> list[tuple[Counter, str]]:
 
 
 def time_exchange(metrics: Metrics, delivery: Delivery, answer: Exchanged, took: timedelta) -> None:
+    """Nothing of a look that finds nothing: an idle worker would write to the store for each."""
+    if not (delivery.completions or delivery.starts or answer.claimed):
+        return
     metrics.observe(Histogram.EXCHANGE_DURATION, (), [took])
     if delivery.claim is not None:
         metrics.measure(Histogram.EXCHANGE_CLAIMED, (), [len(answer.claimed)])

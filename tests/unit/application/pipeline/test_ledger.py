@@ -13,7 +13,7 @@ from schedora.application.pipeline.ledger import (
     time_exchange,
     time_handover,
 )
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged
+from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, Start
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
@@ -123,7 +123,13 @@ def test_an_exchange_is_timed_and_its_jobs_are_counted_at_once() -> None:
         metrics, Delivery(completions=ends, claim=claim), Exchanged(at=NOON, claimed=(job, job)), SECOND
     )
     time_exchange(metrics, Delivery(completions=ends * 3), Exchanged(at=NOON), 2 * SECOND)
-    time_exchange(metrics, Delivery(claim=claim), Exchanged(at=NOON), 3 * SECOND)
+    time_exchange(
+        metrics,
+        Delivery(starts=[Start(job_id=job.job_id, lease_id=job.lease_id, started_at=NOON)], claim=claim),
+        Exchanged(at=NOON),
+        3 * SECOND,
+    )
+    time_exchange(metrics, Delivery(claim=claim), Exchanged(at=NOON), 4 * SECOND)
 
     assert metrics.observed == [(Histogram.EXCHANGE_DURATION, (), n * SECOND) for n in (1, 2, 3)]
     assert metrics.measured == [
