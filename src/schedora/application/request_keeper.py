@@ -26,6 +26,7 @@ class RequestKeeper:
         self._clock = clock
         self._metrics = metrics
         self._waiting: list[ServedRequest] = []
+        self._something = asyncio.Event()
         self._stopped = asyncio.Event()
 
     def __len__(self) -> int:
@@ -36,28 +37,34 @@ class RequestKeeper:
         """It is to be written soon."""
         if len(self._waiting) < WAITING_MAX:
             self._waiting.append(served)
+            self._something.set()
         else:
             self._metrics.count(Counter.REQUEST_SPANS_DROPPED)
 
     async def flush(self) -> None:
         """Writes what waits. A store that is away loses it: it is of no use to whoever looks at it later."""
         waiting, self._waiting = self._waiting, []
+        self._something.clear()
         for start in range(0, len(waiting), BATCH_MAX):
             batch = waiting[start : start + BATCH_MAX]
             try:
                 await self._request_spans.keep(batch)
             except StoreUnavailable as error:
-                lost = len(waiting) - start
-                log.debug("spans of requests lost", reason=str(error), spans=lost)
-                self._metrics.count(Counter.REQUEST_SPANS_DROPPED, amount=lost)
-                return
+                log.debug("spans of requests lost", reason=str(error), spans=len(waiting) - start)
+            except Exception:
+                log.exception("spans of requests lost", spans=len(waiting) - start)  # a defect: others go on
+            else:
+                continue
+            self._metrics.count(Counter.REQUEST_SPANS_DROPPED, amount=len(waiting) - start)
+            return
 
     async def run(self) -> None:
-        """Until ``stop``, and once more then."""
-        stopped = False
-        while not stopped:
-            stopped = await self._clock.wait(self._stopped, EVERY)
+        """Until ``stop``, and once more then. Wakes for nothing while there is nothing."""
+        while not self._stopped.is_set():
+            await self._something.wait()
+            await self._clock.wait(self._stopped, EVERY)
             await self.flush()
 
     def stop(self) -> None:
         self._stopped.set()
+        self._something.set()

@@ -1,9 +1,11 @@
 """Brings requests that submitted jobs to the store."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
+from schedora.adapters.memory.request_spans import MemoryRequestSpans
 from schedora.application import request_keeper
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.request_spans import Asked
@@ -65,11 +67,35 @@ async def test_a_store_that_is_away_loses_them_and_they_are_counted(
     assert bench.metrics.counted == {DROPPED: 1}
 
 
+async def test_a_defect_loses_what_it_hits_and_nothing_else(bench: Bench) -> None:
+    class Broken(MemoryRequestSpans):
+        async def keep(self, served: Sequence[ServedRequest]) -> None:
+            raise RuntimeError("a defect")
+
+    keeper = RequestKeeper(request_spans=Broken(bench.store), clock=bench.clock, metrics=bench.metrics)
+    keeper.note(a_request_served())
+    await keeper.flush()
+    assert bench.metrics.counted == {DROPPED: 1}
+
+
+async def test_it_wakes_for_nothing_while_there_is_nothing(bench: Bench, keeper: RequestKeeper) -> None:
+    running = asyncio.create_task(keeper.run())
+    await asyncio.sleep(0)
+    assert bench.clock.sleepers == 0
+    keeper.note(a_request_served())
+    while not bench.clock.sleepers:
+        await asyncio.sleep(0)
+    keeper.stop()
+    await running
+
+
 async def test_it_writes_every_second_and_at_the_end(bench: Bench, keeper: RequestKeeper) -> None:
     first, last = a_request_served(), a_request_served()
     running = asyncio.create_task(keeper.run())
-    await asyncio.sleep(0)
     keeper.note(first)
+    while not bench.clock.sleepers:
+        await asyncio.sleep(0)
+    assert len(keeper) == 1
     bench.clock.advance(EVERY)
     while len(keeper):
         await asyncio.sleep(0)

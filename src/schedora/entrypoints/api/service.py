@@ -89,7 +89,8 @@ class ApiService:
         finally:
             self._listening.close()
             self._keeper.stop()
-            await asyncio.wait([keeping])
+            await asyncio.wait([keeping], timeout=GRACE_SECONDS)  # a store that hangs is not waited for
+            keeping.cancel()
             if self._lines is not None:
                 self._lines.flush()
 
