@@ -95,11 +95,7 @@ class JobContext:
         INFO and above is kept with the job, as all is that is logged in this run.
         """
         if self._log is None:
-            job = self.job
-            fields = {"job_id": str(job.job_id), "job_type": job.type, "worker_id": job.worker_id}
-            if job.workflow_id is not None:
-                fields["workflow_id"] = str(job.workflow_id)
-            self._log = run_logger(self._run).bind(**fields, attempt=self.attempt, trace_id=self.trace_id)
+            self._log = run_logger(self._run, self._identity)
         return self._log
 
     logger = log
@@ -126,6 +122,15 @@ class JobContext:
     def complete_in_sync(self, connection: object, result: object = None) -> None:
         """``complete_in`` for handlers in threads and processes, with a synchronous connection."""
         run_without_waiting(self._link.complete_in(connection, self._encoded(result)))
+
+    def _identity(self) -> dict[str, object]:
+        job = self.job
+        told: dict[str, object] = {
+            "job_id": str(job.job_id), "job_type": job.type, "worker_id": job.worker_id,
+        }  # fmt: skip
+        if job.workflow_id is not None:
+            told["workflow_id"] = str(job.workflow_id)
+        return told | {"attempt": self.attempt, "trace_id": self.trace_id}
 
     def _encoded(self, result: object) -> JsonText:
         text = encode_json(result)

@@ -4,7 +4,7 @@ elsewhere to the logging of the standard library, as those of a library should, 
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -87,17 +87,19 @@ def as_record(_: WrappedLogger, __: str, event: EventDict) -> tuple[tuple[str], 
     return (message if isinstance(message, str) else repr(message),), {**more, "extra": {FIELDS: event}}
 
 
-def run_logger(run: RunScope | None) -> Any:
+def run_logger(run: RunScope | None, identity: Callable[[], Mapping[str, Any]]) -> Any:
     """The logger of one run: what it is told belongs to that run, in whatever thread it is told. However structlog is
-    set up, a record of the standard library comes of it, with the fields.
+    set up, a record of the standard library comes of it, with the fields; ``identity`` is among them.
     """
     logger = _OfRun(logging.getLogger(HANDLERS), run)
     if not structlog.is_configured():
-        return structlog.wrap_logger(logger, processors=_PLAIN, wrapper_class=structlog.stdlib.BoundLogger)
+        made = structlog.wrap_logger(logger, processors=_PLAIN, wrapper_class=structlog.stdlib.BoundLogger)
+        return made.bind(**identity())
     processors = structlog.get_config()["processors"]
     if not processors or processors[-1] is not as_record:
-        return structlog.wrap_logger(logger, processors=[_note, *processors])
-    return structlog.wrap_logger(logger)
+        return structlog.wrap_logger(logger, processors=[_note, *processors]).bind(**identity())
+    # Where records are told with the scope that they come from, that has it.
+    return structlog.wrap_logger(logger).bind(**({} if run is not None else identity()))
 
 
 _noted: ContextVar[EventDict | None] = ContextVar("schedora_noted", default=None)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from schedora.adapters.telemetry.json_line import short_line
-from schedora.adapters.telemetry.log_event import event_of, run_fields
+from schedora.adapters.telemetry.log_event import own_fields
 from schedora.application.log import HANDLERS
 from schedora.application.run_scope import current_run
 from schedora.domain.redaction import Redaction
@@ -45,10 +45,7 @@ class _KeptLines(logging.Handler):
         """Without the lock: runs are thread-safe."""
         run = current_run.get()
         if run is not None:
-            event = event_of(record, self._redaction)
-            known = run_fields(run)
-            own = {name: value for name, value in event.items() if name not in known or known[name] != value}
-            run.leave_line(short_line(own, LINE_LENGTH_MAX))
+            run.leave_line(short_line(own_fields(record, self._redaction), LINE_LENGTH_MAX))
         if record.levelno >= logging.WARNING and not _heard(record, self):
             # As it would be without this handler.
             logging.lastResort and logging.lastResort.handle(record)

@@ -15,16 +15,26 @@ from schedora.application.request_scope import RequestScope, current_request
 from schedora.application.run_scope import RunScope, current_run
 from schedora.domain.errors import brief
 from schedora.domain.redaction import Redaction
-from schedora.domain.trace import TraceContext
+from schedora.domain.trace import trace_id_of
 
 Event = dict[str, Any]
 
 _MADE: Final = "schedora_event"
+_KNOWN: Final = "schedora_known"
 _ITS_OWN: Final = frozenset({"timestamp", "level", "message", "logger"})
 """What a line says of itself: fields of these names step aside."""
 
 _OF_RECORDS: Final = frozenset(
-    {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", FIELDS, _MADE, "color_message"}
+    {
+        *vars(logging.makeLogRecord({})),
+        "message",
+        "asctime",
+        "taskName",
+        FIELDS,
+        _MADE,
+        _KNOWN,
+        "color_message",
+    }
 )
 
 
@@ -41,6 +51,13 @@ def event_of(record: logging.LogRecord, redaction: Redaction) -> Event:
     return told
 
 
+def own_fields(record: logging.LogRecord, redaction: Redaction) -> Event:
+    """``event_of`` without what the run says of every line of its own."""
+    event = event_of(record, redaction)
+    known: Event = record.__dict__.get(_KNOWN, {})
+    return {name: value for name, value in event.items() if name not in known or known[name] != value}
+
+
 def timestamp(at: datetime) -> str:
     """Of an instant in UTC."""
     return at.isoformat(timespec="microseconds")[:-6] + "Z"
@@ -49,12 +66,11 @@ def timestamp(at: datetime) -> str:
 def run_fields(run: RunScope) -> Event:
     """By what each line of a run names it."""
     job = run.job
-    trace = TraceContext.parse(job.traceparent)
     fields: Event = {"job_id": str(job.job_id), "job_type": job.type, "worker_id": job.worker_id}
     if job.workflow_id is not None:
         fields["workflow_id"] = str(job.workflow_id)
     fields["attempt"] = job.current_attempt
-    fields["trace_id"] = None if trace is None else trace.trace_id
+    fields["trace_id"] = trace_id_of(job.traceparent)
     return fields
 
 
@@ -86,7 +102,9 @@ def _made(record: logging.LogRecord, redaction: Redaction) -> Event:
     for name, value in redaction.fields(fields).items():
         event[f"{name}_" if name in _ITS_OWN else name] = value
     event["logger"] = record.name
-    for name, value in _surroundings(redaction).items():
+    if (run := current_run.get()) is not None:
+        record.__dict__[_KNOWN] = run_fields(run)
+    for name, value in _surroundings(record, redaction).items():
         event.setdefault(name, value)
     if stack is not None:
         event["stack"] = redaction.text(str(stack))
@@ -106,10 +124,11 @@ def _scanty(record: logging.LogRecord, redaction: Redaction, error: Exception) -
     }
 
 
-def _surroundings(redaction: Redaction) -> Event:
+def _surroundings(record: logging.LogRecord, redaction: Redaction) -> Event:
     bound = redaction.fields(structlog.contextvars.get_contextvars())
-    if (run := current_run.get()) is not None:
-        return bound | run_fields(run)
+    known: Event | None = record.__dict__.get(_KNOWN)
+    if known is not None:
+        return bound | known
     if (request := current_request.get()) is not None:
         return bound | request_fields(request)
     return bound
