@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
+from schedora.adapters.telemetry.courtesy import Moment, pause_seconds
 from schedora.adapters.telemetry.otlp_json import recorded_span
 from schedora.adapters.telemetry.recorded import as_recorded
 from schedora.application.log import Logger
@@ -38,8 +39,6 @@ BATCH_MAX = 512
 """Spans in one request, or a few more: those of one run go together."""
 DELAY_SECONDS = 1.0
 """How long a span waits for company."""
-SHARE = 0.03
-"""Of the time of others that want all of it."""
 CLOSE_SECONDS = 3.0
 """How long what is left may take at the end."""
 SPANS_OF_RUN = 4
@@ -138,11 +137,15 @@ class OtlpSpanExport:
         logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter").addFilter(
             _not_of_this_thread
         )
+        rested = Moment.now()
         while entries := self._next():
-            began = time.thread_time()
-            spans, wanted = self._worked_out(entries)
+            began = Moment.now()
+            spans = self._worked_out(entries)
+            worked = Moment.now()
             self._export(spans)
-            self._stand_back((time.thread_time() - began) * wanted / SHARE)
+            ended = Moment.now()
+            self._stand_back(pause_seconds(rested=rested, began=began, worked=worked, ended=ended))
+            rested = ended
         if self._exporter is not None:
             self._exporter.shutdown()
 
@@ -170,11 +173,7 @@ class OtlpSpanExport:
                 taken.append(what)
             return taken
 
-    def _worked_out(self, taken: Iterable[What]) -> tuple[list[ReadableSpan], float]:
-        """The spans, and how much the others of this process wanted to do meanwhile: from 0 for nothing to 1 for as
-        much as they could.
-        """
-        began, began_together = time.thread_time(), time.process_time()
+    def _worked_out(self, taken: Iterable[What]) -> list[ReadableSpan]:
         spans: list[ReadableSpan] = []
         for what in taken:
             try:
@@ -188,9 +187,7 @@ class OtlpSpanExport:
             except Exception:
                 log.exception("a span can't be told")
                 self._lose(_count(what))
-        own = time.thread_time() - began
-        others = time.process_time() - began_together - own
-        return spans, min(1.0, max(0.0, others / own)) if own else 0.0
+        return spans
 
     def _recorded(self, span: Span) -> ReadableSpan:
         return as_recorded(span, self._resource, self._scope)

@@ -1,7 +1,6 @@
 """Spans on their way to a collector: what comes, what is lost, and that nobody waits for it."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
@@ -294,46 +293,11 @@ def test_one_that_was_never_started_can_be_closed(tally: Tally, counted: Callabl
     assert counted(LOST) == span_export.SPANS_OF_RUN
 
 
-class _Clocks:
-    """Those of a thread that has all to itself, or shares what there is with others."""
-
-    def __init__(self, others_per_own: float) -> None:
-        self._own = 0.0
-        self._others_per_own = others_per_own
-
-    def thread_time(self) -> float:
-        self._own += 0.001
-        return self._own
-
-    def process_time(self) -> float:
-        return self._own * (1 + self._others_per_own)
-
-
-@pytest.mark.parametrize(
-    ("others_per_own", "least", "most"), [(0, 0, 0), (0.5, 0.01, 0.1), (1, 0.05, 0.2), (9, 0.05, 0.2)]
-)
-def test_it_stands_back_where_others_want_the_time_that_it_takes(
-    tally: Tally, monkeypatch: pytest.MonkeyPatch, others_per_own: float, least: float, most: float
-) -> None:
-    clocks = _Clocks(others_per_own)
-    monkeypatch.setattr(time, "thread_time", clocks.thread_time)
-    monkeypatch.setattr(time, "process_time", clocks.process_time)
-    pauses: list[float] = []
-    monkeypatch.setattr(OtlpSpanExport, "_stand_back", lambda _, seconds: pauses.append(seconds))
-    export = OtlpSpanExport(_Broken, resource={}, version="1.2.3", metrics=tally)
-    export.start()
-    export.put_span(a_span())
-    export.close()
-    [pause] = pauses
-    assert least <= pause <= most
-
-
 @pytest.mark.usefixtures("soon")
 def test_at_the_end_it_stands_back_no_more(
     tally: Tally, counted: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(span_export, "SHARE", 1e-12)
-    monkeypatch.setattr(time, "process_time", iter(range(1_000_000)).__next__)
+    monkeypatch.setattr(span_export, "pause_seconds", lambda **_: PATIENCE_SECONDS * 10)
     exporter = InMemorySpanExporter()
     export = OtlpSpanExport(lambda: exporter, resource={}, version="1.2.3", metrics=tally)
     export.start()

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from opentelemetry import context as contexts
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -226,3 +227,22 @@ async def test_spans_of_handlers_are_kept_in_memory_too(app: Schedora, tracer: t
         await sched.run_until_idle()
         [trail] = await sched.system.trails.of_job(job.job_id)
     assert ['"name":"charge"' in span for span in trail.spans] == [True]
+
+
+async def test_what_a_handler_leaves_in_the_context_is_not_found_by_the_next(app: Schedora) -> None:
+    found: list[tuple[object, str]] = []
+
+    @app.job("leaves")
+    async def leaves(ctx: JobContext) -> None:
+        current = trace.get_current_span().get_span_context()
+        found.append((contexts.get_value("left"), f"{current.span_id:016x}"))
+        contexts.attach(contexts.set_value("left", ctx.job_id))  # and never detached
+
+    async with in_memory(app, concurrency=1) as sched:
+        jobs = await app.submit_many([leaves.prepare() for _ in range(3)])
+        await sched.run_until_idle()
+        records = [await sched.system.jobs.get(job.job_id) for job in jobs]
+    own = [
+        process_span_id(r.job_id, r.claimed_at) for r in records if r is not None and r.claimed_at is not None
+    ]
+    assert found == [(None, span_id) for span_id in own]
