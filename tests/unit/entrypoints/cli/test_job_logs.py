@@ -1,10 +1,16 @@
 import json
 import re
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
+from schedora.domain.job_state import JobState
 from schedora.entrypoints.cli import job_logs
+from schedora.entrypoints.sdk.client import SchedoraClient
+from schedora.entrypoints.sdk.errors import Unavailable
+from schedora.entrypoints.sdk.log_views import JobLogView
+from tests.builders import a_job_id
 from tests.programs import until
 from tests.unit.entrypoints.cli.conftest import Answer, Run, refused
 
@@ -88,3 +94,58 @@ def test_what_a_handler_says_can_do_nothing_to_the_terminal(run: Run, submit: Su
 def test_a_job_that_is_not_there(run: Run) -> None:
     refused(run("jobs", "logs", NOBODY), 1, f"there is no job {NOBODY}")
     refused(run("jobs", "logs", NOBODY, "-f"), 1, f"there is no job {NOBODY}")
+
+
+class AClient:
+    """Answers one thing after the other, and time passes as somebody waits."""
+
+    def __init__(self, *answers: JobLogView | Exception) -> None:
+        self._answers = list(answers)
+        self.asked: list[dict[str, Any]] = []
+        self.now = 0.0
+
+    def job_logs(self, _: object, **asked: Any) -> JobLogView:
+        self.asked.append(asked)
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def a_log(status: JobState, last: str | None = None) -> JobLogView:
+    return JobLogView(job_id=a_job_id(), status=status, runs=(), last=last)
+
+
+def followed(client: AClient, monkeypatch: pytest.MonkeyPatch) -> list[JobLogView]:
+    monkeypatch.setattr(job_logs, "time", client)
+    return list(job_logs.follow_log(cast("SchedoraClient", client), a_job_id(), tail=3, attempt=None))
+
+
+def test_who_follows_goes_on_from_where_he_was_until_the_last_lines_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logs = [a_log(JobState.RUNNING), a_log(JobState.RUNNING, "1-2"), *[a_log(JobState.SUCCESS, "1-3")] * 6]
+    client = AClient(*logs)
+    assert followed(client, monkeypatch) == logs
+    assert [asked.get("after") for asked in client.asked] == [None, None, "1-2", *["1-3"] * 5]
+    assert [asked.get("tail") for asked in client.asked[:2]] == [3, None]
+
+
+def test_a_job_that_gets_another_life_is_followed_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    dead, alive, done = a_log(JobState.DEAD), a_log(JobState.PENDING), a_log(JobState.SUCCESS)
+    logs = [dead, dead, alive, *[done] * 6]
+    assert followed(AClient(*logs), monkeypatch) == logs
+
+
+def test_a_server_that_goes_away_is_waited_for_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, done = a_log(JobState.RUNNING), a_log(JobState.SUCCESS)
+    client = AClient(runs, *[Unavailable("away")] * 100, *[done] * 6)
+    assert followed(client, monkeypatch)[-1] == done
+    with pytest.raises(Unavailable):
+        followed(AClient(runs, *[Unavailable("away")] * 200), monkeypatch)
