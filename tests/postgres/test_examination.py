@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -298,6 +299,22 @@ async def test_an_index_that_could_not_be_made(url: str, admin: Connection) -> N
     assert finding.fix == 'REINDEX INDEX CONCURRENTLY "Odd Name"'
 
 
+async def test_an_index_that_is_being_made(url: str, admin: Connection) -> None:
+    making = "select from pg_stat_progress_create_index where phase = 'waiting for writers before build'"
+    with (
+        in_transaction(url, "lock table job_ready in row exclusive mode") as writer,
+        psycopg.connect(url, autocommit=True) as maker,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        made = thread.submit(maker.execute, "reindex index concurrently job_ready_lane_idx")
+        try:
+            until(lambda: admin.execute(making).fetchall(), "an index to be made")
+            assert await codes(url) == []
+        finally:
+            writer.rollback()
+        made.result()
+
+
 async def test_an_index_of_schedora_that_is_invalid(url: str, admin: Connection) -> None:
     admin.execute("update pg_index set indisvalid = false where indexrelid = 'job_ready_lane_idx'::regclass")
     finding = await the_one(url, "index_invalid")
@@ -352,7 +369,24 @@ async def test_options_that_were_changed(url: str, admin: Connection, change: st
     assert await codes(url) == []
 
 
+async def test_an_option_that_schedora_does_not_set_is_taken_back_by_the_fix(
+    url: str, admin: Connection
+) -> None:
+    admin.execute("alter table jobs set (toast_tuple_target = 200)")
+    [finding] = checked(await examined(url), "schema").findings
+    assert (finding.code, finding.severity) == ("options_differ", Severity.OK)
+    admin.execute(finding.fix.encode())
+    assert checked(await examined(url), "schema").findings == ()
+
+
 # How tables lie on disk
+
+
+async def test_large_values_that_are_not_vacuumed(url: str, admin: Connection) -> None:
+    admin.execute("alter table jobs set (toast.autovacuum_enabled = off)")
+    finding = await the_one(url, "autovacuum_off")
+    admin.execute(finding.fix.encode())
+    assert await codes(url) == []
 
 
 async def test_a_table_that_is_not_vacuumed(url: str, admin: Connection) -> None:

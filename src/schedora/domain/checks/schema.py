@@ -56,7 +56,7 @@ INDEX_FOREIGN = Ailment(
 OPTIONS_DIFFER = Ailment(
     "options_differ",
     consequence="Pages have no room for a second version of their rows, or vacuum comes too late: the table grows.",
-    fix="ALTER TABLE {table!i} SET ({wanted})",
+    fix="ALTER TABLE {table!i} {change}",
 )
 
 
@@ -70,6 +70,8 @@ class Index:
     unique: bool
     partial: bool
     valid: bool = True
+    in_the_making: bool = False
+    """Whether an index of its table is being made just now: one that is not valid may be that one."""
     unused: bool = False
     definition: str = ""
 
@@ -152,7 +154,9 @@ def _of_table(table: Table, wanted: Table) -> Iterator[Finding]:
             table=table.name,
             option=option,
             value=value,
-            wanted=f"{option} = {wanted.options[option]}" if option in wanted.options else option,
+            change=f"SET ({option} = {wanted.options[option]})"
+            if option in wanted.options
+            else f"RESET ({option})",
         )
 
 
@@ -166,7 +170,7 @@ def _of_indexes(table: Table, wanted: Table) -> Iterator[Finding]:
                 Severity.CRITICAL, f"index {index.name} on {table.name} is missing", **details
             )
         elif not found.valid:
-            yield _invalid(found, Severity.CRITICAL)
+            yield from _invalid(found, Severity.CRITICAL)
         elif not found.agrees(index):
             yield INDEX_DIFFERS.found(
                 Severity.CRITICAL,
@@ -175,7 +179,7 @@ def _of_indexes(table: Table, wanted: Table) -> Iterator[Finding]:
             )
     for foreign in there.values():
         if not foreign.valid:
-            yield _invalid(foreign, Severity.WARNING)
+            yield from _invalid(foreign, Severity.WARNING)
             continue
         yield INDEX_FOREIGN.found(
             Severity.WARNING if foreign.unused else Severity.OK,
@@ -187,10 +191,11 @@ def _of_indexes(table: Table, wanted: Table) -> Iterator[Finding]:
         )
 
 
-def _invalid(index: Index, severity: Severity) -> Finding:
-    return INDEX_INVALID.found(
-        severity,
-        f"index {index.name} on {index.table} is invalid: what was to make it has failed",
-        table=index.table,
-        index=index.name,
-    )
+def _invalid(index: Index, severity: Severity) -> Iterator[Finding]:
+    if not index.in_the_making:
+        yield INDEX_INVALID.found(
+            severity,
+            f"index {index.name} on {index.table} is invalid: what was to make it has failed",
+            table=index.table,
+            index=index.name,
+        )

@@ -77,6 +77,8 @@ class StoredTable:
     """What a row takes with the room left beside it, roughly; None where there are no statistics."""
     indexes: tuple[IndexSize, ...] = ()
     autovacuum: bool = True
+    toast_autovacuum: bool = True
+    """Of the large values, which lie apart."""
     vacuumed: timedelta | None = None
     analyzed: timedelta | None = None
     age: int = 0
@@ -112,13 +114,17 @@ class Storage(Observation):
 
 
 def _of_table(table: StoredTable) -> Iterator[Finding]:
-    if not table.autovacuum:
-        yield AUTOVACUUM_OFF.found(
-            Severity.CRITICAL,
-            f"autovacuum is off for {table.name}",
-            table=table.name,
-            command=f"ALTER TABLE {table.name} RESET (autovacuum_enabled)",
-        )
+    for on, rows, option in (
+        (table.autovacuum, table.name, "autovacuum_enabled"),
+        (table.toast_autovacuum, f"the large values of {table.name}", "toast.autovacuum_enabled"),
+    ):
+        if not on:
+            yield AUTOVACUUM_OFF.found(
+                Severity.CRITICAL,
+                f"autovacuum is off for {rows}",
+                table=table.name,
+                command=f"ALTER TABLE {table.name} RESET ({option})",
+            )
     overdue = table.vacuumed is None or table.vacuumed >= VACUUM_DUE
     dead_min = DEAD_MIN if overdue else DEAD_DESPITE_VACUUM_MIN
     if table.dead_rows >= max(dead_min, table.live_rows):

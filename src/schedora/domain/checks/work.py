@@ -116,11 +116,14 @@ class Work(Observation):
 
     def _of_workers(self) -> Iterator[Finding]:
         live = [one for one in self.crew if one.live]
+        names = {one.worker for one in live}
         open_queues = [one for one in self.waiting if one.queue not in self.paused]
         if not live and open_queues:
             yield WORKERS_NONE.found(Severity.CRITICAL, "jobs wait, and there is no live worker")
         for one in self.crew:
             details: dict[str, Detail] = {"worker": one.worker, "host": one.host, "silent_seconds": round(one.silent_for.total_seconds(), 3)}  # fmt: skip
+            if one.status is WorkerState.STALE and one.worker in names:
+                continue  # it was started again
             if one.status is WorkerState.STALE:
                 yield WORKER_STALE.found(
                     Severity.WARNING,

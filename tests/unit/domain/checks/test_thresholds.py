@@ -115,6 +115,7 @@ WANTED = Table(name="t", columns=frozenset({"a", "b"}), indexes=(IDX,), options=
         (attrs.evolve(WANTED, columns=frozenset({"b"})), ["column_missing!"]),
         (attrs.evolve(WANTED, indexes=()), ["index_missing!"]),
         (attrs.evolve(WANTED, indexes=(attrs.evolve(IDX, valid=False),)), ["index_invalid!"]),
+        (attrs.evolve(WANTED, indexes=(attrs.evolve(IDX, valid=False, in_the_making=True),)), []),
         (attrs.evolve(WANTED, indexes=(attrs.evolve(IDX, columns=("b",)),)), ["index_differs!"]),
         (attrs.evolve(WANTED, indexes=(attrs.evolve(IDX, unique=True),)), ["index_differs!"]),
         (attrs.evolve(WANTED, indexes=(attrs.evolve(IDX, partial=True),)), ["index_differs!"]),
@@ -368,6 +369,13 @@ CREW = Crew(
     worker="w", host="h", version="1", status=WorkerState.ACTIVE, queues=(), types=frozenset({"t"}), silent_for=SECOND
 )  # fmt: skip
 WORK = Work(version="1", heartbeat_timeout=90 * SECOND, crew=[CREW])
+
+
+@pytest.mark.parametrize(("worker", "found"), [("v", ["worker_stale"]), ("w", [])])
+def test_workers_that_were_lost(worker: str, found: list[str]) -> None:
+    lost = attrs.evolve(CREW, worker=worker, status=WorkerState.STALE, silent_for=HOUR)
+    assert codes(attrs.evolve(WORK, crew=[lost, CREW])) == found
+    assert codes(attrs.evolve(WORK, crew=[lost])) == ["worker_stale"]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ where c.oid = any(array(select to_regclass(quote_ident(n)) from unnest(:names::t
 _INDEXES = written("""
 select
     t.relname::text as table, c.relname::text as name, i.indisunique as unique, i.indpred is not null as partial,
-    i.indisvalid and i.indisready as valid, coalesce(s.idx_scan, 0) = 0 as unused,
+    i.indisvalid and i.indisready as valid,
+    exists (select from pg_stat_progress_create_index p where p.relid = i.indrelid) as in_the_making,
+    coalesce(s.idx_scan, 0) = 0 as unused,
     array(
         select coalesce(a.attname::text, '(' || pg_get_indexdef(i.indexrelid, k.n::int, true) || ')')
         from unnest(i.indkey) with ordinality as k (attnum, n)
@@ -47,6 +49,7 @@ async def schema(session: Session) -> Schema:
             unique=row["unique"],
             partial=row["partial"],
             valid=row["valid"],
+            in_the_making=row["in_the_making"],
             unused=row["unused"],
         )
         for row in await session.fetch(_INDEXES, names=names)

@@ -25,6 +25,14 @@ select
     coalesce(
         (select o.option_value::bool from pg_options_to_table(c.reloptions) o where o.option_name = 'autovacuum_enabled'), true
     ) as autovacuum,
+    coalesce(
+        (
+            select o.option_value::bool
+            from pg_class large
+            cross join pg_options_to_table(large.reloptions) o
+            where large.oid = c.reltoastrelid and o.option_name = 'autovacuum_enabled'
+        ), true
+    ) as toast_autovacuum,
     clock_timestamp() - greatest(s.last_vacuum, s.last_autovacuum) as vacuumed,
     clock_timestamp() - greatest(s.last_analyze, s.last_autoanalyze) as analyzed,
     age(c.relfrozenxid) as age,
@@ -101,6 +109,7 @@ def _table(row: Row, indexes: Sequence[Row]) -> StoredTable:
             if index["table"] == row["name"]
         ),
         autovacuum=row["autovacuum"],
+        toast_autovacuum=row["toast_autovacuum"],
         vacuumed=row["vacuumed"],
         analyzed=row["analyzed"],
         age=row["age"],
