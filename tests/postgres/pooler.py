@@ -16,11 +16,17 @@ _IDLE = b"I"
 class Pooler:
     """Before the server at ``url``, for its database and user. ``shared``: in transaction mode, with one session for all.
     ``strict``: clients that ask for settings are refused, as they are unless PgBouncer is told to pass over those.
-    ``version``: what it tells clients of the server, instead of what is so.
+    ``full``: it has as many clients as it takes. ``version``: what it tells clients of the server, instead of what is so.
     """
 
     def __init__(
-        self, url: str, *, shared: bool = True, strict: bool = False, version: str | None = None
+        self,
+        url: str,
+        *,
+        shared: bool = True,
+        strict: bool = False,
+        full: bool = False,
+        version: str | None = None,
     ) -> None:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
@@ -28,6 +34,7 @@ class Pooler:
         self._user, self._database = parts.username or "", parts.path.strip("/")
         self._shared = shared
         self._strict = strict
+        self._full = full
         self._version = version
         self._turn = asyncio.Lock()
         self._common: _Upstream | None = None
@@ -75,6 +82,11 @@ class Pooler:
         if self._strict and b"statement_timeout" in asked:
             reason = b"SFATAL\0C08P01\0Munsupported startup parameter: statement_timeout\0\0"
             writer.write(_message(b"E", reason))
+            return
+        if self._full:
+            writer.write(
+                _message(b"E", b"SFATAL\0C08P01\0Mno more connections allowed (max_client_conn)\0\0")
+            )
             return
         own = None if self._shared else await self._connected()
         if self._shared and self._common is None:

@@ -807,6 +807,21 @@ async def test_few_connections_left(url: str, admin: Connection) -> None:
     assert (finding.details["setting"], finding.details["limit"]) == ("CONNECTION LIMIT of the database", 6)
 
 
+async def test_no_connection_left(url: str, admin: Connection, visitor_url: str) -> None:
+    name = urlsplit(url).path.strip("/")
+    admin.execute(f"alter database {name} connection limit 1".encode())
+    [finding] = worse_than_ok(await examined(visitor_url))
+    assert (finding.code, finding.severity) == ("connections_few", Severity.CRITICAL)
+    assert "too many connections for database" in finding.found
+
+
+async def test_no_connection_left_at_a_pooler(url: str) -> None:
+    async with Pooler(url, full=True).running() as pooled_url:
+        [finding] = worse_than_ok(await examined(f"{pooled_url}?pgbouncer=true"))
+    assert (finding.code, finding.severity) == ("connections_few", Severity.CRITICAL)
+    assert "no more connections allowed" in finding.found
+
+
 async def test_connections_of_others_count_for_those_who_may_not_see_what_they_are(
     url: str, admin: Connection, visitor_url: str
 ) -> None:

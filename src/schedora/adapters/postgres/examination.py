@@ -87,8 +87,14 @@ class _Look:
         try:
             await self._connected()
         except StoreUnavailable as error:
-            refused = isinstance(error.__cause__, asyncpg.ProtocolViolationError)
-            return DatabaseReach(problem=str(error), settings_refused=refused)
+            # PgBouncer says all that it has to say with one code.
+            cause, pooler = error.__cause__, isinstance(error.__cause__, asyncpg.ProtocolViolationError)
+            return DatabaseReach(
+                problem=str(error),
+                settings_refused=pooler and "startup parameter" in str(cause),
+                full=isinstance(cause, asyncpg.TooManyConnectionsError)
+                or (pooler and "no more connections" in str(cause)),
+            )
         return DatabaseReach()
 
     async def read(self, read: Callable[[Session], Awaitable[Observation]]) -> Observation:

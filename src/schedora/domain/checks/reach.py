@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from schedora.domain.checks.connections import CONNECTIONS_FEW
 from schedora.domain.checks.pooler import POOLER_UNSAID
 from schedora.domain.finding import Ailment, Finding, Observation, Severity
 
@@ -31,14 +32,21 @@ MEMORY_STORE = Ailment(
 
 @frozen(kw_only=True)
 class DatabaseReach(Observation):
-    """``problem``: why it can't be reached; ``settings_refused``: for what stands there takes no settings, as PgBouncer doesn't."""
+    """``problem``: why it can't be reached; ``settings_refused``: for what stands there takes no settings, as PgBouncer doesn't;
+    ``full``: for all connections are in use, while whoever has one goes on.
+    """
 
     problem: str | None = None
     settings_refused: bool = False
+    full: bool = False
 
     def findings(self) -> Iterator[Finding]:
         if self.problem is not None:
-            ailment = POOLER_UNSAID if self.settings_refused else DATABASE_AWAY
+            ailment = DATABASE_AWAY
+            if self.settings_refused:
+                ailment = POOLER_UNSAID
+            elif self.full:
+                ailment = CONNECTIONS_FEW
             yield ailment.found(Severity.CRITICAL, self.problem)
 
 
