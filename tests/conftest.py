@@ -1,15 +1,23 @@
 """Fixtures for all tests: the PostgreSQL server of the run, and databases on it."""
 
+import logging
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from schedora.adapters.postgres.embedded import start_embedded
+from schedora.adapters.telemetry import uncaught
+from schedora.adapters.telemetry.logs import OWN, QUIET
+from schedora.application.log import HANDLERS
 from tests.databases import copy_of, empty_database, migrated_template
 
 # Set by the process that started the run, and inherited by its xdist workers: the run's data directory.
@@ -18,6 +26,10 @@ RUN_DIRECTORY = "SCHEDORA_TEST_RUN_DIRECTORY"
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+HOOKS: Sequence[tuple[ModuleType, str]] = (
+    (sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"), (warnings, "showwarning"),
+)  # fmt: skip
 
 _made = pytest.StashKey[Path]()
 
@@ -36,6 +48,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if (directory / "postgres" / "postmaster.pid").exists():  # a worker was killed before it could leave
         start_embedded(directory).release()
     shutil.rmtree(directory)
+
+
+@pytest.fixture(autouse=True)
+def levels_and_hooks_as_before() -> Iterator[None]:
+    """Whoever sets up logging sets it up for the whole process, and the next test must not be deaf for that."""
+    loggers = [logging.getLogger(name) for name in (None, OWN, HANDLERS, *QUIET)]
+    levels = [logger.level for logger in loggers]
+    hooks = [(place, name, getattr(place, name)) for place, name in HOOKS]
+    yield
+    for place, name, hook in hooks:
+        if getattr(place, name).__module__ == uncaught.__name__:  # pytest has its own, for parts of a test
+            setattr(place, name, hook)
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

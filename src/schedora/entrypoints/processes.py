@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import sys
 import threading
@@ -223,6 +224,7 @@ def _leave_threads_behind(status: int) -> None:
     """A handler's thread that does not end must not keep the process: its job was handed back."""
     stuck = [t.name for t in threading.enumerate() if t.name.startswith("schedora-handler") and t.is_alive()]
     if stuck:
+        logging.shutdown()  # tells what was held back
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

@@ -182,3 +182,18 @@ def test_wrong_settings_stop_a_process_before_anything_starts(monkeypatch: pytes
     monkeypatch.setenv("DATABASE_POOL_SIZE", "none")
     with pytest.raises(WrongSettings, match="DATABASE_POOL_SIZE"):
         run_reaper(data_dir=None)
+
+
+def test_one_that_leaves_a_thread_behind_still_tells_what_its_log_holds_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[object] = []
+    monkeypatch.setattr(processes.logging, "shutdown", lambda: done.append("told"))  # type: ignore[attr-defined] # what it imports
+    monkeypatch.setattr(processes.os, "_exit", done.append)  # type: ignore[attr-defined] # as above
+    go_on = threading.Event()
+    thread = threading.Thread(target=go_on.wait, name="schedora-handler-7")
+    thread.start()
+    processes._leave_threads_behind(3)
+    go_on.set()
+    thread.join()
+    assert done == ["told", 3]

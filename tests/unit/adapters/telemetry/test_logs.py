@@ -3,8 +3,6 @@ import json
 import logging
 import re
 import sys
-import threading
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,17 +17,14 @@ from schedora.application.run_scope import current_run
 from schedora.domain.repetition import SPAN_SECONDS, TOLD_MAX
 from tests.builders import NOON, SECOND, TRACE, a_claimed_job, a_workflow_id
 
-OURS = ("schedora", "schedora.handler")
 THEIRS = ("uvicorn.access", "uvicorn.error", "alembic", "asyncio")
 
 
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in (None, *OURS, *THEIRS)]
+    loggers = [logging.getLogger(name) for name in (None, *THEIRS)]
     before = [(logger, logger.level, logger.handlers[:], logger.propagate) for logger in loggers]
-    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook, warnings.showwarning
     yield
-    sys.excepthook, sys.unraisablehook, threading.excepthook, warnings.showwarning = hooks
     for logger, level, handlers, propagate in before:
         logger.level, logger.handlers[:], logger.propagate = level, handlers, propagate
     structlog.reset_defaults()
