@@ -289,8 +289,9 @@ async def test_traces(client: Any) -> None:
     job = await client.wait(await client.submit("fail", {"message": "no"}, max_retries=0), timeout=30)
     traced = await client.job_trace(job)
     assert traced.trace_id == job.trace_id
-    names = [span.name.split()[0] for span in traced]
-    assert names == ["submit", "wait", "claim", "process", "settle"]
+    submitted, *names = [span.name.split()[0] for span in traced]
+    assert submitted in {"submit", "POST"}  # the request's own span is kept a moment later
+    assert names == ["wait", "claim", "process", "settle"]
     process = traced.spans[3]
     assert (process.status_message, process.events[0].attributes["exception.type"]) == ("no", "AskedToFail")
     assert traced.document["resourceSpans"]
