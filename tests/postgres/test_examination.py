@@ -599,6 +599,17 @@ async def test_a_transaction_that_goes_on_and_on(url: str, monkeypatch: pytest.M
         connection.terminate()
 
 
+async def test_many_that_are_about_their_work_hide_no_old_transaction(
+    url: str, visitor_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(horizon_checks, "TRANSACTIONS_MIN", 0)
+    with ExitStack() as others, in_transaction(url, SNAPSHOT, "select from jobs"):
+        for _ in range(50):
+            others.enter_context(in_transaction(visitor_url, SNAPSHOT, "select from jobs"))
+        found = checked(await examined(visitor_url), "transactions").findings
+        assert [finding.code for finding in found] == ["transaction_old"]
+
+
 async def test_a_transaction_in_another_database_holds_nothing_here(
     server_url: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -693,6 +704,16 @@ async def test_what_cannot_be_seen_is_said(
         monkeypatch.setattr(horizon_checks, "IDLE_MIN", ZERO)
         admin.execute("grant pg_read_all_stats to visitor")
         assert await codes(visitor_url) == ["transaction_idle"]
+
+
+async def test_that_standbys_cannot_be_seen_is_said_where_commits_wait_for_one(
+    admin: Connection, visitor_url: str
+) -> None:
+    assert checked(await examined(visitor_url), "server").not_done is None
+    with reloaded(admin, "synchronous_standby_names", "nobody"):
+        server = checked(await examined(visitor_url), "server")
+    assert "commits_wait" not in [finding.code for finding in server.findings]
+    assert "whether any is a standby that commits wait for" in str(server.not_done)
 
 
 async def test_tables_that_may_not_be_read(url: str, admin: Connection, visitor_url: str) -> None:

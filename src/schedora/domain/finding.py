@@ -54,7 +54,7 @@ class Finding:
 @frozen
 class Ailment:
     """Something that may be wrong, by a code that stays. ``fix`` may name details, in braces: ``{queue!w}`` as a word for the
-    shell, ``{index!i}`` as an identifier and ``{gid!l}`` as a literal for SQL, for names come from anyone.
+    shell, ``{queue!a}`` as one that is no option, ``{index!i}`` as an identifier and ``{gid!l}`` as a literal for SQL, for names come from anyone.
     """
 
     code: str
@@ -77,16 +77,13 @@ class _Quoting(Formatter):
         match conversion:
             case "w":
                 return shlex.quote(str(value))
+            case "a":
+                return ("-- " if str(value).startswith("-") else "") + shlex.quote(str(value))
             case "i":
-                return _identifier(str(value))
+                return '"' + str(value).replace('"', '""') + '"'
             case "l":
                 return "'" + str(value).replace("'", "''") + "'"
         return super().convert_field(value, conversion)
-
-
-def _identifier(name: str) -> str:
-    plain = name.isidentifier() and name.isascii() and name == name.lower()
-    return name if plain else '"' + name.replace('"', '""') + '"'
 
 
 @frozen(kw_only=True)

@@ -29,7 +29,11 @@ def test_a_finding_is_of_its_ailment() -> None:
     [
         ("resume {name!w}", "mail", "resume mail"),
         ("resume {name!w}", "a; rm -rf /", "resume 'a; rm -rf /'"),
-        ("drop {name!i}", "jobs_idx", "drop jobs_idx"),
+        ("drop {name!i}", "jobs_idx", 'drop "jobs_idx"'),
+        ("resume {name!a}", "mail", "resume mail"),
+        ("resume {name!a}", "a b", "resume 'a b'"),
+        ("resume {name!a}", "-q", "resume -- -q"),
+        ("drop {name!i}", "user", 'drop "user"'),
         ("drop {name!i}", 'My"Index', 'drop "My""Index"'),
         ("drop {name!i}", "a; drop table jobs", 'drop "a; drop table jobs"'),
         ("rollback {name!l}", "it's", "rollback 'it''s'"),

@@ -38,7 +38,7 @@ QUEUE_UNSERVED = Ailment(
 QUEUE_PAUSED = Ailment(
     "queue_paused",
     consequence="Its jobs wait until somebody resumes it.",
-    fix="schedora queues resume {queue!w}",
+    fix="schedora queues resume {queue!a}",
 )
 QUEUE_LATE = Ailment(
     "queue_late",

@@ -6,6 +6,7 @@ from schedora.adapters.postgres.statements import written
 from schedora.domain.checks.horizon import Holder, Horizon, Prepared, Slot
 
 # Of other databases only those of standbys count, which ask for all of them. Vacuum holds nothing back, whoever runs it.
+# All of them: the one that matters may have begun last, or not tell when, and many are about their work.
 _HOLDERS = written(f"""
 select
     {COLUMNS}, greatest(age(a.backend_xmin), age(a.backend_xid)) as transactions,
@@ -18,7 +19,6 @@ where (a.backend_xmin is not null or a.backend_xid is not null or a.state like '
     and a.pid <> pg_backend_pid()
     and not exists (select from pg_stat_progress_vacuum v where v.pid = a.pid)
 order by a.xact_start nulls last, a.pid
-limit 50
 """)  # noqa: S608 - constants
 _PREPARED = written("""
 select p.gid, p.owner::text as owner, p.prepared as since, clock_timestamp() - p.prepared as lasting

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from schedora.adapters.postgres.checks.sessions import unseen
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
 from schedora.domain.checks.server import Server
@@ -22,11 +23,12 @@ from pg_settings s
 where s.name = any(:names::text[]) and s.reset_val <> '0'
 """)
 # Only who may see all sessions is told which standbys are synchronous.
-_STANDBYS_MISSING = written("""
+_STANDBYS = written("""
 select
-    pg_has_role(current_user, 'pg_read_all_stats', 'usage')
-    and current_setting('synchronous_standby_names') <> '' and current_setting('synchronous_commit') not in ('off', 'local')
-    and not exists (select from pg_stat_replication r where r.sync_state in ('sync', 'quorum')) as missing
+    current_setting('synchronous_standby_names') <> ''
+        and current_setting('synchronous_commit') not in ('off', 'local') as awaited,
+    pg_has_role(current_user, 'pg_read_all_stats', 'usage') as told,
+    exists (select from pg_stat_replication r where r.sync_state in ('sync', 'quorum')) as there
 """)
 _NAMES = (
     "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout",
@@ -41,7 +43,8 @@ async def server(session: Session, *, pooled: bool) -> Server:
         limit["name"]: timedelta(milliseconds=limit["milliseconds"])
         for limit in await session.fetch(_TIMEOUTS, names=list(_NAMES))
     }
-    (standbys,) = await session.fetch(_STANDBYS_MISSING)
+    (standbys,) = await session.fetch(_STANDBYS)
+    told, missing = standbys["told"], standbys["awaited"] and not standbys["there"]
     return Server(
         version=row["version"],
         version_text=row["version_text"],
@@ -54,10 +57,13 @@ async def server(session: Session, *, pooled: bool) -> Server:
         synchronous_commit=row["synchronous_commit"],
         isolation=row["isolation"],
         own_timeouts=not pooled,
-        standbys_missing=standbys["missing"],
+        standbys_missing=missing and told,
         statement_timeout=limits.get("statement_timeout"),
         lock_timeout=limits.get("lock_timeout"),
         idle_in_transaction_timeout=limits.get("idle_in_transaction_session_timeout"),
         transaction_timeout=limits.get("transaction_timeout"),
         idle_session_timeout=limits.get("idle_session_timeout"),
+        unseen=await unseen(session, "whether any is a standby that commits wait for")
+        if missing and not told
+        else None,
     )
