@@ -32,6 +32,7 @@ _TELLING: Final = frozenset({"debug", "info", "warning", "error", "critical", "e
 
 def formatted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """The message with its arguments in it; a mistake in them costs neither the line nor whoever logs it."""
+    event["event"] = _text(event.get("event", ""))  # structlog leaves out what is None
     args = event.pop("positional_args", ())
     if args:
         try:
@@ -39,6 +40,15 @@ def formatted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         except Exception:  # noqa: BLE001 - formatting calls the user's code
             event["event"] = f"{event['event']} {brief(args, 1_000)}"
     return event
+
+
+def _text(message: object) -> str:
+    if isinstance(message, str):
+        return message
+    try:
+        return str(message)
+    except Exception:  # noqa: BLE001 - as above
+        return brief(message, 1_000)
 
 
 _redaction = redaction_of(None)
@@ -83,8 +93,7 @@ class Logger:
 def as_record(_: WrappedLogger, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
     """The last step of structlog where lines are made of records: the fields are not told in the text."""
     more = {name: event.pop(name) for name in ("exc_info", "stack_info", "stacklevel") if name in event}
-    message = event["event"]
-    return (message if isinstance(message, str) else repr(message),), {**more, "extra": {FIELDS: event}}
+    return (event["event"],), {**more, "extra": {FIELDS: event}}
 
 
 def run_logger(run: RunScope | None, identity: Callable[[], Mapping[str, Any]]) -> Any:

@@ -44,14 +44,17 @@ NAMES_MAX: Final = 10_000
 """Names whose standing is remembered: there are few in a program that does not make them up."""
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_URL_PASSWORD = re.compile(r"(://[^\s:/@\"']*:)[^\s/@\"']+@")
+_URL_PASSWORD = re.compile(r"(://[^\s:/@\"']*:)[^\s/\"']+@")
 _SCHEME = re.compile(r"\b(Bearer|Basic|Digest)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_COOKIES = re.compile(r"(\bcookie[\"']?\s{0,3}:\s{0,3}[\"']?)[^\r\n\"']+", re.IGNORECASE)
+"""Several pairs whose names say nothing."""
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
 _PAIR = re.compile(
     r"""
     (?<![\w-])(?P<name>[A-Za-z_][\w-]{0,100})                    # a name
-    (?P<joint>["']?\s{0,3}(?:=>|[=:])\s{0,3})          # what joins it to its value
+    (?P<joint>(?:\\*["'])?\s{0,3}(?:=>|[=:])\s{0,3})   # what joins it to its value
     (?P<value>
+        \\+"[^"]*"? | \\+'[^']*'? |                    # in quotes inside of quotes
         "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'?        # in quotes, closed or cut off
         | [\[{(][^\]})]*[\]})]?                        # several
         | (?:(?:Bearer|Basic|Digest|Token)\s+)?[^\s,;&"'<>{}\[\]()]+
@@ -96,6 +99,8 @@ class Redaction:
             text = _URL_PASSWORD.sub(rf"\1{MASK}@", text)
         if "eyJ" in text:
             text = _JWT.sub(MASK, text)
+        if "ookie" in text:
+            text = _COOKIES.sub(rf"\1{MASK}", text)
         if "=" in text or ":" in text:
             text = self._pairs(text, 0)
         return _SCHEME.sub(rf"\1 {MASK}", text) if "earer " in text or "asic " in text else text

@@ -105,6 +105,14 @@ def test_what_is_inside_of_itself_is_told_in_words() -> None:
         ("api_key => hunter2", "api_key => ***"),
         ("password='hunter2", "password='***'"),
         ("PGPASSWORD=hunter2 psql", "PGPASSWORD=*** psql"),
+        ("at postgresql://ada:p@hunter2@db/x", "at postgresql://ada:***@db/x"),
+        (
+            r'{"body": "{\"password\": \"hunter2 hunter2\", \"a\": 1}"}',
+            r'{"body": "{\"password\": ***, \"a\": 1}"}',
+        ),
+        (r'\\"token\\": \\"hunter2\\"', r'\\"token\\": ***'),
+        ("Cookie: theme=dark; sid=hunter2\nHost: db", "Cookie: ***\nHost: db"),
+        ("{'set-cookie': 'sid=hunter2; Path=/'}", "{'set-cookie': '***'}"),
     ],
 )
 def test_secrets_in_text_are_masked(text: str, told: str) -> None:

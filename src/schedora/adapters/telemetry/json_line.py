@@ -47,11 +47,18 @@ def _cut(value: Any, length: int) -> Any:
 
 
 def _name(name: object) -> str:
-    return name if isinstance(name, str) else brief(name)
+    return _whole(name) if isinstance(name, str) else brief(name)
 
 
 def _plain(value: object) -> object:
     """As JSON where it is text or none of the things that JSON can't tell, else in words."""
-    if value is None or isinstance(value, str | bool | int):
+    if isinstance(value, str):
+        return _whole(value)
+    if value is None or isinstance(value, bool | int):
         return value
     return brief(value, FIELD_LENGTH_MAX)
+
+
+def _whole(text: str) -> str:
+    """Half characters in words: as escapes of JSON, many readers refuse them, and all that stands beside."""
+    return text.encode(errors="backslashreplace").decode()

@@ -91,13 +91,13 @@ def _made(record: logging.LogRecord, redaction: Redaction) -> Event:
         fields = {name: value for name, value in vars(record).items() if name not in _OF_RECORDS}
     else:
         fields = told.copy()
-        message = fields.pop("event", "")
+        message = str(fields.pop("event", ""))  # anything may be logged as a message
     exception = _exception(record.exc_info or fields.pop("exc_info", None))
     stack = fields.pop("stack", None) or record.stack_info
     event: Event = {
         "timestamp": timestamp(datetime.fromtimestamp(record.created, UTC)),
         "level": record.levelname.lower(),
-        "message": redaction.text(message) if isinstance(message, str) else message,
+        "message": redaction.text(message),
     }
     for name, value in redaction.fields(fields).items():
         event[f"{name}_" if name in _ITS_OWN else name] = value
@@ -134,7 +134,7 @@ def _surroundings(record: logging.LogRecord, redaction: Redaction) -> Event:
     return bound
 
 
-def _message(record: logging.LogRecord) -> object:
+def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:  # noqa: BLE001 - a mistake of whoever logs must not cost the line

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import orjson
 import pytest
 import structlog
 
@@ -150,6 +151,30 @@ def test_long_lines_are_shortened_and_say_so(scope: AScope, text: str) -> None:
     assert (first["message"], first["short"], first["number"]) == ("long", "s", 5)
     assert f"({len(text)} characters)" in first["text"]
     assert f"({len(text)} characters)" in second["message"]
+
+
+def test_half_characters_are_told_in_words(scope: AScope) -> None:
+    """Readers refuse the escape of one, and with it the whole answer that it stands in."""
+    log.info("half \ud800", extra={"a\udfff": "b\ud800", "n": 2**70})
+    orjson.loads(scope.left[0])
+    assert scope.lines[0]["message"] == "half \\ud800"
+    assert scope.lines[0]["a\\udfff"] == "b\\ud800"
+    assert scope.lines[0]["n"] == 2**70
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (None, ""),
+        ("", ""),
+        (5, "5"),
+        ({"password": "hunter2"}, "{'password': '***'}"),
+        (ValueError("token=hunter2"), "token=***"),
+    ],
+)
+def test_whatever_is_logged_as_a_message_is_text(scope: AScope, message: object, told: str) -> None:
+    a_context(scope).log.info(message, n=1)
+    assert [(line["message"], line["n"]) for line in scope.lines] == [(told, 1)]
 
 
 def test_more_fields_than_have_room_go(scope: AScope) -> None:

@@ -133,7 +133,7 @@ LOOP.append(LOOP)
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("a\nb\x00\x1b[31m", "a\nb\x00\x1b[31m"), ("\ud800", "\ud800"), (1 << 70, 1 << 70), (float("nan"), None), ({1: 2}, {"1": 2}),
+        ("a\nb\x00\x1b[31m", "a\nb\x00\x1b[31m"), ("\ud800", r"\ud800"), (1 << 70, 1 << 70), (float("nan"), None), ({1: 2}, {"1": 2}),
         ({"a"}, "{'a'}"), (LOOP, "[[...]]"), (["\udfff"], r"['\udfff']"), (_Unspeakable(), None), (b"x", "b'x'"),
     ],
     ids=lambda value: type(value).__name__,
@@ -162,7 +162,7 @@ def test_a_value_that_can_not_be_told_does_not_take_its_neighbours_along(log: Lo
     [line] = log.lines
     del line["timestamp"], line["logger"], line["level"]
     assert line == {
-        "message": "\ud800", "value": "inf", "big": 1 << 70, "text": "grüße", "flag": True, "none": None,
+        "message": r"\ud800", "value": "inf", "big": 1 << 70, "text": "grüße", "flag": True, "none": None,
         "more": f"[1, {{'a': {1 << 70}}}]",
     }  # fmt: skip
 
@@ -183,6 +183,16 @@ def test_urls_tell_no_password(json_lines: bool) -> None:
     assert "open-sesame" not in log.text
     assert "postgresql://ada:***@db.example.org:5432/jobs" in log.text
     assert "redis://:***@cache" in log.text
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [(None, ""), (5, "5"), ({"password": "hunter2"}, "{'password': '***'}"), (ValueError("no"), "no")],
+)
+def test_whatever_is_logged_as_a_message_is_text(log: Log, message: object, told: str) -> None:
+    log.ours.info(message, n=1)
+    logging.getLogger("theirs").warning(message)
+    assert [line["message"] for line in log.lines] == [told, str(message) if message is None else told]
 
 
 def test_urls_without_a_password_stay_as_they_are(log: Log) -> None:
