@@ -28,6 +28,8 @@ from schedora.domain.trail import (
 
 EVERY = timedelta(seconds=1)
 BATCH_MAX = 500
+BATCH_LENGTH_MAX = 2_000_000
+"""Characters in one statement, or a trail more."""
 LENGTH_MAX = 32_000_000
 """Characters that wait to be written, of all runs together: what comes then is left out."""
 
@@ -120,14 +122,20 @@ class TrailKeeper:
             self._metrics.count(Counter.TRAILS_DROPPED)
 
     async def flush(self) -> None:
-        """Writes what has changed. Raises ``StoreUnavailable``; then nothing is lost."""
+        """Writes what has changed. Raises ``StoreUnavailable``; then nothing is lost. What can't be written for another
+        reason is lost, and counted.
+        """
         while batch := self._take():
             try:
                 await self._trails.keep([trail.now() for trail in batch])
-            except BaseException:
+            except (StoreUnavailable, asyncio.CancelledError):
                 for trail in batch:
                     self.note(trail)
                 raise
+            except Exception:
+                # A defect, which would come again: these are lost, and jobs and the trails of others go on.
+                log.exception("trails lost", trails=len(batch))
+                self._metrics.count(Counter.TRAILS_DROPPED, amount=len(batch))
 
     async def run(self) -> None:
         """Until ``stop``, and once more then."""
@@ -144,7 +152,14 @@ class TrailKeeper:
 
     def _take(self) -> list[LiveTrail]:
         with self._guard:
-            batch = list(self._changed)[:BATCH_MAX]
+            batch: list[LiveTrail] = []
+            length = 0
+            for trail, its_length in self._changed.items():
+                if len(batch) == BATCH_MAX or length > BATCH_LENGTH_MAX:
+                    break
+                batch.append(trail)
+                length += its_length
             for trail in batch:
-                self._length -= self._changed.pop(trail)
+                del self._changed[trail]
+            self._length -= length
         return batch

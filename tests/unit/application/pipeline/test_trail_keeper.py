@@ -1,6 +1,8 @@
 """Brings what runs leave to the store."""
 
 import asyncio
+from collections.abc import Sequence
+from typing import cast
 
 import pytest
 
@@ -8,9 +10,17 @@ from schedora.application.errors import StoreUnavailable
 from schedora.application.pipeline import trail_keeper
 from schedora.application.pipeline.trail_keeper import LiveTrail, TrailKeeper
 from schedora.application.ports.metrics import Counter
+from schedora.application.ports.trails import Trails
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JsonText
-from schedora.domain.trail import LINE_LENGTH_MAX, LINES_LENGTH_MAX, LINES_MAX, SPANS_LENGTH_MAX, SPANS_MAX
+from schedora.domain.trail import (
+    LINE_LENGTH_MAX,
+    LINES_LENGTH_MAX,
+    LINES_MAX,
+    SPANS_LENGTH_MAX,
+    SPANS_MAX,
+    Trail,
+)
 from tests.builders import SECOND
 from tests.unit.application.bench import Bench
 
@@ -121,3 +131,44 @@ async def test_it_writes_every_second_and_at_the_end(bench: Bench, keeper: Trail
     keeper.stop()
     await running
     assert await bench.stores.trails.of_job(job.job_id) == (trail.now(),)
+
+
+async def test_what_can_not_be_written_is_lost_and_the_rest_goes_on(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Choosy:
+        def __init__(self) -> None:
+            self.kept: list[Trail] = []
+
+        async def keep(self, trails: Sequence[Trail]) -> None:
+            if any("bad" in trail.lines for trail in trails):
+                raise ValueError("not this one")
+            self.kept += trails
+
+    monkeypatch.setattr(trail_keeper, "BATCH_MAX", 1)
+    choosy = Choosy()
+    keeper = TrailKeeper(trails=cast("Trails", choosy), clock=bench.clock, metrics=bench.metrics)
+    bad, good = [LiveTrail(await a_running_job(bench), keeper.note) for _ in range(2)]
+    bad.add_line(JsonText("bad"))
+    good.add_line(JsonText("good"))
+    await keeper.flush()
+    assert choosy.kept == [good.now()]
+    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 1}
+    assert len(keeper) == 0
+
+
+async def test_one_statement_carries_so_much_and_no_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+
+    class Counting:
+        async def keep(self, trails: Sequence[Trail]) -> None:
+            batches.append(len(trails))
+
+    monkeypatch.setattr(trail_keeper, "BATCH_LENGTH_MAX", 5)
+    keeper = TrailKeeper(trails=cast("Trails", Counting()), clock=bench.clock, metrics=bench.metrics)
+    for _ in range(5):
+        LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(3))
+    await keeper.flush()
+    assert batches == [2, 2, 1]
