@@ -48,13 +48,15 @@ def follow_log(
                 return
         else:
             ended_at = None  # somebody has given it another life
-        time.sleep(PAUSE_SECONDS)
-        try:
-            log = client.job_logs(job_id, attempt=attempt, after=log.last)
-            heard_at = time.monotonic()
-        except Unavailable:
-            if time.monotonic() - heard_at > PATIENCE_SECONDS:
-                raise
+        heard: JobLogView | None = None
+        while heard is None:
+            time.sleep(PAUSE_SECONDS)
+            try:
+                heard = client.job_logs(job_id, attempt=attempt, after=log.last)
+            except Unavailable:
+                if time.monotonic() - heard_at > PATIENCE_SECONDS:
+                    raise
+        log, heard_at = heard, time.monotonic()
 
 
 class LogPrinter:
