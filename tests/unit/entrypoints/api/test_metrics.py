@@ -1,12 +1,17 @@
+import asyncio
 import re
 from datetime import timedelta
 
+import attrs
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from schedora.adapters.memory.faults import Faults
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.application.ports.metrics import Counter, Histogram
+from schedora.entrypoints.api.app import create_app
+from schedora.entrypoints.api.routes import metrics as routes
 from schedora.entrypoints.system import System
 from tests.unit.entrypoints.api.conftest import DEAD, Api, Bench, declare_stale, submit
 
@@ -112,6 +117,20 @@ async def test_without_the_store_a_process_tells_of_itself_alone(api: Api, fault
     assert told['http_requests_total{method="POST",route="/api/v1/jobs",status="201"}'] == 1
     others = {name for name in told if not name.startswith("http_request")}
     assert all('process="' in name for name in others), "what is not known is not told as zero"
+
+
+async def test_a_store_that_says_nothing_is_not_waited_for(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silence() -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(routes, "PATIENCE_SECONDS", 0)
+    app = create_app(attrs.evolve(system, report_process=silence))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://schedora.test/api/v1") as api:
+        told = await asyncio.wait_for(samples(api), 30)
+    assert all('process="' in name for name in told)
 
 
 async def test_what_was_counted_while_the_store_was_away_is_not_lost(api: Api, faults: Faults) -> None:

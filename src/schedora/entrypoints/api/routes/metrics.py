@@ -16,6 +16,11 @@ from schedora.entrypoints.api.inputs import TheSystem
 
 log = Logger("schedora.api")
 
+PATIENCE_SECONDS = 4
+"""For a store that neither answers nor refuses to: with what it takes to let go of the connection, less than the ten seconds
+that Prometheus waits.
+"""
+
 router = APIRouter(prefix=PREFIX, tags=["health"])
 
 
@@ -31,8 +36,9 @@ async def metrics(request: Request, system: TheSystem) -> Response:
     """
     http: HttpMetrics = request.app.state.http_metrics
     try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await system.report_process()
         await system.flush_metrics()
-        await system.report_process()
         reading = Reading(
             totals={**await system.totals.read(), **http.read()},
             stats=await system.queue_stats(),
@@ -42,8 +48,8 @@ async def metrics(request: Request, system: TheSystem) -> Response:
             schema=system.schema,
             label_values_max=system.settings.metrics_label_values_max,
         )
-    except StoreUnavailable as error:
-        log.warning("metrics without the store's", reason=str(error))
+    except (StoreUnavailable, TimeoutError) as error:
+        log.warning("metrics without the store's", reason=str(error) or "it did not answer in time")
         own = OwnReading(totals=http.read(), process=system.process, gauges=system.gauges.read())
         return Response(own.text(), media_type=CONTENT_TYPE)
     # Beside the event loop: with hundreds of types it takes a tenth of a second, in which nobody else would be answered.
