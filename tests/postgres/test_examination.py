@@ -36,6 +36,7 @@ from schedora.domain.finding import Finding, Severity
 from schedora.domain.ids import ProcessId
 from schedora.domain.outcome import Succeeded
 from schedora.domain.process import ProcessIdentity, ProcessKind
+from schedora.domain.worker import WorkerState
 from tests.builders import a_request
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import EXPECTED
@@ -901,6 +902,17 @@ async def test_many_lost_workers_hide_none_that_lives(url: str, admin: Connectio
         await stores.worker(version=EXPECTED.version)
         await stores.submit_one()
     assert set(await codes(url)) == {"worker_stale"}
+
+
+async def test_workers_are_told_of_where_it_cannot_be_seen_what_waits(url: str) -> None:
+    async with Database(url) as database:
+        stores = postgres_stores(database)
+        worker = await stores.worker(version=EXPECTED.version)
+        await stores.workers.set_status([worker.incarnation], WorkerState.STALE)
+    with in_transaction(url, "lock table job_ready in access exclusive mode"):
+        work = checked(await examined(url), "work")
+    assert [finding.code for finding in work.findings] == ["worker_stale"]
+    assert "it can't be seen what waits" in str(work.not_done)
 
 
 # Clocks

@@ -1,7 +1,10 @@
 """Workers, what waits for them, and what has died lately."""
 
+import attrs
+
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import load, written
+from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.examination import Expected
 from schedora.domain.checks.work import DIED_WITHIN, Crew, Died, Waiting, Work
 from schedora.domain.ids import DEFAULT_TENANT
@@ -32,7 +35,8 @@ order by d.queue
 
 
 async def work(session: Session, *, expected: Expected) -> Work:
-    return Work(
+    """What waits is read last: where an old transaction makes that slow, the rest is told all the same."""
+    seen = Work(
         version=expected.version,
         heartbeat_timeout=expected.heartbeat_timeout,
         crew=[
@@ -47,13 +51,17 @@ async def work(session: Session, *, expected: Expected) -> Work:
             )
             for row in await session.fetch(_CREW)
         ],
-        waiting=[
-            Waiting(queue=row["queue"], type=row["type"], oldest=row["oldest"])
-            for row in await session.fetch(load("due_lanes"), tenant_id=DEFAULT_TENANT)
-        ],
         paused=frozenset(row["name"] for row in await session.fetch(_PAUSED, tenant_id=DEFAULT_TENANT)),
         died=[
             Died(queue=row["queue"], jobs=row["jobs"])
             for row in await session.fetch(_DIED, within=DIED_WITHIN)
         ],
+    )
+    try:
+        lanes = await session.fetch(load("due_lanes"), tenant_id=DEFAULT_TENANT)
+    except StoreUnavailable as error:
+        return attrs.evolve(seen, unseen=f"it can't be seen what waits: {error}")
+    return attrs.evolve(
+        seen,
+        waiting=[Waiting(queue=row["queue"], type=row["type"], oldest=row["oldest"]) for row in lanes],
     )
