@@ -29,22 +29,27 @@ within ten seconds.
 STARTS_WITHIN: Final = timedelta(seconds=5)
 """A job that is claimed and has a slot starts sooner, unless its worker is stuck."""
 
+LATE_BEAT: Final = 1.25
+"""So many intervals after the last, a heartbeat is not just late on its way."""
+
 OVERDUE_AFTER: Final = timedelta(seconds=5)
 """So long after its timeout at least, a job that still runs is overdue: to stop it takes a moment."""
 
 
 @frozen(kw_only=True)
 class Silence:
-    """For how long a worker may be silent: it is given up after ``timeout``, or, where it may be heard elsewhere than
-    in the store, later.
+    """For how long a worker may be silent: it is heard every ``interval``, and given up after ``timeout``, or, where it may be
+    heard elsewhere than in the store, later.
     """
 
     timeout: timedelta
+    interval: timedelta = timedelta(0)
     heard_elsewhere: bool = False
 
     @property
     def notable(self) -> timedelta:
-        return self.timeout / 2
+        """From here on a heartbeat is missing for sure."""
+        return max(self.timeout / 2, self.interval * LATE_BEAT)
 
 
 def why(facts: JobFacts, line: Line | None, silence: Silence) -> Why:

@@ -496,6 +496,16 @@ def test_a_holder_is_not_silent_before_half_of_the_timeout() -> None:
     assert codes(asked(held(a_holder(last_heartbeat=beat)))) == ["running"]
 
 
+def test_a_worker_is_not_silent_before_its_next_heartbeat_is_late() -> None:
+    seldom = Silence(timeout=90 * SECOND, interval=60 * SECOND)
+    beat = NOON - 75 * SECOND
+    assert codes(asked(held(a_holder(last_heartbeat=beat)), silence=seldom)) == ["holder_silent", "running"]
+    beat += timedelta(microseconds=1)
+    assert codes(asked(held(a_holder(last_heartbeat=beat)), silence=seldom)) == ["running"]
+    waits = some_facts(workers=(a_worker(last_heartbeat=beat),))
+    assert codes(asked(waits, silence=seldom)) == ["ready"]
+
+
 def test_the_answer_names_the_job() -> None:
     facts = some_facts()
     assert asked(facts).job_id == facts.job_id

@@ -215,6 +215,7 @@ def _system(
         silence=providers.Factory(
             Silence,
             timeout=timedelta(seconds=settings.worker_heartbeat_timeout),
+            interval=timedelta(seconds=settings.worker_heartbeat_interval),
             heard_elsewhere=settings.redis_url is not None,
         ),
     )

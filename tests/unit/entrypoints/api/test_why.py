@@ -1,6 +1,9 @@
 from datetime import timedelta
 
+import pytest
+
 from schedora.adapters.memory.virtual_clock import VirtualClock
+from schedora.entrypoints.container.settings import load_settings
 from schedora.entrypoints.system import System
 from tests.unit.entrypoints.api.conftest import DEAD, RETRYING, Api, Bench, declare_stale, problem, submit
 
@@ -64,6 +67,17 @@ async def test_a_silent_holder_and_then_a_lost_one(
     await declare_stale(system)
     told = (await api.get(f"/jobs/{job['job_id']}/why")).json()["data"]["summary"]
     assert told == "RUNNING: held by w1, which is STALE: a reaper gives the job back"
+
+
+@pytest.mark.parametrize("settings", [load_settings(worker_heartbeat_interval=60)])
+async def test_a_holder_that_is_heard_seldom_is_not_silent(
+    api: Api, bench: Bench, clock: VirtualClock
+) -> None:
+    job = await submit(api)
+    await bench.claim()
+    clock.advance(timedelta(seconds=64))
+    told = (await api.get(f"/jobs/{job['job_id']}/why")).json()["data"]["summary"]
+    assert told == "RUNNING: runs on w1 for 64 s, attempt 1, heartbeat 64 s ago"
 
 
 async def test_a_retry_and_a_dead_job(api: Api, bench: Bench) -> None:
