@@ -37,6 +37,8 @@ from schedora.domain.span import (
 from schedora.domain.trace import TraceContext
 
 SYSTEM: Final = "schedora"
+Attempted = tuple[Relative, datetime]
+"""What a job depends on, and when that was claimed last."""
 _NONE_DROPPED: Final[Mapping[LeaseToken, int]] = MappingProxyType({})
 
 
@@ -206,6 +208,7 @@ def job_spans(job: Job, lineage: Lineage, *, dropped: Mapping[LeaseToken, int] =
     whole = len(job.history) < HISTORY_LIMIT
     told = course(job.events() if whole else job.events()[1:])
     upstream = lineage.relatives(job.request.depends_on)
+    attempted = [(one, one.claimed_at) for one in upstream if one.claimed_at is not None]
     waits = [
         made
         for place, wait in enumerate(told.waits)
@@ -229,10 +232,10 @@ def job_spans(job: Job, lineage: Lineage, *, dropped: Mapping[LeaseToken, int] =
             dropped=dropped.get(token, 0),
             error=errors.get((claim.attempt, claim.ended_at)) if claim.ended_at else None,
             retry_at=job.scheduled_at if told.retries_after(claim) else None,
-            links=_links(upstream) if place == 0 and whole else (),
+            follows=attempted if place == 0 and whole else (),
         )
     if waits and whole:
-        waits[0] = linked(waits[0], _links(upstream))
+        waits[0] = linked(waits[0], attempted, _link)
     if job.ended and (dependants := lineage.dependants.get(job.job_id)):
         ended_waiting = bool(told.waits) and told.waits[-1].ended_by is not None
         spans = waits if ended_waiting else claims
@@ -384,7 +387,7 @@ def _claim_spans(
     token: LeaseToken,
     error: AttemptError | None,
     retry_at: datetime | None,
-    links: tuple[SpanLink, ...] = (),
+    follows: Sequence[Attempted] = (),
     dropped: int = 0,
 ) -> list[Span]:
     """Claim, attempt and end, as far as it has come."""
@@ -408,7 +411,9 @@ def _claim_spans(
     ]
     if claim.started_at is not None:
         more = {"schedora.spans_dropped": dropped} if dropped else {}
-        spans.append(_attempt(subject, claim, about | more, error, span_id=named(Part.PROCESS), links=links))
+        spans.append(
+            _attempt(subject, claim, about | more, error, span_id=named(Part.PROCESS), follows=follows)
+        )
     if claim.ended_at is not None and claim.outcome is not None:
         end = dict(about)
         end["schedora.outcome"] = claim.outcome
@@ -438,7 +443,7 @@ def _attempt(
     error: AttemptError | None,
     *,
     span_id: str,
-    links: tuple[SpanLink, ...],
+    follows: Sequence[Attempted],
 ) -> Span:
     span = subject.span(
         "process",
@@ -449,7 +454,7 @@ def _attempt(
         operation="process",
         attributes=about if claim.outcome is None else {**about, "schedora.outcome": claim.outcome},
     )
-    span = linked(span, links)
+    span = linked(span, follows, _link)
     if error is None:
         return span
     exception: dict[str, AttributeValue] = {
@@ -467,21 +472,17 @@ def _attempt(
     )
 
 
-def _links(upstream: Iterable[Relative]) -> tuple[SpanLink, ...]:
-    """To the attempts of what it depends on, in whatever trace."""
-    links = [
-        SpanLink(
-            trace_id=one.trace.trace_id,
-            span_id=process_span_id(one.job_id, one.claimed_at),
-            attributes={
-                "schedora.job_id": str(one.job_id),
-                **({} if one.key is None else {"schedora.key": one.key}),
-            },
-        )
-        for one in upstream
-        if one.claimed_at is not None
-    ]
-    return tuple(links)
+def _link(to: Attempted) -> SpanLink:
+    """In whatever trace."""
+    upstream, claimed_at = to
+    about: dict[str, AttributeValue] = {"schedora.job_id": str(upstream.job_id)}
+    if upstream.key is not None:
+        about["schedora.key"] = upstream.key
+    return SpanLink(
+        trace_id=upstream.trace.trace_id,
+        span_id=process_span_id(upstream.job_id, claimed_at),
+        attributes=about,
+    )
 
 
 def _propagation(job: Job, dependants: Dependants) -> SpanEvent:

@@ -1,15 +1,17 @@
 """Spans of a trace, as OpenTelemetry has them: what took from when to when, and whose part it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum, StrEnum
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from attrs import evolve, field, frozen
 
 from schedora.domain.ids import JobId
+
+T = TypeVar("T")
 
 AttributeValue = str | bool | int | float | tuple[str, ...]
 Attributes = Mapping[str, AttributeValue]
@@ -97,10 +99,10 @@ class Span:
     sampled: bool = True
 
 
-def linked(span: Span, links: Sequence[SpanLink]) -> Span:
-    """The same with ``links``, as many as a span has."""
-    kept = tuple(links[:LINKS_MAX])
-    return evolve(span, links=kept, links_dropped=len(links) - len(kept))
+def linked(span: Span, to: Sequence[T], link: Callable[[T], SpanLink]) -> Span:
+    """The same with a ``link`` to each, as many as a span has: no others are made."""
+    kept = tuple(map(link, to[:LINKS_MAX]))
+    return evolve(span, links=kept, links_dropped=len(to) - len(kept))
 
 
 def span_id_of(owner: UUID, at: datetime, part: str) -> str:

@@ -50,7 +50,7 @@ def workflow_span(workflow: Workflow, jobs: Iterable[Job]) -> Span:
         status=SpanStatus.ERROR if failed else SpanStatus.UNSET,
         status_message=f"{counts.failed} of {counts.total} jobs are DEAD" if failed else "",
     )
-    return linked(span, [_link(job) for job in jobs])
+    return linked(span, list(jobs), _link)
 
 
 def _link(job: Job) -> SpanLink:

@@ -6,7 +6,17 @@ import pytest
 
 from schedora.domain import span as span_module
 from schedora.domain.ids import JobId
-from schedora.domain.span import Part, nanoseconds, process_span_id, span_id_of
+from schedora.domain.span import (
+    LINKS_MAX,
+    Part,
+    Span,
+    SpanKind,
+    SpanLink,
+    linked,
+    nanoseconds,
+    process_span_id,
+    span_id_of,
+)
 
 JOB = JobId(UUID("0198f000-0000-7000-8000-000000000001"))
 AT = datetime(2030, 1, 1, 12, 0, 0, 1, tzinfo=UTC)
@@ -39,3 +49,19 @@ def test_no_id_is_of_zeros_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nanoseconds_are_exact() -> None:
     assert nanoseconds(AT) == 1_893_499_200_000_001_000
+
+
+def test_no_more_links_are_made_than_a_span_has() -> None:
+    made: list[int] = []
+
+    def link(to: int) -> SpanLink:
+        made.append(to)
+        return SpanLink(trace_id="1" * 32, span_id=f"{to:016x}")
+
+    span = Span(
+        trace_id="2" * 32, span_id="3" * 16, parent_span_id=None, name="wait", kind=SpanKind.INTERNAL, start_ns=0,
+        end_ns=None,
+    )  # fmt: skip
+    with_links = linked(span, range(10_000), link)
+    assert made == list(range(LINKS_MAX))
+    assert (len(with_links.links), with_links.links_dropped) == (LINKS_MAX, 10_000 - LINKS_MAX)

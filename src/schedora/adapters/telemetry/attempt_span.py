@@ -125,10 +125,17 @@ class _Collector(SpanProcessor):
         if context is None:
             return
         scope = self._open.pop(context.span_id, None)
+        if scope is None and (self.on_stray is None or not context.trace_flags.sampled):
+            return
+        try:
+            text = span_json(span)
+        except Exception as error:  # noqa: BLE001 - whatever a span is called, no handler fails by it
+            log.warning("a span can't be told", reason=f"{type(error).__name__}: {error}")
+            return
         if scope is not None:
-            scope.leave_span(span_json(span))
-        elif self.on_stray is not None and context.trace_flags.sampled:
-            self.on_stray(span_json(span))
+            scope.leave_span(text)
+        elif self.on_stray is not None:
+            self.on_stray(text)
 
     def scope_of(self, span: trace.Span) -> RunScope | None:
         if isinstance(span, AttemptSpan):
@@ -181,8 +188,8 @@ _collectors: WeakKeyDictionary[trace.TracerProvider, _Collector] = WeakKeyDictio
 class AttemptSpans:
     """Makes attempts current, and collects their children from the provider of this process."""
 
-    def __init__(self, on_stray: OnStray | None) -> None:
-        provider = _provider()
+    def __init__(self, on_stray: OnStray | None, *, in_process_of_its_own: bool) -> None:
+        provider = _provider(in_process_of_its_own=in_process_of_its_own)
         self.of_the_program = not isinstance(provider, _OwnProvider)
         if on_stray is not None and not self.of_the_program:
             _collectors[provider].on_stray = on_stray
@@ -200,14 +207,16 @@ class AttemptSpans:
             entered.finish()
 
 
-def _provider() -> trace.TracerProvider:
-    """The one of this process, with a collector."""
+def _provider(*, in_process_of_its_own: bool) -> trace.TracerProvider:
+    """The one of this process, with a collector where it takes one."""
     provider = trace.get_tracer_provider()
     if provider in _collectors:
         return provider
     collector = _Collector()
     if isinstance(provider, TracerProvider):
         provider.add_span_processor(collector)
+    elif not in_process_of_its_own:
+        return provider  # it may be set yet, and whose it is knows what it takes
     elif isinstance(provider, trace.ProxyTracerProvider):
         provider = _OwnProvider(collector)
         provider.add_span_processor(collector)

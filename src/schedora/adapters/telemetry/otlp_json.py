@@ -20,6 +20,8 @@ from schedora.application.pipeline.execute import storable
 from schedora.domain.ids import JsonText
 
 SCOPE_NAME, SCOPE_VERSION = "otel.scope.name", "otel.scope.version"
+_INT_BITS = 64
+"""With the sign. OTLP has no larger ones: with one of them a collector refuses all spans that came with it."""
 _KINDS = {
     SpanKind.INTERNAL: 1,
     SpanKind.SERVER: 2,
@@ -43,7 +45,7 @@ def span_json(span: ReadableSpan) -> JsonText:
     told: dict[str, Any] = {
         "traceId": format_trace_id(context.trace_id),
         "spanId": format_span_id(context.span_id),
-        "name": storable(span.name),
+        "name": storable(str(span.name)),
         "kind": _KINDS[span.kind],
         "startTimeUnixNano": str(span.start_time or 0),
         "endTimeUnixNano": str(span.end_time or 0),
@@ -56,7 +58,7 @@ def span_json(span: ReadableSpan) -> JsonText:
         told["events"] = [
             {
                 "timeUnixNano": str(event.timestamp),
-                "name": storable(event.name),
+                "name": storable(str(event.name)),
                 "attributes": _attributes(event.attributes),
             }
             for event in span.events
@@ -131,7 +133,7 @@ def _value(value: Any) -> dict[str, Any]:
             return {}
         case bool():
             return {"boolValue": value}
-        case int():
+        case int() if value.bit_length() < _INT_BITS:
             return {"intValue": str(value)}
         case float():
             return {"doubleValue": value if math.isfinite(value) else _WORDS.get(value, "NaN")}

@@ -19,9 +19,15 @@ _USED = "opentelemetry.trace"
 class HandlerSpans:
     """Port ``RunSpans``."""
 
-    def __init__(self, on_stray: Callable[[JsonText], None] | None = None) -> None:
-        """``on_stray`` is given the spans that belong to no run, where they are sampled and nobody else takes them."""
+    def __init__(
+        self, on_stray: Callable[[JsonText], None] | None = None, *, in_process_of_its_own: bool = True
+    ) -> None:
+        """``on_stray`` is given the spans that belong to no run, where they are sampled and nobody else takes them.
+
+        A program's provider is set once, for good: none is set up for a program whose process this is not.
+        """
         self._on_stray = on_stray
+        self._in_process_of_its_own = in_process_of_its_own
         self._spans: AttemptSpans | None = None
 
     @property
@@ -35,7 +41,7 @@ class HandlerSpans:
                 return None
             from schedora.adapters.telemetry.attempt_span import AttemptSpans  # noqa: PLC0415 - as above
 
-            self._spans = AttemptSpans(self._on_stray)
+            self._spans = AttemptSpans(self._on_stray, in_process_of_its_own=self._in_process_of_its_own)
         return self._spans.enter(scope)
 
     def leave(self, entered: object) -> None:

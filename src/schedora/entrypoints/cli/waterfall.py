@@ -6,9 +6,10 @@ would leave no room for what did happen; bars of waits are dashed, so that nobod
 
 import math
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from datetime import timedelta
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Any, Final
 
@@ -119,7 +120,7 @@ def axis(spans: Sequence[SpanView]) -> Axis:
         runs = []  # it was submitted, and waits
     instants = sorted({ns for one in spans for ns in (one.start_ns, one.end_ns)})
     parts = list(pairwise(instants))
-    busy = [any(run.start_ns <= start and end <= run.end_ns for run in runs) for start, end in parts]
+    busy = _busy(runs, instants)
     lengths = [end - start for start, end in parts]
     busy_ns = sum(length for length, is_busy in zip(lengths, busy, strict=True) if is_busy)
     idle_ns = sum(lengths) - busy_ns
@@ -130,16 +131,25 @@ def axis(spans: Sequence[SpanView]) -> Axis:
             0.0 if is_busy else math.log1p(length / 1e6)
             for length, is_busy in zip(lengths, busy, strict=True)
         ]
+        weights = sum(idle) or 1
         widths = [
-            (1 - IDLE_SHARE) * length / busy_ns if is_busy else IDLE_SHARE * weight / (sum(idle) or 1)
+            (1 - IDLE_SHARE) * length / busy_ns if is_busy else IDLE_SHARE * weight / weights
             for length, is_busy, weight in zip(lengths, busy, idle, strict=True)
         ]
     else:
-        widths = [length / (sum(lengths) or 1) for length in lengths]
+        all_ns = sum(lengths) or 1
+        widths = [length / all_ns for length in lengths]
     places = [0.0]
     for width in widths:
         places.append(places[-1] + width)
     return Axis(tuple(instants), tuple(places), whole)
+
+
+def _busy(runs: Sequence[SpanView], instants: Sequence[int]) -> list[bool]:
+    """Whether something runs from each instant to the next. In one walk: there may be tens of thousands."""
+    begin, end = Counter(run.start_ns for run in runs), Counter(max(run.start_ns, run.end_ns) for run in runs)
+    at_work = accumulate(begin[instant] - end[instant] for instant in instants[:-1])
+    return [count > 0 for count in at_work]
 
 
 def lines(spans: Sequence[SpanView], glyphs: Glyphs = UNICODE) -> list[Line]:
@@ -208,9 +218,13 @@ def _by_job(flow: _Node, roots: Sequence[_Node], spans: Sequence[SpanView]) -> _
             if node.span is not None and _operation(node.span) in {"wait", "claim", "process"}:
                 root.below.remove(node)
                 parts.setdefault(_job_id(node.span), []).append(node)
+    spans_of: dict[str, list[SpanView]] = {}
+    for one in spans:
+        if _operation(one) != "submit":
+            spans_of.setdefault(_job_id(one), []).append(one)
     jobs = []
     for job_id, below in parts.items():
-        own = [one for one in spans if _job_id(one) == job_id and _operation(one) != "submit"]
+        own = spans_of[job_id]
         ran_ns = min(
             (one.start_ns for one in own if _operation(one) in {"claim", "process"}),
             default=max(one.end_ns for one in own),

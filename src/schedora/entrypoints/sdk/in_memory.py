@@ -297,7 +297,7 @@ def _worker(
         metrics=system.metrics,
         worker_deaths_max=system.settings.max_worker_deaths,
         on_trail=keeper.note,
-        run_spans=HandlerSpans(),
+        run_spans=HandlerSpans(in_process_of_its_own=False),
         # Hints arrive for certain: nothing has to be looked for at intervals.
         limits=WorkerLimits(
             pace=Pace(poll=NEVER, poll_longest=NEVER), lease_check=NEVER, lease_check_idle=NEVER

@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as ProtoSpan
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
@@ -93,6 +93,9 @@ def test_it_is_json_of_otlp(provider: TracerProvider, exporter: InMemorySpanExpo
     [
         (None, {}),
         (-1, {"intValue": "-1"}),
+        (2**63 - 1, {"intValue": "9223372036854775807"}),
+        (2**63, {"stringValue": "9223372036854775808"}),
+        ([-(2**64)], {"arrayValue": {"values": [{"stringValue": "-18446744073709551616"}]}}),
         (math.inf, {"doubleValue": "Infinity"}),
         (-math.inf, {"doubleValue": "-Infinity"}),
         (math.nan, {"doubleValue": "NaN"}),
@@ -121,3 +124,11 @@ def test_a_long_value_is_told_in_parts() -> None:
 def test_a_span_without_identity_is_refused() -> None:
     with pytest.raises(ValueError, match="no context"):
         span_json(ReadableSpan("s"))
+
+
+@pytest.mark.parametrize("name", [None, 7])
+def test_a_name_that_is_no_text_is_told_as_one(name: Any) -> None:
+    context = SpanContext(1, 2, is_remote=False)
+    text = span_json(ReadableSpan(name, context, events=[Event(name)], start_time=1, end_time=2))
+    told = orjson.loads(text)
+    assert (told["name"], told["events"][0]["name"]) == (str(name), str(name))

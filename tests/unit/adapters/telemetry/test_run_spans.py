@@ -194,6 +194,31 @@ def test_a_provider_that_takes_no_processor_is_left_alone() -> None:
     assert spans.taken_elsewhere
 
 
+def test_no_provider_is_set_up_in_a_process_of_the_programs_own() -> None:
+    scope = Scope()
+    with inside(HandlerSpans(in_process_of_its_own=False), scope):
+        assert the_current().span_id == int(scope.span_id, 16)
+        with trace.get_tracer("shop").start_as_current_span("charge"):
+            pass
+    theirs = TracerProvider(shutdown_on_exit=False)
+    trace.set_tracer_provider(theirs)
+    assert trace.get_tracer_provider() is theirs
+    assert scope.left == []
+    with (
+        inside(HandlerSpans(in_process_of_its_own=False), scope),
+        theirs.get_tracer("s").start_as_current_span("own"),
+    ):
+        pass
+    assert [span["name"] for span in scope.left] == ["own"]
+
+
+def test_a_span_that_cannot_be_told_fails_no_handler() -> None:
+    scope = Scope()
+    with inside(HandlerSpans(), scope), trace.get_tracer("shop").start_as_current_span("charge") as span:
+        span.set_attribute("digits", 10**5_000)  # more than Python makes text of
+    assert scope.left == []
+
+
 def test_a_program_without_opentelemetry_does_not_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "opentelemetry.trace")
     spans = HandlerSpans()

@@ -247,3 +247,30 @@ def test_text_is_shortened_to_what_fits() -> None:
 )
 def test_lengths(ns: int, told: str) -> None:
     assert length(ns) == told
+
+
+class Instant(int):
+    """Counts how often any two are compared."""
+
+    compared = 0
+
+    def __le__(self, other: int) -> bool:
+        Instant.compared += 1
+        return int(self) <= other
+
+    def __lt__(self, other: int) -> bool:
+        Instant.compared += 1
+        return int(self) < other
+
+    __hash__ = int.__hash__
+
+
+def test_an_axis_of_many_spans_does_not_hold_each_against_each() -> None:
+    count = 500
+    spans = [
+        attrs.evolve(a_span(name=str(n)), start_ns=Instant(2 * n), end_ns=Instant(2 * n + 1))
+        for n in range(count)
+    ]
+    Instant.compared = 0
+    axis(spans)
+    assert Instant.compared < 20 * count
