@@ -4,6 +4,7 @@ which takes longer for a line than a request may take.
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,7 +50,10 @@ class LogLines:
         if lines:
             self._handler.acquire()
             try:
-                self._handler.stream.write("\n".join([*lines, ""]))
-                self._handler.flush()
+                with suppress(
+                    OSError, ValueError
+                ):  # the stream is gone, or closed: whoever logs must not pay for it
+                    self._handler.stream.write("\n".join([*lines, ""]))
+                    self._handler.flush()
             finally:
                 self._handler.release()

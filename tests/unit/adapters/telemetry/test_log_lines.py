@@ -73,3 +73,16 @@ async def test_nothing_is_told_that_the_level_leaves_out(lines: LogLines, stream
     lines.tell("request")
     lines.flush()
     assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError, ValueError])
+async def test_a_stream_that_is_gone_costs_nobody_anything(
+    lines: LogLines, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def gone(_: str) -> int:
+        raise error
+
+    monkeypatch.setattr(stream, "write", gone)
+    for _ in range(LINES_MAX):
+        lines.tell("request")
+    lines.flush()
