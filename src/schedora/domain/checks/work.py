@@ -120,6 +120,10 @@ class Work(Observation):
         open_queues = [one for one in self.waiting if one.queue not in self.paused]
         if not live and open_queues:
             yield WORKERS_NONE.found(Severity.CRITICAL, "jobs wait, and there is no live worker")
+        elif open_queues and all(one.status is WorkerState.DRAINING for one in live):
+            yield WORKERS_NONE.found(
+                Severity.WARNING, "jobs wait, and all live workers drain: they take no new ones"
+            )
         for one in self.crew:
             details: dict[str, Detail] = {"worker": one.worker, "host": one.host, "silent_seconds": round(one.silent_for.total_seconds(), 3)}  # fmt: skip
             if one.status is WorkerState.STALE and one.worker in names:

@@ -371,6 +371,22 @@ CREW = Crew(
 WORK = Work(version="1", heartbeat_timeout=90 * SECOND, crew=[CREW])
 
 
+@pytest.mark.parametrize(
+    ("states", "found"),
+    [
+        ([], ["workers_none!"]),
+        ([WorkerState.STOPPED], ["workers_none!"]),
+        ([WorkerState.DRAINING], ["workers_none"]),
+        ([WorkerState.DRAINING, WorkerState.ACTIVE], []),
+    ],
+)
+def test_jobs_that_no_worker_takes(states: list[WorkerState], found: list[str]) -> None:
+    crew = [attrs.evolve(CREW, status=state) for state in states]
+    waits = Waiting(queue="q", type="t", oldest=SECOND)
+    assert codes(attrs.evolve(WORK, crew=crew, waiting=[waits])) == found
+    assert codes(attrs.evolve(WORK, crew=crew)) == []
+
+
 @pytest.mark.parametrize(("worker", "found"), [("v", ["worker_stale"]), ("w", [])])
 def test_workers_that_were_lost(worker: str, found: list[str]) -> None:
     lost = attrs.evolve(CREW, worker=worker, status=WorkerState.STALE, silent_for=HOUR)
