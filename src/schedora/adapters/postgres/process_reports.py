@@ -30,7 +30,7 @@ select
     p.process_id, p.kind, p.name, p.hostname, p.pid, p.version, p.started_at, p.seen_at, p.clock_at,
     p.gauges::text as gauges
 from processes p
-where p.seen_at >= now() - :within::interval
+where p.seen_at >= now() - :within::interval and p.kind = any(:kinds::text[])
 order by p.kind collate "C", p.name collate "C", p.started_at, p.process_id
 """)
 # Passing over what others remove, so that any number of reapers can do this at once.
@@ -79,7 +79,9 @@ class PostgresProcessReports:
 
 
 async def fresh_reports(session: Session, within: timedelta) -> list[ProcessReport]:
-    return [_report(row) for row in await session.fetch(_FRESH, within=within)]
+    """Without those of kinds that a later version may have."""
+    kinds = [kind.value for kind in ProcessKind]
+    return [_report(row) for row in await session.fetch(_FRESH, within=within, kinds=kinds)]
 
 
 def _report(row: Row) -> ProcessReport:
