@@ -1,11 +1,13 @@
 """What is known of a job, where only the real thing can show it."""
 
 import asyncio
+from datetime import timedelta
 
 import psycopg
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.facts_reader import PostgresFactsReader
+from schedora.domain.process import FRESH_FOR
 from tests.contract.postgres import postgres_stores
 from tests.contract.test_facts_reader import rate_for, report
 
@@ -17,7 +19,8 @@ async def test_an_old_report_tells_no_rate(migrated_url: str, database: Database
     await report(stores, 1, "a", 1, 7)
     assert await rate_for(stores, job.job_id) == 7
     async with await psycopg.AsyncConnection.connect(migrated_url, autocommit=True) as other:
-        await other.execute("update processes set seen_at = now() - interval '21 seconds'")
+        age = FRESH_FOR + timedelta(seconds=1)
+        await other.execute("update processes set seen_at = now() - %s::interval", [age])
     assert await rate_for(stores, job.job_id) is None
 
 
