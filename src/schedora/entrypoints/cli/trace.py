@@ -80,14 +80,22 @@ def drawn(traced: "TraceView", width: int, glyphs: "Glyphs") -> "tuple[list[Text
 
 
 def _drawn(line: "Line", along: "Axis", *, label: int, bars: int, width: int, glyphs: "Glyphs") -> "Text":
-    from schedora.entrypoints.cli.waterfall import BAD, DURATION, GAP, bar, shortened  # noqa: PLC0415
+    from schedora.entrypoints.cli.waterfall import (  # noqa: PLC0415
+        BAD,
+        DURATION,
+        GAP,
+        bar,
+        shortened,
+        shortened_tree,
+    )
 
-    drawn = cell(line.tree)
+    tree = shortened_tree(line.tree, label, glyphs)
+    drawn = cell(tree)
     drawn.stylize("bright_black")
     if line.span is None and not line.length:
-        return drawn.append(shortened(line.text, max(1, width - len(line.tree)), glyphs), style=line.style)
-    drawn.append(shortened(line.text, label - len(line.tree), glyphs), style=line.style)
-    drawn.pad_right(label - len(drawn.plain))
+        return drawn.append(shortened(line.text, max(1, width - len(tree)), glyphs), style=line.style)
+    drawn.append(shortened(line.text, label - len(tree), glyphs), style=line.style)
+    drawn.pad_right(label - drawn.cell_len)
     drawn.append(line.length.rjust(DURATION))
     if bars and line.span is not None:
         colour = BAD if line.span.status is SpanStatus.ERROR else line.style or RUN

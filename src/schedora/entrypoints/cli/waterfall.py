@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import attrs
 from attrs import field, frozen
+from rich.cells import cell_len, set_cell_size
 
 from schedora.domain.span import SpanKind, SpanStatus
 from schedora.entrypoints.cli.printing import STYLES, one_line, span
@@ -23,6 +24,8 @@ from schedora.entrypoints.sdk.trace_view import SpanEventView, SpanView
 BARS_MIN: Final = 12
 """Columns below which there are no bars."""
 LABEL_MIN: Final = 24
+TEXT_MIN: Final = 12
+"""Columns of the label that the lines of the tree leave to what stands beside them."""
 DURATION: Final = 8
 GAP: Final = 2
 EVENTS_MAX: Final = 5
@@ -172,7 +175,7 @@ def bar(of: SpanView, along: Axis, width: int, glyphs: Glyphs = UNICODE) -> str:
 def widths(told: Iterable[Line], width: int) -> tuple[int, int]:
     """Columns for the tree and for the bars; none for these where there is no room."""
     label = max(
-        (len(line.tree) + len(line.text) for line in told if line.span is not None or line.length), default=0
+        (cell_len(line.tree + line.text) for line in told if line.span is not None or line.length), default=0
     )
     room = width - DURATION - GAP
     bars = room - min(label, max(LABEL_MIN, room * 11 // 20)) - GAP
@@ -182,7 +185,16 @@ def widths(told: Iterable[Line], width: int) -> tuple[int, int]:
 
 
 def shortened(text: str, width: int, glyphs: Glyphs = UNICODE) -> str:
-    return text if len(text) <= width else text[: max(0, width - len(glyphs.cut))] + glyphs.cut
+    """To so many columns, of which some characters take two."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(0, width - len(glyphs.cut))) + glyphs.cut
+
+
+def shortened_tree(tree: str, label: int, glyphs: Glyphs = UNICODE) -> str:
+    """Loses what is leftmost where it would leave no room beside it."""
+    room = max(0, label - TEXT_MIN)
+    return tree if len(tree) <= room else glyphs.cut + tree[len(tree) - max(0, room - len(glyphs.cut)) :]
 
 
 def length(ns: int) -> str:

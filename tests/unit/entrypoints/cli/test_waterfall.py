@@ -4,20 +4,23 @@ import attrs
 import pytest
 
 from schedora.domain.span import SpanKind, SpanStatus
+from schedora.entrypoints.cli.trace import drawn
 from schedora.entrypoints.cli.waterfall import (
     ASCII,
     DURATION,
     EVENTS_MAX,
     GAP,
     IDLE_SHARE,
+    UNICODE,
     axis,
     bar,
     length,
     lines,
     shortened,
+    shortened_tree,
     widths,
 )
-from schedora.entrypoints.sdk.trace_view import SpanEventView, SpanLinkView, SpanView
+from schedora.entrypoints.sdk.trace_view import SpanEventView, SpanLinkView, SpanView, TraceView
 from tests.builders import NOON
 
 SECOND = 1_000_000_000
@@ -232,6 +235,11 @@ def test_text_is_shortened_to_what_fits() -> None:
     assert shortened("abcdef", 6) == "abcdef"
     assert shortened("abcdef", 4) == "abc…"
     assert shortened("abcdef", 4, ASCII) == "a..."
+    assert shortened("名前名", 6) == "名前名"
+    assert shortened("名前名", 5) == "名前…"
+    assert shortened("名前名", 4) == "名 …"
+    assert shortened_tree("|  `- ", 30, ASCII) == "|  `- "
+    assert shortened_tree("   " * 9 + "`- ", 24, ASCII) == "...      `- "
 
 
 @pytest.mark.parametrize(
@@ -274,3 +282,22 @@ def test_an_axis_of_many_spans_does_not_hold_each_against_each() -> None:
     Instant.compared = 0
     axis(spans)
     assert Instant.compared < 20 * count
+
+
+@pytest.mark.parametrize("width", [56, 80, 120])
+def test_bars_stand_below_each_other_whatever_is_called_how_and_however_deep_it_is(width: int) -> None:
+    spans = [
+        a_span(
+            name="名前が長い日本語のスパン" if n % 2 else "step",
+            start=0,
+            end=10,
+            span_id=f"{n}",
+            parent_span_id=f"{n - 1}",
+        )
+        for n in range(60)
+    ]
+    traced = TraceView(trace_id="t", spans=tuple(spans), document={}, next_cursor=None)
+    (_, *rows), _ = drawn(traced, width, UNICODE)
+    assert len({row.cell_len for row in rows}) == 1
+    assert rows[0].cell_len <= width
+    assert {row.plain.count("━") for row in rows} == {rows[0].plain.count("━")}
