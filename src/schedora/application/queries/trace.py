@@ -60,6 +60,7 @@ class TraceSource:
             dropped = {run.lease_token: run.spans_dropped for run in runs if run.spans_dropped}
             for span in job_spans(job, lineage, dropped=dropped):
                 spans.setdefault((span.trace_id, span.span_id), span)
+            await asyncio.sleep(0)  # a job may have a thousand: what else is asked is answered between two
         return Traced(trace_id=trace_id, at=lineage.at, spans=tuple(spans.values()), left=tuple(left))
 
 

@@ -1,8 +1,14 @@
+import asyncio
+from collections.abc import Mapping
+
 import pytest
 
 from schedora.application.errors import NotFound
 from schedora.application.queries.trace import TraceJob, TraceSource, TraceWorkflow
-from schedora.domain.ids import JobId, JsonText, WorkflowId
+from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkflowId
+from schedora.domain.job import Job
+from schedora.domain.job_spans import job_spans
+from schedora.domain.lineage import Lineage
 from schedora.domain.outcome import Succeeded
 from schedora.domain.request_span import ServedRequest, request_span
 from schedora.domain.span import Span, nanoseconds
@@ -125,3 +131,27 @@ async def test_a_large_workflow_is_traced_in_parts(stores: Stores, trace_workflo
     rest = await trace_workflow(flow, limit=1, after=part.next_after)
     assert rest.next_after is None
     assert {span.attributes.get("messaging.message.id") for span in rest.spans} == {None, str(second)}
+
+
+async def test_others_have_their_turn_between_two_jobs(
+    stores: Stores, trace_workflow: TraceWorkflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow, _ = await a_flow(stores)
+    turns, seen = 0, []
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def counted(job: Job, lineage: Lineage, *, dropped: Mapping[LeaseToken, int]) -> list[Span]:
+        seen.append(turns)
+        return job_spans(job, lineage, dropped=dropped)
+
+    monkeypatch.setattr("schedora.application.queries.trace.job_spans", counted)
+    beside = asyncio.create_task(other())
+    await trace_workflow(flow, limit=2, after=None)
+    beside.cancel()
+    first, second = seen
+    assert first < second

@@ -1,21 +1,25 @@
+import threading
 from base64 import b64encode
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
+from schedora.application.queries.trace import Traced
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.request_span import ServedRequest
 from schedora.domain.sampling import SamplerKind
 from schedora.domain.span import nanoseconds
 from schedora.domain.trail import Trail
 from schedora.entrypoints.api.app import create_app
+from schedora.entrypoints.api.schemas.traces import TraceView, trace_view
 from schedora.entrypoints.api.service import ApiService
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
@@ -86,6 +90,23 @@ async def test_what_the_handler_left_stands_beside(api: Api, bench: Bench, syste
     await system.trails.keep([trail])
     told = (await api.get(f"/jobs/{job['job_id']}/trace")).json()
     assert spans_of(told, "schedora.handler") == [{"name": "query", "traceId": "a"}]
+
+
+async def test_a_workflows_trace_is_written_beside_the_event_loop(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def watched(traced: Traced, settings: Settings) -> TraceView:
+        threads.append(threading.current_thread())
+        return trace_view(traced, settings)
+
+    monkeypatch.setattr("schedora.entrypoints.api.routes.workflows.trace_view", watched)
+    flow = {"name": "flow", "jobs": [{"key": "a", "type": "work"}]}
+    made = (await api.post("/workflows", json=flow)).json()["data"]
+    assert (await api.get(f"/workflows/{made['workflow_id']}/trace")).status_code == 200
+    (thread,) = threads
+    assert thread is not threading.current_thread()
 
 
 async def test_the_trace_of_a_workflow_comes_in_parts(api: Api) -> None:

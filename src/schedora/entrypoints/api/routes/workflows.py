@@ -1,5 +1,6 @@
 """Workflows: created whole, looked at, canceled, retried."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -108,7 +109,13 @@ async def workflow_trace(
     """Its own span, and those of its jobs in the order of their ids, so many jobs at a time."""
     after = None if query.cursor is None else JobId(query.cursor)
     traced = await system.trace_workflow(WorkflowId(workflow_id), limit=query.limit, after=after)
-    return answer({"data": trace_view(traced, system.settings), "next_cursor": cursor_of(traced.next_after)})
+
+    def told() -> Response:
+        return answer(
+            {"data": trace_view(traced, system.settings), "next_cursor": cursor_of(traced.next_after)}
+        )
+
+    return await asyncio.to_thread(told)  # it may be large: others are answered meanwhile
 
 
 @router.post(
