@@ -123,7 +123,7 @@ class Subject:
             name=f"{name} {self.queue}",
             kind=kind,
             start_ns=nanoseconds(start),
-            end_ns=None if end is None else nanoseconds(end),
+            end_ns=None if end is None else nanoseconds(max(start, end)),  # a clock may be set back
             attributes={**told, **attributes},
             sampled=self.trace.sampled,
         )

@@ -45,12 +45,18 @@ def workflow_span(workflow: Workflow, jobs: Iterable[Job]) -> Span:
         name=f"workflow {workflow.name}",
         kind=SpanKind.INTERNAL,
         start_ns=nanoseconds(workflow.created_at),
-        end_ns=nanoseconds(workflow.completed_at) if workflow.ended and workflow.completed_at else None,
+        end_ns=_end_ns(workflow),
         attributes=told,
         status=SpanStatus.ERROR if failed else SpanStatus.UNSET,
         status_message=f"{counts.failed} of {counts.total} jobs are DEAD" if failed else "",
     )
     return linked(span, list(jobs), _link)
+
+
+def _end_ns(workflow: Workflow) -> int | None:
+    if not workflow.ended or workflow.completed_at is None:
+        return None
+    return nanoseconds(max(workflow.created_at, workflow.completed_at))  # a clock may be set back
 
 
 def _link(job: Job) -> SpanLink:

@@ -473,3 +473,21 @@ def deprecated(module: ModuleType, name: str) -> bool:
     """Whether the text behind its definition begins so."""
     _, _, behind = inspect.getsource(module).partition(f"\n{name}: Final = ")
     return bool(re.match(r'"[^"]+"\s+"""\s*Deprecated', behind))
+
+
+def test_no_span_ends_before_it_begins_though_the_clock_is_set_back() -> None:
+    life = Life()
+    life.after(-5)
+    life.claim()
+    life.after(-1)
+    life.start()
+    life.after(-3)
+    life.end(Succeeded())
+    assert told(life.spans()) == [
+        ("submit", None, 0, 0),
+        ("wait", "queue", 0, 0),
+        ("claim", None, -5, -5),
+        ("process", None, -6, -6),
+        ("settle", None, -9, -9),
+    ]
+    assert told(life.exported) == told(life.spans())[1:]

@@ -27,6 +27,8 @@ def test_one_that_has_failed_says_so() -> None:
     span = workflow_span(flow, [])
     assert (span.status, span.status_message) == (SpanStatus.ERROR, "1 of 2 jobs are DEAD")
     assert span.end_ns == nanoseconds(NOON + timedelta(seconds=5))
+    clock_set_back = a_workflow(counts={"total": 1, "succeeded": 1}, completed_at=NOON - SECOND)
+    assert workflow_span(clock_set_back, []).end_ns == nanoseconds(NOON)
     succeeded = a_workflow(counts={"total": 1, "succeeded": 1}, completed_at=NOON)
     assert workflow_span(succeeded, []).status is SpanStatus.UNSET
 
