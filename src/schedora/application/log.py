@@ -35,8 +35,10 @@ def formatted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     event["event"] = _text(event.get("event", ""))  # structlog leaves out what is None
     args = event.pop("positional_args", ())
     if args:
+        # As the standard library has it: one mapping is for names in the text.
+        (values,) = args if len(args) == 1 and isinstance(args[0], dict) else (args,)
         try:
-            event["event"] = event["event"] % args
+            event["event"] = event["event"] % values
         except Exception:  # noqa: BLE001 - formatting calls the user's code
             event["event"] = f"{event['event']} {brief(args, 1_000)}"
     return event

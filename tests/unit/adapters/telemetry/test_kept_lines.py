@@ -177,6 +177,23 @@ def test_whatever_is_logged_as_a_message_is_text(scope: AScope, message: object,
     assert [(line["message"], line["n"]) for line in scope.lines] == [(told, 1)]
 
 
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("%(n)d of %(of)s", {"n": 1, "of": "x"}), "1 of x"),
+        (("all: %s", {"n": 1}), "all: {'n': 1}"),
+        (("%s of %s", 1, {"n": 1}), "1 of {'n': 1}"),
+        (("100% sure",), "100% sure"),
+    ],
+)
+def test_arguments_of_a_message_are_those_of_the_standard_library(
+    scope: AScope, args: tuple[object, ...], told: str
+) -> None:
+    a_context(scope).log.info(*args)
+    log.info(*args)
+    assert scope.messages == [told, told]
+
+
 def test_more_fields_than_have_room_go(scope: AScope) -> None:
     log.error("many", extra={f"field{number}": "x" * 100 for number in range(1_000)})
     [line] = scope.lines
