@@ -60,6 +60,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        # The edge tells of requests. With FastAPI's own spans, those of each would be there twice, under different ids.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.system = system
     app.state.http_metrics = HttpMetrics()

@@ -7,8 +7,12 @@ from uuid import UUID
 import httpx
 import pytest
 from google.protobuf.json_format import ParseDict
+from opentelemetry import trace
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
@@ -90,6 +94,18 @@ async def test_what_the_handler_left_stands_beside(api: Api, bench: Bench, syste
     await system.trails.keep([trail])
     told = (await api.get(f"/jobs/{job['job_id']}/trace")).json()
     assert spans_of(told, "schedora.handler") == [{"name": "query", "traceId": "a"}]
+
+
+async def test_no_request_is_traced_a_second_time_by_what_serves_it(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    job = await submit(api, type="work")
+    assert (await api.get(f"/jobs/{job['job_id']}")).status_code == 200
+    assert [span.name for span in exporter.get_finished_spans()] == []
 
 
 async def test_a_workflows_trace_is_written_beside_the_event_loop(
