@@ -70,7 +70,7 @@ def test_a_server_that_is_away() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["top", "--help"], ["top"]])
-def test_only_the_live_view_loads_what_draws_it(arguments: list[str]) -> None:
+def test_only_who_looks_loads_what_it_takes(arguments: list[str]) -> None:
     program = (
         "import sys\n"
         "from schedora.entrypoints.cli.main import app\n"
@@ -78,7 +78,7 @@ def test_only_the_live_view_loads_what_draws_it(arguments: list[str]) -> None:
         f"    app({arguments!r})\n"
         "except SystemExit:\n"
         "    pass\n"
-        "print(sorted({'textual', 'httpx'} & set(sys.modules)))\n"
+        "print(sorted({'textual', 'httpx', 'asyncio'} & set(sys.modules)))\n"
     )
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert ended.stdout.splitlines()[-1] == "[]"
