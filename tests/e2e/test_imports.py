@@ -8,9 +8,10 @@ from tests.e2e.conftest import Api, Cluster
 from tests.programs import Program, until
 
 NOT_IN_WORKERS = {
-    "alembic", "fastapi", "httpx", "prometheus_client", "redis", "sqlalchemy", "starlette", "uvicorn",
-    "schedora.adapters.memory", "schedora.adapters.postgres.embedded", "schedora.adapters.redis",
-    "schedora.entrypoints.api",
+    "alembic", "fastapi", "google.protobuf", "httpx", "opentelemetry", "prometheus_client", "redis", "requests",
+    "sqlalchemy", "starlette", "textual", "uvicorn",
+    "schedora.adapters.memory", "schedora.adapters.postgres.checks", "schedora.adapters.postgres.embedded",
+    "schedora.adapters.redis", "schedora.adapters.telemetry.span_export", "schedora.entrypoints.api",
 }  # fmt: skip
 """Of those that are installed: each takes from half a megabyte to thirty."""
 

@@ -16,6 +16,7 @@ import pytest
 from attrs import frozen
 
 from schedora.adapters.postgres import examination as examination_module
+from schedora.adapters.postgres.checks import every as every_module
 from schedora.adapters.postgres.embedded import start_embedded
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.examination import PostgresExamination
@@ -1029,7 +1030,7 @@ async def test_a_check_that_takes_too_long_is_not_done_and_the_others_are(
     async def stuck(session: Session) -> None:
         await session.fetch(_SLEEP)
 
-    monkeypatch.setattr(examination_module, "locks", stuck)
+    monkeypatch.setattr(every_module, "locks", stuck)
     monkeypatch.setattr(examination_module, "STATEMENT_PATIENCE", timedelta(seconds=2))
     diagnosis = await examined(url)
     assert "canceled a statement that took too long" in str(checked(diagnosis, "locks").not_done)
@@ -1040,7 +1041,7 @@ async def test_no_check_can_change_anything(url: str, monkeypatch: pytest.Monkey
     async def writing(session: Session) -> None:
         await session.fetch(_WRITE)
 
-    monkeypatch.setattr(examination_module, "locks", writing)
+    monkeypatch.setattr(every_module, "locks", writing)
     diagnosis = await examined(url)
     assert "takes no writes" in str(checked(diagnosis, "locks").not_done)
 
@@ -1051,7 +1052,7 @@ async def test_a_check_whose_connection_is_cut_is_not_done_and_the_others_are(
     async def cut(session: Session) -> None:
         await session.fetch(_SUICIDE)
 
-    monkeypatch.setattr(examination_module, "schema", cut)
+    monkeypatch.setattr(every_module, "schema", cut)
     diagnosis = await examined(url)
     assert checked(diagnosis, "schema").not_done is not None
     assert [check.name for check in diagnosis.checks if check.not_done is not None] == ["schema"]

@@ -44,7 +44,7 @@ def run_up(*, app: "Schedora", host: str, port: int, data_dir: Path | None, memo
 
     settings = _prepared(data_dir, app)
     if not memory:
-        _load_pages()
+        _load_what_requests_take()
     with listen(host, port) as listening:
 
         def services(system: System) -> Sequence[Service]:
@@ -62,7 +62,7 @@ def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
     from schedora.entrypoints.api.service import ApiService, listen  # noqa: PLC0415 - as above
 
     settings = _prepared(data_dir)
-    _load_pages()
+    _load_what_requests_take()
     with listen(host, port) as listening:
         return _run(
             settings,
@@ -130,9 +130,12 @@ def _telemetry(system: System) -> Sequence[Service]:
     return (MetricsFlush(system), TraceExport(system.span_export, system.gauges))
 
 
-def _load_pages() -> None:
-    """Imports SQLAlchemy before the first request for a list, which would keep all others waiting meanwhile."""
+def _load_what_requests_take() -> None:
+    """Imports SQLAlchemy before the first request for a list, and the checks before the first for deep health: each
+    would keep all others waiting meanwhile.
+    """
     from schedora.adapters.postgres import job_pages, workflow_pages  # noqa: F401, PLC0415
+    from schedora.adapters.postgres.checks import every  # noqa: F401, PLC0415
 
 
 def set_up_logs() -> None:

@@ -13,18 +13,6 @@ from typing import TypeVar
 
 import asyncpg
 
-from schedora.adapters.postgres.checks.claim import claim
-from schedora.adapters.postgres.checks.clocks import clocks
-from schedora.adapters.postgres.checks.connections import connections
-from schedora.adapters.postgres.checks.horizon import horizon
-from schedora.adapters.postgres.checks.locks import locks
-from schedora.adapters.postgres.checks.notifications import notifications
-from schedora.adapters.postgres.checks.pooler import pooler
-from schedora.adapters.postgres.checks.processes import processes
-from schedora.adapters.postgres.checks.schema import schema
-from schedora.adapters.postgres.checks.server import server
-from schedora.adapters.postgres.checks.storage import storage
-from schedora.adapters.postgres.checks.work import work
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.errors import translated
 from schedora.adapters.postgres.session import Session, TransactionSession
@@ -54,19 +42,11 @@ class PostgresExamination:
             look.leave()
 
     def _checks(self, look: "_Look") -> Sequence[Check]:
-        reads: dict[str, Callable[[Session], Awaitable[Observation]]] = {
-            "server": partial(server, pooled=self._database.pooled),
-            "schema": schema,
-            "connections": partial(connections, expected=self._expected, pooled=self._database.pooled),
-            "transactions": horizon,
-            "locks": locks,
-            "notifications": notifications,
-            "storage": storage,
-            "claim": claim,
-            "clocks": partial(clocks, clock=self._clock),
-            "processes": partial(processes, expected=self._expected),
-            "work": partial(work, expected=self._expected),
-        }
+        # Workers and programs that submit jobs examine nothing, and need not carry it.
+        from schedora.adapters.postgres.checks.every import every  # noqa: PLC0415
+        from schedora.adapters.postgres.checks.pooler import pooler  # noqa: PLC0415
+
+        reads = every(pooled=self._database.pooled, clock=self._clock, expected=self._expected)
         return [
             Check("database", look.reach),
             *(Check(name, partial(look.read, read)) for name, read in reads.items()),
