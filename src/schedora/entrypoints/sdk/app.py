@@ -88,7 +88,8 @@ class Schedora:
     @cached_property
     def settings(self) -> "Settings":
         """Raises ``WrongSettings``."""
-        return self.settings_with()
+        # Where a program's own traces go is said to its exporter, which may know more ways than Schedora's.
+        return self.settings_with(otel_sdk_disabled=True)
 
     def settings_with(self, **given: Any) -> "Settings":
         """The settings of this app, and what is given here wins where it is not None. Raises

@@ -286,3 +286,12 @@ def test_waiting_synchronously_can_be_interrupted(app: Schedora, monkeypatch: py
         app.systems.use_sync(for_ever)
     monkeypatch.undo()
     assert given_up.wait(PATIENCE_SECONDS)
+
+
+def test_how_a_program_exports_its_own_traces_is_its_own_affair(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    app = Schedora()
+    assert app.settings.collector is None
+    with pytest.raises(WrongSettings, match="grpc"):  # as a worker, it would be Schedora's
+        app.settings_with()
