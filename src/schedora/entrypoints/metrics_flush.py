@@ -6,6 +6,9 @@ from schedora.adapters.system.loop_lag import LoopLag
 from schedora.application.ports.metrics import Gauge
 from schedora.entrypoints.system import System
 
+GRACE_SECONDS = 3.0
+"""How long the last that is told may take: a store that hangs is not waited for."""
+
 
 class MetricsFlush:
     name = "metrics"
@@ -20,8 +23,14 @@ class MetricsFlush:
         lag.start()
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._system.keep_reporting(self._stopped))
-                await self._system.keep_flushing(self._stopped)
+                telling = [
+                    tasks.create_task(self._system.keep_reporting(self._stopped)),
+                    tasks.create_task(self._system.keep_flushing(self._stopped)),
+                ]
+                await self._stopped.wait()
+                await asyncio.wait(telling, timeout=GRACE_SECONDS)
+                for task in telling:
+                    task.cancel()
         finally:
             lag.stop()
 

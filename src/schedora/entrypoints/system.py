@@ -117,7 +117,7 @@ class System:
     """What a worker shows beside the store, for the heartbeat's thread, too; None where there is nothing for that."""
     flush_metrics: Callable[[], Awaitable[None]]
     """Brings what this process has counted to the store. Raises ``StoreUnavailable``; then nothing is lost."""
-    keep_flushing: Callable[[asyncio.Event], Awaitable[None]]
+    keep_flushing: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
     """Does so every second until the event is set, and once more then."""
     report_process: Callable[[], Awaitable[None]]
     """Tells the store how the gauges of this process stand. Raises ``StoreUnavailable``."""

@@ -35,6 +35,9 @@ from schedora.domain.worker import WorkerIdentity, WorkerState
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 
+TRAILS_SECONDS = 3.0
+"""How long the last trails may take to be written: a store that hangs is not waited for."""
+
 log = Logger("schedora.worker")
 
 Told = TypeVarTuple("Told")
@@ -204,11 +207,13 @@ class WorkerService:
                 if self._stopped:
                     self._worker.drain()
                 async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(keeper.run())
+                    keeping = tasks.create_task(keeper.run())
                     try:
                         await self._worker.run()
                     finally:
                         keeper.stop()
+                        await asyncio.wait([keeping], timeout=TRAILS_SECONDS)
+                        keeping.cancel()
         finally:
             await pulse.stop()
             await processes.close()

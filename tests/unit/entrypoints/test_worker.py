@@ -1,18 +1,20 @@
 """The worker as a service, in memory: its heartbeat's thread, and how it stops."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import pytest
 from attrs import evolve
 from structlog.testing import capture_logs
 
-from schedora import Schedora
+from schedora import JobContext, Schedora
 from schedora.application.ports.run_locks import RunLock
 from schedora.application.ports.workers import Workers
 from schedora.domain.ids import JsonText
+from schedora.domain.trail import Trail
 from schedora.domain.worker import WorkerState
+from schedora.entrypoints import worker as worker_service
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
@@ -87,6 +89,33 @@ async def test_a_heartbeat_that_ends_by_a_defect_stops_the_worker(system: System
     with capture_logs() as logs:
         await service(evolve(system, workers_of_its_own=Broken)).run()
     assert "the heartbeat ended: the worker stops" in [entry["event"] for entry in logs]
+
+
+async def test_trails_that_a_store_does_not_take_are_not_waited_for(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = asyncio.Event()
+
+    async def hang(_: object, trails: Sequence[Trail]) -> None:
+        assert trails
+        hanging.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(type(system.trails), "keep", hang)
+    monkeypatch.setattr(worker_service, "TRAILS_SECONDS", 0.01)
+    app = Schedora()
+
+    @app.job("tell")
+    async def tell(ctx: JobContext) -> None:
+        ctx.log.info("something")
+
+    worker = WorkerService(system, app.handlers, queues=(), concurrency=2, worker_id="w")
+    running = asyncio.create_task(worker.run())
+    await system.submit_jobs([a_request(type="tell", payload=JsonText("{}"))])
+    async with asyncio.timeout(30):
+        await hanging.wait()
+        worker.stop()
+        await running
 
 
 def test_a_worker_is_called_by_host_and_pid_unless_it_is_named() -> None:
