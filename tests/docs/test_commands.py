@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from schedora import __version__
-from schedora.entrypoints.cli.main import app
+from schedora.entrypoints.cli.main import TALK, app
 from tests.docs import unrun
 from tests.docs.pages import PAGES, ROOT, blocks, name_of, spans
 from tests.docs.session import commands
@@ -71,3 +71,14 @@ def test_the_versions_of_python_are_those_of_the_project(page: str) -> None:
 def test_the_changes_tell_this_version() -> None:
     assert PROJECT["version"] == __version__
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_every_command_that_talks_to_the_api_is_named_there() -> None:
+    [told] = re.findall(
+        r"^(`schedora jobs`.*?) talk to this",
+        (ROOT / "docs" / "api.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    group: Any = typer.main.get_command(app)
+    talking = {name for name, command in group.commands.items() if command.rich_help_panel == TALK}
+    assert {name.removeprefix("schedora ") for name in re.findall(r"`([^`]+)`", told)} == talking

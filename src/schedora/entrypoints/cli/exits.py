@@ -4,7 +4,7 @@
 0      done
 1      failed: the server refuses or can't be reached, what is asked for is not there, a job did not succeed
 2      wrong use or wrong configuration
-130    interrupted from the keyboard
+130    interrupted from the keyboard; ``top`` alike by other signals: 128 and their number
 =====  =================================================================================================
 """
 
@@ -22,6 +22,8 @@ from schedora.entrypoints.cli.printing import one_line
 FAILED = 1
 WRONG_USE = 2
 INTERRUPTED = 130
+SIGNALED = 128
+"""And the number of the signal."""
 
 
 class Failed(Exception):

@@ -8,7 +8,15 @@ import typer
 
 from schedora.domain.span import SpanStatus
 from schedora.entrypoints.cli.exits import Misused
-from schedora.entrypoints.cli.printing import cell, console, moment, print_json, print_line, print_note
+from schedora.entrypoints.cli.printing import (
+    can_print,
+    cell,
+    console,
+    moment,
+    print_json,
+    print_line,
+    print_note,
+)
 from schedora.entrypoints.cli.server import DEFAULT_URL, CursorOption, JsonOption, UrlOption, reached
 
 if TYPE_CHECKING:
@@ -24,7 +32,7 @@ DRAWN_SHORTER = "waits are drawn shorter than they were"
 
 
 def trace(
-    job_id: Annotated[UUID | None, typer.Argument(metavar="[JOB_ID]", show_default=False)] = None,
+    job_id: Annotated[UUID | None, typer.Argument(metavar="JOB_ID", show_default=False)] = None,
     *,
     workflow: Annotated[
         UUID | None, typer.Option("--workflow", metavar="WORKFLOW_ID", help="Of a whole workflow.")
@@ -39,6 +47,8 @@ def trace(
     """Show what happened to a job and what took how long, as a waterfall."""
     if (job_id is None) == (workflow is None):
         raise Misused("name either a JOB_ID or a --workflow")
+    if cursor is not None and workflow is None:
+        raise Misused("--cursor goes with --workflow")
     with reached(url) as client:
         if workflow is not None:
             traced = client.workflow_trace(workflow, limit=limit, cursor=cursor)
@@ -55,7 +65,7 @@ def trace(
 def _show(traced: "TraceView") -> None:
     from schedora.entrypoints.cli.waterfall import ASCII, UNICODE  # noqa: PLC0415 - --help must not load it
 
-    glyphs = UNICODE if _prints(UNICODE.all) else ASCII
+    glyphs = UNICODE if can_print(UNICODE.all, sys.stdout) else ASCII
     width = console().width if sys.stdout.isatty() else PIPE_WIDTH
     told, whole = drawn(traced, width, glyphs)
     print_line(cell("\n").join(told))  # at once: each print takes its time
@@ -101,12 +111,3 @@ def _drawn(line: "Line", along: "Axis", *, label: int, bars: int, width: int, gl
         colour = BAD if line.span.status is SpanStatus.ERROR else line.style or RUN
         drawn.append(" " * GAP).append(bar(line.span, along, bars, glyphs), style=colour)
     return drawn
-
-
-def _prints(text: str) -> bool:
-    """Whether where this goes has all these characters."""
-    try:
-        text.encode(sys.stdout.encoding or "ascii")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -49,4 +49,5 @@ def test_what_is_not_there_and_what_is_not_asked_for(run: Run) -> None:
     refused(run("trace", "--workflow", NOBODY), 1, NOBODY)
     refused(run("trace"), 2, "JOB_ID")
     refused(run("trace", NOBODY, "--workflow", NOBODY), 2, "JOB_ID")
-    refused(run("trace", "7"), 2, "UUID")
+    refused(run("trace", "7"), 2, "'JOB_ID'")
+    refused(run("trace", NOBODY, "--cursor", "x"), 2, "--cursor goes with --workflow")

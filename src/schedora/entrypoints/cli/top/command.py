@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from schedora.entrypoints.cli.exits import Misused
+from schedora.entrypoints.cli.printing import can_print
 from schedora.entrypoints.cli.server import DEFAULT_URL, JsonOption, UrlOption, checked_url
+from schedora.entrypoints.cli.top import figures
 
 INTERVAL_SECONDS = 2.0
 CANNOT_POINT = frozenset({"", "dumb", "unknown"})
@@ -38,6 +40,8 @@ def top(
     streams = (sys.stdin, sys.stdout, sys.stderr)
     if not all(stream.isatty() for stream in streams) or os.environ.get("TERM", "") in CANNOT_POINT:
         raise Misused("top needs a terminal; --once prints how things are and exits")
+    if not can_print(figures.BLOCKS, sys.stderr):
+        raise Misused("top needs a terminal that shows UTF-8; --once prints how things are and exits")
     from schedora.entrypoints.cli.top.live import watch  # noqa: PLC0415 - as above
 
     raise typer.Exit(watch(url, place, interval))

@@ -1,5 +1,6 @@
 """From the text of ``/metrics``: what jobs of each type came to since counting began, and how busy each worker is."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 
@@ -80,16 +81,17 @@ def _samples(text: str) -> Iterable[tuple[str, dict[str, str], float]]:
         found = _SAMPLE.fullmatch(line)
         if found is None or found[1] not in WANTED:
             continue
-        if (value := _number(found[3])) is not None:
+        if (value := _number(found[3])) is not None and math.isfinite(value):
             labels = {name: _unescaped(given) for name, given in _LABEL.findall(found[2] or "")}
             yield found[1], labels, value
 
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return None if math.isnan(number) else number
 
 
 def _unescaped(text: str) -> str:

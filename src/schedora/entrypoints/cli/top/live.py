@@ -1,6 +1,7 @@
 """The live view of ``schedora top``: what the board knows, on a terminal, and keys to act."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -16,7 +17,7 @@ from textual.widgets import Footer, Input, Static
 
 from schedora.domain.ids import JobId
 from schedora.domain.job_state import ENDED, JobState
-from schedora.entrypoints.cli.exits import INTERRUPTED
+from schedora.entrypoints.cli.exits import INTERRUPTED, SIGNALED
 from schedora.entrypoints.cli.printing import STYLES, one_line
 from schedora.entrypoints.cli.top import figures, sheets
 from schedora.entrypoints.cli.top.board import Board, Order
@@ -46,6 +47,9 @@ def watch(url: str, place: str, interval_seconds: float) -> int:
 async def _watch(url: str, place: str, interval_seconds: float) -> int:
     async with AsyncSchedoraClient(url, timeout=TIMEOUT_SECONDS) as client:
         app = LiveView(client, place, interval_seconds)
+        # Who ends it from elsewhere gets the terminal back as it was, too.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, app.end, SIGNALED + number)
         await app.run_async()
         return app.return_code or 0
 
@@ -243,23 +247,23 @@ class Overview(Screen[None]):
 
         await self.app.push_screen(Jobs(self.live, title, read))
 
-    async def action_retry(self) -> None:
+    def action_retry(self) -> None:
         if (job_id := self._failed_job()) is not None:
-            await self.live.retry(job_id)
+            self.app.run_worker(self.live.retry(job_id))
 
     async def action_cancel(self) -> None:
         if (job_id := self._failed_job()) is not None:
             await self.live.ask_to_cancel(job_id)
 
-    async def action_pause(self) -> None:
+    def action_pause(self) -> None:
         name = self._queues.current
         paused = next((queue.paused for queue in self._board.queues() if queue.name == name), None)
         if name is None or paused is None:
             return
         if paused:
-            await self.live.do(self._client.resume_queue(name), f"queue {name} runs again")
+            self.app.run_worker(self.live.do(self._client.resume_queue(name), f"queue {name} runs again"))
         else:
-            await self.live.do(self._client.pause_queue(name), f"queue {name} is paused")
+            self.app.run_worker(self.live.do(self._client.pause_queue(name), f"queue {name} is paused"))
 
     async def action_drain(self) -> None:
         if (name := self._worker_id()) is not None:
@@ -307,13 +311,16 @@ class LiveView(App[None]):
             self._overview.show_board()
 
     def action_interrupt(self) -> None:
-        self.exit(return_code=INTERRUPTED)
+        self.end(INTERRUPTED)
+
+    def end(self, status: int) -> None:
+        self.exit(return_code=status)
 
     async def action_help(self) -> None:
         await self.push_screen(Help())
 
     async def do(self, deed: Awaitable[object], done: str) -> None:
-        """Says what came of it."""
+        """Says what came of it. Not for a screen to wait for: it would hear no key meanwhile."""
         try:
             await deed
         except SchedoraError as error:
@@ -325,9 +332,9 @@ class LiveView(App[None]):
     async def ask(self, question: str, deed: Callable[[], Awaitable[object]], done: str) -> None:
         """Does it if the answer is yes."""
 
-        async def answered(yes: bool | None) -> None:
+        def answered(yes: bool | None) -> None:
             if yes:
-                await self.do(deed(), done)
+                self.run_worker(self.do(deed(), done))
 
         await self.push_screen(Question(question), answered)
 

@@ -1,9 +1,10 @@
 """``schedora top --once``."""
 
 import asyncio
+import sys
 
 from schedora.entrypoints.cli.exits import Failed
-from schedora.entrypoints.cli.printing import print_json, print_line
+from schedora.entrypoints.cli.printing import console, print_json, print_line
 from schedora.entrypoints.cli.top import snapshot
 from schedora.entrypoints.cli.top.board import Board
 from schedora.entrypoints.cli.top.watcher import Watcher
@@ -33,4 +34,5 @@ async def _print_once(url: str, place: str, interval_seconds: float, *, as_json:
     if as_json:
         print_json(snapshot.document(board, look, place))
     else:
-        print_line(snapshot.text(board, look, place))
+        width = console().width if sys.stdout.isatty() else snapshot.WIDTH
+        print_line(snapshot.text(board, look, place, width))

@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import Footer, Static
+from textual.worker import Worker
 
 from schedora.domain.ids import JobId
 from schedora.entrypoints.cli.printing import STYLES, one_line
@@ -59,15 +60,29 @@ class _Opened(Screen[None]):
     def __init__(self, live: Live) -> None:
         super().__init__()
         self.live = live
+        self._looking: Worker[None] | None = None
+
+    def on_mount(self) -> None:
+        self.set_interval(self.live.interval_seconds, self._look)
+        self._look()
+
+    def _look(self) -> None:
+        """Beside the screen, which listens to keys meanwhile: a server may take its time."""
+        if self._looking is None or self._looking.is_finished:
+            self._looking = self.run_worker(self._show())
+
+    async def _show(self) -> None:
+        """What there is to be seen now."""
+        raise NotImplementedError
 
     @property
     def job_id(self) -> JobId | None:
         """Of the job that keys are about."""
         raise NotImplementedError
 
-    async def action_retry(self) -> None:
+    def action_retry(self) -> None:
         if self.job_id is not None:
-            await self.live.retry(self.job_id)
+            self.app.run_worker(self.live.retry(self.job_id))
 
     async def action_cancel(self) -> None:
         if self.job_id is not None:
@@ -85,20 +100,16 @@ class Jobs(_Opened):
 
     def __init__(self, live: Live, title: str, read: Read) -> None:
         super().__init__(live)
-        self._title = title
         self._read = read
+        self._panel = Panel(title, JOBS, empty="no job waits, runs or is dead here", id="jobs")
 
     def compose(self) -> ComposeResult:
-        yield Panel(self._title, JOBS, empty="no job waits, runs or is dead here", id="jobs")
+        yield self._panel
         yield Footer(show_command_palette=False, compact=True)
-
-    async def on_mount(self) -> None:
-        self.set_interval(self.live.interval_seconds, self._show)
-        await self._show()
 
     @property
     def job_id(self) -> JobId | None:
-        current = self.query_one(Panel).current
+        current = self._panel.current
         return None if current is None else JobId(UUID(current))
 
     async def on_panel_chosen(self, message: Panel.Chosen) -> None:
@@ -106,13 +117,12 @@ class Jobs(_Opened):
         await self.app.push_screen(OneJob(self.live, JobId(UUID(message.key))))
 
     async def _show(self) -> None:
-        panel = self.query_one(Panel)
         try:
             jobs = await self._read()
         except SchedoraError as error:
-            panel.note(one_line(str(error)))
+            self._panel.note(one_line(str(error)))
             return
-        panel.show([_row(job) for job in jobs])
+        self._panel.show([_row(job) for job in jobs])
 
 
 def _row(job: JobView[Any]) -> Row:
@@ -146,22 +156,22 @@ class OneJob(_Opened):
         super().__init__(live)
         self._job_id = job_id
         self._looks_left = LAST_LOOKS
+        self._sections = Static("…", id="sections", markup=False)
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="job"):
-            yield Static("…", id="sections", markup=False)
+            yield self._sections
         yield Footer(show_command_palette=False, compact=True)
-
-    async def on_mount(self) -> None:
-        self.set_interval(self.live.interval_seconds, self._show)
-        await self._show()
 
     @property
     def job_id(self) -> JobId:
         return self._job_id
 
-    async def action_retry(self) -> None:
-        await super().action_retry()
+    def action_retry(self) -> None:
+        self.app.run_worker(self._retry())
+
+    async def _retry(self) -> None:
+        await self.live.retry(self._job_id)
         self._looks_left = LAST_LOOKS
 
     async def _show(self) -> None:
@@ -169,15 +179,15 @@ class OneJob(_Opened):
             return
         try:
             job = await self.live.client.get_job(self._job_id)
-            told = await self._sections(job)
+            told = await self._told(job)
         except SchedoraError as error:
             self.notify(one_line(str(error)), severity="error", markup=False)
             return
         self._looks_left = self._looks_left - 1 if job.ended else LAST_LOOKS
         sections = [section.text() for section in told if section is not None]
-        self.query_one("#sections", Static).update(Text("\n\n").join(sections))
+        self._sections.update(Text("\n\n").join(sections))
 
-    async def _sections(self, job: JobView[Any]) -> list[job_page.Section | None]:
+    async def _told(self, job: JobView[Any]) -> list[job_page.Section | None]:
         """What an operator asks first comes first."""
         client = self.live.client
         why, log, trace, history = await asyncio.gather(

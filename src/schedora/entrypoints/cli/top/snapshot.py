@@ -16,7 +16,7 @@ WIDTH = 120
 FAILURES_SHOWN = 10
 
 
-def text(board: Board, look: Look, place: str) -> str:
+def text(board: Board, look: Look, place: str, width: int = WIDTH) -> str:
     """All that is known since the last ``look``, in lines."""
     rates = board.rates()
     told = (
@@ -41,7 +41,7 @@ def text(board: Board, look: Look, place: str) -> str:
         ),
         ("newest failures", sheets.FAILURES, sheets.failure_rows(board.failures()[:FAILURES_SHOWN])),
     ):
-        lines += ["", *_table(title, columns, rows)]
+        lines += ["", *_table(title, columns, rows, min(width, WIDTH))]
     return "\n".join(lines)
 
 
@@ -76,9 +76,9 @@ def standing(look: Look) -> str:
     return f"{health.status} (database {health.database}{redis})"
 
 
-def _table(title: str, columns: Sequence[Column], rows: Sequence[Row]) -> list[str]:
+def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], width: int) -> list[str]:
     if not rows:
         return [f"{title}: none"]
-    narrowest = layout(columns, rows, WIDTH, filled=False)
+    narrowest = layout(columns, rows, width, filled=False)
     lines = [narrowest.heading(), *(narrowest.line(row) for row in rows)]
     return [title, *("".join(cell.text for cell in line).rstrip() for line in lines)]

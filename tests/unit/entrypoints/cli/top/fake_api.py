@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -62,6 +62,8 @@ class FakeApi(httpx.AsyncBaseTransport):
     jobs: dict[str, dict[str, Any]] = Factory(dict)
     answers: dict[str, tuple[int, Any]] = Factory(dict)
     """Instead of what it would say, by path."""
+    held: dict[str, asyncio.Event] = Factory(dict)
+    """What it waits for before it answers, by path."""
     away: bool = False
     asked: list[str] = Factory(list)
     moves: asyncio.Queue[bytes] = Factory(asyncio.Queue)
@@ -71,11 +73,22 @@ class FakeApi(httpx.AsyncBaseTransport):
     def add(self, *jobs: dict[str, Any]) -> None:
         self.jobs |= {one["job_id"]: one for one in jobs}
 
+    @contextmanager
+    def holding(self, path: str) -> Iterator[None]:
+        """Within, it does not answer there."""
+        self.held[path] = asyncio.Event()
+        try:
+            yield
+        finally:
+            self.held.pop(path).set()
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path.removeprefix(PREFIX)
         self.asked.append(f"{request.method} {path}")
         if self.away:
             raise httpx.ConnectError("connection refused", request=request)
+        if path in self.held:
+            await self.held[path].wait()
         if path in self.answers:
             status, body = self.answers[path]
             return httpx.Response(status, json=body)

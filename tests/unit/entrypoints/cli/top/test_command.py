@@ -40,6 +40,15 @@ def test_once_for_programs(run: Run, submit: Callable[..., str]) -> None:
     assert {"fail"} <= {one["type"] for one in document["types"]}
 
 
+def test_once_on_a_narrow_terminal_no_row_is_wider(server_url: str, submit: Callable[..., str]) -> None:
+    submit("fail", "--max-retries", "0", "--wait", "30", "--arg", "message=no such mailbox " + "x" * 80)
+    shown = on_terminal("top", "--once", "--interval", "0.5", columns=60, SCHEDORA_URL=server_url)
+    assert shown.status == 0
+    tables = shown.lines[shown.lines.index("queues") :]
+    assert max(map(len, tables)) <= 60
+    assert any(line.endswith("…") for line in tables)
+
+
 def test_elsewhere_than_on_a_terminal_it_is_wrong_use(run: Run) -> None:
     refused(run("top"), 2, "top needs a terminal; --once prints how things are and exits")
 

@@ -44,7 +44,11 @@ def test_what_is_not_understood_is_passed_over() -> None:
         "jobs_created_total{",
         'jobs_created_total{job_type="b"} 2 1700000000',
         'jobs_created_total{job_type="b"} 1e3',
+        'jobs_created_total{job_type="b"} NaN',
+        'worker_slots_used{process="w1"} NaN',
+        'worker_slots_used{process="w1"} +Inf',
     )
+    assert read("\n".join(lines)).slots_used == {}
     found = read("\n".join(lines)).totals
     assert {name: one.created for name, one in found.items() if one.created} == {"b": 1002}
     assert all(one.took == {} for one in found.values())

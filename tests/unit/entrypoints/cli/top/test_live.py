@@ -47,7 +47,8 @@ class Seen:
         await self.until(lambda: all(self.line(part) for part in parts))
 
     async def press(self, *keys: str) -> None:
-        await self.pilot.press(*keys)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await self.pilot.press(*keys)
 
     async def asks(self, asked: str) -> None:
         await self.until(lambda: asked in self.api.asked)
@@ -247,6 +248,34 @@ async def test_pause_and_resume() -> None:
         await screen.shows("queue default is paused")
         await screen.press("down", "p")
         await screen.asks("POST /queues/mail/resume")
+
+
+async def test_keys_are_heard_while_the_server_takes_its_time() -> None:
+    async with seen() as screen:
+        with screen.api.holding("/queues/default/pause"):
+            await screen.press("p")
+            await screen.asks("POST /queues/default/pause")
+            await screen.press("question_mark")
+            await screen.shows("drain the worker under the cursor (asks)")
+        await screen.press("escape")
+        await screen.shows("queue default is paused")
+
+
+@pytest.mark.parametrize(
+    ("held", "keys"), [("/jobs", ["enter"]), (f"/jobs/{UUID(int=1)}/why", ["enter", "enter"])]
+)
+async def test_what_is_opened_is_left_while_the_server_takes_its_time(held: str, keys: list[str]) -> None:
+    async with seen() as screen:
+        await screen.shows("no such mailbox")
+        for key in keys[:-1]:
+            await screen.press(key)
+            await screen.shows(str(UUID(int=1)))
+        with screen.api.holding(held):
+            asked = screen.api.asked.count(f"GET {held}")
+            await screen.press(keys[-1])
+            await screen.until(lambda: screen.api.asked.count(f"GET {held}") > asked)
+            await screen.press(*["escape"] * len(keys))
+            await screen.shows("QUEUE   ", "WORKER ")
 
 
 async def test_drain_asks() -> None:

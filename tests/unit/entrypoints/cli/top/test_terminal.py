@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import selectors
+import signal
 import struct
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from schedora.entrypoints.cli.exits import INTERRUPTED
+from schedora.entrypoints.cli.exits import INTERRUPTED, SIGNALED, WRONG_USE
 
 PATIENCE_SECONDS = 60
 LEFT = b"\x1b[?1049l"
@@ -46,6 +47,9 @@ class OnTerminal:
     def press(self, key: bytes) -> None:
         os.write(self._master, key)
 
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     def ended(self) -> int:
         return self._process.wait(PATIENCE_SECONDS)
 
@@ -74,3 +78,25 @@ def test_ctrl_c_ends_it_in_good_order(on_terminal: OnTerminal) -> None:
     on_terminal.press(b"\x03")
     on_terminal.reads(LEFT)
     assert on_terminal.ended() == INTERRUPTED
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_who_ends_it_from_elsewhere_gets_the_terminal_back(server_url: str, number: signal.Signals) -> None:
+    running = OnTerminal(server_url)
+    try:
+        running.reads(b"the-worker")
+        running.signal(number)
+        running.reads(LEFT)
+        assert running.ended() == SIGNALED + number
+    finally:
+        running.close()
+
+
+def test_a_terminal_that_has_not_the_characters_gets_one_line(server_url: str) -> None:
+    running = OnTerminal(server_url, PYTHONIOENCODING="latin-1")
+    try:
+        running.reads(b"top needs a terminal that shows UTF-8")
+        assert running.ended() == WRONG_USE
+        assert LEFT not in running.written
+    finally:
+        running.close()
