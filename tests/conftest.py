@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +38,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if RUN_DIRECTORY not in os.environ:
         config.stash[_made] = Path(tempfile.mkdtemp(prefix="schedora-tests-"))
         os.environ[RUN_DIRECTORY] = str(config.stash[_made])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What was logged comes with the report, which can't be sent between processes with half characters in it."""
+    report = yield
+    report.sections = [
+        (name, content.encode("utf-8", "backslashreplace").decode()) for name, content in report.sections
+    ]
+    return report
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
