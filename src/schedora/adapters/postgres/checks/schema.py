@@ -74,7 +74,7 @@ async def schema(session: Session) -> Schema:
 def wanted_tables() -> tuple[Table, ...]:
     """As ``tables.py`` has them."""
     # Who never looks need not carry SQLAlchemy.
-    from sqlalchemy import PrimaryKeyConstraint, UniqueConstraint  # noqa: PLC0415
+    from sqlalchemy import MetaData, PrimaryKeyConstraint, UniqueConstraint  # noqa: PLC0415
     from sqlalchemy.dialects.postgresql import dialect  # noqa: PLC0415
     from sqlalchemy.schema import AddConstraint, CreateIndex  # noqa: PLC0415
 
@@ -82,7 +82,9 @@ def wanted_tables() -> tuple[Table, ...]:
 
     made = dialect()  # type: ignore[no-untyped-call] # as SQLAlchemy has it
     tables = []
-    for table in metadata.sorted_tables:
+    # AddConstraint takes its constraint out of the table's own statement: that of a copy.
+    copies = MetaData(naming_convention=metadata.naming_convention)
+    for table in [known.to_metadata(copies) for known in metadata.sorted_tables]:
         indexes = [
             Index(
                 table=table.name,
