@@ -27,7 +27,7 @@ def server(acceptance_database: str, tmp_path_factory: pytest.TempPathFactory) -
         DATABASE_URL=acceptance_database,
         WORKER_SHUTDOWN_TIMEOUT="1",
         LOG_LEVEL="DEBUG",
-        METRICS_LABEL_VALUES_MAX="10000",  # these tests make many queues
+        METRICS_LABEL_VALUES_MAX="100000",  # these tests make many queues
     ) as server:
         yield server
 

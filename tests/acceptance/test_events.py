@@ -101,8 +101,10 @@ def test_a_client_that_does_not_read_is_dropped(api: Api, server: Server) -> Non
         assert client.recv(12) == b"HTTP/1.1 200"
         assert next(quick)[0] == "ready"
 
+        flood = fresh("flood")
+
         def told() -> bool:
-            batch = {"jobs": [submission(type="x" * 200, queue=fresh("flood")) for _ in range(5_000)]}
+            batch = {"jobs": [submission(type="x" * 200, queue=flood) for _ in range(5_000)]}
             assert api.post("/jobs/batch", batch).status_code == 201
             return api.metrics()[dropped] > before
 

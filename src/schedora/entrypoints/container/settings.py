@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     worker_max_concurrent_jobs: int = Field(10, ge=1, le=10_000)
     worker_shutdown_timeout: float = Field(30, ge=0, le=86_400)
     event_streams_max: int = Field(500, ge=0, le=100_000)
-    metrics_label_values_max: int = Field(200, ge=1, le=100_000)
+    metrics_label_values_max: int = Field(1_000, ge=1, le=100_000)
     max_payload_bytes: int = Field(1_048_576, ge=2, le=268_435_456)
     max_worker_deaths: int = Field(3, ge=1, le=1_000)
     job_retention_success: float = Field(604_800, ge=60, le=3_153_600_000)
