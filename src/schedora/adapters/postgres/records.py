@@ -2,20 +2,13 @@
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_counts import fold_counts
-from schedora.adapters.postgres.statements import Statement, load, written
+from schedora.adapters.postgres.statements import Statement, load
 from schedora.adapters.postgres.stride import STRIDE
+from schedora.adapters.postgres.sweeps import BEGIN
 from schedora.application.ports.records import Pruned
 from schedora.domain.retention import Retention
 
 _FEW_WORKFLOWS = 100
-
-# Looks before it inserts: a conflict with a row that another sweep is changing would be waited for.
-_BEGIN = written("""
-insert into sweeps (name)
-select :name::text
-where not exists (select from sweeps s where s.name = :name::text)
-on conflict do nothing
-""")
 
 
 class PostgresRecords:
@@ -40,7 +33,7 @@ class PostgresRecords:
         )
 
     async def _prune(self, sweep: str, statement: Statement, retention: Retention, **bounds: int) -> Pruned:
-        await self._database.fetch(_BEGIN, name=sweep)
+        await self._database.fetch(BEGIN, name=sweep)
         (row,) = await self._database.fetch(
             statement,
             success=retention.success,

@@ -6,6 +6,7 @@ from typing import Final
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import written
+from schedora.adapters.postgres.sweeps import BEGIN
 from schedora.domain.ids import DEFAULT_TENANT, JobId, JsonText, LeaseToken
 from schedora.domain.trail import RUNS_MAX, Trail
 
@@ -49,12 +50,6 @@ where t.job_id = any(:job_ids::uuid[])
 order by t.job_id, t.token
 """)
 # One walks at a time; whoever comes second finds nothing to do. Then it goes on from where that one has come.
-_BEGIN = written("""
-insert into sweeps (name)
-select :name::text
-where not exists (select from sweeps s where s.name = :name::text)
-on conflict do nothing
-""")
 _PRUNE = written("""
 with
 sweep as materialized (
@@ -118,7 +113,7 @@ class PostgresTrails:
         return found
 
     async def prune(self, *, limit: int) -> int:
-        await self._database.fetch(_BEGIN, name=SWEEP)
+        await self._database.fetch(BEGIN, name=SWEEP)
         (row,) = await self._database.fetch(_PRUNE, name=SWEEP, limit=limit)
         removed: int = row["removed"]
         return removed
