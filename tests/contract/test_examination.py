@@ -85,6 +85,16 @@ async def test_a_queue_that_no_worker_of_its_types_serves(stores: Stores) -> Non
     assert (finding.code, finding.details["queue"]) == ("queue_unserved", "b")
 
 
+async def test_a_type_that_only_a_draining_worker_knows(stores: Stores) -> None:
+    await stores.worker(version=VERSION, types=("work",))
+    drains = await stores.worker(version=VERSION, types=("work", "other"))
+    await stores.workers.set_status([drains.incarnation], WorkerState.DRAINING)
+    long_ago = await stores.now() - timedelta(hours=2)
+    await stores.submit(a_request(), a_request(type="other", scheduled_at=long_ago))
+    [finding] = await findings(stores)
+    assert (finding.code, finding.details["type"]) == ("workers_draining", "other")
+
+
 async def test_a_paused_queue_with_jobs_in_it(stores: Stores) -> None:
     await stores.worker(version=VERSION, types=("work",))
     await stores.submit(a_request(queue="a"))

@@ -15,11 +15,8 @@ from schedora.domain.ids import WorkerId
 from schedora.domain.job import UPSTREAM_FAILED
 from schedora.domain.job_state import ENDED, REQUEUABLE, JobState
 from schedora.domain.reason import BLOCKING, DELAYING, Reason, ReasonCode, Why
-from schedora.domain.words import ago, counted, error_line, in_words, listed, plural
+from schedora.domain.words import NAMED_MAX, ago, counted, error_line, in_words, listed, plural, some_of
 from schedora.domain.worker import LIVE, SPARED_TIMEOUTS_MAX, WorkerState
-
-NAMED_MAX: Final = 3
-"""Of so many workers or jobs a message tells the names."""
 
 OVERLOOKED_AFTER: Final = timedelta(seconds=15)
 """So long after it has become ready, a job that some worker has room for should have been claimed: the slowest poll comes
@@ -420,7 +417,4 @@ def _ids(workers: Sequence[WorkerFacts]) -> tuple[WorkerId, ...]:
 
 
 def _names(workers: Sequence[WorkerFacts]) -> str:
-    names = [str(worker.worker_id) for worker in workers[:NAMED_MAX]]
-    if (more := len(workers) - len(names)) > 0:
-        names.append(f"{more:,} more")
-    return listed(names)
+    return some_of([str(worker.worker_id) for worker in workers])

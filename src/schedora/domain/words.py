@@ -7,6 +7,9 @@ from typing import Final
 ERROR_LENGTH_MAX: Final = 200
 """Characters of an error in a message."""
 
+NAMED_MAX: Final = 3
+"""Of so many workers or jobs a message tells the names."""
+
 
 def in_words(span: timedelta) -> str:
     """``0.3 s``, ``41 s``, ``12 min``, ``3 h``, ``5 days``: two digits or so, rounded down; nothing is below 0."""
@@ -38,6 +41,14 @@ def listed(names: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def some_of(names: Sequence[str]) -> str:
+    """``a, b, c and 1,201 more``: the first few, all of them where there are no more."""
+    told = list(names[:NAMED_MAX])
+    if (more := len(names) - len(told)) > 0:
+        told.append(f"{more:,} more")
+    return listed(told)
 
 
 def error_line(kind: str, message: str | None) -> str:

@@ -4,7 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from schedora.domain.words import ERROR_LENGTH_MAX, ago, counted, error_line, in_words, listed, plural
+from schedora.domain.words import (
+    ERROR_LENGTH_MAX,
+    ago,
+    counted,
+    error_line,
+    in_words,
+    listed,
+    plural,
+    some_of,
+)
 from tests.builders import HOUR, NOON
 
 
@@ -58,3 +67,16 @@ def test_an_error_is_one_line_with_an_end() -> None:
     fits = "x" * (ERROR_LENGTH_MAX - len("E: "))
     assert error_line("E", fits) == f"E: {fits}"
     assert error_line("E", f"{fits}x") == f"E: {fits[:-1]}…"
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ("a", "a"),
+        ("abc", "a, b and c"),
+        ("abcd", "a, b, c and 1 more"),
+        ("a" * 1_003, "a, a, a and 1,000 more"),
+    ],
+)
+def test_some_of_many(names: str, text: str) -> None:
+    assert some_of(names) == text

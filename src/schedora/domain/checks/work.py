@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from schedora.domain.checks.processes import REAPER_MISSING, version_differs
 from schedora.domain.finding import Ailment, Detail, Finding, Observation, Severity, bad
-from schedora.domain.words import in_words
+from schedora.domain.words import in_words, some_of
 from schedora.domain.worker import LIVE, SPARED_TIMEOUTS_MAX, WorkerState
 
 WORKERS_NONE = Ailment(
@@ -34,6 +34,11 @@ QUEUE_UNSERVED = Ailment(
     "queue_unserved",
     consequence="Workers that know these jobs serve other queues: they wait.",
     fix="Start a worker that serves that queue: schedora worker --app MODULE:APP --queues {queue!w}",
+)
+WORKERS_DRAINING = Ailment(
+    "workers_draining",
+    consequence="They take no new jobs, and no other worker could run these: they wait.",
+    fix="Start a worker that runs them; one that drains takes jobs again only once it was started anew.",
 )
 QUEUE_PAUSED = Ailment(
     "queue_paused",
@@ -120,10 +125,6 @@ class Work(Observation):
         open_queues = [one for one in self.waiting if one.queue not in self.paused]
         if not live and open_queues:
             yield WORKERS_NONE.found(Severity.CRITICAL, "jobs wait, and there is no live worker")
-        elif open_queues and all(one.status is WorkerState.DRAINING for one in live):
-            yield WORKERS_NONE.found(
-                Severity.WARNING, "jobs wait, and all live workers drain: they take no new ones"
-            )
         for one in self.crew:
             details: dict[str, Detail] = {"worker": one.worker, "host": one.host, "silent_seconds": round(one.silent_for.total_seconds(), 3)}  # fmt: skip
             if one.status is WorkerState.STALE and one.worker in names:
@@ -165,15 +166,24 @@ class Work(Observation):
             since = f"the oldest for {in_words(oldest)}"
             if queue in self.paused or not live:
                 continue
+            runners = [one for one in live if one.serves(queue) and waiting.type in one.types]
             if waiting.type not in handled:
                 yield TYPE_UNHANDLED.found(
                     Severity.WARNING, f"jobs of type {waiting.type} wait in queue {queue}, {since}", **details
                 )
-            elif not any(one.serves(queue) and waiting.type in one.types for one in live):
+            elif not runners:
                 yield QUEUE_UNSERVED.found(
                     Severity.WARNING,
                     f"jobs of type {waiting.type} wait in queue {queue}, {since}, and no worker serves both",
                     **details,
+                )
+            elif all(one.status is WorkerState.DRAINING for one in runners):
+                yield WORKERS_DRAINING.found(
+                    Severity.WARNING,
+                    f"jobs of type {waiting.type} wait in queue {queue}, {since}, and whoever could run them drains:"
+                    f" {some_of(sorted(one.worker for one in runners))}",
+                    **details,
+                    workers=len(runners),
                 )
             else:
                 late[queue] = max(oldest, late.get(queue, oldest))

@@ -376,7 +376,7 @@ WORK = Work(version="1", heartbeat_timeout=90 * SECOND, crew=[CREW])
     [
         ([], ["workers_none!"]),
         ([WorkerState.STOPPED], ["workers_none!"]),
-        ([WorkerState.DRAINING], ["workers_none"]),
+        ([WorkerState.DRAINING], ["workers_draining"]),
         ([WorkerState.DRAINING, WorkerState.ACTIVE], []),
     ],
 )
@@ -385,6 +385,22 @@ def test_jobs_that_no_worker_takes(states: list[WorkerState], found: list[str]) 
     waits = Waiting(queue="q", type="t", oldest=SECOND)
     assert codes(attrs.evolve(WORK, crew=crew, waiting=[waits])) == found
     assert codes(attrs.evolve(WORK, crew=crew)) == []
+
+
+def test_jobs_that_only_workers_know_which_drain_are_not_late() -> None:
+    drains = [
+        attrs.evolve(CREW, worker=f"d{n}", status=WorkerState.DRAINING, types=frozenset({"t", "u"}))
+        for n in range(5)
+    ]
+    elsewhere = attrs.evolve(CREW, worker="e", types=frozenset({"u"}), queues=("p",))
+    waiting = [Waiting(queue="q", type=kind, oldest=HOUR) for kind in ("t", "u")]
+    work = attrs.evolve(WORK, crew=[*drains, elsewhere, CREW], waiting=waiting)
+    assert codes(work) == ["workers_draining", "queue_late!"]
+    [drained, _] = work.findings()
+    assert drained.found == (
+        "jobs of type u wait in queue q, the oldest for 60 min, and whoever could run them drains: d0, d1, d2 and 2 more"
+    )
+    assert codes(attrs.evolve(work, crew=[*drains, elsewhere])) == ["workers_draining", "workers_draining"]
 
 
 @pytest.mark.parametrize(("worker", "found"), [("v", ["worker_stale"]), ("w", [])])
