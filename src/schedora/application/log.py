@@ -30,6 +30,18 @@ FIELDS: Final = "schedora_fields"
 _TELLING: Final = frozenset({"debug", "info", "warning", "error", "critical", "exception", "log"})
 
 
+class LevelledLogger(structlog.stdlib.BoundLogger):
+    """Asks for the level before anything else: lines that nobody wants must cost next to nothing."""
+
+    def debug(self, event: str | None = None, *args: Any, **fields: Any) -> Any:
+        if self._logger.isEnabledFor(logging.DEBUG):
+            self._proxy_to_logger("debug", event, *args, **fields)
+
+    def info(self, event: str | None = None, *args: Any, **fields: Any) -> Any:
+        if self._logger.isEnabledFor(logging.INFO):
+            self._proxy_to_logger("info", event, *args, **fields)
+
+
 def formatted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """The message with its arguments in it; a mistake in them costs neither the line nor whoever logs it."""
     event["event"] = _text(event.get("event", ""))  # structlog leaves out what is None
@@ -83,13 +95,26 @@ class Logger:
     """Has the methods of structlog's loggers. Decides at each use, for it is often made before anything is set up."""
 
     def __init__(self, name: str) -> None:
-        self._configured = structlog.get_logger(name)
+        self._levels = logging.getLogger(name)
+        self._configured = structlog.wrap_logger(
+            None, cache_logger_on_first_use=False, logger_factory_args=(name,)
+        )
         self._plain = structlog.wrap_logger(
-            logging.getLogger(name), processors=_PLAIN, wrapper_class=structlog.stdlib.BoundLogger
+            self._levels, processors=_PLAIN, wrapper_class=LevelledLogger, cache_logger_on_first_use=True
         )
 
     def __getattr__(self, method: str) -> Any:
         return getattr(self._configured if structlog.is_configured() else self._plain, method)
+
+    def debug(self, event: str, *args: Any, **fields: Any) -> None:
+        """The line that is most often wanted by nobody."""
+        if self._levels.isEnabledFor(logging.DEBUG) or not _goes_by_levels():
+            self.__getattr__("debug")(event, *args, **fields)
+
+
+def _goes_by_levels() -> bool:
+    """Whether the levels of the standard library decide which lines there are: others may have set up structlog."""
+    return not structlog.is_configured() or structlog.get_config()["wrapper_class"] is LevelledLogger
 
 
 def as_record(_: WrappedLogger, __: str, event: EventDict) -> tuple[tuple[str], dict[str, Any]]:
@@ -104,7 +129,7 @@ def run_logger(run: RunScope | None, identity: Callable[[], Mapping[str, Any]]) 
     """
     logger = _OfRun(logging.getLogger(HANDLERS), run)
     if not structlog.is_configured():
-        made = structlog.wrap_logger(logger, processors=_PLAIN, wrapper_class=structlog.stdlib.BoundLogger)
+        made = structlog.wrap_logger(logger, processors=_PLAIN, wrapper_class=LevelledLogger)
         return made.bind(**identity())
     processors = structlog.get_config()["processors"]
     if not processors or processors[-1] is not as_record:
@@ -132,6 +157,7 @@ class _OfRun:
     def __init__(self, logger: logging.Logger, run: RunScope | None) -> None:
         self._logger = logger
         self._run = run
+        self.isEnabledFor = logger.isEnabledFor  # asked for each line, wanted or not
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._logger, name)

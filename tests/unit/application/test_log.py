@@ -58,4 +58,8 @@ def test_a_program_that_set_structlog_up_gets_events() -> None:
     log = Logger("schedora.test")
     with capture_logs() as logs:
         log.info("something", answer=42)
-    assert logs == [{"event": "something", "log_level": "info", "answer": 42}]
+        log.debug("in detail")
+    assert logs == [
+        {"event": "something", "log_level": "info", "answer": 42},
+        {"event": "in detail", "log_level": "debug"},
+    ]

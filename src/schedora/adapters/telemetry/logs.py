@@ -17,7 +17,7 @@ from schedora.adapters.telemetry.json_line import json_line
 from schedora.adapters.telemetry.kept_lines import OFF
 from schedora.adapters.telemetry.log_event import Event, event_of
 from schedora.adapters.telemetry.uncaught import tell_uncaught
-from schedora.application.log import ATTEMPTS, HANDLERS, REQUESTS, as_record, formatted
+from schedora.application.log import ATTEMPTS, HANDLERS, REQUESTS, LevelledLogger, as_record, formatted
 from schedora.application.run_scope import current_run
 from schedora.domain.redaction import Redaction
 from schedora.domain.repetition import Repetition
@@ -49,8 +49,8 @@ def configure_logs(
             as_record,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
+        wrapper_class=LevelledLogger,
+        cache_logger_on_first_use=True,
     )
     target = stream or sys.stderr
     written = LogWriter(

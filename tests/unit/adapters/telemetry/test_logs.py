@@ -11,6 +11,7 @@ import structlog
 
 from schedora.adapters.telemetry import logs
 from schedora.adapters.telemetry.logs import configure_logs
+from schedora.application.log import Logger, run_logger
 from schedora.application.pipeline.run import Run
 from schedora.application.request_scope import current_request
 from schedora.application.run_scope import current_run
@@ -71,6 +72,37 @@ def test_what_is_below_the_level_is_not_told(log: Log) -> None:
     log.ours.warning("b")
     logging.getLogger("other").debug("c")
     assert [line["message"] for line in log.lines] == ["b"]
+
+
+def test_a_line_that_nobody_wants_is_not_worked_out(log: Log) -> None:
+    worked_out: list[str] = []
+
+    def note(_: object, __: str, event: dict[str, Any]) -> dict[str, Any]:
+        worked_out.append(event["event"])
+        return event
+
+    structlog.get_config()["processors"].insert(0, note)
+    run = Run(a_claimed_job(), started_at=NOON, began=SECOND)
+    for logger in (Logger("schedora.test"), log.ours, log.ours.bind(a=1), run_logger(run, dict)):
+        logger.debug("x %d", "y", z=1)
+        logger.info("wanted")
+    assert worked_out == ["wanted"] * 4
+
+
+def test_the_level_that_is_kept_is_wanted_of_handlers_alone() -> None:
+    configure_logs(level="WARNING", json_lines=True, kept_level="DEBUG", stream=io.StringIO())
+    run = Run(a_claimed_job(), started_at=NOON, began=SECOND)
+    heard: list[str] = []
+
+    class Keeper(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record.getMessage())
+
+    logging.getLogger().addHandler(Keeper())
+    run_logger(run, dict).debug("a handler's")
+    structlog.get_logger("theirs").debug("a library's")
+    Logger("schedora.worker").debug("ours")
+    assert heard == ["a handler's", "a library's"]
 
 
 def test_other_libraries_speak_in_the_same_shape(log: Log) -> None:
