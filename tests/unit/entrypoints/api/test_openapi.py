@@ -132,6 +132,17 @@ async def test_parameters_are_described(document: dict[str, Any]) -> None:
     )
 
 
+async def test_each_parameter_of_a_query_says_what_it_does(document: dict[str, Any]) -> None:
+    silent = [
+        (name, parameter["name"])
+        for name, operation in operations(document)
+        for parameter in operation["parameters"]
+        if parameter["in"] == "query" and not parameter.get("description")
+    ]
+
+    assert not silent
+
+
 async def test_the_rules_of_the_domain_are_shown(document: dict[str, Any]) -> None:
     fields = document["components"]["schemas"]["JobSubmission"]["properties"]
 

@@ -17,7 +17,7 @@ from schedora.domain.job_state import JobState
 from schedora.domain.workflow import WorkflowState
 from schedora.entrypoints.api.event_streams import Dropped
 from schedora.entrypoints.api.schemas.fields import FilterName, QueryString, Utc, Uuid
-from schedora.entrypoints.api.schemas.jobs import EventView, Status, event_view
+from schedora.entrypoints.api.schemas.jobs import EventView, event_view
 
 VALUES_MAX = 100
 
@@ -75,7 +75,7 @@ class ResumeQuery(QueryString):
 class EventsQuery(ResumeQuery):
     queue: Annotated[list[FilterName], Several]
     type: Annotated[list[FilterName], Several]
-    status: Annotated[list[Status], Several]
+    status: Annotated[list[JobState], Several]
     workflow_id: Annotated[list[Uuid], Several]
     job_id: Annotated[list[Uuid], Several]
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from schedora.domain.errors import InvalidField
 from schedora.domain.job_request import KEY_LENGTH_MAX, check_instant
@@ -63,13 +63,21 @@ Instant = Annotated[datetime, BeforeValidator(_instant), _INSTANT_SCHEMA]
 QueryInstant = Annotated[datetime, BeforeValidator(_query_instant), _INSTANT_SCHEMA]
 Uuid = Annotated[UUID, BeforeValidator(_uuid), _UUID_SCHEMA]
 Cursor = Annotated[
-    UUID,
+    UUID | None,
     BeforeValidator(_position),
-    WithJsonSchema({"type": "string", "description": "The next_cursor of an earlier answer"}),
+    WithJsonSchema({"type": "string"}),
+    Field(description="The next_cursor of an earlier answer"),
 ]
 
 FilterName = Annotated[str, AfterValidator(_name)]
 """A name to look for: one that something could have."""
+
+OfType = Annotated[FilterName | None, Field(description="Jobs of this type alone")]
+OfQueue = Annotated[FilterName | None, Field(description="Jobs of this queue alone")]
+OfErrorKind = Annotated[
+    FilterName | None,
+    Field(description="Jobs alone whose newest failed attempt ended by an error of this kind"),
+]
 
 AnyJson = Annotated[Any, WithJsonSchema({"description": "Any JSON value"})]
 """An encoded document, put into the answer as it is."""

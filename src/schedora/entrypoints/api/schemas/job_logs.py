@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from schedora.domain.errors import InvalidField
@@ -46,10 +46,10 @@ def _place(text: str) -> str:
 
 
 Place = Annotated[
-    str,
-    AfterValidator(_place),
-    Field(description="Only what came after that: the `last` of an earlier answer"),
+    str | None,
+    BeforeValidator(_place),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]{1,18}-[0-9]{1,18}$"}),
+    Field(description="Only what came after that: the `last` of an earlier answer"),
 ]
 
 
@@ -58,7 +58,7 @@ class LogsQuery(QueryString):
         int | None, Field(ge=1, le=TAIL_MAX, description="The last lines alone, so many of them")
     ] = None
     attempt: Annotated[int | None, Field(ge=1, le=1_000_000, description="Runs of this attempt alone")] = None
-    after: Place | None = None
+    after: Place = None
 
     @property
     def place(self) -> LogPlace | None:

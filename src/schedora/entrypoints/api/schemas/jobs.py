@@ -18,6 +18,8 @@ from schedora.entrypoints.api.schemas.fields import (
     Cursor,
     FilterName,
     ObjectJson,
+    OfQueue,
+    OfType,
     QueryInstant,
     QueryString,
     Utc,
@@ -27,7 +29,6 @@ from schedora.entrypoints.api.schemas.fields import (
 LIMIT_DEFAULT, LIMIT_MAX = 50, 500
 
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX, description="How many at most")]
-Status = Annotated[JobState, Field(description="Given more than once: any of these")]
 
 
 class AttemptErrorView(TypedDict):
@@ -107,15 +108,23 @@ class BatchRowView(TypedDict):
 
 
 class JobsQuery(QueryString):
-    status: Annotated[list[Status], Field(default_factory=list)]
-    type: FilterName | None = None
-    queue: FilterName | None = None
-    workflow_id: Uuid | None = None
-    worker_id: FilterName | None = None
-    created_after: QueryInstant | None = None
-    created_before: QueryInstant | None = None
+    status: Annotated[
+        list[JobState], Field(default_factory=list, description="Given more than once: any of these")
+    ]
+    type: OfType = None
+    queue: OfQueue = None
+    workflow_id: Annotated[Uuid | None, Field(description="Jobs of this workflow alone")] = None
+    worker_id: Annotated[
+        FilterName | None, Field(description="Jobs alone that this worker runs, or was the last to run")
+    ] = None
+    created_after: Annotated[
+        QueryInstant | None, Field(description="Jobs alone that were created at this instant or later")
+    ] = None
+    created_before: Annotated[
+        QueryInstant | None, Field(description="Jobs alone that were created before this instant")
+    ] = None
     limit: Limit = LIMIT_DEFAULT
-    cursor: Cursor | None = None
+    cursor: Cursor = None
 
 
 class WaitQuery(QueryString):

@@ -12,7 +12,16 @@ from schedora.domain.job_state import JobState
 from schedora.domain.queue import Queue
 from schedora.domain.retention import RETENTION_MAX, RETENTION_MIN, QueueRetention
 from schedora.entrypoints.api.answers import seconds
-from schedora.entrypoints.api.schemas.fields import Body, Cursor, FilterName, QueryString, Utc
+from schedora.entrypoints.api.schemas.fields import (
+    Body,
+    Cursor,
+    FilterName,
+    OfErrorKind,
+    OfQueue,
+    OfType,
+    QueryString,
+    Utc,
+)
 from schedora.entrypoints.api.schemas.jobs import LIMIT_DEFAULT, Limit
 
 PENDING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
@@ -91,21 +100,21 @@ class RetentionChange(Body):
 
 
 class PurgeQuery(QueryString):
-    queue: FilterName | None = None
+    queue: OfQueue = None
 
 
 class DlqQuery(QueryString):
-    type: FilterName | None = None
-    queue: FilterName | None = None
-    error_kind: FilterName | None = None
+    type: OfType = None
+    queue: OfQueue = None
+    error_kind: OfErrorKind = None
     limit: Limit = LIMIT_DEFAULT
-    cursor: Cursor | None = None
+    cursor: Cursor = None
 
 
 class DlqFilterQuery(QueryString):
-    type: FilterName | None = None
-    queue: FilterName | None = None
-    error_kind: FilterName | None = None
+    type: OfType = None
+    queue: OfQueue = None
+    error_kind: OfErrorKind = None
 
 
 class DlqFilter(Body):

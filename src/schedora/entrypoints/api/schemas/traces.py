@@ -18,7 +18,7 @@ JOBS_DEFAULT, JOBS_MAX = 100, 500
 
 class WorkflowTraceQuery(QueryString):
     limit: Annotated[int, Field(ge=1, le=JOBS_MAX, description="The spans of so many jobs")] = JOBS_DEFAULT
-    cursor: Cursor | None = None
+    cursor: Cursor = None
 
 
 class AnyValueView(TypedDict):

@@ -57,12 +57,11 @@ class Heartbeat(Body):
 
 
 class WorkersQuery(QueryString):
-    status_filter: (
-        Annotated[
-            WorkerState, BeforeValidator(lambda value: str(value).upper()), Field(description="In any case")
-        ]
-        | None
-    ) = None
+    status_filter: Annotated[
+        WorkerState | None,
+        BeforeValidator(lambda value: str(value).upper()),
+        Field(description="Workers of this status alone, in upper or lower case"),
+    ] = None
 
 
 class WorkerView(TypedDict):

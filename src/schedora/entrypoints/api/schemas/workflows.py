@@ -104,10 +104,10 @@ class WorkflowDetailView(WorkflowView):
 
 
 class WorkflowsQuery(QueryString):
-    status: WorkflowState | None = None
-    name: FilterName | None = None
+    status: Annotated[WorkflowState | None, Field(description="Workflows in this state alone")] = None
+    name: Annotated[FilterName | None, Field(description="The workflow of this name alone")] = None
     limit: Limit = LIMIT_DEFAULT
-    cursor: Cursor | None = None
+    cursor: Cursor = None
 
 
 def workflow_status_view(workflow: Workflow) -> WorkflowStatusView:
