@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         PayloadTooLarge,
         SchedoraError,
         Unavailable,
+        UnknownEndpoint,
         ValidationFailed,
     )
     from schedora.entrypoints.sdk.event_views import JobMove, StreamGap, StreamReady
@@ -50,6 +51,7 @@ __all__ = [
     "StreamGap",
     "StreamReady",
     "Unavailable",
+    "UnknownEndpoint",
     "ValidationFailed",
     "Workflow",
     "WorkflowRun",
@@ -89,6 +91,7 @@ _HOMES = {
         "PayloadTooLarge",
         "SchedoraError",
         "Unavailable",
+        "UnknownEndpoint",
         "ValidationFailed",
     ),
     "schedora.entrypoints.sdk.event_views": (

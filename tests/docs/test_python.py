@@ -24,7 +24,7 @@ def test_every_error_of_the_clients_is_told_with_its_status() -> None:
     kinds: list[type[errors.SchedoraError]] = [errors.SchedoraError, *errors.SchedoraError.__subclasses__()]
     assert {kind.__name__ for kind in kinds} <= rows.keys()
     for status in (400, 404, 409, 413, 422, 503):
-        error = errors.error_of(errors.Problem(status=status), None)
+        error = errors.error_of(errors.Problem(status=status), "GET /jobs", None)
         assert str(status) in rows[type(error).__name__]
 
 

@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import schedora
 from schedora.domain.errors import brief
 from schedora.entrypoints.cli.exits import Failed, Misused
-from schedora.entrypoints.sdk.server_url import server_address
+from schedora.entrypoints.sdk.server_url import API, api_url, server_address
 
 if TYPE_CHECKING:
     from schedora.entrypoints.sdk.client import SchedoraClient
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+DESCRIPTION_SECONDS = 5.0
+"""For the description of a server's API."""
 
 UrlOption = Annotated[
     str, typer.Option("--url", envvar="SCHEDORA_URL", metavar="URL", help="Where the server listens.")
@@ -29,21 +32,58 @@ CursorOption = Annotated[
 
 @contextmanager
 def reached(url: str) -> Iterator["SchedoraClient"]:
-    """A client of the server at ``url``.
-
-    Raises ``Misused`` for what is no URL of a server, and ``Failed``, inside, when nothing answers there.
-    """
+    """A client of the server at ``url``. Raises ``Misused`` for what is no URL of a server, and as ``answering`` does."""
     from schedora.entrypoints.sdk.client import SchedoraClient  # noqa: PLC0415 - --help must not load it
-    from schedora.entrypoints.sdk.errors import Unavailable  # noqa: PLC0415
+
+    with answering(url), SchedoraClient(url) as client:
+        yield client
+
+
+@contextmanager
+def answering(url: str) -> Iterator[None]:
+    """Raises ``Misused`` for what is no URL of a server, and ``Failed``, inside, when nothing answers there, or nothing that
+    knows what it is asked for.
+    """
+    from schedora.entrypoints.sdk.errors import Unavailable, UnknownEndpoint  # noqa: PLC0415 - as above
 
     place = checked_url(url)
-    with SchedoraClient(url) as client:
+    try:
+        yield
+    except Unavailable as error:
+        if error.problem is not None:
+            raise
+        raise Failed(f"{place} can't be reached: {error}") from error
+    except UnknownEndpoint as error:
+        raise Failed(f"{place}: {error}. {_what_it_may_be(url)}") from error
+
+
+def _what_it_may_be(url: str) -> str:
+    """A server that does not know what this command asks for."""
+    version, own = _version(url), schedora.__version__
+    if version is None:
+        return f"It is older than this command ({own}), or no Schedora: bring it up to date, or correct --url"
+    return f"Its version is {version}, that of this command {own}: bring it up to date, or use the command of its version"
+
+
+def _version(url: str) -> str | None:
+    """As the server tells it, in the one place that all versions have; None where no Schedora does."""
+    from schedora.entrypoints.sdk.client import SchedoraClient  # noqa: PLC0415 - as above
+    from schedora.entrypoints.sdk.conversation import Call, ask  # noqa: PLC0415
+    from schedora.entrypoints.sdk.decoding import whole  # noqa: PLC0415
+    from schedora.entrypoints.sdk.errors import SchedoraError  # noqa: PLC0415
+
+    def version(body: bytes) -> str:
+        described = whole(dict[str, Any])(body)
+        if f"{API}/jobs" not in described["paths"]:
+            raise ValueError("another API")
+        return str(described["info"]["version"])
+
+    description = f"{api_url(url).removesuffix(API)}/openapi.json"
+    with SchedoraClient(url, timeout=DESCRIPTION_SECONDS) as client:
         try:
-            yield client
-        except Unavailable as error:
-            if error.problem is not None:
-                raise
-            raise Failed(f"{place} can't be reached: {error}") from error
+            return client.hold(ask(Call(method="GET", path=description, decode=version)))
+        except SchedoraError:
+            return None
 
 
 def checked_url(url: str) -> str:

@@ -108,12 +108,16 @@ def _understood(call: Call[T], response: httpx.Response) -> T:
     problem = _problem(response, response.content)
     if call.accept is not None and (accepted := call.accept(problem)) is not None:
         return accepted
-    raise error_of(problem, _retry_after(response))
+    raise _error(call, response, problem)
 
 
-def refusal(response: httpx.Response, body: bytes) -> SchedoraError:
+def refusal(call: Call[Any], response: httpx.Response, body: bytes) -> SchedoraError:
     """What an answer that is no success means."""
-    return error_of(_problem(response, body), _retry_after(response))
+    return _error(call, response, _problem(response, body))
+
+
+def _error(call: Call[Any], response: httpx.Response, problem: Problem) -> SchedoraError:
+    return error_of(problem, f"{call.method} {call.path}", _retry_after(response))
 
 
 def _problem(response: httpx.Response, body: bytes) -> Problem:

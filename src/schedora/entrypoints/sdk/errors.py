@@ -4,6 +4,7 @@
 
     SchedoraError               the API refused; ``problem`` tells why
     ├── NotFoundError           404: there is no such thing
+    │   └── UnknownEndpoint     and not even such an address: the server is of another version, or is none of Schedora's
     ├── ConflictError           409: the present state forbids it
     ├── ValidationFailed        400, 422: the request breaks rules, each named in ``errors``
     ├── PayloadTooLarge         413
@@ -50,6 +51,10 @@ class NotFoundError(SchedoraError):
     pass
 
 
+class UnknownEndpoint(NotFoundError):
+    pass
+
+
 class ConflictError(SchedoraError):
     pass
 
@@ -88,7 +93,14 @@ _BY_STATUS: Mapping[int, type[SchedoraError]] = {
 }
 
 
-def error_of(problem: Problem, retry_after: timedelta | None) -> SchedoraError:
+NOTHING_THERE = frozenset({"", "Not Found", "Nothing is found at this address."})
+"""What a 404 says that is about the address: without a word of a server's own, as frameworks say it, and as the API does."""
+
+
+def error_of(problem: Problem, asked: str, retry_after: timedelta | None) -> SchedoraError:
+    """``asked`` is what the server was asked for."""
+    if problem.status == 404 and problem.detail in NOTHING_THERE:
+        return UnknownEndpoint(f"the server answered 404 Not Found: it knows no {asked}", problem)
     message = problem.detail or f"the server answered {problem.status} {problem.title}".rstrip()
     if problem.status == 503:
         return Unavailable(message, problem, retry_after=retry_after)

@@ -101,14 +101,15 @@ def follow(path: str, query: Mapping[str, Any], *, after: str | None, patience: 
     """
     place = _Place(after, _backoff(FIRST_PAUSE))
     while True:
-        done = yield Open(call=_call(path, query, place.last_id))
+        call = _call(path, query, place.last_id)
+        done = yield Open(call=call)
         if isinstance(done, httpx.Response) and done.is_success:
             if (yield from _given(done, place)):
                 return
             failure = Unavailable("the event stream broke off")
         elif isinstance(done, httpx.Response):
             body = yield ReadAll()
-            error = refusal(done, body if isinstance(body, bytes) else b"")
+            error = refusal(call, done, body if isinstance(body, bytes) else b"")
             if not isinstance(error, Unavailable):
                 raise error
             failure = error

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import schedora
 from schedora.entrypoints.cli.server import checked_url
 from schedora.entrypoints.sdk import conversation
 from tests.unit.entrypoints.cli.conftest import Run, invoke, refused
@@ -34,6 +35,14 @@ COMMANDS = (
     ["dlq", "list"],
     ["dlq", "requeue"],
     ["health"],
+    ["why", NOBODY],
+    ["trace", NOBODY],
+    ["trace", "--workflow", NOBODY],
+    ["jobs", "logs", NOBODY],
+    ["jobs", "logs", NOBODY, "--follow"],
+    ["events"],
+    ["doctor"],
+    ["top", "--once"],
 )
 
 
@@ -53,7 +62,12 @@ def no_second_thought(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_a_server_that_is_away_is_named_in_one_line(command: list[str]) -> None:
     answer = invoke(*command, "--url", NOWHERE, stdin='{"name": "w"}')
-    refused(answer, 1, f"{NOWHERE} can't be reached", "refused")
+    refused(
+        answer,
+        1,
+        f"{NOWHERE} can't be reached",
+        "connection attempts failed" if "top" in command else "refused",
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -147,6 +161,46 @@ def test_an_answer_that_is_none_of_the_apis_is_told_in_one_line(
 ) -> None:
     odd_server.says(status, body)
     refused(invoke("jobs", "list", "--url", odd_server.url), 1, said)
+
+
+OLDER = {"openapi": "3.1.0", "info": {"title": "Jobs", "version": "0.0.9"}, "paths": {"/api/v1/jobs": {}}}
+ANOTHER = {"openapi": "3.1.0", "info": {"title": "Pets", "version": "7"}, "paths": {"/pets": {}}}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_server_that_knows_no_such_endpoint_tells_its_version(
+    odd_server: OddServer, command: list[str]
+) -> None:
+    odd_server.says(404, {"title": "Not Found", "status": 404, "detail": "Not Found"})
+    odd_server.says(200, OLDER)
+    answer = invoke(*command, "--url", odd_server.url, stdin='{"name": "w"}')
+    refused(answer, 1, f"{odd_server.url}: the server answered 404 Not Found: it knows no ")
+    assert f"version is 0.0.9, that of this command {schedora.__version__}: bring it up to date" in answer.err
+    assert odd_server.paths[-1] == "/openapi.json"
+
+
+@pytest.mark.parametrize("described", [(200, ANOTHER), (200, b"<html>"), (200, {}), (404, b""), (500, b"")])
+def test_a_server_that_knows_no_endpoint_and_tells_no_version_may_be_none_of_schedoras(
+    odd_server: OddServer, described: tuple[int, object]
+) -> None:
+    odd_server.says(404, b"<html>")
+    odd_server.says(*described)
+    answer = invoke("why", NOBODY, "--url", f"{odd_server.url}/there")
+    refused(answer, 1, f"it knows no GET /jobs/{NOBODY}/why. ", "or no Schedora", "correct --url")
+    assert odd_server.paths[-1] == "/there/openapi.json"
+
+
+def test_what_is_not_there_is_no_matter_of_versions(run: Run) -> None:
+    for command in (["why"], ["trace"], ["trace", "--workflow"], ["jobs", "logs"], ["jobs", "show"]):
+        answer = run(*command, NOBODY)
+        refused(
+            answer, 1, f"schedora: there is no {'workflow' if '--workflow' in command else 'job'} {NOBODY}"
+        )
+
+
+def test_an_address_that_todays_api_does_not_know(server_url: str) -> None:
+    answer = invoke("why", NOBODY, "--url", f"{server_url}/api/v2")
+    refused(answer, 1, f"it knows no GET /jobs/{NOBODY}/why. ", "or no Schedora")
 
 
 def test_a_wrong_page_is_the_servers_to_refuse(run: Run) -> None:
