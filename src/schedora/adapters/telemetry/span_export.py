@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -69,7 +70,7 @@ class OtlpSpanExport:
         version: str,
         metrics: Metrics,
     ) -> None:
-        """``make_exporter`` is called in the thread, by its first export."""
+        """``make_exporter`` is called in the thread, before there is anything to export: it takes a while."""
         self._make_exporter = make_exporter
         self._exporter: SpanExporter | None = None
         self._resource = Resource(dict(resource))
@@ -137,6 +138,11 @@ class OtlpSpanExport:
         logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter").addFilter(
             _not_of_this_thread
         )
+        try:
+            self._exporter = self._make_exporter()
+        except Exception:
+            self._failing = True
+            log.exception("no spans can be exported: all are lost")
         rested = Moment.now()
         while entries := self._next():
             began = Moment.now()
@@ -196,9 +202,7 @@ class OtlpSpanExport:
         if not spans or not self._awaited(len(spans)):
             return
         try:
-            if self._exporter is None:
-                self._exporter = self._make_exporter()
-            done = self._exporter.export(spans) is SpanExportResult.SUCCESS
+            done = self._exporter is not None and self._exporter.export(spans) is SpanExportResult.SUCCESS
         except Exception:
             log.exception("spans could not be exported")
             done = False
@@ -235,8 +239,6 @@ def _count(what: What) -> int:
 
 def otlp_exporter(*, endpoint: str, headers: Mapping[str, str], timeout_seconds: float) -> SpanExporter:
     """The official one."""
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - in its thread
-
     return OTLPSpanExporter(endpoint=endpoint, headers=headers, timeout=timeout_seconds)
 
 

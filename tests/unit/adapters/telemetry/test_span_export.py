@@ -286,6 +286,37 @@ def test_an_exporter_that_breaks_loses_spans_and_no_more(tally: Tally, counted: 
     assert counted(LOST) == 1
 
 
+def test_the_exporter_is_there_before_there_is_anything_to_export(tally: Tally) -> None:
+    made = threading.Event()
+
+    def make() -> SpanExporter:
+        made.set()
+        return InMemorySpanExporter()
+
+    export = OtlpSpanExport(make, resource={}, version="1.2.3", metrics=tally)
+    assert not made.is_set()
+    export.start()
+    assert made.wait(PATIENCE_SECONDS)
+    export.close()
+
+
+@pytest.mark.usefixtures("soon")
+def test_an_exporter_that_cannot_be_made_is_told_once_and_all_is_lost(
+    tally: Tally, counted: Callable[[str], int], caplog: pytest.LogCaptureFixture
+) -> None:
+    def make() -> SpanExporter:
+        raise ValueError("no such compression")
+
+    export = OtlpSpanExport(make, resource={}, version="1.2.3", metrics=tally)
+    export.start()
+    for lost in (1, 2):
+        export.put_span(a_span())
+        until(lambda lost=lost: counted(LOST) == lost, "the span to be counted as lost")  # type: ignore[misc]
+    export.close()
+    (told,) = [record.message for record in caplog.records if record.name == "schedora.traces"]
+    assert told.startswith("no spans can be exported")
+
+
 def test_one_that_was_never_started_can_be_closed(tally: Tally, counted: Callable[[str], int]) -> None:
     export = OtlpSpanExport(_Broken, resource={}, version="1.2.3", metrics=tally)
     export.put_runs([a_run()])
