@@ -158,6 +158,8 @@ def _prepared(data_dir: Path | None, app: "Schedora | None" = None) -> Settings:
     settings_with = load_settings if app is None else app.settings_with
     settings = settings_with(schedora_data_dir=data_dir)
     _set_up_logs(settings)
+    for doubt in settings.doubts:
+        log.warning(doubt)
     return settings
 
 

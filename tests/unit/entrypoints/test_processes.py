@@ -178,6 +178,16 @@ def test_what_is_typed_wins_over_what_the_app_says(tmp_path: Path) -> None:
     assert processes._prepared(tmp_path, elsewhere).schedora_data_dir == tmp_path
 
 
+def test_a_sampler_of_which_only_others_know_is_told_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "WARNING")
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "xray")
+    assert processes._prepared(None).sampler.ratio == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "OTEL_TRACES_SAMPLER: Schedora has no sampler 'xray'" in line
+
+
 def test_wrong_settings_stop_a_process_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_POOL_SIZE", "none")
     with pytest.raises(WrongSettings, match="DATABASE_POOL_SIZE"):

@@ -9,6 +9,8 @@ from pydantic import AfterValidator
 
 PROTOCOL = "http/protobuf"
 TRACES_PATH = "/v1/traces"
+TIMEOUT_SECONDS_MAX = 3600.0
+"""Stands for no limit."""
 
 
 @frozen(kw_only=True)

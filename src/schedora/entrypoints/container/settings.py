@@ -1,7 +1,7 @@
 """Settings: from the environment or ``.env``, validated together, before anything starts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -14,9 +14,19 @@ import schedora
 from schedora.adapters.postgres.location import Location
 from schedora.domain.errors import brief
 from schedora.domain.retention import Retention
-from schedora.domain.sampling import Sampler, SamplerKind
-from schedora.entrypoints.container.collector import PROTOCOL, TRACES_PATH, Collector, HttpUrl, Pairs, pairs
+from schedora.domain.sampling import EVERYTHING, Sampler, SamplerKind
+from schedora.entrypoints.container.collector import (
+    PROTOCOL,
+    TIMEOUT_SECONDS_MAX,
+    TRACES_PATH,
+    Collector,
+    HttpUrl,
+    Pairs,
+    pairs,
+)
 
+_SHORT_SECONDS = 0.1
+"""A timeout of less may be one that was meant in seconds, as OpenTelemetry's SDK for Python has it."""
 _NAME = re.compile(r"[A-Za-z][\w .-]*", re.ASCII)
 
 
@@ -67,7 +77,7 @@ def _names(value: str | None) -> str | None:
 
 
 class Settings(BaseSettings):
-    """Names as in the environment, in lower case; spans in seconds."""
+    """Names as in the environment, in lower case; spans in seconds, but for OpenTelemetry's, which are in milliseconds."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", env_ignore_empty=True, frozen=True)
 
@@ -94,14 +104,14 @@ class Settings(BaseSettings):
     job_retention_canceled: float = Field(604_800, ge=60, le=3_153_600_000)
     job_retention_dead: float = Field(2_592_000, ge=60, le=3_153_600_000)
     trace_retention: float = Field(604_800, ge=60, le=3_153_600_000)
-    otel_traces_sampler: SamplerKind = SamplerKind.PARENTBASED_ALWAYS_ON
-    otel_traces_sampler_arg: float | None = Field(None, ge=0, le=1)
+    otel_traces_sampler: str = SamplerKind.PARENTBASED_ALWAYS_ON.value
+    otel_traces_sampler_arg: str | None = None
     otel_exporter_otlp_endpoint: HttpUrl = None
     otel_exporter_otlp_traces_endpoint: HttpUrl = None
     otel_exporter_otlp_headers: Pairs = None
     otel_exporter_otlp_traces_headers: Pairs = None
-    otel_exporter_otlp_timeout: float = Field(10, gt=0, le=3600)
-    otel_exporter_otlp_traces_timeout: float | None = Field(None, gt=0, le=3600)
+    otel_exporter_otlp_timeout: float = Field(10_000, ge=0)
+    otel_exporter_otlp_traces_timeout: float | None = Field(None, ge=0)
     otel_exporter_otlp_protocol: str | None = None
     otel_exporter_otlp_traces_protocol: str | None = None
     otel_service_name: str | None = None
@@ -127,9 +137,66 @@ class Settings(BaseSettings):
                 values[name] = transform(values[name])
         return values
 
+    @model_validator(mode="before")
+    @classmethod
+    def _export_only_where_it_is_on(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """What is said of an export is for others where Schedora has none, and they may know more ways."""
+        if str(values.get("otel_sdk_disabled")).lower() != "true":
+            return values
+        kept = {"otel_sdk_disabled", "otel_traces_sampler", "otel_traces_sampler_arg"}
+        return {name: value for name, value in values.items() if name in kept or not name.startswith("otel_")}
+
     @property
     def sampler(self) -> Sampler:
-        return Sampler.of(self.otel_traces_sampler, self.otel_traces_sampler_arg)
+        kind = self._sampler_kind
+        return EVERYTHING if kind is None else Sampler.of(kind, self._sampler_ratio)
+
+    @property
+    def doubts(self) -> Sequence[str]:
+        """What is taken otherwise than it may be meant, in words: for whoever goes by these settings to tell, once."""
+        doubts = []
+        if self._sampler_kind is None:
+            doubts.append(
+                f"OTEL_TRACES_SAMPLER: Schedora has no sampler {brief(self.otel_traces_sampler)}, and keeps the traces"
+                f" that begin here: as with {SamplerKind.PARENTBASED_ALWAYS_ON}"
+            )
+        elif self._asks_for_a_ratio and self.otel_traces_sampler_arg and self._sampler_ratio is None:
+            doubts.append(
+                f"OTEL_TRACES_SAMPLER_ARG: {self._wrong_ratio}; all traces are kept that begin here"
+            )
+        collector = self.collector
+        if collector is not None and collector.timeout_seconds < _SHORT_SECONDS:
+            scope = "" if self.otel_exporter_otlp_traces_timeout is None else "TRACES_"
+            doubts.append(
+                f"OTEL_EXPORTER_OTLP_{scope}TIMEOUT is in milliseconds: collectors have"
+                f" {collector.timeout_seconds:g} seconds to take a batch"
+            )
+        return doubts
+
+    @property
+    def _sampler_kind(self) -> SamplerKind | None:
+        """None for one that only others have: the variable is for all programs of a machine."""
+        try:
+            return SamplerKind(self.otel_traces_sampler)
+        except ValueError:
+            return None
+
+    @property
+    def _asks_for_a_ratio(self) -> bool:
+        return self._sampler_kind in {SamplerKind.TRACEIDRATIO, SamplerKind.PARENTBASED_TRACEIDRATIO}
+
+    @property
+    def _sampler_ratio(self) -> float | None:
+        """None where there is none, or none that is one."""
+        try:
+            ratio = float(self.otel_traces_sampler_arg or "")
+        except ValueError:
+            return None
+        return ratio if 0 <= ratio <= 1 else None
+
+    @property
+    def _wrong_ratio(self) -> str:
+        return f"should be a number from 0 to 1, not {brief(self.otel_traces_sampler_arg)}"
 
     @property
     def collector(self) -> Collector | None:
@@ -140,10 +207,13 @@ class Settings(BaseSettings):
             endpoint = self.otel_exporter_otlp_endpoint.removesuffix("/") + TRACES_PATH
         if endpoint is None or self.otel_sdk_disabled or "otlp" not in exporters:
             return None
+        timeout_ms = self.otel_exporter_otlp_traces_timeout
+        if timeout_ms is None:
+            timeout_ms = self.otel_exporter_otlp_timeout
         return Collector(
             endpoint=endpoint,
             headers=pairs(self.otel_exporter_otlp_traces_headers or self.otel_exporter_otlp_headers or ""),
-            timeout_seconds=self.otel_exporter_otlp_traces_timeout or self.otel_exporter_otlp_timeout,
+            timeout_seconds=min(timeout_ms / 1_000, TIMEOUT_SECONDS_MAX) or TIMEOUT_SECONDS_MAX,
         )
 
     @property
@@ -159,6 +229,14 @@ class Settings(BaseSettings):
             canceled=timedelta(seconds=self.job_retention_canceled),
             dead=timedelta(seconds=self.job_retention_dead),
         )
+
+    @model_validator(mode="after")
+    def _a_ratio(self) -> Self:
+        """Where it is asked for. A program that only submits says it to its own samplers, which may know better."""
+        wrong = self._asks_for_a_ratio and self.otel_traces_sampler_arg and self._sampler_ratio is None
+        if wrong and not self.otel_sdk_disabled:
+            raise ValueError(f"OTEL_TRACES_SAMPLER_ARG: {self._wrong_ratio}")
+        return self
 
     @model_validator(mode="after")
     def _one_protocol(self) -> Self:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from schedora.application.encoding import encode_json
 from schedora.application.handlers import DuplicateType, Handlers
+from schedora.application.log import Logger
 from schedora.entrypoints.sdk import builtin
 from schedora.entrypoints.sdk.definition import JobFunction, PreparedJob
 from schedora.entrypoints.sdk.options import (
@@ -43,6 +44,8 @@ from schedora.entrypoints.sdk.workflow import Workflow, WorkflowRun
 if TYPE_CHECKING:
     from schedora.entrypoints.container.settings import Settings
     from schedora.entrypoints.system import System
+
+log = Logger("schedora.settings")
 
 R = TypeVar("R")
 
@@ -88,8 +91,11 @@ class Schedora:
     @cached_property
     def settings(self) -> "Settings":
         """Raises ``WrongSettings``."""
-        # Where a program's own traces go is said to its exporter, which may know more ways than Schedora's.
-        return self.settings_with(otel_sdk_disabled=True)
+        # How a program samples and exports its own traces is said to its SDK, which may know more ways than Schedora.
+        settings = self.settings_with(otel_sdk_disabled=True)
+        for doubt in settings.doubts:
+            log.warning(doubt)
+        return settings
 
     def settings_with(self, **given: Any) -> "Settings":
         """The settings of this app, and what is given here wins where it is not None. Raises

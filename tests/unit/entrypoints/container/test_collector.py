@@ -26,10 +26,33 @@ def test_the_endpoint_of_all_signals_gets_the_path_of_traces(base: str) -> None:
 def test_what_is_said_of_traces_alone_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "ENDPOINT": URL, "TRACES_ENDPOINT": "https://other/spans", "HEADERS": "a=1", "TRACES_HEADERS": "b=2",
-        "TIMEOUT": "3", "TRACES_TIMEOUT": "0.5", "PROTOCOL": "grpc", "TRACES_PROTOCOL": "http/protobuf",
+        "TIMEOUT": "3000", "TRACES_TIMEOUT": "500", "PROTOCOL": "grpc", "TRACES_PROTOCOL": "http/protobuf",
     }.items():  # fmt: skip
         monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{name}", value)
     assert collector() == Collector(endpoint="https://other/spans", headers={"b": "2"}, timeout_seconds=0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [("10000", 10), ("1500", 1.5), ("0", 3600), ("inf", 3600), ("86400000", 3600)]
+)
+@pytest.mark.parametrize("scope", ["", "TRACES_"])
+def test_timeouts_are_in_milliseconds_and_none_is_no_limit(
+    monkeypatch: pytest.MonkeyPatch, scope: str, given: str, seconds: float
+) -> None:
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{scope}TIMEOUT", given)
+    settings = load_settings(otel_exporter_otlp_endpoint=URL)
+    assert settings.collector is not None
+    assert settings.collector.timeout_seconds == seconds
+    assert settings.doubts == []
+
+
+@pytest.mark.parametrize("scope", ["", "TRACES_"])
+def test_a_timeout_that_may_be_meant_in_seconds_is_told(monkeypatch: pytest.MonkeyPatch, scope: str) -> None:
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{scope}TIMEOUT", "10")
+    assert load_settings().doubts == []  # nothing is exported
+    assert load_settings(otel_exporter_otlp_endpoint=URL).doubts == [
+        f"OTEL_EXPORTER_OTLP_{scope}TIMEOUT is in milliseconds: collectors have 0.01 seconds to take a batch"
+    ]
 
 
 def test_headers_are_encoded_as_in_urls() -> None:
@@ -72,7 +95,7 @@ def test_another_protocol_stops_the_start_where_spans_are_exported(
         ("otel_exporter_otlp_headers", "s3cret", "should be pairs like name=value, with a comma between two"),
         ("otel_exporter_otlp_traces_headers", "=s3cret", "should be pairs like name=value, with a comma between two"),
         ("otel_resource_attributes", "team", "should be pairs like name=value, with a comma between two, not 'team'"),
-        ("otel_exporter_otlp_timeout", 0, "input should be greater than 0, not 0"),
+        ("otel_exporter_otlp_timeout", -1, "input should be greater than or equal to 0, not -1"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_stops_the_start_with_a_line_that_tells_no_secret(

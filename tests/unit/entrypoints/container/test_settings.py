@@ -55,12 +55,34 @@ def test_the_sampler_is_named_as_opentelemetry_names_it(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("OTEL_TRACES_SAMPLER", "sometimes"),
         ("OTEL_TRACES_SAMPLER_ARG", "1.5"),
         ("OTEL_TRACES_SAMPLER_ARG", "half"),
+        ("OTEL_TRACES_SAMPLER_ARG", "nan"),
     ],
 )
-def test_a_wrong_sampler_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+@pytest.mark.parametrize("sampler", ["traceidratio", "parentbased_traceidratio"])
+def test_a_wrong_ratio_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, sampler: str, name: str, value: str
+) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
     monkeypatch.setenv(name, value)
     with pytest.raises(WrongSettings, match=rf"^{name}: .*, not '?{value}'?$"):
         load_settings()
+
+
+@pytest.mark.parametrize("sampler", ["always_on", "xray"])
+def test_who_has_no_ratio_may_be_told_something_else(monkeypatch: pytest.MonkeyPatch, sampler: str) -> None:
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", sampler)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "endpoint=http://agent:5778,pollingIntervalMs=5000")
+    assert load_settings().sampler.ratio == 1
+
+
+def test_a_sampler_that_others_have_is_told_and_all_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings().doubts == []
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote")
+    settings = load_settings()
+    assert settings.sampler == EVERYTHING
+    (told,) = settings.doubts
+    assert told.startswith(
+        "OTEL_TRACES_SAMPLER: Schedora has no sampler 'parentbased_jaeger_remote', and keeps"
+    )

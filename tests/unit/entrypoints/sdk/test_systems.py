@@ -295,3 +295,27 @@ def test_how_a_program_exports_its_own_traces_is_its_own_affair(monkeypatch: pyt
     assert app.settings.collector is None
     with pytest.raises(WrongSettings, match="grpc"):  # as a worker, it would be Schedora's
         app.settings_with()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("TRACES_SAMPLER", "xray"),
+        ("TRACES_SAMPLER", "traceidratio"),
+        ("EXPORTER_OTLP_ENDPOINT", "collector:4317"),
+        ("EXPORTER_OTLP_TRACES_HEADERS", "Bearer"),
+        ("EXPORTER_OTLP_TIMEOUT", "10s"),
+        ("RESOURCE_ATTRIBUTES", "team"),
+        ("SDK_DISABLED", "perhaps"),
+    ],
+)
+def test_no_program_that_submits_fails_by_what_its_own_traces_are_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"OTEL_{name}", value)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "endpoint=http://agent:5778")
+    app = Schedora()
+    assert app.settings.collector is None
+    assert app.settings.sampler.ratio == 1
+    told = [record.message for record in caplog.records if "OTEL_" in record.message]
+    assert len(told) == (name == "TRACES_SAMPLER")
