@@ -169,12 +169,13 @@ class _End:
             self._go(JobState.RUNNING, started_at)
 
     def wait(self, reason: str, scheduled_at: datetime | None = None) -> Completion:
-        self._go(JobState.PENDING, self._ended_at, reason)
+        self._go(JobState.PENDING, self._ended_at, reason, due=scheduled_at)
         return attrs.evolve(self._completion(attempts_used=0), scheduled_at=scheduled_at)
 
     def failure(self, error: AttemptError, retry_at: datetime | None) -> Completion:
         self._go(JobState.FAILED, self._ended_at, error.kind)
-        self._go(JobState.DEAD if retry_at is None else JobState.RETRYING, self._ended_at, error.kind)
+        after = JobState.DEAD if retry_at is None else JobState.RETRYING
+        self._go(after, self._ended_at, error.kind, due=retry_at)
         completion = attrs.evolve(self._completion(attempts_used=1), error=error, scheduled_at=retry_at)
         if retry_at is None:
             return completion
@@ -190,7 +191,9 @@ class _End:
             traceback=traceback,
         )
 
-    def _go(self, to_state: JobState, at: datetime, reason: str | None = None) -> None:
+    def _go(
+        self, to_state: JobState, at: datetime, reason: str | None = None, *, due: datetime | None = None
+    ) -> None:
         check_move(self._state, to_state)
         self._moves.append(
             JobEvent(
@@ -200,6 +203,7 @@ class _End:
                 attempt=self._job.current_attempt,
                 worker_id=self._job.worker_id,
                 reason=reason,
+                due=due,
             )
         )
         self._state = to_state

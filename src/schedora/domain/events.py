@@ -17,7 +17,9 @@ ERRORS_LIMIT = 200
 
 @frozen(kw_only=True)
 class JobEvent:
-    """One move of one job. ``from_state`` is None where the job came into being."""
+    """One move of one job. ``from_state`` is None where the job came into being. ``due`` is when it may run again, where
+    the move decides that.
+    """
 
     at: datetime
     from_state: JobState | None
@@ -25,6 +27,7 @@ class JobEvent:
     attempt: int
     worker_id: WorkerId | None = None
     reason: str | None = None
+    due: datetime | None = None
 
 
 @values.frozen

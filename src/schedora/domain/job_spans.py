@@ -140,6 +140,7 @@ class Claim:
     ended_at: datetime | None = None
     outcome: JobState | None = None
     reason: str | None = None
+    retry_at: datetime | None = None
 
 
 @frozen(kw_only=True)
@@ -167,11 +168,6 @@ class Course:
     waits: tuple[Wait, ...]
     claims: tuple[Claim, ...]
 
-    def retries_after(self, claim: Claim) -> bool:
-        """Whether the newest wait is for the retry of that claim."""
-        last = self.waits[-1].after if self.waits else None
-        return last is not None and last.to_state is JobState.RETRYING and last.at == claim.ended_at
-
 
 def course(moves: Iterable[JobEvent]) -> Course:
     """What ``moves`` tell, oldest first."""
@@ -190,7 +186,13 @@ def course(moves: Iterable[JobEvent]) -> Course:
         if held and move.to_state is JobState.RUNNING:
             claims[-1] = attrs.evolve(claims[-1], started_at=move.at)
         elif held:
-            claims[-1] = attrs.evolve(claims[-1], ended_at=move.at, outcome=move.to_state, reason=move.reason)
+            claims[-1] = attrs.evolve(
+                claims[-1],
+                ended_at=move.at,
+                outcome=move.to_state,
+                reason=move.reason,
+                retry_at=move.due if move.to_state is JobState.RETRYING else None,
+            )
             held = move.to_state is JobState.FAILED  # what follows tells how it went on
         elif waiting is not None:
             waits.append(Wait(after=waiting, end=move.at, ended_by=move))
@@ -211,11 +213,11 @@ def job_spans(job: Job, lineage: Lineage, *, dropped: Mapping[LeaseToken, int] =
     attempted = [(one, one.claimed_at) for one in upstream if one.claimed_at is not None]
     waits = [
         made
-        for place, wait in enumerate(told.waits)
+        for wait in told.waits
         for made in _wait_spans(
             subject,
             wait,
-            due=_due(job, wait, last=place == len(told.waits) - 1),
+            due=_due(job, wait),
             released=_released(job, upstream),
             blocked=wait.in_vain or (wait.end is None and job.waits_for > 0),
             now=lineage.at,
@@ -231,7 +233,6 @@ def job_spans(job: Job, lineage: Lineage, *, dropped: Mapping[LeaseToken, int] =
             token=token,
             dropped=dropped.get(token, 0),
             error=errors.get((claim.attempt, claim.ended_at)) if claim.ended_at else None,
-            retry_at=job.scheduled_at if told.retries_after(claim) else None,
             follows=attempted if place == 0 and whole else (),
         )
     if waits and whole:
@@ -269,13 +270,7 @@ def run_spans(job: ClaimedJob, completion: Completion) -> list[Span]:
     if after is not None:
         wait = Wait(after=after, end=job.claimed_at, claim=claim)
         waits = _wait_spans(subject, wait, due=job.scheduled_at, now=job.claimed_at)
-    return waits + _claim_spans(
-        subject,
-        claim,
-        token=job.lease_token,
-        error=completion.error,
-        retry_at=completion.scheduled_at if completion.status is JobState.RETRYING else None,
-    )
+    return waits + _claim_spans(subject, claim, token=job.lease_token, error=completion.error)
 
 
 def _submission(subject: Subject, at: datetime, *, whole: bool) -> Span:
@@ -292,11 +287,11 @@ def _submission(subject: Subject, at: datetime, *, whole: bool) -> Span:
     return attrs.evolve(span, parent_span_id=None)
 
 
-def _due(job: Job, wait: Wait, *, last: bool) -> datetime | None:
-    """When its time came; None where nothing tells any more."""
-    if last:
-        return job.scheduled_at
-    return job.request.scheduled_at or job.created_at if wait.after.from_state is None else None
+def _due(job: Job, wait: Wait) -> datetime | None:
+    """When its time came; None where nothing tells."""
+    if wait.after.from_state is None:
+        return job.request.scheduled_at or job.created_at
+    return wait.after.due
 
 
 def _released(job: Job, upstream: Sequence[Relative]) -> datetime | None:
@@ -386,7 +381,6 @@ def _claim_spans(
     *,
     token: LeaseToken,
     error: AttemptError | None,
-    retry_at: datetime | None,
     follows: Sequence[Attempted] = (),
     dropped: int = 0,
 ) -> list[Span]:
@@ -419,8 +413,8 @@ def _claim_spans(
         end["schedora.outcome"] = claim.outcome
         if claim.reason is not None:
             end["schedora.reason"] = claim.reason
-        if retry_at is not None:
-            end["schedora.retry_at"] = retry_at.isoformat()
+        if claim.retry_at is not None:
+            end["schedora.retry_at"] = claim.retry_at.isoformat()
         spans.append(
             subject.span(
                 "settle",

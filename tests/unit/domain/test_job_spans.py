@@ -233,12 +233,13 @@ def test_each_attempt_is_told_and_each_wait_before_it() -> None:
     life.after(200)
     life.run(Succeeded())
     assert [span.replace(" mail", "") for span, *_ in told(life.spans())] == [
-        "submit", "wait", "wait", "wait", "wait",
+        "submit", "wait", "wait", "wait", "wait", "wait",
         "claim", "process", "settle", "claim", "process", "settle", "claim", "process", "settle",
     ]  # fmt: skip
-    assert [row[1:] for row in told(life.spans())[1:5]] == [
+    assert [row[1:] for row in told(life.spans())[1:6]] == [
         ("queue", 0, 0),
-        ("retry", 3, 73),  # how long the delay was is told of the last wait alone
+        ("retry", 3, 63),
+        ("queue", 63, 73),
         ("retry", 76, 196),
         ("queue", 196, 276),
     ]
@@ -248,6 +249,16 @@ def test_each_attempt_is_told_and_each_wait_before_it() -> None:
     assert tokens == [1, 2, 3]
     errors = [span.attributes.get("error.type") for span in life.spans() if span.name == "process mail"]
     assert errors == ["Oops", "timeout", None]
+
+
+def test_a_retry_whose_time_no_record_tells_is_one_wait() -> None:
+    life = Life()
+    life.run(Failed(kind="Oops", message="one"))
+    *before, last = life.job.history
+    life.job = attrs.evolve(life.job, history=(*before, attrs.evolve(last, due=None)))
+    life.after(70)
+    life.claim()
+    assert [row[1:] for row in told(life.spans()) if row[0] == "wait"] == [("queue", 0, 0), ("retry", 3, 73)]
 
 
 def test_a_delay_and_a_snooze_are_told_apart_from_the_queue() -> None:
@@ -393,13 +404,6 @@ def test_a_job_as_it_looks_in_each_state() -> None:
             )
 
 
-def unplanned(span: Span) -> Span:
-    """Without the instant of the next try, which the record tells of its newest alone."""
-    return attrs.evolve(
-        span, attributes={key: value for key, value in span.attributes.items() if key != "schedora.retry_at"}
-    )
-
-
 UNSTARTED: tuple[Outcome, ...] = (HandedBack(reason="drained"), WorkerLost(message="silent"))
 ENDINGS: tuple[Outcome, ...] = (
     *UNSTARTED,
@@ -412,9 +416,7 @@ ENDINGS: tuple[Outcome, ...] = (
 
 @pytest.mark.parametrize("seed", range(30))
 def test_what_holders_know_is_what_is_derived(seed: int) -> None:
-    """Whatever happens. Of a retry that failed again the record no longer tells when it was due: there, and there
-    alone, its wait begins earlier than its holder knew.
-    """
+    """Whatever happens."""
     chance = random.Random(seed)
     life = Life(
         scheduled_at=chance.choice([None, NOON - SECOND, NOON + 5 * SECOND]),
@@ -435,12 +437,7 @@ def test_what_holders_know_is_what_is_derived(seed: int) -> None:
         spans = life.spans()
         derived = {span.span_id: span for span in spans}
         assert len(derived) == len(spans)
-        for known in life.exported:
-            span, same = unplanned(known), unplanned(derived[known.span_id])
-            if same.attributes.get("schedora.wait.reason") == "retry":
-                assert (same.name, same.end_ns) == (span.name, span.end_ns)
-            else:
-                assert same == span
+        assert [derived[known.span_id] for known in life.exported] == life.exported
         if life.job.ended:
             break
 

@@ -218,6 +218,7 @@ def _milliseconds(span: timedelta | None) -> str | None:
 
 
 def _move(move: JobEvent) -> dict[str, Any]:
+    due = {} if move.due is None else {"due": move.due.isoformat()}  # most have none
     return {
         "at": move.at.isoformat(),
         "from": move.from_state,
@@ -225,6 +226,7 @@ def _move(move: JobEvent) -> dict[str, Any]:
         "attempt": move.attempt,
         "worker_id": move.worker_id,
         "reason": move.reason and storable(move.reason),
+        **due,
     }
 
 

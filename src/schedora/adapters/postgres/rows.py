@@ -252,6 +252,7 @@ def event(stored: dict[str, Any]) -> JobEvent:
         attempt=stored["attempt"],
         worker_id=stored["worker_id"],
         reason=stored["reason"],
+        due=datetime.fromisoformat(due) if (due := stored.get("due")) else None,
     )
 
 
