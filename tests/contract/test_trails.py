@@ -31,7 +31,7 @@ async def test_nothing_is_there_at_first(stores: Stores) -> None:
     job = await stores.submit_one()
     assert await stores.trails.of_job(job.job_id) == ()
     assert await stores.trails.of_job(a_job_id()) == ()
-    assert await stores.trails.of_jobs([job.job_id]) == {}
+    assert await stores.trails.spans_of([job.job_id]) == {}
     await stores.trails.keep([])
 
 
@@ -40,8 +40,8 @@ async def test_what_is_kept_is_told_as_it_was(stores: Stores) -> None:
     kept = [a_trail(one.job_id, 1, LINE, "{}", spans=(LINE,), dropped=7), a_trail(other.job_id, 1)]
     await stores.trails.keep(kept)
     assert await stores.trails.of_job(one.job_id) == (kept[0],)
-    assert await stores.trails.of_jobs([one.job_id, other.job_id]) == {
-        one.job_id: (kept[0],),
+    assert await stores.trails.spans_of([one.job_id, other.job_id]) == {
+        one.job_id: (attrs.evolve(kept[0], lines=()),),
         other.job_id: (kept[1],),
     }
 
@@ -75,7 +75,7 @@ async def test_old_runs_are_forgotten(stores: Stores) -> None:
 async def test_nothing_is_kept_of_a_job_that_is_gone(stores: Stores) -> None:
     job, gone = await stores.submit_one(), a_job_id()
     await stores.trails.keep([a_trail(gone), a_trail(job.job_id)])
-    assert await stores.trails.of_jobs([gone, job.job_id]) == {job.job_id: (a_trail(job.job_id),)}
+    assert await stores.trails.spans_of([gone, job.job_id]) == {job.job_id: (a_trail(job.job_id),)}
 
 
 async def test_trails_go_with_their_job(stores: Stores) -> None:
@@ -101,7 +101,7 @@ async def test_pruning_leaves_what_has_a_job(stores: Stores) -> None:
     await stores.trails.keep([a_trail(job.job_id) for job in jobs])
     for _ in range(6):
         assert await stores.trails.prune(limit=2) == 0
-    assert len(await stores.trails.of_jobs([job.job_id for job in jobs])) == len(jobs)
+    assert len(await stores.trails.spans_of([job.job_id for job in jobs])) == len(jobs)
 
 
 async def test_a_later_run_of_another_worker_stands_apart(stores: Stores) -> None:

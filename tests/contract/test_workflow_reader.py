@@ -1,10 +1,16 @@
 """Workflows as they are looked at."""
 
+from functools import partial
+
+import attrs
 import pytest
 
+from schedora.application.ports.job_reader import JobPage
+from schedora.application.ports.workflow_reader import MOVE_BYTES
 from schedora.application.ports.workflows import CountChange
-from schedora.domain.ids import WorkflowId
-from schedora.domain.outcome import HandedBack, Succeeded
+from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkflowId
+from schedora.domain.outcome import Failed, HandedBack, Succeeded
+from schedora.domain.trail import Trail
 from schedora.domain.workflow import JobCounts, WorkflowState
 from tests.builders import a_request, a_workflow_id
 from tests.contract.stores import Stores
@@ -131,8 +137,46 @@ async def test_some_jobs_come_in_the_order_of_their_ids(stores: Stores) -> None:
     workflow_id = await filled(stores, "flow", jobs=5)
     await filled(stores, "other", jobs=1)
     whole = (await stores.workflow_reader.jobs(workflow_id)).jobs
-    first = await stores.workflow_reader.some_jobs(workflow_id, limit=3, after=None)
-    assert first == whole[:3]
-    assert await stores.workflow_reader.some_jobs(workflow_id, limit=3, after=first[-1].job_id) == whole[3:]
-    assert await stores.workflow_reader.some_jobs(workflow_id, limit=3, after=whole[-1].job_id) == ()
-    assert await stores.workflow_reader.some_jobs(a_workflow_id(), limit=3, after=None) == ()
+    some_jobs = partial(stores.workflow_reader.some_jobs, limit=3, bytes_max=1_000)
+    first = await some_jobs(workflow_id, after=None)
+    assert first == JobPage(jobs=whole[:3], next_after=whole[2].job_id)
+    assert await some_jobs(workflow_id, after=first.next_after) == JobPage(jobs=whole[3:], next_after=None)
+    assert await some_jobs(workflow_id, after=whole[1].job_id) == JobPage(jobs=whole[2:], next_after=None)
+    assert await some_jobs(workflow_id, after=whole[-1].job_id) == JobPage(jobs=(), next_after=None)
+    assert await some_jobs(a_workflow_id(), after=None) == JobPage(jobs=(), next_after=None)
+
+
+async def test_some_jobs_are_fewer_where_their_traces_are_large(stores: Stores) -> None:
+    workflow_id = await filled(stores, "flow", jobs=5)
+    worker = await stores.worker()
+    ids = [job.job_id for job in (await stores.workflow_reader.jobs(workflow_id)).jobs]
+    left, failed, moved, *_ = await stores.claim(worker, limit=5)
+    assert [left.job_id, failed.job_id, moved.job_id] == ids[:3]
+    trail = Trail(
+        job_id=left.job_id,
+        lease_token=LeaseToken(1),
+        attempt=1,
+        worker_id=left.worker_id,
+        lines=(JsonText("1" * 9_000),),
+        spans=(JsonText("1" * 1_000),),
+    )
+    await stores.trails.keep([trail, attrs.evolve(trail, lease_token=LeaseToken(2))])
+    assert await stores.complete(left, Succeeded(result=JsonText('{"n": 1}')))
+    assert await stores.complete(failed, Failed(kind="Oops", message="m" * 1_000, traceback="t" * 1_000))
+    assert await stores.complete(moved, HandedBack(reason="drained"))
+    moves = {job_id: len((await stores.job(job_id)).history) for job_id in ids}
+
+    async def told(after: JobId | None, bytes_max: int) -> list[JobId]:
+        page = await stores.workflow_reader.some_jobs(workflow_id, limit=9, bytes_max=bytes_max, after=after)
+        last = page.jobs[-1].job_id
+        assert page.next_after == (last if last < ids[-1] else None)
+        assert {(job.request.payload, job.result) for job in page.jobs} == {("{}", None)}
+        return [job.job_id for job in page.jobs]
+
+    assert await told(None, 1) == ids[:1]
+    assert await told(None, 2_000) == ids[:1]
+    assert await told(None, 2_500) == ids[:2]
+    assert await told(ids[0], 2_000 + moves[ids[1]] * MOVE_BYTES) == ids[1:2]
+    assert await told(ids[1], moves[ids[2]] * MOVE_BYTES) == ids[2:3]
+    assert await told(ids[1], moves[ids[2]] * MOVE_BYTES + 1) == ids[2:]
+    assert await told(None, 100_000) == ids

@@ -686,10 +686,12 @@ async def test_the_lineage_of_jobs_is_found_by_key(crowded: Explaining) -> None:
 
 async def test_some_jobs_of_a_workflow_are_found_by_it(crowded: Explaining) -> None:
     reader = PostgresWorkflowReader(reads(crowded))
-    jobs = await reader.some_jobs(WorkflowId(numbered(3)), limit=2, after=None)
-    assert len(jobs) == 2
-    assert crowded.plan.indexes("jobs") == {"jobs_workflow_idx"}
-    assert crowded.plan.reads(2, "jobs")
+    page = await reader.some_jobs(WorkflowId(numbered(3)), limit=2, bytes_max=1_000, after=None)
+    assert len(page.jobs) == 2
+    assert page.next_after is not None
+    assert crowded.plan.indexes("jobs", "job_leases", "trails") == named_indexes("some_jobs")
+    # Each to tell how large it is, each whole, and the one that follows.
+    assert crowded.plan.reads(2 + 2 + 1, "jobs")
 
 
 async def test_requests_are_found_by_about_their_time(crowded: Explaining) -> None:

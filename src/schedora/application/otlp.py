@@ -5,8 +5,6 @@ posted to any collector's ``/v1/traces`` as it is.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from schedora.application.encoding import encode_json
-from schedora.domain.ids import JsonText
 from schedora.domain.span import Attributes, AttributeValue, Span, SpanEvent, SpanLink, SpanStatus
 
 OPEN: Final = "schedora.span.open"
@@ -42,13 +40,6 @@ def span_document(span: Span, *, now_ns: int) -> dict[str, Any]:
             {"message": span.status_message} if span.status_message else {}
         )
     return document
-
-
-def span_text(span: Span) -> JsonText:
-    """One that has ended, encoded. Raises ``ValueError`` for one that goes on."""
-    if span.end_ns is None:
-        raise ValueError(f"span {span.name!r} has not ended")
-    return encode_json(span_document(span, now_ns=span.end_ns))
 
 
 def resource_spans(

@@ -1,8 +1,6 @@
 import attrs
-import pytest
 
-from schedora.application.encoding import decode_json
-from schedora.application.otlp import resource_spans, span_document, span_text
+from schedora.application.otlp import resource_spans, span_document
 from schedora.domain.span import Span, SpanEvent, SpanKind, SpanLink, SpanStatus
 
 WHOLE = Span(
@@ -75,12 +73,6 @@ def test_what_goes_on_ends_now_and_says_that_it_is_open() -> None:
     assert document["endTimeUnixNano"] == str(WHOLE.start_ns + 5)
     assert document["attributes"] == [{"key": "schedora.span.open", "value": {"boolValue": True}}]
     assert span_document(going_on, now_ns=0)["endTimeUnixNano"] == str(WHOLE.start_ns)
-
-
-def test_only_what_has_ended_is_encoded_for_good() -> None:
-    assert decode_json(span_text(WHOLE)) == span_document(WHOLE, now_ns=0)
-    with pytest.raises(ValueError, match="has not ended"):
-        span_text(attrs.evolve(WHOLE, end_ns=None))
 
 
 def test_scopes_without_spans_are_left_out() -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import attrs
+
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
 from schedora.domain.ids import JobId
@@ -33,9 +35,13 @@ class MemoryTrails:
             return tables.trails.get(job_id, ())
 
     @fallible
-    async def of_jobs(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:
+    async def spans_of(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:
         with self._store.committed() as tables:
-            return {job_id: tables.trails[job_id] for job_id in job_ids if job_id in tables.trails}
+            return {
+                job_id: tuple(attrs.evolve(trail, lines=()) for trail in tables.trails[job_id])
+                for job_id in job_ids
+                if job_id in tables.trails
+            }
 
     @fallible
     async def prune(self, *, limit: int) -> int:

@@ -4,12 +4,16 @@ from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from itertools import islice
 
+import attrs
+
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
+from schedora.adapters.memory.tables import Tables
 from schedora.adapters.memory.workflows import jobs_of, with_live_counts
-from schedora.application.ports.workflow_reader import WorkflowPage
+from schedora.application.ports.job_reader import JobPage
+from schedora.application.ports.workflow_reader import MOVE_BYTES, WorkflowPage
 from schedora.application.ports.workflows import WorkflowJobs
-from schedora.domain.ids import JobId, WorkflowId
+from schedora.domain.ids import JobId, JsonText, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.workflow import Workflow, WorkflowState
 
@@ -39,11 +43,19 @@ class MemoryWorkflowReader:
             return jobs_of(tables, workflow_id)
 
     @fallible
-    async def some_jobs(self, workflow_id: WorkflowId, *, limit: int, after: JobId | None) -> tuple[Job, ...]:
+    async def some_jobs(
+        self, workflow_id: WorkflowId, *, limit: int, bytes_max: int, after: JobId | None
+    ) -> JobPage:
         with self._store.committed() as tables:
             ids = sorted(tables.workflow_jobs.get(workflow_id, ()))
-            start = 0 if after is None else bisect_right(ids, after)
-            return tuple(tables.jobs[job_id] for job_id in ids[start : start + limit])
+            ids = ids[0 if after is None else bisect_right(ids, after) :]
+            jobs: list[Job] = []
+            size = 0
+            while len(jobs) < min(limit, len(ids)) and size < bytes_max:
+                job = tables.jobs[ids[len(jobs)]]
+                jobs.append(_told_by_traces(job))
+                size += _trace_bytes(tables, job)
+        return JobPage(jobs=tuple(jobs), next_after=jobs[-1].job_id if len(jobs) < len(ids) else None)
 
     @fallible
     async def page(
@@ -63,3 +75,14 @@ class MemoryWorkflowReader:
         return WorkflowPage(
             workflows=workflows, next_after=workflows[-1].workflow_id if len(found) > limit else None
         )
+
+
+def _told_by_traces(job: Job) -> Job:
+    request = attrs.evolve(job.request, payload=JsonText("{}"))
+    return attrs.evolve(job, request=request, result=None)
+
+
+def _trace_bytes(tables: Tables, job: Job) -> int:
+    errors = sum(len(f"{error.message}{error.traceback or ''}".encode()) for error in job.errors)
+    left = sum(len(span.encode()) for run in tables.trails.get(job.job_id, ()) for span in run.spans)
+    return errors + left + len(job.history) * MOVE_BYTES

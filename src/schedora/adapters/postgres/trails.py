@@ -41,9 +41,17 @@ delete from trails t
 using given g
 where t.job_id = g.job_id and t.token <= g.token - :runs_max::int
 """)
-_OF_JOBS = written("""
+_OF_JOB = written("""
 select
     t.job_id, t.token, t.attempt, t.worker_id, t.lines, t.lines_dropped, t.spans,
+    t.spans_dropped
+from trails t
+where t.job_id = :job_id::uuid
+order by t.token
+""")
+_SPANS_OF = written("""
+select
+    t.job_id, t.token, t.attempt, t.worker_id, '' as lines, t.lines_dropped, t.spans,
     t.spans_dropped
 from trails t
 where t.job_id = any(:job_ids::uuid[])
@@ -103,11 +111,11 @@ class PostgresTrails:
         )
 
     async def of_job(self, job_id: JobId) -> tuple[Trail, ...]:
-        return (await self.of_jobs([job_id])).get(job_id, ())
+        return tuple(map(_trail, await self._database.fetch(_OF_JOB, job_id=job_id)))
 
-    async def of_jobs(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:
+    async def spans_of(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:
         found: dict[JobId, tuple[Trail, ...]] = {}
-        for row in await self._database.fetch(_OF_JOBS, job_ids=list(job_ids)):
+        for row in await self._database.fetch(_SPANS_OF, job_ids=list(job_ids)):
             trail = _trail(row)
             found[trail.job_id] = (*found.get(trail.job_id, ()), trail)
         return found

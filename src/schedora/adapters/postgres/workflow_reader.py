@@ -5,12 +5,12 @@ from uuid import UUID
 
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.statements import written
+from schedora.adapters.postgres.statements import load, written
 from schedora.adapters.postgres.stride import STRIDE, sliced
-from schedora.application.ports.workflow_reader import WorkflowPage
+from schedora.application.ports.job_reader import JobPage
+from schedora.application.ports.workflow_reader import MOVE_BYTES, WorkflowPage
 from schedora.application.ports.workflows import WorkflowJobs
 from schedora.domain.ids import DEFAULT_TENANT, JobId, WorkflowId
-from schedora.domain.job import Job
 from schedora.domain.workflow import Workflow, WorkflowState
 
 _GET = written("""
@@ -25,14 +25,6 @@ _JOBS = written("""
 {whole_jobs}
 where jobs.workflow_id = :workflow_id::uuid
 order by jobs.job_id
-""")
-
-
-_SOME_JOBS = written("""
-{whole_jobs}
-where jobs.workflow_id = :workflow_id::uuid and jobs.job_id > :after::uuid
-order by jobs.job_id
-limit :limit::int
 """)
 
 
@@ -55,11 +47,19 @@ class PostgresWorkflowReader:
             jobs=tuple(found), depends_on={job.job_id: job.request.depends_on for job in found}
         )
 
-    async def some_jobs(self, workflow_id: WorkflowId, *, limit: int, after: JobId | None) -> tuple[Job, ...]:
+    async def some_jobs(
+        self, workflow_id: WorkflowId, *, limit: int, bytes_max: int, after: JobId | None
+    ) -> JobPage:
         found = await self._database.fetch(
-            _SOME_JOBS, workflow_id=workflow_id, after=after or JobId(UUID(int=0)), limit=limit
+            load("some_jobs"),
+            workflow_id=workflow_id,
+            after=after or JobId(UUID(int=0)),
+            limit=limit,
+            bytes_max=bytes_max,
+            move_bytes=MOVE_BYTES,
         )
-        return tuple(map(rows.job, found))
+        jobs = tuple(map(rows.job, found))
+        return JobPage(jobs=jobs, next_after=jobs[-1].job_id if found and found[-1]["more_follow"] else None)
 
     async def page(
         self, *, status: WorkflowState | None, name: str | None, limit: int, after: WorkflowId | None

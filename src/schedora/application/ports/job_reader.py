@@ -28,7 +28,7 @@ class JobFilter:
 
 @frozen(kw_only=True)
 class JobPage:
-    """Newest first. ``next_after`` continues behind the last one; None at the end."""
+    """``next_after`` continues behind the last one; None at the end."""
 
     jobs: tuple[Job, ...]
     next_after: JobId | None
@@ -49,7 +49,9 @@ class JobReader(Protocol):
         """None where there is none. One that has succeeded may be told of for a minute after it was removed."""
         ...
 
-    async def page(self, job_filter: JobFilter, *, limit: int, after: JobId | None) -> JobPage: ...
+    async def page(self, job_filter: JobFilter, *, limit: int, after: JobId | None) -> JobPage:
+        """Newest first."""
+        ...
 
     async def ended(self, job_ids: Collection[JobId]) -> set[JobId]:
         """Which of these have ended, or do not exist."""

@@ -18,8 +18,8 @@ class Trails(Protocol):
         """Oldest run first; none for a job that is not there."""
         ...
 
-    async def of_jobs(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:
-        """As ``of_job``; jobs without any are left out."""
+    async def spans_of(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:
+        """As ``of_job``, without the lines; jobs without any trail are left out."""
         ...
 
     async def prune(self, *, limit: int) -> int:

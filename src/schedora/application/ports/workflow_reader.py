@@ -1,14 +1,17 @@
 """Workflows as they are looked at."""
 
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import frozen
 
+from schedora.application.ports.job_reader import JobPage
 from schedora.application.ports.workflows import WorkflowJobs
 from schedora.domain.ids import JobId, WorkflowId
-from schedora.domain.job import Job
 from schedora.domain.workflow import Workflow, WorkflowState
+
+MOVE_BYTES: Final = 1_000
+"""Of the spans that a move of a job makes, about."""
 
 
 @frozen(kw_only=True)
@@ -32,8 +35,13 @@ class WorkflowReader(Protocol):
         """In the order of their ids."""
         ...
 
-    async def some_jobs(self, workflow_id: WorkflowId, *, limit: int, after: JobId | None) -> tuple[Job, ...]:
-        """The first of them in the order of their ids, or those that come next."""
+    async def some_jobs(
+        self, workflow_id: WorkflowId, *, limit: int, bytes_max: int, after: JobId | None
+    ) -> JobPage:
+        """For their traces: so many in the order of their ids, and none more once what these are made of is of
+        ``bytes_max``: errors, spans that handlers left, and ``MOVE_BYTES`` for each move. So there is one at least. Whole
+        ones, but for payload and result.
+        """
         ...
 
     async def page(

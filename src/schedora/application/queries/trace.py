@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import attrs
 from attrs import frozen
@@ -19,6 +20,9 @@ from schedora.domain.job_spans import job_spans
 from schedora.domain.request_span import request_span
 from schedora.domain.span import Span
 from schedora.domain.workflow_spans import workflow_span, workflow_trace_id
+
+BYTES_MAX: Final = 8_000_000
+"""Of what the traces in one answer are made of, or those of a job more."""
 
 
 @frozen(kw_only=True)
@@ -48,7 +52,7 @@ class TraceSource:
         submissions = {job.trace.span_id: job.created_at for job in jobs if job.trace.sampled}
         lineage, trails, requests = await asyncio.gather(
             self.lineage.lineage(job_ids, upstream_ids=upstream_ids),
-            self.trails.of_jobs(job_ids),
+            self.trails.spans_of(job_ids),
             self.request_spans.find([Asked(span_id, at) for span_id, at in submissions.items()]),
         )
         # What was seen of a submission counts more than what its jobs tell of it.
@@ -83,16 +87,12 @@ class TraceWorkflow:
     source: TraceSource
 
     async def __call__(self, workflow_id: WorkflowId, *, limit: int, after: JobId | None) -> Traced:
-        """Its own span, and those of so many of its jobs. Raises ``NotFound``."""
+        """Its own span, and those of so many of its jobs, or fewer where they are large. Raises ``NotFound``."""
         workflow = await self.workflows.get(workflow_id)
         if workflow is None:
             raise NotFound("workflow", workflow_id)
-        # One more than asked for tells whether more follow.
-        found = await self.workflows.some_jobs(workflow_id, limit=limit + 1, after=after)
-        jobs = found[:limit]
-        traced = await self.source.trace(workflow_trace_id(workflow_id), jobs)
+        page = await self.workflows.some_jobs(workflow_id, limit=limit, bytes_max=BYTES_MAX, after=after)
+        traced = await self.source.trace(workflow_trace_id(workflow_id), page.jobs)
         return attrs.evolve(
-            traced,
-            spans=(workflow_span(workflow, jobs), *traced.spans),
-            next_after=jobs[-1].job_id if len(found) > limit else None,
+            traced, spans=(workflow_span(workflow, page.jobs), *traced.spans), next_after=page.next_after
         )

@@ -7,6 +7,7 @@ from uuid import UUID
 import typer
 
 from schedora.domain.span import SpanStatus
+from schedora.domain.words import counted
 from schedora.entrypoints.cli.exits import Misused
 from schedora.entrypoints.cli.printing import (
     can_print,
@@ -38,8 +39,11 @@ def trace(
         UUID | None, typer.Option("--workflow", metavar="WORKFLOW_ID", help="Of a whole workflow.")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=500, help="At most so many jobs of the workflow.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            "--limit", min=1, max=500, help="At most so many jobs of the workflow.", show_default="100"
+        ),
+    ] = None,
     cursor: CursorOption = None,
     url: UrlOption = DEFAULT_URL,
     as_json: JsonOption = False,
@@ -47,11 +51,12 @@ def trace(
     """Show what happened to a job and what took how long, as a waterfall."""
     if (job_id is None) == (workflow is None):
         raise Misused("name either a JOB_ID or a --workflow")
-    if cursor is not None and workflow is None:
-        raise Misused("--cursor goes with --workflow")
+    for name, value in (("--limit", limit), ("--cursor", cursor)):
+        if value is not None and workflow is None:
+            raise Misused(f"{name} goes with --workflow")
     with reached(url) as client:
         if workflow is not None:
-            traced = client.workflow_trace(workflow, limit=limit, cursor=cursor)
+            traced = client.workflow_trace(workflow, limit=limit or 100, cursor=cursor)
         else:
             traced = client.job_trace(job_id or "")
     if as_json:
@@ -59,7 +64,15 @@ def trace(
     else:
         _show(traced)
     if traced.next_cursor is not None:
-        print_note(f"not all of its jobs: --cursor {traced.next_cursor} goes on")
+        print_note(f"{_jobs_told(traced)}: --cursor {traced.next_cursor} goes on")
+
+
+def _jobs_told(traced: "TraceView") -> str:
+    """How many of a workflow's."""
+    told = [one.attributes for one in traced if one.scope == "schedora"]  # handlers may use the same names
+    total = max(each.get("schedora.jobs", 0) for each in told)
+    jobs = {job_id for each in told if (job_id := each.get("messaging.message.id"))}
+    return f"{len(jobs):,} of its {counted(total, 'job')}"
 
 
 def _show(traced: "TraceView") -> None:
@@ -83,7 +96,8 @@ def drawn(traced: "TraceView", width: int, glyphs: "Glyphs") -> "tuple[list[Text
     start_ns, end_ns = along.instants[0], along.instants[-1]
     began = min(traced.spans, key=lambda one: one.start_ns).start
     heading = (
-        f"trace {traced.trace_id}: {len(traced)} spans, {length(end_ns - start_ns)} from {moment(began)}"
+        f"trace {traced.trace_id}: {counted(len(traced), 'span')}, {length(end_ns - start_ns)} from "
+        f"{moment(began)}"
     )
     rows = [_drawn(line, along, label=label, bars=bars, width=width, glyphs=glyphs) for line in told]
     return [cell(heading), *rows], along.whole or not bars

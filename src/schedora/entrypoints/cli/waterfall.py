@@ -18,6 +18,7 @@ from attrs import field, frozen
 from rich.cells import cell_len, set_cell_size
 
 from schedora.domain.span import SpanKind, SpanStatus
+from schedora.domain.words import counted, plural
 from schedora.entrypoints.cli.printing import STYLES, one_line, span
 from schedora.entrypoints.sdk.trace_view import SpanEventView, SpanView
 
@@ -304,9 +305,10 @@ def _notes(of: SpanView, settled: SpanView | None, glyphs: Glyphs) -> Iterator[t
     for event in events[:EVENTS_MAX]:
         yield _event(of, event, glyphs)
     if len(events) > EVENTS_MAX:
-        yield f"{glyphs.event} and {len(events) - EVENTS_MAX} events more", DIM
+        yield f"{glyphs.event} and {counted(len(events) - EVENTS_MAX, 'event')} more", DIM
     if dropped := of.attributes.get("schedora.spans_dropped"):
-        yield f"{glyphs.event} {dropped} spans of its handler were not kept", DIM
+        were = plural(dropped, "was", "were")
+        yield f"{glyphs.event} {counted(dropped, 'span')} of its handler {were} not kept", DIM
     if of.attributes.get("schedora.history_cut"):
         yield f"{glyphs.event} what came first is no longer kept", DIM
 
@@ -318,8 +320,7 @@ def _event(of: SpanView, event: SpanEventView, glyphs: Glyphs) -> tuple[str, str
             error = f"{told.get('exception.type', 'error')}: {told.get('exception.message', '')}"
             return f"{glyphs.bad} {one_line(error)}", BAD
         case "schedora.released" | "schedora.upstream_failed":
-            count = told.get("schedora.dependants", 0)
-            jobs = f"{count} {'job' if count == 1 else 'jobs'}"
+            jobs = counted(told.get("schedora.dependants", 0), "job")
             if event.name == "schedora.released":
                 return f"{glyphs.on} {jobs} waited for it", DIM
             return f"{glyphs.on} canceled what waited for it: {jobs}", DIM

@@ -1,5 +1,6 @@
 """A trace as clients see it, read from JSON as OTLP has it."""
 
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -137,6 +138,10 @@ def _value(value: Mapping[str, Any]) -> Any:
     match kind:
         case "intValue":
             return int(told)
+        case "doubleValue":
+            return float(told)
+        case "bytesValue":
+            return b64decode(told)
         case "arrayValue":
             return [_value(one) for one in told.get("values", ())]
         case "kvlistValue":

@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from schedora.adapters.telemetry import span_export
 from schedora.adapters.telemetry.span_export import OtlpSpanExport, otlp_exporter
 from schedora.adapters.telemetry.tally import Tally
-from schedora.application.otlp import span_text
+from schedora.application.encoding import encode_json
+from schedora.application.otlp import span_document
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion, settle
 from schedora.domain.ids import JsonText
@@ -50,7 +51,7 @@ def a_span(name: str = "charge") -> JsonText:
         trace_id=f"{1:032x}", span_id=f"{2:016x}", parent_span_id=f"{3:016x}", name=name,
         kind=SpanKind.INTERNAL, start_ns=1, end_ns=2, attributes={"a": 1},
     )  # fmt: skip
-    return span_text(span)
+    return encode_json(span_document(span, now_ns=0))
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def test_a_workflow_comes_in_parts(run: Run) -> None:
     assert whole.out.index("a (echo) SUCCESS") < whole.out.index("b (echo) SUCCESS")
     part = run("trace", "--workflow", flow, "--limit", "1")
     assert "b (echo)" not in part.out
-    cursor = re.search(r"--cursor (\S+) goes on", part.err)
+    cursor = re.search(r"^1 of its 2 jobs: --cursor (\S+) goes on$", part.err, re.MULTILINE)
     assert cursor is not None
     rest = run("trace", "--workflow", flow, "--limit", "1", "--cursor", cursor[1])
     assert "b (echo)" in rest.out
@@ -51,3 +51,4 @@ def test_what_is_not_there_and_what_is_not_asked_for(run: Run) -> None:
     refused(run("trace", NOBODY, "--workflow", NOBODY), 2, "JOB_ID")
     refused(run("trace", "7"), 2, "'JOB_ID'")
     refused(run("trace", NOBODY, "--cursor", "x"), 2, "--cursor goes with --workflow")
+    refused(run("trace", NOBODY, "--limit", "7"), 2, "--limit goes with --workflow")

@@ -128,6 +128,7 @@ def test_events_are_told_and_not_too_many() -> None:
     told = shown(one)
     assert told[1] == "   . 0 e0"
     assert told[-1] == "   . and 2 events more"
+    assert shown(attrs.evolve(one, events=events[:-1]))[-1] == "   . and 1 event more"
     released = SpanEventView(at=NOON, name="schedora.released", attributes={"schedora.dependants": 2})
     failed = SpanEventView(at=NOON, name="schedora.upstream_failed", attributes={"schedora.dependants": 1})
     assert shown(attrs.evolve(one, events=(released, failed)))[1:] == [
@@ -146,6 +147,8 @@ def test_what_is_no_longer_kept_is_said() -> None:
         "`- attempt 1 -> SUCCESS on w1",
         "      . 7 spans of its handler were not kept",
     ]
+    process = attrs.evolve(process, attributes={**process.attributes, "schedora.spans_dropped": 1})
+    assert shown(submit, claim, process, settle)[-1] == "      . 1 span of its handler was not kept"
 
 
 def test_a_workflow_stands_above_its_jobs_in_the_order_in_which_they_ran() -> None:

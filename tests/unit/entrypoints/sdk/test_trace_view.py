@@ -53,10 +53,12 @@ def test_a_span_that_others_wrote_may_lack_what_can_be_left_out() -> None:
     bare["attributes"] = [
         {"key": "map", "value": {"kvlistValue": {"values": [{"key": "a", "value": {"intValue": "1"}}]}}},
         {"key": "none", "value": {}},
+        {"key": "large", "value": {"doubleValue": "Infinity"}},
+        {"key": "bytes", "value": {"bytesValue": "AP8="}},
     ]
     (span,) = read(bare, next_cursor="c")
     assert (span.parent_span_id, span.kind, span.status) == (None, SpanKind.INTERNAL, SpanStatus.UNSET)
-    assert span.attributes == {"map": {"a": 1}, "none": None}
+    assert span.attributes == {"map": {"a": 1}, "none": None, "large": float("inf"), "bytes": b"\x00\xff"}
 
 
 def test_what_is_no_trace_is_refused() -> None:

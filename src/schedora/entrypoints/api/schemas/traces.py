@@ -1,6 +1,6 @@
 """Traces as they are shown: in JSON as OTLP has it, so that ``data`` can be posted to a collector as it is."""
 
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -22,13 +22,23 @@ class WorkflowTraceQuery(QueryString):
 
 
 class AnyValueView(TypedDict):
-    """One of these."""
+    """One of these, or none for what has no value."""
 
     stringValue: NotRequired[str]
     boolValue: NotRequired[bool]
     intValue: NotRequired[str]
-    doubleValue: NotRequired[float]
-    arrayValue: NotRequired[dict[str, Any]]
+    doubleValue: NotRequired[float | Literal["NaN", "Infinity", "-Infinity"]]
+    bytesValue: NotRequired[Annotated[str, Field(description="In base64")]]
+    arrayValue: NotRequired["ArrayValueView"]
+    kvlistValue: NotRequired["KeyValueListView"]
+
+
+class ArrayValueView(TypedDict):
+    values: list[AnyValueView]
+
+
+class KeyValueListView(TypedDict):
+    values: list["KeyValueView"]
 
 
 class KeyValueView(TypedDict):
@@ -70,6 +80,8 @@ class SpanView(TypedDict):
     attributes: NotRequired[list[KeyValueView]]
     events: NotRequired[list[SpanEventView]]
     links: NotRequired[list[SpanLinkView]]
+    droppedAttributesCount: NotRequired[int]
+    droppedEventsCount: NotRequired[int]
     droppedLinksCount: NotRequired[int]
     status: NotRequired[SpanStatusView]
     flags: NotRequired[int]
