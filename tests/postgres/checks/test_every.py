@@ -1,6 +1,7 @@
 """All checks together: nothing is found where nothing is wrong, and none is kept from being done by another."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from urllib.parse import urlsplit, urlunsplit
 
@@ -8,10 +9,12 @@ import pytest
 
 from schedora.adapters.postgres import examination as examination_module
 from schedora.adapters.postgres.checks import every as every_module
+from schedora.adapters.postgres.checks.schema import schema
+from schedora.adapters.postgres.checks.storage import storage
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
-from schedora.domain.finding import Severity
+from schedora.domain.finding import Observation, Severity
 from schedora.domain.outcome import Succeeded
 from tests.builders import a_request
 from tests.contract.postgres import postgres_stores
@@ -24,6 +27,7 @@ from tests.postgres.checks.looking import (
     reloaded,
     worse_than_ok,
 )
+from tests.postgres.explained import Explaining
 from tests.programs import until
 
 _SLEEP = written("select pg_sleep(600)")
@@ -118,3 +122,18 @@ async def test_a_check_whose_connection_is_cut_is_not_done_and_the_others_are(
     diagnosis = await examined(url)
     assert checked(diagnosis, "schema").not_done is not None
     assert [check.name for check in diagnosis.checks if check.not_done is not None] == ["schema"]
+
+
+@pytest.mark.parametrize("read", [schema, storage])
+async def test_tables_of_others_are_not_looked_at(
+    url: str, admin: Connection, read: Callable[[Session], Awaitable[Observation]]
+) -> None:
+    admin.execute("create schema others")
+    admin.execute(
+        "do $$ begin for n in 1..400 loop execute format('create table others.t%s ()', n); end loop; end $$"
+    )
+    admin.execute("vacuum analyze pg_class")
+    async with Database(url) as database:
+        looked = Explaining(url, database)
+        await read(looked)
+    assert all(plan.rows("pg_class") < 400 for plan in looked.plans)

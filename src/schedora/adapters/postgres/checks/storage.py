@@ -14,14 +14,14 @@ select
 from pg_database d
 where d.datname = current_database()
 """)
+# By functions: the view of what was counted brings all tables of the database together first, however many there are.
 # What the server has counted is gone after a crash; then what it found when it last vacuumed or analyzed has to do.
 # A row has a header of 24 bytes and a pointer of 4; its columns are known once it was analyzed, those of large values by
 # what is left of them within the page.
 _TABLES = written("""
 select
-    c.relname::text as name, greatest(coalesce(s.n_live_tup, 0), c.reltuples::bigint) as live_rows,
-    coalesce(s.n_dead_tup, 0) as dead_rows,
-    coalesce(s.n_mod_since_analyze, 0) as changed_rows, pg_relation_size(c.oid) as size_bytes,
+    c.relname::text as name, greatest(pg_stat_get_live_tuples(c.oid), c.reltuples::bigint) as live_rows,
+    pg_stat_get_dead_tuples(c.oid) as dead_rows, pg_stat_get_mod_since_analyze(c.oid) as changed_rows, pg_relation_size(c.oid) as size_bytes,
     coalesce(
         (select o.option_value::bool from pg_options_to_table(c.reloptions) o where o.option_name = 'autovacuum_enabled'), true
     ) as autovacuum,
@@ -33,8 +33,8 @@ select
             where large.oid = c.reltoastrelid and o.option_name = 'autovacuum_enabled'
         ), true
     ) as toast_autovacuum,
-    clock_timestamp() - greatest(s.last_vacuum, s.last_autovacuum) as vacuumed,
-    clock_timestamp() - greatest(s.last_analyze, s.last_autoanalyze) as analyzed,
+    clock_timestamp() - greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) as vacuumed,
+    clock_timestamp() - greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) as analyzed,
     age(c.relfrozenxid) as age,
     coalesce(
         (select o.option_value::int from pg_options_to_table(c.reloptions) o where o.option_name = 'fillfactor'), 100
@@ -46,7 +46,6 @@ select
     ) as columns_bytes
 from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
-left join pg_stat_all_tables s on s.relid = c.oid
 where c.oid = any(array(select to_regclass(quote_ident(t)) from unnest(:names::text[]) t))
 order by c.relname
 """)
