@@ -227,6 +227,24 @@ async def test_a_job_canceled_for_a_failure_far_up_knows_where_it_was(stores: St
     assert far.root == near.upstream[0]
 
 
+async def test_when_the_last_of_those_that_it_waited_for_succeeded_is_told(stores: Stores) -> None:
+    worker = await stores.worker()
+    flow = await stores.workflow()
+    first, last = [await stores.submit_one(a_request(workflow_id=flow)) for _ in range(2)]
+    job = await stores.submit_one(
+        a_request(workflow_id=flow, depends_on=(first.job_id, last.job_id)), waits_for=2
+    )
+    for claim in await stores.claim(worker):
+        assert (await facts_of(stores, job.job_id)).released_at is None
+        await end(stores, claim, Succeeded())
+    facts = await facts_of(stores, job.job_id)
+    ends = [(await stores.job(cause.job_id)).completed_at for cause in (first, last)]
+    assert facts.released_at == max(moment for moment in ends if moment is not None)
+    assert facts.ready_since == facts.released_at > facts.scheduled_at
+    await stores.claim(worker)
+    assert (await facts_of(stores, job.job_id)).released_at is None
+
+
 async def test_what_has_failed_is_told_first_and_what_waits_for_others_last(stores: Stores) -> None:
     worker = await stores.worker()
     flow = await stores.workflow()

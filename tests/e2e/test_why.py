@@ -38,7 +38,7 @@ def test_a_worker_freezes_and_another_takes_over(cluster: Cluster, api: Api, tmp
     said = cluster.run("why", held, SCHEDORA_URL=url)
     assert (said.returncode, said.stderr) == (0, "")
     assert re.match(
-        r"RUNNING: held by frozen, which is silent for [\d.]+ s: it is given up at 3 s", said.stdout
+        r"RUNNING: held by frozen, which has been silent for [\d.]+ s: it is given up at 3 s", said.stdout
     )
     assert told(api, waiting, "workers_silent")["worker_ids"] == ["frozen"]
 

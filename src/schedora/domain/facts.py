@@ -89,6 +89,8 @@ class JobFacts:
     """The newest of its history, which does not tell the present claim."""
     last_error: AttemptError | None = None
     """Of its newest failed attempt, without the traceback."""
+    released_at: datetime | None = None
+    """Of a job that waits and depends on others: when the last of them succeeded, as far as they are still there."""
     paused_at: datetime | None = None
     """Since when its queue is paused."""
     holder: HolderFacts | None = None
@@ -101,6 +103,15 @@ class JobFacts:
     @property
     def due(self) -> bool:
         return self.scheduled_at <= self.at
+
+    @property
+    def ready_since(self) -> datetime:
+        """Of one that is ready: since when, by what is written down of the job. Since when its queue is open again, or since when
+        there are workers, is not.
+        """
+        moved_at = None if self.last_move is None else self.last_move.at
+        known = (self.created_at, self.scheduled_at, self.released_at, moved_at)
+        return max(moment for moment in known if moment is not None)
 
     @property
     def takers(self) -> tuple[WorkerFacts, ...]:

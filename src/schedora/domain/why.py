@@ -13,7 +13,7 @@ from schedora.domain.events import AttemptError
 from schedora.domain.facts import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
 from schedora.domain.ids import WorkerId
 from schedora.domain.job import UPSTREAM_FAILED
-from schedora.domain.job_state import ENDED, REQUEUABLE, JobState
+from schedora.domain.job_state import ENDED, REQUEUABLE, WAITING, JobState
 from schedora.domain.reason import BLOCKING, DELAYING, Reason, ReasonCode, Why
 from schedora.domain.words import NAMED_MAX, ago, counted, error_line, in_words, listed, plural, some_of
 from schedora.domain.worker import LIVE, SPARED_TIMEOUTS_MAX, WorkerState
@@ -28,6 +28,9 @@ STARTS_WITHIN: Final = timedelta(seconds=5)
 
 LATE_BEAT: Final = 1.25
 """So many intervals after the last, a heartbeat is not just late on its way."""
+
+MOMENT: Final = timedelta(seconds=0.1)
+"""What takes no longer is told as this."""
 
 OVERDUE_AFTER: Final = timedelta(seconds=5)
 """So long after its timeout at least, a job that still runs is overdue: to stop it takes a moment."""
@@ -85,7 +88,7 @@ def _blocking(facts: JobFacts) -> Iterator[Reason]:
     if facts.paused_at is not None:
         yield Reason(
             code=ReasonCode.QUEUE_PAUSED,
-            message=f"queue {facts.queue} is paused for {in_words(facts.at - facts.paused_at)}",
+            message=f"queue {facts.queue} has been paused for {in_words(facts.at - facts.paused_at)}",
             queue=facts.queue,
             since=facts.paused_at,
         )
@@ -97,7 +100,7 @@ def _waits_for_jobs(facts: JobFacts) -> Reason:
     told = [_upstream(cause, facts.at) for cause in facts.upstream[:NAMED_MAX]]
     if (more := facts.waits_for - len(told)) > 0:
         told.append(f"{more:,} more" if told else counted(more, "job"))
-    root = "" if facts.root is None else f"; in the end for {_upstream(facts.root, facts.at)}"
+    root = _root(facts)
     return Reason(
         code=ReasonCode.WAITS_FOR_JOBS,
         message=f"waits for {listed(told)}{root}",
@@ -175,7 +178,7 @@ def _delaying(facts: JobFacts, line: Line | None, silence: Silence) -> Iterator[
 
 
 def _ready(facts: JobFacts, heard: Sequence[WorkerFacts], *, delayed: bool) -> Reason:
-    since = max(facts.scheduled_at, facts.created_at)
+    since = facts.ready_since
     free_slots = sum(worker.free_slots for worker in heard)
     told = f"ready for {in_words(facts.at - since)}"
     if not delayed:
@@ -196,7 +199,7 @@ def _workers_silent(facts: JobFacts, takers: Sequence[WorkerFacts]) -> Reason:
     heard_at = max(worker.last_heartbeat for worker in takers)
     return Reason(
         code=ReasonCode.WORKERS_SILENT,
-        message=f"{_names(takers)}, which could run it, {plural(len(takers), 'is', 'are')} silent for"
+        message=f"{_names(takers)}, which could run it, {plural(len(takers), 'has', 'have')} been silent for"
         f" {in_words(facts.at - heard_at)}",
         since=heard_at,
         count=len(takers),
@@ -229,7 +232,8 @@ def _jobs_ahead(line: Line | None) -> Reason:
     if line.claims_per_second:
         eta_seconds = line.ahead / line.claims_per_second
         more = "more than " if line.at_least else "about "
-        pace = f", {more}{in_words(timedelta(seconds=eta_seconds))} at the present rate"
+        span = max(MOMENT, timedelta(seconds=eta_seconds))
+        pace = f", {more}{in_words(span)} at the present rate"
     else:
         pace = ""
     return Reason(
@@ -282,7 +286,7 @@ def _of_holder(facts: JobFacts, holder: HolderFacts, silence: Silence) -> Iterat
         spared = f", or at {in_words(silence.timeout * SPARED_TIMEOUTS_MAX)} while it is heard in Redis"
         yield Reason(
             code=ReasonCode.HOLDER_SILENT,
-            message=f"held by {worker}, which is silent for {in_words(facts.at - beat)}:"
+            message=f"held by {worker}, which has been silent for {in_words(facts.at - beat)}:"
             f" it is given up at {in_words(silence.timeout)}{spared if silence.heard_elsewhere else ''}",
             worker_ids=worker_ids,
             since=beat,
@@ -334,7 +338,7 @@ def _running(facts: JobFacts, holder: HolderFacts, started_at: datetime) -> Iter
     heard = "" if beat is None else f", heartbeat {ago(facts.at, beat)}"
     yield Reason(
         code=ReasonCode.RUNNING,
-        message=f"runs on {holder.worker_id} for {in_words(facts.at - started_at)},"
+        message=f"has run on {holder.worker_id} for {in_words(facts.at - started_at)},"
         f" attempt {facts.attempt}{heard}",
         since=started_at,
         until=until,
@@ -353,7 +357,7 @@ def _ended(facts: JobFacts) -> Reason:
             return Reason(
                 code=ReasonCode.SUCCEEDED,
                 message=f"ended{when}: attempt {facts.attempt} succeeded, on {facts.worker_id}"
-                f" within {in_words(ran_for)}",
+                f" within {in_words(max(MOMENT, ran_for))}",
                 since=facts.completed_at,
                 attempt=facts.attempt,
                 worker_ids=worker_ids,
@@ -382,7 +386,7 @@ def _canceled(facts: JobFacts, when: str) -> Reason:
     told = "a job that is gone, or lives again"
     if failed := [cause for cause in facts.upstream if cause.status in REQUEUABLE]:
         told = listed([_upstream(cause, facts.at) for cause in failed[:NAMED_MAX]])
-    root = "" if facts.root is None else f"; in the end for {_upstream(facts.root, facts.at)}"
+    root = _root(facts)
     return Reason(
         code=ReasonCode.UPSTREAM_FAILED,
         message=f"ended{when}, for it waited for {told}{root}",
@@ -406,6 +410,13 @@ def _upstream(job: UpstreamFacts, at: datetime) -> str:
         case _:
             told = f", due for {in_words(at - job.since)}"
     return f"{name} ({job.status}{told})"
+
+
+def _root(facts: JobFacts) -> str:
+    if facts.root is None:
+        return ""
+    cut_short = facts.root.status in WAITING and facts.root.waits_for > 0
+    return f"; {'further on' if cut_short else 'in the end'} for {_upstream(facts.root, facts.at)}"
 
 
 def _root_of(facts: JobFacts) -> tuple[UpstreamFacts, ...]:

@@ -1,6 +1,6 @@
 """Why a job does not run, from what is known of it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -127,6 +127,17 @@ def test_the_first_cause_of_all_is_told() -> None:
     assert reason.jobs == (near, root)
 
 
+def test_a_way_that_is_too_long_to_be_followed_is_not_said_to_end() -> None:
+    near, far = a_cause(waits_for=1), a_cause(key="far", waits_for=2)
+    reason = only(asked(some_facts(waits_for=1, upstream=(near,), root=far)))
+    assert reason.message.endswith("; further on for far (PENDING, waits for 2 jobs)")
+    unwanted = a_cause(key="far", waits_for=2, status=S.CANCELED)
+    reason = only(asked(some_facts(waits_for=1, upstream=(near,), root=unwanted)))
+    assert reason.message.endswith("; in the end for far (CANCELED for 0 s)"), (
+        "what it waited for is no matter"
+    )
+
+
 def test_a_job_is_due_later() -> None:
     answer = asked(some_facts(scheduled_at=NOON + 12 * MINUTE))
     assert answer.summary == "PENDING: due in 12 min"
@@ -166,7 +177,7 @@ def test_a_retry_that_is_due_tells_what_failed_last() -> None:
 
 def test_a_queue_is_paused() -> None:
     answer = asked(some_facts(paused_at=NOON - HOUR))
-    assert answer.summary == "PENDING: queue mail is paused for 60 min"
+    assert answer.summary == "PENDING: queue mail has been paused for 60 min"
     reason = only(answer)
     assert (reason.code, reason.queue, reason.since) == (ReasonCode.QUEUE_PAUSED, "mail", NOON - HOUR)
 
@@ -206,7 +217,7 @@ def test_all_that_is_in_the_way_is_told() -> None:
     )
     assert codes(answer) == ["waits_for_jobs", "due_later", "queue_paused", "no_workers", "failed_before"]
     assert answer.summary == (
-        "PENDING: waits for 1 job; due in 60 s; queue mail is paused for 0 s; no worker is live"
+        "PENDING: waits for 1 job; due in 60 s; queue mail has been paused for 0 s; no worker is live"
     )
 
 
@@ -221,6 +232,21 @@ def test_a_ready_job_tells_who_has_room() -> None:
     assert answer.summary == "PENDING: ready for 1 s: w1 has 3 free slots"
     reason = only(answer)
     assert (reason.since, reason.slots, reason.count, reason.worker_ids) == (NOON - SECOND, 3, 1, (W1,))
+
+
+@pytest.mark.parametrize(
+    ("fields", "since"),
+    [
+        ({"released_at": NOON - SECOND}, NOON - SECOND),
+        ({"last_move": a_move(S.PENDING, "drained", S.RUNNING)}, NOON),
+    ],
+)
+def test_nobody_overlooks_a_job_that_is_old_and_became_ready_just_now(
+    fields: dict[str, Any], since: datetime
+) -> None:
+    answer = asked(some_facts(scheduled_at=NOON - HOUR, created_at=NOON - HOUR, **fields))
+    assert only(answer).since == since
+    assert "not claimed though" not in answer.summary
 
 
 def test_a_ready_job_that_nobody_claims() -> None:
@@ -260,7 +286,7 @@ def test_the_workers_that_could_run_it_are_silent() -> None:
     silent = [a_worker(last_heartbeat=NOON - span * SECOND) for span in (64, 80)]
     answer = asked(some_facts(workers=tuple(silent)))
     assert answer.ready, "they may still claim"
-    assert answer.summary == "PENDING: w1 and w1, which could run it, are silent for 64 s"
+    assert answer.summary == "PENDING: w1 and w1, which could run it, have been silent for 64 s"
     assert codes(answer) == ["workers_silent", "ready"]
 
 
@@ -299,6 +325,8 @@ def test_a_rate_tells_how_long_that_takes() -> None:
         "behind more than 100,000 jobs of higher priority or earlier time, more than 16 min at the present rate"
     )
     assert reason.at_least
+    soon = asked(some_facts(), Line(ahead=7, claims_per_second=30_000)).reasons[0]
+    assert soon.message.endswith("earlier time, about 0.1 s at the present rate")
     still = asked(some_facts(), Line(ahead=7, claims_per_second=0.0)).reasons[0]
     assert still.message == "behind 7 jobs of higher priority or earlier time"
     assert still.eta_seconds is None
@@ -315,7 +343,7 @@ def test_jobs_ahead_that_could_not_be_counted() -> None:
 
 def test_a_running_job_tells_where_and_for_how_long() -> None:
     answer = asked(held(a_holder(), timeout=300 * SECOND))
-    assert answer.summary == "RUNNING: runs on w2 for 41 s, attempt 2, heartbeat 3 s ago"
+    assert answer.summary == "RUNNING: has run on w2 for 41 s, attempt 2, heartbeat 3 s ago"
     assert not answer.ready
     reason = only(answer)
     assert (reason.since, reason.until) == (NOON - 41 * SECOND, NOON + 259 * SECOND)
@@ -362,7 +390,7 @@ def test_a_silent_holder_is_given_up_some_time() -> None:
     holder = a_holder(last_heartbeat=NOON - 64 * SECOND)
     answer = asked(held(holder))
     assert codes(answer) == ["holder_silent", "running"]
-    assert answer.summary == "RUNNING: held by w2, which is silent for 64 s: it is given up at 90 s"
+    assert answer.summary == "RUNNING: held by w2, which has been silent for 64 s: it is given up at 90 s"
     reason = answer.reasons[0]
     assert (reason.since, reason.until, reason.eta_seconds) == (holder.last_heartbeat, NOON + 26 * SECOND, 26)
     spared = asked(held(holder), silence=Silence(timeout=90 * SECOND, heard_elsewhere=True))
@@ -466,7 +494,7 @@ def test_ready_is_the_absence_of_what_blocks() -> None:
     [
         ({}, "w1, w2 and w3 have 30 free slots"),
         ({"serves_queue": False}, "w1, w2 and w3 know type work, but no"),
-        ({"last_heartbeat": NOON - MINUTE}, "w1, w2 and w3, which could run it, are silent for 60 s"),
+        ({"last_heartbeat": NOON - MINUTE}, "w1, w2 and w3, which could run it, have been silent for 60 s"),
     ],
 )
 def test_of_several_workers_the_names_are_told(fields: dict[str, Any], told: str) -> None:
@@ -478,12 +506,12 @@ def test_of_several_workers_the_names_are_told(fields: dict[str, Any], told: str
 
 def test_one_worker_is_silent() -> None:
     answer = asked(some_facts(workers=(a_worker(last_heartbeat=NOON - MINUTE),)))
-    assert answer.reasons[0].message == "w1, which could run it, is silent for 60 s"
+    assert answer.reasons[0].message == "w1, which could run it, has been silent for 60 s"
 
 
 def test_what_is_not_known_is_left_out() -> None:
     forgotten = asked(held(a_holder(status=None, last_heartbeat=None)))
-    assert forgotten.reasons[1].message == "runs on w2 for 41 s, attempt 2"
+    assert forgotten.reasons[1].message == "has run on w2 for 41 s, attempt 2"
     nobody = asked(some_facts(last_error=an_error(worker_id=None))).reasons[1]
     assert (nobody.code, nobody.worker_ids) == (ReasonCode.FAILED_BEFORE, ())
     dead = only(asked(ended(S.DEAD, completed_at=None, worker_id=None, attempt=0)))

@@ -84,6 +84,7 @@ def _facts(row: Row) -> JobFacts:
         completed_at=row["completed_at"],
         last_move=rows.event(orjson.loads(row["last_move"])) if row["last_move"] else None,
         last_error=rows.attempt_error(orjson.loads(row["last_error"])) if row["last_error"] else None,
+        released_at=row["released_at"],
         paused_at=row["paused_at"],
         holder=holder,
         upstream=tuple(_upstream(cause) for is_root, cause in causes if not is_root),

@@ -8,7 +8,7 @@ from schedora.domain.ids import JobId
 UPSTREAM_MAX: Final = 20
 """Of so many jobs that stand in the way it is told what they do."""
 
-HOPS_MAX: Final = 50
+HOPS_MAX: Final = 250
 """So far the way from cause to cause is followed."""
 
 LANES_MAX: Final = 1_000

@@ -169,11 +169,11 @@ WHY: dict[str, Any] = {
     "job_id": JOB_ID,
     "status": "PENDING",
     "ready": False,
-    "summary": "PENDING: queue mail is paused for 12 min",
+    "summary": "PENDING: queue mail has been paused for 12 min",
     "reasons": [
         {
             "code": "queue_paused",
-            "message": "queue mail is paused for 12 min",
+            "message": "queue mail has been paused for 12 min",
             "since": CREATED_AT,
             "queue": "mail",
         }

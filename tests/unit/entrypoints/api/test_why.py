@@ -34,7 +34,7 @@ async def test_a_running_job_and_one_behind_it(api: Api, bench: Bench, clock: Vi
     assert running["reasons"] == [
         {
             "code": "running",
-            "message": "runs on w1 for 41 s, attempt 1, heartbeat 41 s ago",
+            "message": "has run on w1 for 41 s, attempt 1, heartbeat 41 s ago",
             "since": "2030-01-01T00:00:00Z",
             "until": "2030-01-01T00:05:00Z",
             "attempt": 1,
@@ -62,7 +62,7 @@ async def test_a_silent_holder_and_then_a_lost_one(
     await bench.claim()
     clock.advance(timedelta(seconds=64))
     told = (await api.get(f"/jobs/{job['job_id']}/why")).json()["data"]["summary"]
-    assert told == "RUNNING: held by w1, which is silent for 64 s: it is given up at 90 s"
+    assert told == "RUNNING: held by w1, which has been silent for 64 s: it is given up at 90 s"
     clock.advance(timedelta(seconds=30))
     await declare_stale(system)
     told = (await api.get(f"/jobs/{job['job_id']}/why")).json()["data"]["summary"]
@@ -77,7 +77,7 @@ async def test_a_holder_that_is_heard_seldom_is_not_silent(
     await bench.claim()
     clock.advance(timedelta(seconds=64))
     told = (await api.get(f"/jobs/{job['job_id']}/why")).json()["data"]["summary"]
-    assert told == "RUNNING: runs on w1 for 64 s, attempt 1, heartbeat 64 s ago"
+    assert told == "RUNNING: has run on w1 for 64 s, attempt 1, heartbeat 64 s ago"
 
 
 async def test_a_retry_and_a_dead_job(api: Api, bench: Bench) -> None:

@@ -60,6 +60,11 @@ cause as materialized (
 select
     s.*, now() as at, q.paused_at, h.status as holder_status, h.last_heartbeat as holder_last_heartbeat,
     h.max_concurrent_jobs as holder_slots,
+    (
+        select max(u.completed_at)
+        from jobs u
+        where s.owner is null and s.status in ('PENDING', 'RETRYING') and s.waits_for = 0 and u.job_id = any(s.depends_on)
+    ) as released_at,
     (select count(*) from job_leases l where l.owner = s.owner and l.started_at is not null) as holder_running_jobs,
     (
         select
