@@ -49,6 +49,9 @@ class RequestKeeper:
             batch = waiting[start : start + BATCH_MAX]
             try:
                 await self._request_spans.keep(batch)
+            except asyncio.CancelledError:
+                self._waiting[:0] = waiting[start:]
+                raise
             except StoreUnavailable as error:
                 log.debug("spans of requests lost", reason=str(error), spans=len(waiting) - start)
             except Exception:
@@ -68,3 +71,10 @@ class RequestKeeper:
     def stop(self) -> None:
         self._stopped.set()
         self._something.set()
+
+    def give_up(self) -> None:
+        """For the end, when nobody writes any more: what waits still is lost, which is said and counted."""
+        lost, self._waiting = len(self._waiting), []
+        if lost:
+            log.error("the store did not take the spans of the last requests: lost", spans=lost)
+            self._metrics.count(Counter.REQUEST_SPANS_DROPPED, amount=lost)

@@ -31,6 +31,7 @@ class MetricsFlush:
                 await asyncio.wait(telling, timeout=GRACE_SECONDS)
                 for task in telling:
                     task.cancel()
+            self._system.give_up_metrics()
         finally:
             lag.stop()
 

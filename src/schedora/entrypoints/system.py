@@ -119,6 +119,8 @@ class System:
     """Brings what this process has counted to the store. Raises ``StoreUnavailable``; then nothing is lost."""
     keep_flushing: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
     """Does so every second until the event is set, and once more then."""
+    give_up_metrics: Callable[[], None]
+    """For the end: says what the store did not take."""
     report_process: Callable[[], Awaitable[None]]
     """Tells the store how the gauges of this process stand. Raises ``StoreUnavailable``."""
     keep_reporting: Callable[[asyncio.Event], Coroutine[Any, Any, None]]

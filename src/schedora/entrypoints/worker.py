@@ -214,6 +214,7 @@ class WorkerService:
                         keeper.stop()
                         await asyncio.wait([keeping], timeout=TRAILS_SECONDS)
                         keeping.cancel()
+                keeper.give_up()
         finally:
             await pulse.stop()
             await processes.close()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
+from structlog.testing import capture_logs
 
 from schedora.adapters.memory.request_spans import MemoryRequestSpans
 from schedora.application import request_keeper
@@ -104,3 +105,25 @@ async def test_it_writes_every_second_and_at_the_end(bench: Bench, keeper: Reque
     keeper.stop()
     await running
     assert await kept(bench, last) == [last]
+
+
+async def test_what_a_store_that_hangs_has_not_taken_at_the_end_is_said_and_counted(bench: Bench) -> None:
+    hanging = asyncio.Event()
+
+    class Hanging(MemoryRequestSpans):
+        async def keep(self, served: Sequence[ServedRequest]) -> None:
+            hanging.set()
+            await asyncio.Event().wait()
+
+    keeper = RequestKeeper(request_spans=Hanging(bench.store), clock=bench.clock, metrics=bench.metrics)
+    keeper.note(a_request_served())
+    flushing = asyncio.create_task(keeper.flush())
+    await hanging.wait()
+    keeper.note(a_request_served())
+    flushing.cancel()
+    await asyncio.wait([flushing])
+    with capture_logs() as lines:
+        keeper.give_up()
+        keeper.give_up()
+    assert [(line["log_level"], line["spans"]) for line in lines] == [("error", 2)]
+    assert bench.metrics.counted == {DROPPED: 2}

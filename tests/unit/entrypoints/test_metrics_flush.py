@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from attrs import evolve
+from structlog.testing import capture_logs
 
+from schedora.application.ports.metrics import Counter
 from schedora.entrypoints import metrics_flush
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
@@ -41,3 +43,21 @@ async def test_a_store_that_hangs_is_not_waited_for(
     async with asyncio.timeout(30):
         await running
     assert hanging.is_set()
+
+
+async def test_counts_that_the_store_does_not_take_are_said(system: System) -> None:
+    hanging = asyncio.Event()
+
+    async def hang(stop: asyncio.Event) -> None:
+        await hanging.wait()
+
+    service = MetricsFlush(evolve(system, keep_flushing=hang))
+    system.metrics.count(Counter.JOBS_SUCCEEDED, "work", 3)
+    running = asyncio.create_task(service.run())
+    service.stop()
+    with capture_logs() as lines:
+        hanging.set()
+        await running
+    assert [line["counts"] for line in lines if line["event"].endswith("lost")] == [
+        {"jobs_succeeded_total": 3}
+    ]

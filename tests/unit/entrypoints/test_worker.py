@@ -115,7 +115,9 @@ async def test_trails_that_a_store_does_not_take_are_not_waited_for(
     async with asyncio.timeout(30):
         await hanging.wait()
         worker.stop()
-        await running
+        with capture_logs() as lines:
+            await running
+    assert [line["trails"] for line in lines if line["event"].endswith("lost")] == [1]
 
 
 def test_a_worker_is_called_by_host_and_pid_unless_it_is_named() -> None:

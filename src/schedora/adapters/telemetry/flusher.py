@@ -1,6 +1,7 @@
 """Hands the tally of a process over to the totals that all processes share."""
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 from schedora.adapters.telemetry.label_bounds import LabelBounds
@@ -45,3 +46,13 @@ class Flusher:
                 await self.flush()
             except StoreUnavailable as error:
                 log.debug("metrics kept for later", reason=str(error))
+
+    def give_up(self) -> None:
+        """For the end, when nobody hands over any more: what the tally has still is lost, which is said."""
+        lost = self._tally.drain()
+        if lost:
+            counts: Counter[str] = Counter()
+            for series, amount in lost.items():
+                if not series.name.endswith(("_bucket", "_sum")):
+                    counts[series.name] += int(amount)
+            log.error("the store did not take the last counts: lost", counts=dict(counts))

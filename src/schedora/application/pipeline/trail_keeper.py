@@ -150,6 +150,16 @@ class TrailKeeper:
     def stop(self) -> None:
         self._stopped.set()
 
+    def give_up(self) -> None:
+        """For the end, when nobody writes any more: what waits still is lost, which is said and counted."""
+        with self._guard:
+            lost = len(self._changed)
+            self._changed.clear()
+            self._length = 0
+        if lost:
+            log.error("the store did not take the last of these runs' logs and spans: lost", trails=lost)
+            self._metrics.count(Counter.TRAILS_DROPPED, amount=lost)
+
     def _take(self) -> list[LiveTrail]:
         with self._guard:
             batch: list[LiveTrail] = []

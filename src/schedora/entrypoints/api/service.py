@@ -91,6 +91,8 @@ class ApiService:
             self._keeper.stop()
             await asyncio.wait([keeping], timeout=GRACE_SECONDS)  # a store that hangs is not waited for
             keeping.cancel()
+            await asyncio.wait([keeping])
+            self._keeper.give_up()
             if self._lines is not None:
                 self._lines.flush()
 

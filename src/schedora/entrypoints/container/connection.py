@@ -35,6 +35,7 @@ async def connect(settings: Settings) -> AsyncIterator[System]:
                 if flushing.cancelled():
                     with suppress(StoreUnavailable):
                         await system.flush_metrics()
+                    system.give_up_metrics()
                 await system.end_queries()
                 await system.close()
         finally:

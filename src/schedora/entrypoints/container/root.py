@@ -316,6 +316,7 @@ def _system(
         presence_of_its_own=storage.presence_of_its_own,
         flush_metrics=flusher.provided.flush,
         keep_flushing=flusher.provided.run,
+        give_up_metrics=flusher.provided.give_up,
         report_process=reporter.provided.report,
         keep_reporting=reporter.provided.run,
         open=storage.open,

@@ -3,12 +3,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.telemetry.flusher import EVERY, Flusher
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.errors import StoreUnavailable
-from schedora.application.ports.metrics import Counter
+from schedora.application.ports.metrics import Counter, Histogram
 from schedora.application.ports.totals import Series
 
 FENCED = Series("jobs_fenced_total", ())
@@ -97,3 +98,18 @@ async def test_it_hands_over_the_rest_when_it_stops(bench: Bench) -> None:
     await running
 
     assert bench.totals.taken == [{FENCED: 1}]
+
+
+async def test_what_nobody_takes_any_more_is_said(bench: Bench) -> None:
+    bench.tally.count(Counter.JOBS_SUCCEEDED, "a", 2)
+    bench.tally.count(Counter.JOBS_SUCCEEDED, "b")
+    bench.tally.measure(Histogram.JOB_DURATION, ("a", "SUCCESS"), [1.0, 2.0])
+    with capture_logs() as lines:
+        bench.flusher.give_up()
+        bench.flusher.give_up()
+
+    [line] = lines
+    assert (line["log_level"], line["counts"]) == (
+        "error",
+        {"jobs_succeeded_total": 3, "job_duration_seconds_count": 2},
+    )

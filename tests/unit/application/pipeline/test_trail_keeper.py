@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from schedora.application.errors import StoreUnavailable
 from schedora.application.pipeline import trail_keeper
@@ -172,3 +173,14 @@ async def test_one_statement_carries_so_much_and_no_more(
         LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(3))
     await keeper.flush()
     assert batches == [2, 2, 1]
+
+
+async def test_what_is_given_up_is_said_and_counted(bench: Bench, keeper: TrailKeeper) -> None:
+    for _ in range(2):
+        LiveTrail(await a_running_job(bench), keeper.note).add_line(JsonText("1"))
+    with capture_logs() as lines:
+        keeper.give_up()
+        keeper.give_up()
+    assert [(line["log_level"], line["trails"]) for line in lines] == [("error", 2)]
+    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 2}
+    assert len(keeper) == 0

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import pytest
 import structlog
 
+from schedora.entrypoints.api import service as api_service
 from schedora.entrypoints.api.service import ApiService, PortInUse, listen, url_of
 from schedora.entrypoints.system import System
 
@@ -104,3 +105,33 @@ def test_where_it_listens(host: str, start: str) -> None:
         pytest.skip(f"this machine has no {host}")
     with listening:
         assert url_of(listening).startswith(start)
+
+
+async def test_spans_of_requests_that_the_store_does_not_take_are_said(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = asyncio.Event()
+
+    async def hang(_: object, served: object) -> None:
+        hanging.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(type(system.request_spans), "keep", hang)
+    monkeypatch.setattr(api_service, "GRACE_SECONDS", 0.01)
+    listening = listen("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    ready = asyncio.Event()
+    service = ApiService(system, listening, on_ready=lambda _: ready.set())
+    running = asyncio.create_task(service.run())
+    await ready.wait()
+    body = b'{"type":"work","idempotency_key":"k"}'
+    await said(
+        port,
+        b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body),
+    )
+    with structlog.testing.capture_logs() as lines:
+        service.stop()
+        await running
+    assert hanging.is_set()
+    assert [line["spans"] for line in lines if line["event"].endswith("lost")] == [1]
