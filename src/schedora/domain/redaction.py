@@ -48,14 +48,15 @@ _URL_PASSWORD = re.compile(r"(://[^\s:/@\"']*:)[^\s/\"']+@")
 _SCHEME = re.compile(r"\b(Bearer|Basic|Digest)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _COOKIES = re.compile(r"(\bcookie[\"']?\s{0,3}:\s{0,3}[\"']?)[^\r\n\"']+", re.IGNORECASE)
 """Several pairs whose names say nothing."""
+_PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----)[^-]+")
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
 _PAIR = re.compile(
     r"""
     (?<![\w-])(?P<name>[A-Za-z_][\w-]{0,100})                    # a name
     (?P<joint>(?:\\*["'])?\s{0,3}(?:=>|[=:])\s{0,3})   # what joins it to its value
     (?P<value>
-        \\+"[^"]*"? | \\+'[^']*'? |                    # in quotes inside of quotes
-        "(?:[^"\\]|\\.)*"? | '(?:[^'\\]|\\.)*'?        # in quotes, closed or cut off
+        \\+"[^"\n]*"? | \\+'[^'\n]*'? |                # in quotes inside of quotes
+        "(?:[^"\\\n]|\\.)*"? | '(?:[^'\\\n]|\\.)*'?    # in quotes, closed or cut off: in a traceback, they may be those behind
         | [\[{(][^\]})]*[\]})]?                        # several
         | (?:(?:Bearer|Basic|Digest|Token)\s+)?[^\s,;&"'<>{}\[\]()]+
     )
@@ -95,6 +96,8 @@ class Redaction:
 
     def text(self, text: str) -> str:
         """The same text without the secrets that can be made out in it: in URLs, and in pairs of name and value."""
+        if "PRIVATE KEY-----" in text:
+            text = _PRIVATE_KEY.sub(rf"\1{MASK}", text)
         if "://" in text:
             text = _URL_PASSWORD.sub(rf"\1{MASK}@", text)
         if "eyJ" in text:
@@ -126,6 +129,8 @@ class Redaction:
             return self.text(brief(value, OBJECT_LENGTH_MAX))
 
     def _told(self, name: object, value: Any, depth: int) -> Any:
+        if isinstance(name, bytes):
+            name = name.decode("latin-1")
         if isinstance(name, str) and self.is_secret(name) and not _says_nothing(name, value):
             return MASK
         return self._value(value, depth)
@@ -141,8 +146,15 @@ class Redaction:
             case dict():
                 return {name: self._told(name, inner, depth + 1) for name, inner in value.items()}
             case list() | tuple():
-                return [self._value(inner, depth + 1) for inner in value]
+                return [self._element(inner, depth + 1) for inner in value]
         return self.text(brief(value, OBJECT_LENGTH_MAX))
+
+    def _element(self, value: Any, depth: int) -> Any:
+        """One of several, which may be pairs of name and value, as headers are."""
+        match value:
+            case [str() | bytes() as name, inner]:
+                return [self._value(name, depth), self._told(name, inner, depth)]
+        return self._value(value, depth)
 
     def _masked_pair(self, depth: int, match: "re.Match[str]") -> str:
         name, joint, value = match["name"], match["joint"], match["value"]

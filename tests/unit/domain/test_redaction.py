@@ -55,6 +55,21 @@ def test_values_are_masked_at_any_depth() -> None:
     }
 
 
+def test_values_of_pairs_are_masked() -> None:
+    told = REDACTION.fields(
+        {
+            "headers": [("Authorization", "hunter2"), (b"cookie", b"hunter2"), ("accept", "*/*")],
+            "missing": ["password", "name"],
+            "scope": {b"x-api-key": b"hunter2"},
+        }
+    )
+    assert told == {
+        "headers": [["Authorization", MASK], ["b'cookie'", MASK], ["accept", "*/*"]],
+        "missing": ["password", "name"],
+        "scope": {b"x-api-key": MASK},
+    }
+
+
 def test_what_tells_nothing_stays() -> None:
     fields = {"password": None, "has_token": True, "max_tokens": 512, "lease_token": 7}
     assert REDACTION.fields(fields) == fields
@@ -113,6 +128,14 @@ def test_what_is_inside_of_itself_is_told_in_words() -> None:
         (r'\\"token\\": \\"hunter2\\"', r'\\"token\\": ***'),
         ("Cookie: theme=dark; sid=hunter2\nHost: db", "Cookie: ***\nHost: db"),
         ("{'set-cookie': 'sid=hunter2; Path=/'}", "{'set-cookie': '***'}"),
+        (
+            """    raise KeyError("token=" + token)\nKeyError: 'no "such"'""",
+            """    raise KeyError("token="***"\nKeyError: 'no "such"'""",
+        ),
+        (
+            "key: -----BEGIN RSA PRIVATE KEY-----\nhunter2\nhunter2\n-----END RSA PRIVATE KEY-----\nand so on",
+            "key: -----BEGIN RSA PRIVATE KEY-----***-----END RSA PRIVATE KEY-----\nand so on",
+        ),
     ],
 )
 def test_secrets_in_text_are_masked(text: str, told: str) -> None:
@@ -132,7 +155,20 @@ def test_other_text_stays_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ["a=", "token:", "{'a': ", "[", '"', "password=(", "a:[", "://a:", "Bearer "]
+    "piece",
+    [
+        "a=",
+        "token:",
+        "{'a': ",
+        "[",
+        '"',
+        "password=(",
+        "a:[",
+        "://a:",
+        "Bearer ",
+        "-----BEGIN PRIVATE KEY-----",
+        'token="\n',
+    ],
 )
 def test_text_made_to_take_long_does_not(piece: str) -> None:
     """Each would take minutes where the effort grew with the square of the length."""
