@@ -44,7 +44,7 @@ class LevelledLogger(structlog.stdlib.BoundLogger):
 
 def formatted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """The message with its arguments in it; a mistake in them costs neither the line nor whoever logs it."""
-    event["event"] = _text(event.get("event", ""))  # structlog leaves out what is None
+    event["event"] = message_text(event.get("event", ""))  # structlog leaves out what is None
     args = event.pop("positional_args", ())
     if args:
         # As the standard library has it: one mapping is for names in the text.
@@ -56,7 +56,8 @@ def formatted(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _text(message: object) -> str:
+def message_text(message: object) -> str:
+    """What is logged, in words: it may be anybody's object."""
     if isinstance(message, str):
         return message
     try:

@@ -145,6 +145,8 @@ class Redaction:
                 raise RecursionError
             case dict():
                 return {name: self._told(name, inner, depth + 1) for name, inner in value.items()}
+            case tuple() if hasattr(value, "_fields"):  # a named one
+                return self._value(dict(zip(value._fields, value, strict=True)), depth)
             case list() | tuple():
                 return [self._element(inner, depth + 1) for inner in value]
         return self.text(brief(value, OBJECT_LENGTH_MAX))

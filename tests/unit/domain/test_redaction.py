@@ -1,7 +1,7 @@
 """What no log may tell."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import attrs
@@ -85,6 +85,16 @@ def test_values_that_need_no_words_stay_what_they_are() -> None:
 class Account:
     name: str
     password: str
+
+
+class Login(NamedTuple):
+    name: str
+    password: str
+
+
+def test_named_tuples_are_told_by_name() -> None:
+    told = REDACTION.fields({"login": Login("ada", "hunter2")})
+    assert told == {"login": {"name": "ada", "password": MASK}}
 
 
 def test_objects_are_told_in_words_without_their_secrets() -> None:

@@ -9,6 +9,8 @@ from schedora.domain.errors import brief
 from schedora.domain.ids import JsonText
 
 FIELD_LENGTH_MAX: Final = 10_000
+INTEGER_BITS_MAX: Final = 1_000
+"""Python puts no endless ones into digits."""
 _CUTS: Final = (2_000, 400, 80)
 """To how many characters the texts of a line are cut until it fits."""
 
@@ -54,7 +56,7 @@ def _plain(value: object) -> object:
     """As JSON where it is text or none of the things that JSON can't tell, else in words."""
     if isinstance(value, str):
         return _whole(value)
-    if value is None or isinstance(value, bool | int):
+    if value is None or (isinstance(value, int) and value.bit_length() <= INTEGER_BITS_MAX):
         return value
     return brief(value, FIELD_LENGTH_MAX)
 

@@ -17,7 +17,15 @@ from schedora.adapters.telemetry.json_line import json_line
 from schedora.adapters.telemetry.kept_lines import OFF
 from schedora.adapters.telemetry.log_event import Event, event_of
 from schedora.adapters.telemetry.uncaught import tell_uncaught
-from schedora.application.log import ATTEMPTS, HANDLERS, REQUESTS, LevelledLogger, as_record, formatted
+from schedora.application.log import (
+    ATTEMPTS,
+    HANDLERS,
+    REQUESTS,
+    LevelledLogger,
+    as_record,
+    formatted,
+    message_text,
+)
 from schedora.application.run_scope import current_run
 from schedora.domain.redaction import Redaction
 from schedora.domain.repetition import Repetition
@@ -88,7 +96,7 @@ class LogWriter(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         """Called with the lock held."""
         if _is_limited(record):
-            kind = (record.name, record.levelno, str(record.msg))
+            kind = (record.name, record.levelno, message_text(record.msg))
             held = (record, contextvars.copy_context())
             if not self._repetition.admits(kind, held, time.monotonic()):
                 self._tell_later()

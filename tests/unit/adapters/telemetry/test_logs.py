@@ -167,6 +167,7 @@ LOOP.append(LOOP)
     [
         ("a\nb\x00\x1b[31m", "a\nb\x00\x1b[31m"), ("\ud800", r"\ud800"), (1 << 70, 1 << 70), (float("nan"), None), ({1: 2}, {"1": 2}),
         ({"a"}, "{'a'}"), (LOOP, "[[...]]"), (["\udfff"], r"['\udfff']"), (_Unspeakable(), None), (b"x", "b'x'"),
+        (10**5_000, "<int whose repr raises ValueError>"),
     ],
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
@@ -321,6 +322,13 @@ def test_no_secret_is_told_wherever_it_stands(json_lines: bool) -> None:
     structlog.contextvars.bind_contextvars(passphrase="hunter2")
     log.ours.info("x")
     assert "hunter2" not in log.text
+
+
+def test_a_message_that_breaks_what_looks_at_it_costs_nobody_anything() -> None:
+    log = Log("INFO", json_lines=True)  # here, so that no handler of pytest's hears of it
+    logging.getLogger("other").warning(_Unspeakable())
+    [line] = log.lines
+    assert "_Unspeakable" in line["message"]
 
 
 def test_a_mistake_in_a_line_does_not_cost_it(capsys: pytest.CaptureFixture[str]) -> None:
