@@ -1,8 +1,13 @@
 """How the system is."""
 
+import asyncio
+from datetime import timedelta
+
+import attrs
 import pytest
 
 from schedora.application.errors import StoreUnavailable
+from schedora.application.queries import health
 from schedora.application.queries.health import CheckHealth
 from schedora.domain.worker import WorkerState
 from tests.unit.application.bench import Bench
@@ -50,6 +55,22 @@ async def test_unhealthy_when_the_database_is_away(bench: Bench, point: str) -> 
     assert (report.status, report.database, report.redis) == ("unhealthy", "down", "up")
     assert (report.workers_total, report.workers_active, report.workers_stale) == (0, 0, 0)
     assert point in str(report.detail)
+
+
+class Silence:
+    """A database that takes what is asked, and says nothing."""
+
+    async def check(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_unhealthy_when_the_database_says_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "PATIENCE", timedelta(0))
+    report = await asyncio.wait_for(attrs.evolve(check(bench, Redis()), database=Silence())(), 30)
+    assert (report.status, report.database, report.redis) == ("unhealthy", "down", "up")
+    assert report.detail == "the database did not answer in time"
 
 
 async def test_workers_are_counted_without_those_that_said_good_bye(bench: Bench) -> None:

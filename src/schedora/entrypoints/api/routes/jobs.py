@@ -16,6 +16,7 @@ from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.cursors import cursor_of
 from schedora.entrypoints.api.documented import answers
 from schedora.entrypoints.api.inputs import PathId, TheSystem
+from schedora.entrypoints.api.reads import ReadRoute
 from schedora.entrypoints.api.schemas.envelopes import Data, Page
 from schedora.entrypoints.api.schemas.job_logs import JobLogView, LogsQuery, job_log_view
 from schedora.entrypoints.api.schemas.jobs import (
@@ -31,7 +32,7 @@ from schedora.entrypoints.api.schemas.traces import TraceView, trace_view
 from schedora.entrypoints.api.schemas.why import WhyView, why_view
 from schedora.entrypoints.system import System
 
-router = APIRouter(prefix=PREFIX, tags=["jobs"])
+router = APIRouter(prefix=PREFIX, tags=["jobs"], route_class=ReadRoute)
 
 
 @router.get(
