@@ -6,11 +6,12 @@ from uuid import uuid4
 
 import pytest
 
+from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.examination import Check
 from schedora.application.ports.totals import Series
 from schedora.domain.finding import Finding, Severity
 from schedora.domain.ids import ProcessId
-from schedora.domain.outcome import Failed, Succeeded
+from schedora.domain.outcome import Failed, HandedBack, Succeeded
 from schedora.domain.process import ProcessIdentity, ProcessKind
 from schedora.domain.worker import WorkerState
 from tests.builders import a_request
@@ -112,6 +113,24 @@ async def test_a_job_that_has_been_due_for_long(stores: Stores, due: int, severi
     [finding] = await findings(stores)
     assert (finding.code, finding.severity) == ("queue_late", severity)
     assert due * 60 <= float(str(finding.details["oldest_seconds"])) < due * 60 + 60
+
+
+async def test_a_job_that_waited_for_others_or_ran_is_not_late_for_that(stores: Stores) -> None:
+    worker = await stores.worker(version=VERSION)
+    flow, long_ago = await stores.workflow(), await stores.now() - timedelta(hours=2)
+    first = await stores.submit_one(a_request(workflow_id=flow, scheduled_at=long_ago))
+    later = a_request(workflow_id=flow, depends_on=(first.job_id,), scheduled_at=long_ago, queue="later")
+    await stores.submit_one(later, waits_for=1)
+    [claim] = await stores.claim(worker)
+    complete = CompleteJobs(units=stores.units, wakeup=stores.wakeup)
+    await complete([await stores.settle(claim, Succeeded())])
+    assert await codes(stores) == []
+    [claim] = await stores.claim(worker)
+    assert claim.queue == "later"
+    await complete([await stores.settle(claim, HandedBack(reason="drained"))])
+    assert await codes(stores) == []
+    await stores.submit_one(a_request(queue="late", scheduled_at=long_ago))
+    assert await codes(stores) == ["queue_late"]
 
 
 async def test_a_worker_that_was_declared_lost(stores: Stores) -> None:

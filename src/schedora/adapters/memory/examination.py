@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import islice
 
+from schedora.adapters.memory.facts_reader import released_at
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
 from schedora.application.ports.examination import Check, Expected
@@ -47,10 +48,15 @@ class MemoryExamination:
             now = self._store.clock.now()
             oldest: dict[tuple[str, str], timedelta] = {}
             for place in self._store.index.ready:
-                request = tables.jobs[place.job_id].request
-                waited = now - place.scheduled_at
+                job = tables.jobs[place.job_id]
+                moments = (
+                    job.scheduled_at,
+                    released_at(tables, job),
+                    *(move.at for move in job.history[-1:]),
+                )
+                waited = now - max(moment for moment in moments if moment is not None)
                 if waited >= timedelta(0):
-                    lane = (request.queue, request.type)
+                    lane = (job.request.queue, job.request.type)
                     oldest[lane] = max(waited, oldest.get(lane, waited))
             died = Counter(
                 job.request.queue

@@ -83,7 +83,7 @@ class MemoryFactsReader:
             completed_at=job.completed_at,
             last_move=job.history[-1] if job.history else None,
             last_error=attrs.evolve(job.errors[-1], traceback=None) if job.errors else None,
-            released_at=_released_at(tables, job),
+            released_at=released_at(tables, job),
             paused_at=queue.paused_at if queue else None,
             holder=self._holder(tables, job.lease) if job.lease else None,
             upstream=tuple(_upstream(cause) for cause in blockers[:UPSTREAM_MAX]),
@@ -128,7 +128,8 @@ def _live(tables: Tables) -> list[Worker]:
     return [worker for worker in tables.workers.values() if worker.status in LIVE]
 
 
-def _released_at(tables: Tables, job: Job) -> datetime | None:
+def released_at(tables: Tables, job: Job) -> datetime | None:
+    """When the last of the jobs that it depends on succeeded, if it waits for nothing any more."""
     causes = (tables.jobs.get(job_id) for job_id in job.request.depends_on if job.claimable)
     return max((cause.completed_at for cause in causes if cause and cause.completed_at), default=None)
 

@@ -83,7 +83,9 @@ class Crew:
 
 @frozen(kw_only=True)
 class Waiting:
-    """Jobs of one queue and type that could run now; ``oldest`` is for how long the first of them could."""
+    """Jobs of one queue and type that could run now; ``oldest`` is for how long the first of them could, not counting
+    what it waited for or was held.
+    """
 
     queue: str
     type: str
@@ -200,7 +202,7 @@ class Work(Observation):
             if oldest >= LATE_MIN:
                 yield QUEUE_LATE.found(
                     bad(oldest >= LATE_CRITICAL),
-                    f"a job in queue {queue} has been due for {in_words(oldest)}",
+                    f"a job in queue {queue} has been ready for {in_words(oldest)}",
                     queue=queue,
                     oldest_seconds=round(oldest.total_seconds(), 3),
                 )
