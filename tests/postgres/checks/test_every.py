@@ -73,6 +73,7 @@ async def test_tables_that_may_not_be_read(url: str, admin: Connection, visitor_
     diagnosis = await examined(visitor_url)
     for name in ("work", "connections"):
         assert "does not allow it to this user" in str(checked(diagnosis, name).not_done)
+    assert "of workers; for that: GRANT SELECT" in str(checked(diagnosis, "storage").not_done)
     assert checked(diagnosis, "schema").not_done is None
 
 

@@ -115,3 +115,17 @@ async def three_in_a_line(
                 holder.rollback()
                 for (gid,) in admin.execute("select gid from pg_prepared_xacts").fetchall():
                     admin.execute(psycopg.sql.SQL("rollback prepared {}").format(psycopg.sql.Literal(gid)))
+
+
+async def test_that_it_cannot_be_seen_whether_another_role_of_schedora_waits_is_said(
+    url: str, admin: Connection, visitor_url: str
+) -> None:
+    assert checked(await examined(visitor_url), "locks").not_done is None
+    async with Database(url) as database:
+        await database.fetch(_COUNT)
+        locks = checked(await examined(visitor_url), "locks")
+        assert "it can't be seen who waits for a lock; for that: GRANT pg_read_all_stats" in str(
+            locks.not_done
+        )
+        admin.execute("grant pg_read_all_stats to visitor")
+        assert checked(await examined(visitor_url), "locks").not_done is None

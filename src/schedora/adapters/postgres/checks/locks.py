@@ -16,6 +16,14 @@ where a.wait_event_type = 'Lock' and a.datname = current_database() and a.applic
 order by a.query_start
 limit 10
 """)
+# Who stands in the name of another role does not tell everybody whether it waits.
+_SECRETIVE = written("""
+select exists (
+    select
+    from pg_stat_activity a
+    where a.datname = current_database() and a.application_name = 'schedora' and not pg_has_role(a.usesysid, 'usage')
+) as secretive
+""")
 _WAITS = written(f"""
 select
     {COLUMNS}, clock_timestamp() - coalesce(l.waitstart, a.query_start) as waiting,
@@ -56,8 +64,11 @@ order by a.xact_start nulls last
 
 async def locks(session: Session) -> LockWaits:
     pids = [row["pid"] for row in await session.fetch(_WAITING)]
-    if not pids:  # Schedora's own sessions are seen in any case
-        return LockWaits()
+    if not pids:
+        (others,) = await session.fetch(_SECRETIVE)
+        return LockWaits(
+            unseen=await unseen(session, "who waits for a lock") if others["secretive"] else None
+        )
     waits = await session.fetch(_WAITS, pids=pids)
     line = _Line(await session.fetch(_LINE, pids=pids))
     before = {wait["pid"]: line.before(wait["pid"]) for wait in waits}

@@ -6,6 +6,7 @@ from schedora.adapters.postgres.checks.schema import wanted_tables
 from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import written
 from schedora.domain.checks.storage import IndexSize, Storage, StoredTable
+from schedora.domain.words import some_of
 
 _SERVER = written("""
 select
@@ -35,7 +36,7 @@ select
     ) as toast_autovacuum,
     clock_timestamp() - greatest(pg_stat_get_last_vacuum_time(c.oid), pg_stat_get_last_autovacuum_time(c.oid)) as vacuumed,
     clock_timestamp() - greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) as analyzed,
-    age(c.relfrozenxid) as age,
+    age(c.relfrozenxid) as age, has_table_privilege(c.oid, 'select') as readable,
     coalesce(
         (select o.option_value::int from pg_options_to_table(c.reloptions) o where o.option_name = 'fillfactor'), 100
     ) as fill_percent,
@@ -79,11 +80,16 @@ async def storage(session: Session) -> Storage:
         for setting, on in (("autovacuum", server["autovacuum"]), ("track_counts", server["counted"]))
         if not on
     ]
+    tables = await session.fetch(_TABLES, names=names)
+    hidden = [row["name"] for row in tables if not row["readable"]]
     return Storage(
         autovacuum_problem=off[0] if off else None,
         database=server["name"],
         database_age=server["age"],
-        tables=[_table(row, indexes) for row in await session.fetch(_TABLES, names=names)],
+        tables=[_table(row, indexes) for row in tables],
+        unseen=f"how much room rows take can't be seen of {some_of(hidden)}; for that: GRANT SELECT"
+        if hidden
+        else None,
     )
 
 
