@@ -52,11 +52,14 @@ _PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----)[^-]+")
 _JWT = re.compile(r"\beyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
 _PAIR = re.compile(
     r"""
-    (?<![\w-])(?P<name>[A-Za-z_][\w-]{0,100})                    # a name
-    (?P<joint>(?:\\*["'])?\s{0,3}(?:=>|[=:])\s{0,3})   # what joins it to its value
+    (?:(?P<tuple>\(b?["'])|(?<!\w)(?<!\w-))            # nothing, or the beginning of a tuple
+    (?P<name>[A-Za-z_][\w-]{0,100})                    # a name
+    (?P<joint>                                         # what joins it to its value
+        (?(tuple)["'],\s | (?:\\*["'])?\s{0,3}(?:=>|[=:])\s{0,3})
+    )
     (?P<value>
-        \\+"[^"\n]*"? | \\+'[^'\n]*'? |                # in quotes inside of quotes
-        "(?:[^"\\\n]|\\.)*"? | '(?:[^'\\\n]|\\.)*'?    # in quotes, closed or cut off: in a traceback, they may be those behind
+        \\+"[^"\n]*"? | \\+'[^'\n]*'?                  # in quotes inside of quotes
+        | b?(?:"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?)  # in quotes, closed or cut off: in a traceback, they may be those behind
         | [\[{(][^\]})]*[\]})]?                        # several
         | (?:(?:Bearer|Basic|Digest|Token)\s+)?[^\s,;&"'<>{}\[\]()]+
     )
@@ -104,7 +107,7 @@ class Redaction:
             text = _JWT.sub(MASK, text)
         if "ookie" in text:
             text = _COOKIES.sub(rf"\1{MASK}", text)
-        if "=" in text or ":" in text:
+        if "=" in text or ":" in text or "', " in text:
             text = self._pairs(text, 0)
         return _SCHEME.sub(rf"\1 {MASK}", text) if "earer " in text or "asic " in text else text
 
@@ -159,14 +162,14 @@ class Redaction:
         return self._value(value, depth)
 
     def _masked_pair(self, depth: int, match: "re.Match[str]") -> str:
-        name, joint, value = match["name"], match["joint"], match["value"]
+        begin, name, joint, value = match["tuple"] or "", match["name"], match["joint"], match["value"]
         if self.is_secret(name):
             quote = value[0] if value[0] in "\"'" else ""
-            return f"{name}{joint}{quote}{MASK}{quote}"
+            return f"{begin}{name}{joint}{quote}{MASK}{quote}"
         # What is in quotes or brackets may be pairs again.
         if depth < PAIRS_DEPTH_MAX and ("=" in value or ":" in value):
             value = self._pairs(value, depth + 1)
-        return f"{name}{joint}{value}"
+        return f"{begin}{name}{joint}{value}"
 
 
 def _says_nothing(name: str, value: object) -> bool:

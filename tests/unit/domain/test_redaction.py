@@ -138,6 +138,12 @@ def test_what_is_inside_of_itself_is_told_in_words() -> None:
         (r'\\"token\\": \\"hunter2\\"', r'\\"token\\": ***'),
         ("Cookie: theme=dark; sid=hunter2\nHost: db", "Cookie: ***\nHost: db"),
         ("{'set-cookie': 'sid=hunter2; Path=/'}", "{'set-cookie': '***'}"),
+        ("pg_dump --password=hunter2 --port=5432", "pg_dump --password=*** --port=5432"),
+        ("headers={'authorization': b'hunter2', 'a': b'b'}", "headers={'authorization': ***, 'a': b'b'}"),
+        (
+            "[(b'Authorization', b'Bearer hunter2'), ('x-api-key', 'hunter2'), ('accept', '*/*')]",
+            "[(b'Authorization', ***), ('x-api-key', '***'), ('accept', '*/*')]",
+        ),
         (
             """    raise KeyError("token=" + token)\nKeyError: 'no "such"'""",
             """    raise KeyError("token="***"\nKeyError: 'no "such"'""",
@@ -177,6 +183,8 @@ def test_other_text_stays_as_it_is(text: str) -> None:
         "://a:",
         "Bearer ",
         "-----BEGIN PRIVATE KEY-----",
+        "('a', ",
+        "('a', ",
         'token="\n',
     ],
 )
