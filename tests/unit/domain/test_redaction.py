@@ -184,7 +184,6 @@ def test_other_text_stays_as_it_is(text: str) -> None:
         "Bearer ",
         "-----BEGIN PRIVATE KEY-----",
         "('a', ",
-        "('a', ",
         'token="\n',
     ],
 )
