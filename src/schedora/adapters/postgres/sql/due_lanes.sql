@@ -28,12 +28,17 @@ select
     max(
         now() - greatest(
             h.scheduled_at,
-            (j.history -> -1 ->> 'at')::timestamptz,
-            (select max(u.completed_at) from jobs u where u.job_id = any(j.depends_on))
+            (
+                select greatest(
+                    (j.history -> -1 ->> 'at')::timestamptz,
+                    (select max(u.completed_at) from jobs u where u.job_id = any(j.depends_on))
+                )
+                from jobs j
+                where j.job_id = h.job_id
+            )
         )
     ) as oldest
 from head h
-join jobs j on j.job_id = h.job_id
 where h.scheduled_at <= now()
 group by h.queue, h.type
 order by h.queue, h.type
