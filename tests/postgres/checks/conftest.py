@@ -23,7 +23,8 @@ SETTINGS = {
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """That the machine is slow says nothing of the server."""
     monkeypatch.setattr(examination_module, "STATEMENT_PATIENCE", timedelta(seconds=PATIENCE_SECONDS))
-    monkeypatch.setattr(doctor_module, "CHECK_PATIENCE", timedelta(seconds=2 * PATIENCE_SECONDS))
+    for limit in ("CHECK_PATIENCE", "PATIENCE"):
+        monkeypatch.setattr(doctor_module, limit, timedelta(seconds=2 * PATIENCE_SECONDS))
 
 
 @pytest.fixture(scope="package")

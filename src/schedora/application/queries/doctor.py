@@ -17,6 +17,10 @@ from schedora.domain.finding import Finding, Severity, worst
 
 CHECK_PATIENCE = timedelta(seconds=10)
 """Longer than any of them gives the server it asks."""
+PATIENCE = timedelta(seconds=14)
+"""For all of them: who has to wait for another examination first is answered all the same before clients give up, after half a
+minute.
+"""
 ALIKE_MAX = 5
 """Findings of one code in one check: whoever has more to mend begins with those."""
 
@@ -82,21 +86,23 @@ class Examine:
 
     async def _examine(self) -> Diagnosis:
         at, began_at = self._clock.now(), self._clock.monotonic()
-        checks = [
-            *await _examined(self._store),
-            *(_NO_REDIS if self._redis is None else await _examined(self._redis)),
-        ]
-        return Diagnosis(at=at, lasted=self._clock.monotonic() - began_at, checks=tuple(checks))
+        until = asyncio.get_running_loop().time() + PATIENCE.total_seconds()
+        # First the one that answers or fails in a moment, whatever becomes of the other.
+        redis = _NO_REDIS if self._redis is None else await _examined(self._redis, until)
+        checks = (*await _examined(self._store, until), *redis)
+        return Diagnosis(at=at, lasted=self._clock.monotonic() - began_at, checks=checks)
 
 
-async def _examined(examination: Examination) -> list[Checked]:
+async def _examined(examination: Examination, until: float) -> tuple[Checked, ...]:
     async with examination.begun() as checks:
-        return [await _checked(check) for check in checks]
+        return tuple([await _checked(check, until) for check in checks])
 
 
-async def _checked(check: Check) -> Checked:
+async def _checked(check: Check, until: float) -> Checked:
+    """``until``: when the examination has to end, by the event loop."""
+    given_up = asyncio.get_running_loop().time() + CHECK_PATIENCE.total_seconds()
     try:
-        async with asyncio.timeout(CHECK_PATIENCE.total_seconds()):
+        async with asyncio.timeout_at(min(given_up, until)):
             observation = await check.read()
         return Checked(
             name=check.name, findings=tuple(_limited(observation.findings())), not_done=observation.unseen
@@ -104,7 +110,13 @@ async def _checked(check: Check) -> Checked:
     except StoreUnavailable as error:
         return Checked(name=check.name, not_done=str(error))
     except TimeoutError:
-        return Checked(name=check.name, not_done=f"it took longer than {CHECK_PATIENCE.total_seconds():g} s")
+        if given_up <= until:
+            return Checked(
+                name=check.name, not_done=f"it took longer than {CHECK_PATIENCE.total_seconds():g} s"
+            )
+        return Checked(
+            name=check.name, not_done=f"all checks took longer than {PATIENCE.total_seconds():g} s"
+        )
     except Exception as error:  # whatever it is: the other checks are wanted all the more
         log.exception("a check of the doctor broke", check=check.name)
         return Checked(name=check.name, not_done=f"it broke: {type(error).__name__}")

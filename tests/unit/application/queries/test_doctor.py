@@ -117,14 +117,31 @@ async def test_one_that_fails_is_not_done_and_the_others_are(error: Exception, r
     ]
 
 
-async def test_one_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def hang() -> Observation:
-        await asyncio.Event().wait()
-        raise AssertionError
+async def hang() -> Observation:
+    await asyncio.Event().wait()
+    raise AssertionError
 
+
+async def test_one_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "CHECK_PATIENCE", timedelta(0))
     diagnosis = await examined(hang)
     assert diagnosis.checks[0].not_done == "it took longer than 0 s"
+
+
+async def test_all_of_them_have_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "PATIENCE", timedelta(0))
+    diagnosis = await examined(hang, hang)
+    assert [check.not_done for check in diagnosis.checks[:-1]] == ["all checks took longer than 0 s"] * 2
+
+
+async def test_a_store_that_takes_all_the_time_leaves_some_for_redis() -> None:
+    store, redis = Examined([Check("database", seen())]), Examined([])
+    examining = asyncio.create_task(Examine(store=store, redis=redis, clock=VirtualClock())())
+    await redis.under_way.wait()
+    assert not store.under_way.is_set()
+    redis.may_end.set()
+    store.may_end.set()
+    assert [check.name for check in (await examining).checks] == ["database"]
 
 
 async def test_what_could_not_be_seen_is_said_beside_what_was_found() -> None:
