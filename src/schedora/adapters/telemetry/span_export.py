@@ -1,8 +1,8 @@
 """Exports spans over OTLP, from a thread of its own: whoever makes them never waits for it, nor for a collector.
 
 What finds no room in the queue, or what the collector does not take in time, is lost, and counted. The thread shares one
-interpreter with those whose spans it exports, and it takes longer over a job than many a job does: where they keep it
-waiting it stands back, so that it takes a small part of their time at most. Spans are lost then, and not time.
+interpreter with those whose spans it exports, and a machine with whom they wait for, and it takes longer over a job than
+many a job does: where they keep it waiting it stands back, so that it takes a small part of their time at most. Spans are lost then, and not time.
 """
 
 import logging
@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from schedora.adapters.telemetry.courtesy import Moment, pause_seconds
+from schedora.adapters.telemetry.courtesy import Machine, Moment, pause_seconds
 from schedora.adapters.telemetry.otlp_json import recorded_span
 from schedora.adapters.telemetry.recorded import as_recorded
 from schedora.application.log import Logger
@@ -143,14 +143,22 @@ class OtlpSpanExport:
         except Exception:
             self._failing = True
             log.exception("no spans can be exported: all are lost")
-        rested = Moment.now()
+        rested, machine = Moment.now(), Machine()
         while entries := self._next():
             began = Moment.now()
             spans = self._worked_out(entries)
             worked = Moment.now()
             self._export(spans)
             ended = Moment.now()
-            self._stand_back(pause_seconds(rested=rested, began=began, worked=worked, ended=ended))
+            self._stand_back(
+                pause_seconds(
+                    rested=rested,
+                    began=began,
+                    worked=worked,
+                    ended=ended,
+                    machine_spare=machine.spare(),
+                )
+            )
             rested = ended
         if self._exporter is not None:
             self._exporter.shutdown()
