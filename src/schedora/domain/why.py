@@ -304,14 +304,14 @@ def _of_holder(facts: JobFacts, holder: HolderFacts, silence: Silence) -> Iterat
 
 def _claimed(facts: JobFacts, holder: HolderFacts) -> Reason:
     if holder.slots is not None and holder.running_jobs >= holder.slots:
-        told = f"waits for a slot: {holder.running_jobs} of {holder.slots} are taken"
+        told = f"waits for a slot: {holder.running_jobs} of {holder.slots} {plural(holder.slots, 'is', 'are')} taken"
     elif facts.at - holder.claimed_at < STARTS_WITHIN:
         told = "is about to start"
     else:
         free = (
             ""
             if holder.slots is None
-            else f" though {holder.slots - holder.running_jobs} of its slots are free"
+            else f" though it has {counted(holder.slots - holder.running_jobs, 'free slot')}"
         )
         told = f"and not started{free}"
     return Reason(

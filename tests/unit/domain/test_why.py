@@ -368,6 +368,8 @@ def test_a_claimed_job_waits_for_a_slot() -> None:
     assert answer.summary == "SCHEDULED: claimed by w2 42 s ago, waits for a slot: 10 of 10 are taken"
     reason = only(answer)
     assert (reason.code, reason.slots, reason.count) == (ReasonCode.CLAIMED, 10, 10)
+    alone = asked(held(a_holder(started_at=None, running_jobs=1, slots=1)))
+    assert alone.summary.endswith("waits for a slot: 1 of 1 is taken")
 
 
 def test_a_claimed_job_with_a_slot_to_itself_is_about_to_start() -> None:
@@ -378,7 +380,7 @@ def test_a_claimed_job_with_a_slot_to_itself_is_about_to_start() -> None:
 def test_a_claimed_job_that_does_not_start() -> None:
     holder = a_holder(started_at=None, running_jobs=2, claimed_at=NOON - STARTS_WITHIN)
     assert asked(held(holder)).summary == (
-        "SCHEDULED: claimed by w2 5 s ago, and not started though 8 of its slots are free"
+        "SCHEDULED: claimed by w2 5 s ago, and not started though it has 8 free slots"
     )
     holder = a_holder(started_at=None, running_jobs=2, claimed_at=NOON - 4.9 * SECOND)
     assert asked(held(holder)).summary.endswith("4.9 s ago, is about to start")

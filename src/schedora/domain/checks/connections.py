@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from attrs import field, frozen
 
 from schedora.domain.finding import Ailment, Finding, Observation, Severity, bad
+from schedora.domain.words import counted
 
 CONNECTIONS_FEW = Ailment(
     "connections_few",
@@ -76,7 +77,7 @@ class Connections(Observation):
         if room < most:
             yield CONNECTIONS_PROMISED.found(
                 Severity.WARNING if room < steady else Severity.OK,
-                f"{len(self.pools)} processes may ask for {most} connections ({steady} without overflow), and {room} are to be had"
+                f"{counted(len(self.pools), 'process', 'processes')} may ask for {most} connections ({steady} without overflow), and {room} are to be had"
                 f" ({tightest.setting})",
                 setting=tightest.setting,
                 processes=len(self.pools),

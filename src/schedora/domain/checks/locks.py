@@ -8,7 +8,7 @@ from attrs import field, frozen
 from schedora.domain.checks.horizon import TRANSACTION_PREPARED
 from schedora.domain.checks.sessions import ServerSession
 from schedora.domain.finding import Ailment, Detail, Finding, Observation, bad
-from schedora.domain.words import in_words
+from schedora.domain.words import counted, in_words
 
 LOCK_WAIT = Ailment(
     "lock_wait",
@@ -58,7 +58,7 @@ def _of_wait(wait: LockWait) -> Iterator[Finding]:
     }
     if wait.blockers:
         blocker = wait.blockers[0]
-        more = f", and {len(wait.blockers) - 1} others" if len(wait.blockers) > 1 else ""
+        more = f", and {counted(len(wait.blockers) - 1, 'other')}" if len(wait.blockers) > 1 else ""
         yield LOCK_WAIT.found(
             severity,
             f"{waits}, behind {blocker.named}{more}{blocker.doing}",

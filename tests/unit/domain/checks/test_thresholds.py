@@ -296,7 +296,15 @@ def test_connections_left(most: int, used: int, found: list[str]) -> None:
 def test_connections_that_pools_may_ask_for(processes: int, used: int, ours: int, found: list[str]) -> None:
     limit = Limit(setting="max_connections", most=100, used=used)
     pools = [Pools(steady=25, most=65)] * processes
-    assert codes(Connections(limits=(limit,), ours=ours, pools=pools)) == found
+    facts = Connections(limits=(limit,), ours=ours, pools=pools)
+    assert codes(facts) == found
+    assert all(one.found.startswith(f"{processes} processes may") for one in facts.findings())
+
+
+def test_one_process_alone_may_ask_for_too_many() -> None:
+    limit = Limit(setting="max_connections", most=60, used=1)
+    [finding] = Connections(limits=(limit,), ours=1, pools=[Pools(steady=25, most=65)]).findings()
+    assert finding.found.startswith("1 process may ask for 65 connections")
 
 
 RUNNING = RunningProcess(name="p", host="h", kind=ProcessKind.UP, version="1", running=DAY)
@@ -348,6 +356,9 @@ def test_waits_for_locks(waiting: timedelta, blockers: int, found: list[str]) ->
     behind = [ServerSession(pid=pid) for pid in range(8, 8 + blockers)]
     wait = LockWait(session=ServerSession(pid=7), waiting=waiting, on="jobs", blockers=behind)
     assert codes(LockWaits(waits=[wait])) == found
+    assert all(
+        (", and 1 other" in one.found) == (blockers == 2) for one in LockWaits(waits=[wait]).findings()
+    )
 
 
 @pytest.mark.parametrize(
