@@ -43,6 +43,11 @@ def memory_stores(store: MemoryStore) -> Stores:
             for name, bucket in list(tables.buckets.items()):
                 tables.buckets[name] = attrs.evolve(bucket, full_at=bucket.full_at - span)
 
+    async def age_jobs(span: timedelta) -> None:
+        async with store.transaction() as tables:
+            for job_id, job in list(tables.jobs.items()):
+                tables.jobs[job_id] = attrs.evolve(job, created_at=job.created_at - span)
+
     units = MemoryUnitOfWorkFactory(store)
     return Stores(
         units=units,
@@ -65,6 +70,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         examination=MemoryExamination(store, EXPECTED),
         rate_limiter=MemoryRateLimiter(store),
         age_buckets=age_buckets,
+        age_jobs=age_jobs,
         callers_transaction=units.begin,
     )
 

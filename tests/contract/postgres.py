@@ -29,6 +29,7 @@ from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.telemetry.tally import Tally
 from tests.contract.stores import EXPECTED, Stores
 
+_AGE_JOBS = written("update jobs j set created_at = j.created_at - :span::interval")
 _AGE = written("update token_buckets b set full_at = b.full_at - :span::interval")
 
 LOOK_INTERVAL = timedelta(milliseconds=20)
@@ -47,6 +48,9 @@ def postgres_stores(database: Database) -> Stores:
 
     async def age_buckets(span: timedelta) -> None:
         await database.fetch(_AGE, span=span)
+
+    async def age_jobs(span: timedelta) -> None:
+        await database.fetch(_AGE_JOBS, span=span)
 
     wakeup = PostgresWakeup(database)
     return Stores(
@@ -70,5 +74,6 @@ def postgres_stores(database: Database) -> Stores:
         examination=PostgresExamination(database, SystemClock(), EXPECTED),
         rate_limiter=PostgresRateLimiter(database),
         age_buckets=age_buckets,
+        age_jobs=age_jobs,
         callers_transaction=callers_transaction,
     )

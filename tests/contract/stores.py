@@ -68,6 +68,8 @@ class Stores:
     rate_limiter: RateLimiter
     age_buckets: Callable[[timedelta], Awaitable[None]]
     """Makes it so much later for all token buckets that there are; earlier, as if a clock was set back, if negative."""
+    age_jobs: Callable[[timedelta], Awaitable[None]]
+    """Makes it so much longer since all jobs that there are were stored; when they are due stays."""
     callers_transaction: Callable[[], AbstractAsyncContextManager[object]]
     """Opens a connection of a caller's own, to join, with a transaction that commits on a clean exit."""
 

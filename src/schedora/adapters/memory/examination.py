@@ -50,6 +50,7 @@ class MemoryExamination:
             for place in self._store.index.ready:
                 job = tables.jobs[place.job_id]
                 moments = (
+                    job.created_at,
                     job.scheduled_at,
                     released_at(tables, job),
                     *(move.at for move in job.history[-1:]),

@@ -1,4 +1,5 @@
--- For how long the oldest job that is due has been ready, by queue and type: not while it waited for others or was held.
+-- For how long the first job that is due has been ready, by queue and type: it may have come for a time that had passed, have
+-- waited for others, or have been held until then.
 -- Locks nothing.
 --
 -- Index: job_ready_lane_idx, jobs_pkey. Leaps from the head of one lane to that of the next, so what it costs depends on how many lanes
@@ -30,6 +31,7 @@ select
             h.scheduled_at,
             (
                 select greatest(
+                    j.created_at,
                     (j.history -> -1 ->> 'at')::timestamptz,
                     (select max(u.completed_at) from jobs u where u.job_id = any(j.depends_on))
                 )
