@@ -82,3 +82,24 @@ async def test_a_dependant_begins_where_what_it_waited_for_ended(stores: Stores)
     assert waited.end_ns == queued.start_ns == ended.end_ns
     assert [link.span_id for link in waited.links] == [process_span_id(first.job_id, claimed.claimed_at)]
     assert ended.events[0].attributes["schedora.job_ids"] == (str(second.job_id),)
+
+
+async def test_who_holds_a_dependant_knows_the_same_links(stores: Stores) -> None:
+    worker = await stores.worker()
+    flow = await stores.workflow()
+    first = await stores.submit_one(a_request(workflow_id=flow, key="a"))
+    second = await stores.submit_one(
+        a_request(workflow_id=flow, key="b", depends_on=(first.job_id,)), waits_for=1
+    )
+    (claimed,) = await stores.claim(worker, limit=1)
+    completion = await stores.settle(claimed, Succeeded())
+    async with stores.units.begin() as unit:
+        await unit.workflows.lock([flow])
+        await unit.jobs.complete([completion])
+        await unit.jobs.release([first.job_id])
+    (held,) = await stores.claim(worker, limit=1)
+    lineage = await stores.lineage_reader.lineage((), upstream_ids=held.depends_on)
+    known = run_spans(held, await stores.settle(held, Succeeded()), lineage.relatives(held.depends_on))
+    (process,) = [span for span in known if span.span_id == process_span_id(held.job_id, held.claimed_at)]
+    (told,) = [span for span in await derived(stores, second.job_id) if span.span_id == process.span_id]
+    assert process.links == told.links != ()

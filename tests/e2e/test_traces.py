@@ -219,6 +219,8 @@ def test_jobs_of_a_workflow_are_parts_of_one_trace(
     assert {span.parent_span_id for span in processes} == {request.span_id}
     assert {span.trace_id for span in collector.spans} == {TRACE_ID}
     assert [span.attributes["schedora.key"] for span in processes] == ["first", "second"]
+    first, second = processes
+    assert (first.links, second.links) == ((), ((first.trace_id, first.span_id),))
     told = traced_api.http.get(f"/workflows/{workflow_id}/trace").text
     assert all(span.span_id in told for span in processes)
 

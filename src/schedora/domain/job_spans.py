@@ -210,7 +210,7 @@ def job_spans(job: Job, lineage: Lineage, *, dropped: Mapping[LeaseToken, int] =
     whole = len(job.history) < HISTORY_LIMIT
     told = course(job.events() if whole else job.events()[1:])
     upstream = lineage.relatives(job.request.depends_on)
-    attempted = [(one, one.claimed_at) for one in upstream if one.claimed_at is not None]
+    attempted = _attempted(upstream)
     waits = [
         made
         for wait in told.waits
@@ -244,8 +244,14 @@ def job_spans(job: Job, lineage: Lineage, *, dropped: Mapping[LeaseToken, int] =
     return [_submission(subject, job.created_at, whole=whole), *waits, *claims]
 
 
-def run_spans(job: ClaimedJob, completion: Completion) -> list[Span]:
+def follows_others(job: ClaimedJob) -> bool:
+    """Whether this attempt links to those of what the job depends on, as its first one does."""
+    return bool(job.depends_on) and job.lease_token == 1
+
+
+def run_spans(job: ClaimedJob, completion: Completion, upstream: Sequence[Relative] = ()) -> list[Span]:
     """Those of one claim that has ended, as whoever held it knows them: the same that are derived from the record.
+    ``upstream`` is what the job depends on, as far as that is known.
 
     A wait is left out whose beginning only the record tells.
     """
@@ -270,7 +276,17 @@ def run_spans(job: ClaimedJob, completion: Completion) -> list[Span]:
     if after is not None:
         wait = Wait(after=after, end=job.claimed_at, claim=claim)
         waits = _wait_spans(subject, wait, due=job.scheduled_at, now=job.claimed_at)
-    return waits + _claim_spans(subject, claim, token=job.lease_token, error=completion.error)
+    return waits + _claim_spans(
+        subject,
+        claim,
+        token=job.lease_token,
+        error=completion.error,
+        follows=_attempted(upstream) if follows_others(job) else (),
+    )
+
+
+def _attempted(upstream: Iterable[Relative]) -> list[Attempted]:
+    return [(one, one.claimed_at) for one in upstream if one.claimed_at is not None]
 
 
 def _submission(subject: Subject, at: datetime, *, whole: bool) -> Span:

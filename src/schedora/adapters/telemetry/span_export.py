@@ -5,6 +5,7 @@ interpreter with those whose spans it exports, and a machine with whom they wait
 many a job does: where they keep it waiting it stands back, so that it takes a small part of their time at most. Spans are lost then, and not time.
 """
 
+import asyncio
 import logging
 import threading
 import time
@@ -22,13 +23,15 @@ from schedora.adapters.telemetry.courtesy import Machine, Moment, pause_seconds
 from schedora.adapters.telemetry.otlp_json import recorded_span
 from schedora.adapters.telemetry.recorded import as_recorded
 from schedora.application.log import Logger
+from schedora.application.ports.lineage_reader import LineageReader
 from schedora.application.ports.metrics import Counter, Metrics
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
-from schedora.domain.job_spans import run_spans
+from schedora.domain.job_spans import follows_others, run_spans
+from schedora.domain.lineage import Relative
 from schedora.domain.request_span import ServedRequest, request_span
-from schedora.domain.span import Span
+from schedora.domain.span import LINKS_MAX, Span
 
 log = Logger("schedora.traces")
 
@@ -42,6 +45,8 @@ DELAY_SECONDS = 1.0
 """How long a span waits for company."""
 CLOSE_SECONDS = 3.0
 """How long what is left may take at the end."""
+LINEAGE_SECONDS = 0.5
+"""How long the store may take to tell what the jobs of a batch depend on: after that they go without links."""
 SPANS_OF_RUN = 4
 """Lost with a run that found no room, of which nothing was worked out: wait, claim, process and settle."""
 
@@ -69,13 +74,16 @@ class OtlpSpanExport:
         resource: Mapping[str, str],
         version: str,
         metrics: Metrics,
+        lineage: LineageReader | None = None,
     ) -> None:
-        """``make_exporter`` is called in the thread, before there is anything to export: it takes a while."""
+        """``lineage`` is asked on the event loop that starts it, of the jobs that depend on others. ``make_exporter`` is called in the thread, before there is anything to export: it takes a while."""
         self._make_exporter = make_exporter
         self._exporter: SpanExporter | None = None
         self._resource = Resource(dict(resource))
         self._scope = InstrumentationScope("schedora", version)
         self._metrics = metrics
+        self._lineage = lineage
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = threading.Condition()
         self._queue: deque[_Entry] = deque()
         self._length = 0
@@ -102,6 +110,8 @@ class OtlpSpanExport:
         self._put([(served, 0)])
 
     def start(self) -> None:
+        if self._lineage is not None:
+            self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def close(self) -> None:
@@ -187,8 +197,9 @@ class OtlpSpanExport:
                 taken.append(what)
             return taken
 
-    def _worked_out(self, taken: Iterable[What]) -> list[ReadableSpan]:
+    def _worked_out(self, taken: Sequence[What]) -> list[ReadableSpan]:
         spans: list[ReadableSpan] = []
+        upstream = self._upstream([what[0] for what in taken if isinstance(what, tuple)])
         for what in taken:
             try:
                 match what:
@@ -197,11 +208,31 @@ class OtlpSpanExport:
                     case ServedRequest() as served:
                         spans.append(self._recorded(request_span(served)))
                     case job, completion:
-                        spans += map(self._recorded, run_spans(job, completion))
+                        told = run_spans(job, completion, upstream(job))
+                        spans += map(self._recorded, told)
             except Exception:
                 log.exception("a span can't be told")
                 self._lose(_count(what))
         return spans
+
+    def _upstream(self, jobs: Iterable[ClaimedJob]) -> Callable[[ClaimedJob], Sequence[Relative]]:
+        """What each of them depends on, as many as a span links to. One question for all."""
+        ids = {job_id for job in jobs if follows_others(job) for job_id in job.depends_on[:LINKS_MAX]}
+        if not ids or self._lineage is None or self._loop is None:
+            return lambda _: ()
+        question = self._lineage.lineage((), upstream_ids=ids)
+        try:
+            asked = asyncio.run_coroutine_threadsafe(question, self._loop)
+        except RuntimeError:  # the loop has ended, and all else
+            question.close()
+            return lambda _: ()
+        try:
+            lineage = asked.result(LINEAGE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever the store says: links are no reason to lose spans
+            asked.cancel()
+            log.debug("spans go without links", reason=f"{type(error).__name__}: {error}")
+            return lambda _: ()
+        return lambda job: lineage.relatives(job.depends_on[:LINKS_MAX])
 
     def _recorded(self, span: Span) -> ReadableSpan:
         return as_recorded(span, self._resource, self._scope)

@@ -89,7 +89,10 @@ def _storage(
 
 
 def _span_export(
-    settings: Settings, metrics: providers.Provider[Tally], process: ProcessIdentity
+    settings: Settings,
+    metrics: providers.Provider[Tally],
+    process: ProcessIdentity,
+    storage: "Storage",
 ) -> providers.Provider[SpanExport | None]:
     """None where no collector is named."""
     collector = settings.collector
@@ -113,7 +116,12 @@ def _span_export(
         timeout_seconds=collector.timeout_seconds,
     )
     return providers.Singleton(
-        OtlpSpanExport, make_exporter, resource=resource, version=process.version, metrics=metrics
+        OtlpSpanExport,
+        make_exporter,
+        resource=resource,
+        version=process.version,
+        metrics=metrics,
+        lineage=storage.lineage,
     )
 
 
@@ -132,7 +140,7 @@ def _system(
     flusher = providers.Singleton(
         Flusher, metrics, storage.totals, clock, label_values_max=settings.metrics_label_values_max
     )
-    span_export = _span_export(settings, metrics, process)
+    span_export = _span_export(settings, metrics, process, storage)
     endings = providers.Singleton(Endings, storage.jobs, clock)
     unit_random = randomness.unit
     event_feed = providers.Singleton(EventFeed, storage.events, clock, unit_random)

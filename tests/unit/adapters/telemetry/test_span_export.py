@@ -1,7 +1,8 @@
 """Spans on their way to a collector: what comes, what is lost, and that nobody waits for it."""
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -15,16 +16,19 @@ from schedora.adapters.telemetry import span_export
 from schedora.adapters.telemetry.span_export import OtlpSpanExport, otlp_exporter
 from schedora.adapters.telemetry.tally import Tally
 from schedora.application.encoding import encode_json
+from schedora.application.errors import StoreUnavailable
 from schedora.application.otlp import span_document
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion, settle
-from schedora.domain.ids import JsonText
+from schedora.domain.ids import JobId, JsonText, LeaseToken
 from schedora.domain.job_spans import run_spans
+from schedora.domain.job_state import JobState
+from schedora.domain.lineage import Lineage, Relative
 from schedora.domain.outcome import Failed, Outcome, Succeeded
 from schedora.domain.request_span import ServedRequest, request_span
-from schedora.domain.span import Span, SpanKind
+from schedora.domain.span import Span, SpanKind, process_span_id
 from schedora.domain.trace import TraceContext
-from tests.builders import SECOND, a_claimed_job
+from tests.builders import NOON, SECOND, a_claimed_job, a_job_id
 from tests.collector import Collector, a_collector
 from tests.programs import PATIENCE_SECONDS, until
 
@@ -131,6 +135,83 @@ def test_runs_arrive_as_the_spans_that_are_derived_of_them(
         assert (came.scope, came.resource) == ("schedora", {"service.name": "shop"})
     assert collector.requests[0]["x-key"] == "k"
     assert (counted(EXPORTED), counted(LOST)) == (len(told), 0)
+
+
+class Told:
+    """Port ``LineageReader``: knows no dependants, and what it is given of the others."""
+
+    def __init__(self, *upstream: Relative, silent: bool = False, broken: bool = False) -> None:
+        self.upstream = upstream
+        self.silent = silent
+        self.broken = broken
+        self.asked: list[Collection[JobId]] = []
+        self.given_up = asyncio.Event()
+
+    async def lineage(self, job_ids: Collection[JobId], *, upstream_ids: Collection[JobId]) -> Lineage:
+        assert not job_ids
+        self.asked.append(upstream_ids)
+        if self.broken:
+            raise StoreUnavailable("away")
+        try:
+            if self.silent:
+                await asyncio.Event().wait()
+        finally:
+            self.given_up.set()
+        return Lineage(at=NOON, upstream={one.job_id: one for one in self.upstream})
+
+
+def a_relative() -> Relative:
+    return Relative(
+        job_id=a_job_id(), key="first", trace=TraceContext(trace_id=f"{7:032x}", span_id=f"{8:016x}"),
+        status=JobState.SUCCESS, claimed_at=NOON, completed_at=NOON + SECOND,
+    )  # fmt: skip
+
+
+async def exported(lineage: Told, runs: Sequence[Run], tally: Tally) -> list[ReadableSpan]:
+    """The attempts among the spans that leave."""
+    exporter = InMemorySpanExporter()
+    export = OtlpSpanExport(lambda: exporter, resource={}, version="1.2.3", metrics=tally, lineage=lineage)
+    export.start()
+    export.put_runs(runs)
+    await asyncio.to_thread(export.close)
+    return [span for span in exporter.get_finished_spans() if span.name.startswith("process")]
+
+
+async def test_the_first_attempt_links_to_those_of_what_it_depends_on(tally: Tally) -> None:
+    first = a_relative()
+    job, completion = a_run()
+    runs = [
+        (evolve(job, depends_on=(first.job_id,), lease_token=LeaseToken(token)), completion)
+        for token in (1, 2)
+    ]
+    lineage = Told(first)
+    after, again, lone = await exported(lineage, [*runs, a_run()], tally)
+    assert lineage.asked == [{first.job_id}]  # once for all
+    (link,) = after.links
+    assert link.context.trace_id == 7
+    assert link.context.span_id == int(process_span_id(first.job_id, NOON), 16)
+    assert dict(link.attributes or {}) == {"schedora.job_id": str(first.job_id), "schedora.key": "first"}
+    assert (again.links, lone.links) == ((), ())
+
+
+async def test_no_store_is_asked_where_nothing_depends_on_anything(tally: Tally) -> None:
+    lineage = Told()
+    assert await exported(lineage, [a_run()], tally)
+    assert lineage.asked == []
+
+
+@pytest.mark.parametrize("store", [{"silent": True}, {"broken": True}], ids=["silent", "broken"])
+async def test_without_the_store_spans_go_without_links(
+    tally: Tally, monkeypatch: pytest.MonkeyPatch, store: dict[str, bool]
+) -> None:
+    monkeypatch.setattr(span_export, "LINEAGE_SECONDS", 0.01)
+    job, completion = a_run()
+    lineage = Told(**store)
+    (attempt,) = await exported(lineage, [(evolve(job, depends_on=(a_job_id(),)), completion)], tally)
+    assert attempt.links == ()
+    assert len(lineage.asked) == 1
+    if lineage.silent:
+        await asyncio.wait_for(lineage.given_up.wait(), PATIENCE_SECONDS)
 
 
 def test_spans_of_handlers_arrive_with_their_scope(collector: Collector, begin: Begin) -> None:
