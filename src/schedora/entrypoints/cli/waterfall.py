@@ -249,7 +249,13 @@ def _by_job(flow: _Node, roots: Sequence[_Node], spans: Sequence[SpanView]) -> _
 
 def _leads_to(node: _Node, other: _Node) -> bool:
     """Whether ``other`` stands below ``node``: spans that others left may point to each other in a circle."""
-    return node is other or any(_leads_to(one, other) for one in node.below)
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if one is other:
+            return True
+        waiting += one.below
+    return False
 
 
 def _job_node(spans: Sequence[SpanView], below: list[_Node]) -> _Node:
@@ -328,18 +334,17 @@ def _event(of: SpanView, event: SpanEventView, glyphs: Glyphs) -> tuple[str, str
     return f"{glyphs.event} {after} {one_line(event.name)}", DIM
 
 
-def _drawn(root: _Node, glyphs: Glyphs, tree: str = "", ahead: str = "") -> Iterator[Line]:
-    yield Line(text=root.text, style=root.style, tree=tree, span=root.span, length=root.length)
-    for text, style in root.notes:
-        yield Line(text=text, style=style, tree=ahead + (glyphs.down if root.below else "   "))
-    for place, node in enumerate(root.below):
-        last = place == len(root.below) - 1
-        yield from _drawn(
-            node,
-            glyphs,
-            ahead + (glyphs.last if last else glyphs.branch),
-            ahead + ("   " if last else glyphs.down),
-        )
+def _drawn(root: _Node, glyphs: Glyphs) -> Iterator[Line]:
+    """Without calls of its own kind: jobs that submit each other stand deeper than Python goes."""
+    waiting = [(root, "", "")]
+    while waiting:
+        node, tree, ahead = waiting.pop()
+        yield Line(text=node.text, style=node.style, tree=tree, span=node.span, length=node.length)
+        for text, style in node.notes:
+            yield Line(text=text, style=style, tree=ahead + (glyphs.down if node.below else "   "))
+        below = [(one, ahead + glyphs.branch, ahead + glyphs.down) for one in node.below[:-1]]
+        below += [(one, ahead + glyphs.last, ahead + "   ") for one in node.below[-1:]]
+        waiting += reversed(below)
 
 
 def _operation(of: SpanView) -> str:

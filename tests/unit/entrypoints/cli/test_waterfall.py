@@ -187,6 +187,18 @@ def test_what_has_no_parent_here_is_a_root_and_circles_are_broken() -> None:
     ]
 
 
+@pytest.mark.parametrize("later", [1, -1], ids=["parents first", "children first"])
+def test_what_stands_deeper_than_python_goes_is_shown(later: int) -> None:
+    """As jobs do that submit one another."""
+    chain = [
+        a_span(name="s", start=5_000 + later * n, end=9_000, span_id=str(n), parent_span_id=str(n - 1))
+        for n in range(1_200)
+    ]
+    told = shown(*chain)
+    assert (len(told), told[0]) == (1_200, "s")
+    assert told[-1].endswith("`- s")
+
+
 def test_bars_are_in_proportion_where_that_leaves_room() -> None:
     wait, work = a_span("wait", 0, 5), a_span("process", 5, 10)
     along = axis([SUBMIT, wait, work])
