@@ -62,8 +62,10 @@ class TraceSource:
             runs = trails.get(job.job_id, ())
             left += (text for run in runs for text in run.spans)
             dropped = {run.lease_token: run.spans_dropped for run in runs if run.spans_dropped}
-            for span in job_spans(job, lineage, dropped=dropped):
-                spans.setdefault((span.trace_id, span.span_id), span)
+            submission, *others = job_spans(job, lineage, dropped=dropped)
+            # That of a job which another one's attempt submitted is that attempt.
+            spans.setdefault((submission.trace_id, submission.span_id), submission)
+            spans |= {(span.trace_id, span.span_id): span for span in others}
             await asyncio.sleep(0)  # a job may have a thousand: what else is asked is answered between two
         return Traced(trace_id=trace_id, at=lineage.at, spans=tuple(spans.values()), left=tuple(left))
 

@@ -11,7 +11,7 @@ from schedora.domain.job_spans import job_spans
 from schedora.domain.lineage import Lineage
 from schedora.domain.outcome import Succeeded
 from schedora.domain.request_span import ServedRequest, request_span
-from schedora.domain.span import Span, nanoseconds
+from schedora.domain.span import Span, nanoseconds, process_span_id
 from schedora.domain.trace import TraceContext
 from schedora.domain.trail import Trail
 from tests.builders import a_job_id, a_request, a_workflow_id
@@ -87,6 +87,21 @@ async def test_what_was_seen_of_the_submission_counts_more(stores: Stores, trace
         a_request(trace=TraceContext(trace_id="2" * 32, span_id=job.trace.span_id, sampled=False))
     )
     assert (await trace_job(unsampled.job_id)).spans[0].name == "submit default"
+
+
+async def test_an_attempt_counts_more_than_a_submission_inside_of_it(
+    stores: Stores, source: TraceSource
+) -> None:
+    """Whose span is the attempt's. By its id the job may come first: clocks differ."""
+    job = await stores.submit_one()
+    await run(stores)
+    job = await stores.job(job.job_id)
+    assert job.claimed_at is not None
+    within = job.trace.followed_by(process_span_id(job.job_id, job.claimed_at))
+    submitted = await stores.submit_one(a_request(trace=within))
+    traced = await source.trace("t", [submitted, job])
+    assert [span.name for span in attempts(traced.spans)] == ["process default"]
+    assert len({span.span_id for span in traced.spans}) == len(traced.spans) == 6
 
 
 async def test_what_is_not_there_can_not_be_traced(
