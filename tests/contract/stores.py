@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from datetime import datetime, timedelta
 from typing import Any
 
+import attrs
 from attrs import frozen
 
 from schedora.application.ports.events import Events
@@ -33,6 +34,7 @@ from schedora.domain.ids import DEFAULT_TENANT, IncarnationId, JobId, JsonText, 
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.outcome import Outcome
+from schedora.domain.trail import Trail
 from schedora.domain.worker import Worker
 from schedora.domain.workflow import Workflow
 from tests.builders import a_new_job, a_workflow_id, an_identity, an_incarnation
@@ -76,6 +78,16 @@ class Stores:
     async def now(self) -> datetime:
         async with self.units.begin() as unit:
             return await unit.now()
+
+    async def kept_trails(self, job_id: JobId) -> tuple[Trail, ...]:
+        """Whole ones, of which nobody else reads more than a part."""
+        with_lines = await self.trails.lines_of(job_id)
+        with_spans = (await self.trails.spans_of([job_id])).get(job_id, ())
+        assert not any(trail.spans for trail in with_lines)
+        assert not any(trail.lines for trail in with_spans)
+        return tuple(
+            attrs.evolve(one, spans=other.spans) for one, other in zip(with_lines, with_spans, strict=True)
+        )
 
     @asynccontextmanager
     async def abandoned_unit(self) -> AsyncIterator[UnitOfWork]:

@@ -30,9 +30,9 @@ class MemoryTrails:
                 tables.trails[trail.job_id] = tuple(kept[token] for token in sorted(kept))
 
     @fallible
-    async def of_job(self, job_id: JobId) -> tuple[Trail, ...]:
+    async def lines_of(self, job_id: JobId) -> tuple[Trail, ...]:
         with self._store.committed() as tables:
-            return tables.trails.get(job_id, ())
+            return tuple(attrs.evolve(trail, spans=()) for trail in tables.trails.get(job_id, ()))
 
     @fallible
     async def spans_of(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:

@@ -41,9 +41,9 @@ delete from trails t
 using given g
 where t.job_id = g.job_id and t.token <= g.token - :runs_max::int
 """)
-_OF_JOB = written("""
+_LINES_OF = written("""
 select
-    t.job_id, t.token, t.attempt, t.worker_id, t.lines, t.lines_dropped, t.spans,
+    t.job_id, t.token, t.attempt, t.worker_id, t.lines, t.lines_dropped, '' as spans,
     t.spans_dropped
 from trails t
 where t.job_id = :job_id::uuid
@@ -110,8 +110,8 @@ class PostgresTrails:
             spans_dropped=[trail.spans_dropped for trail in trails],
         )
 
-    async def of_job(self, job_id: JobId) -> tuple[Trail, ...]:
-        return tuple(map(_trail, await self._database.fetch(_OF_JOB, job_id=job_id)))
+    async def lines_of(self, job_id: JobId) -> tuple[Trail, ...]:
+        return tuple(map(_trail, await self._database.fetch(_LINES_OF, job_id=job_id)))
 
     async def spans_of(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:
         found: dict[JobId, tuple[Trail, ...]] = {}

@@ -14,12 +14,12 @@ class Trails(Protocol):
         """
         ...
 
-    async def of_job(self, job_id: JobId) -> tuple[Trail, ...]:
-        """Oldest run first; none for a job that is not there."""
+    async def lines_of(self, job_id: JobId) -> tuple[Trail, ...]:
+        """Without the spans, oldest run first; none for a job that is not there."""
         ...
 
     async def spans_of(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:
-        """As ``of_job``, without the lines; jobs without any trail are left out."""
+        """Without the lines, oldest run first; jobs without any trail are left out."""
         ...
 
     async def prune(self, *, limit: int) -> int:

@@ -27,5 +27,5 @@ class ReadJobLog:
         standing = (await self.jobs.standings([job_id])).get(job_id)
         if standing is None:
             raise NotFound("job", job_id)
-        trails = await self.trails.of_job(job_id)
+        trails = await self.trails.lines_of(job_id)
         return job_log(job_id, standing.status, trails, attempt=attempt, after=after, tail=tail)

@@ -82,10 +82,10 @@ async def test_what_changed_is_written_once(bench: Bench, keeper: TrailKeeper) -
     assert len(keeper) == 1
     await keeper.flush()
     assert len(keeper) == 0
-    assert await bench.stores.trails.of_job(job.job_id) == (trail.now(),)
+    assert await bench.stores.kept_trails(job.job_id) == (trail.now(),)
     trail.add_span(JsonText("3"))
     await keeper.flush()
-    assert await bench.stores.trails.of_job(job.job_id) == (trail.now(),)
+    assert await bench.stores.kept_trails(job.job_id) == (trail.now(),)
 
 
 async def test_nothing_is_lost_while_the_store_is_away(bench: Bench, keeper: TrailKeeper) -> None:
@@ -98,7 +98,7 @@ async def test_nothing_is_lost_while_the_store_is_away(bench: Bench, keeper: Tra
     trail.add_line(JsonText("2"))
     bench.faults.away = False
     await keeper.flush()
-    assert await bench.stores.trails.of_job(job.job_id) == (trail.now(),)
+    assert await bench.stores.kept_trails(job.job_id) == (trail.now(),)
 
 
 async def test_what_waits_is_bounded(
@@ -127,11 +127,11 @@ async def test_it_writes_every_second_and_at_the_end(bench: Bench, keeper: Trail
     bench.clock.advance(SECOND)
     while len(keeper):
         await asyncio.sleep(0)
-    assert len(await bench.stores.trails.of_job(job.job_id)) == 1
+    assert len(await bench.stores.kept_trails(job.job_id)) == 1
     trail.add_line(JsonText("2"))
     keeper.stop()
     await running
-    assert await bench.stores.trails.of_job(job.job_id) == (trail.now(),)
+    assert await bench.stores.kept_trails(job.job_id) == (trail.now(),)
 
 
 async def test_what_can_not_be_written_is_lost_and_the_rest_goes_on(

@@ -225,7 +225,7 @@ async def test_spans_of_handlers_are_kept_in_memory_too(app: Schedora, tracer: t
     async with in_memory(app) as sched:
         job = await traced.submit()
         await sched.run_until_idle()
-        [trail] = await sched.system.trails.of_job(job.job_id)
+        [trail] = (await sched.system.trails.spans_of([job.job_id]))[job.job_id]
     assert ['"name":"charge"' in span for span in trail.spans] == [True]
 
 
