@@ -96,7 +96,8 @@ class LogWriter(logging.StreamHandler[TextIO]):
     def emit(self, record: logging.LogRecord) -> None:
         """Called with the lock held."""
         if _is_limited(record):
-            kind = (record.name, record.levelno, message_text(record.msg))
+            # Its hash, for messages may be long, and kinds are remembered.
+            kind = (record.name, record.levelno, hash(message_text(record.msg)))
             held = (record, contextvars.copy_context())
             if not self._repetition.admits(kind, held, time.monotonic()):
                 self._tell_later()
@@ -145,7 +146,7 @@ class LogWriter(logging.StreamHandler[TextIO]):
                 self.flush()
 
 
-_Kind = tuple[str, int, str]
+_Kind = tuple[str, int, int]
 _Held = tuple[logging.LogRecord, contextvars.Context]
 
 

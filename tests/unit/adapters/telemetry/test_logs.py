@@ -1,8 +1,10 @@
+import gc
 import io
 import json
 import logging
 import re
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -404,6 +406,20 @@ def test_of_lines_that_repeat_themselves_some_are_told_and_how_many_more_there_w
     log.ours.warning("odd")
     assert log.lines[-1]["message"] == "odd"
     assert len(timers) == 1
+
+
+def test_long_messages_are_not_kept_in_memory(timers: list[ATimer]) -> None:
+    Log("INFO", json_lines=True)  # here, so that no handler of pytest's hears of it
+    message = AText("long")
+    kept = weakref.ref(message)
+    logging.getLogger("theirs").warning(message)
+    del message
+    gc.collect()
+    assert kept() is None
+
+
+class AText(str):  # noqa: SLOT000 - unlike others, one that can be looked after
+    pass
 
 
 def test_what_was_held_back_is_told_at_the_end(timers: list[ATimer]) -> None:
