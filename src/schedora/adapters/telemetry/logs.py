@@ -9,13 +9,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
 
 from schedora.adapters.telemetry.json_line import json_line
 from schedora.adapters.telemetry.kept_lines import OFF
 from schedora.adapters.telemetry.log_event import Event, event_of
+from schedora.adapters.telemetry.one_piece import in_one_piece
 from schedora.adapters.telemetry.uncaught import tell_uncaught
 from schedora.application.log import (
     ATTEMPTS,
@@ -62,7 +63,10 @@ def configure_logs(
     )
     target = stream or sys.stderr
     written = LogWriter(
-        target, level, json_line if json_lines else _for_people(target), redaction or Redaction()
+        in_one_piece(target, encoding="utf-8" if json_lines else None),
+        level,
+        json_line if json_lines else _for_people(target),
+        redaction or Redaction(),
     )
     root = logging.getLogger()
     root.handlers[:] = [written]
@@ -78,13 +82,13 @@ def configure_logs(
         logger.propagate = True
 
 
-class LogWriter(logging.StreamHandler[TextIO]):
+class LogWriter(logging.StreamHandler[Any]):
     """Writes each line of ``level`` and above to the stream; of those that repeat themselves some, and how many more
     there were.
     """
 
     def __init__(
-        self, stream: TextIO, level: str, render: Callable[[Event], str], redaction: Redaction
+        self, stream: object, level: str, render: Callable[[Event], str], redaction: Redaction
     ) -> None:
         super().__init__(stream)
         self.setLevel(level)
