@@ -91,6 +91,8 @@ class OtlpSpanExport:
         self._failing = False
         self._under_way: int | None = 0
         """Spans that the collector has not answered for; None once nobody waits for that any more."""
+        self._said: deque[str] = deque(maxlen=2)
+        """By the exporter of its last failure: what went wrong, and that it was the last time."""
         self._thread = threading.Thread(target=self._main, name=THREAD, daemon=True)
 
     def __len__(self) -> int:
@@ -145,9 +147,14 @@ class OtlpSpanExport:
     def _main(self) -> None:
         # What the program instruments must not trace how its traces are exported.
         attach(set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
-        logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter").addFilter(
-            _not_of_this_thread
-        )
+        exporter_log = logging.getLogger(OTLPSpanExporter.__module__)
+        exporter_log.addFilter(self._heard)
+        try:
+            self._work()
+        finally:
+            exporter_log.removeFilter(self._heard)
+
+    def _work(self) -> None:
         try:
             self._exporter = self._make_exporter()
         except Exception:
@@ -195,6 +202,8 @@ class OtlpSpanExport:
                 self._length -= length
                 count += _count(what)
                 taken.append(what)
+            if self._under_way is not None:
+                self._under_way = count
             return taken
 
     def _worked_out(self, taken: Sequence[What]) -> list[ReadableSpan]:
@@ -238,8 +247,9 @@ class OtlpSpanExport:
         return as_recorded(span, self._resource, self._scope)
 
     def _export(self, spans: Sequence[ReadableSpan]) -> None:
-        if not spans or not self._awaited(len(spans)):
+        if not self._awaited(len(spans)) or not spans:
             return
+        self._said.clear()
         try:
             done = self._exporter is not None and self._exporter.export(spans) is SpanExportResult.SUCCESS
         except Exception:
@@ -256,7 +266,18 @@ class OtlpSpanExport:
             if done:
                 log.info("the collector takes spans again")
             else:
-                log.warning("the collector takes no spans: they are lost until it does", lost=len(spans))
+                log.warning(
+                    "the collector takes no spans: they are lost until it does",
+                    lost=len(spans),
+                    reason=" ".join(self._said) or None,
+                )
+
+    def _heard(self, record: logging.LogRecord) -> bool:
+        """The exporter tells of each request that fails, and of each time that it tries again: here it is told once."""
+        if record.threadName != THREAD:
+            return True
+        self._said.append(record.getMessage())
+        return False
 
     def _awaited(self, under_way: int) -> bool:
         """Notes how many are under way now. Whether anybody waits for that still."""
@@ -279,8 +300,3 @@ def _count(what: What) -> int:
 def otlp_exporter(*, endpoint: str, headers: Mapping[str, str], timeout_seconds: float) -> SpanExporter:
     """The official one."""
     return OTLPSpanExporter(endpoint=endpoint, headers=headers, timeout=timeout_seconds)
-
-
-def _not_of_this_thread(record: logging.LogRecord) -> bool:
-    """The exporter tells of each request that fails, and of each time that it tries again."""
-    return record.threadName != THREAD

@@ -276,6 +276,34 @@ def test_what_a_collector_refuses_is_lost_and_it_is_tried_again(
 
 
 @pytest.mark.usefixtures("soon")
+def test_why_a_collector_takes_nothing_is_told_once(
+    collector: Collector, begin: Begin, counted: Callable[[str], int], caplog: pytest.LogCaptureFixture
+) -> None:
+    collector.status = 401
+    export = begin(collector.url)
+    for lost in (1, 2):
+        export.put_span(a_span())
+        until(lambda lost=lost: counted(LOST) == lost, "the span to be counted as lost")  # type: ignore[misc]
+    export.close()
+    (told,) = [record.message for record in caplog.records]
+    assert "code: 401, reason: Unauthorized" in told
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_collector_that_is_not_there_is_told_as_such(
+    collector: Collector, begin: Begin, counted: Callable[[str], int], caplog: pytest.LogCaptureFixture
+) -> None:
+    url = collector.url
+    collector.stop()
+    export = begin(url, timeout_seconds=2)
+    export.put_span(a_span())
+    until(lambda: counted(LOST) == 1, "the span to be counted as lost")
+    export.close()
+    (told,) = [record.message for record in caplog.records]
+    assert "Connection refused" in told
+
+
+@pytest.mark.usefixtures("soon")
 def test_a_collector_that_hangs_up_or_is_not_there_loses_spans(
     collector: Collector, begin: Begin, counted: Callable[[str], int]
 ) -> None:
@@ -342,6 +370,28 @@ def test_the_end_waits_for_a_collector_for_a_moment_only(
     threading.Thread(target=close, daemon=True).start()
     assert closed.wait(PATIENCE_SECONDS)
     assert counted(LOST) == 2  # what is under way has no time left either
+
+
+@pytest.mark.usefixtures("soon")
+def test_what_is_worked_out_when_there_is_no_time_left_is_lost_too(
+    tally: Tally, counted: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(span_export, "CLOSE_SECONDS", 0.05)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> list[Span]:
+        begun.set()
+        assert go_on.wait(PATIENCE_SECONDS)
+        return []
+
+    monkeypatch.setattr(span_export, "run_spans", slow)
+    export = OtlpSpanExport(InMemorySpanExporter, resource={}, version="1.2.3", metrics=tally)
+    export.start()
+    export.put_runs([a_run()])
+    assert begun.wait(PATIENCE_SECONDS)
+    export.close()
+    assert counted(LOST) == span_export.SPANS_OF_RUN
+    go_on.set()
 
 
 def test_what_cannot_be_told_does_not_keep_the_rest(
