@@ -12,6 +12,7 @@ from schedora.application.otlp import OPEN
 from schedora.domain.span import SpanKind, SpanStatus
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NS_MAX: Final = 2**64 - 1
 
 
 @frozen(kw_only=True)
@@ -110,12 +111,12 @@ def _span(span: Mapping[str, Any], scope: str) -> SpanView:
         name=span["name"],
         kind=SpanKind(span.get("kind", SpanKind.INTERNAL)),
         scope=scope,
-        start_ns=int(span["startTimeUnixNano"]),
-        end_ns=int(span["endTimeUnixNano"]),
+        start_ns=_ns(span["startTimeUnixNano"]),
+        end_ns=_ns(span["endTimeUnixNano"]),
         attributes=_attributes(span),
         events=tuple(
             SpanEventView(
-                at=_instant(int(event["timeUnixNano"])), name=event["name"], attributes=_attributes(event)
+                at=_instant(_ns(event["timeUnixNano"])), name=event["name"], attributes=_attributes(event)
             )
             for event in span.get("events", ())
         ),
@@ -147,6 +148,14 @@ def _value(value: Mapping[str, Any]) -> Any:
         case "kvlistValue":
             return _attributes({"attributes": told.get("values", ())})
     return told
+
+
+def _ns(told: str | int) -> int:
+    """Raises ``ValueError`` for what OTLP has no room for."""
+    ns = int(told)
+    if not 0 <= ns <= _NS_MAX:
+        raise ValueError(f"{ns} is no time in nanoseconds")
+    return ns
 
 
 def _instant(ns: int) -> datetime:

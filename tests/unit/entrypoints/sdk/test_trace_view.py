@@ -64,3 +64,15 @@ def test_a_span_that_others_wrote_may_lack_what_can_be_left_out() -> None:
 def test_what_is_no_trace_is_refused() -> None:
     with pytest.raises(KeyError):
         read({"name": "n"})
+
+
+@pytest.mark.parametrize("ns", ["1" + "0" * 30, "-1", str(2**64), "soon"])
+def test_what_is_no_time_is_refused(ns: str) -> None:
+    span = span_document(WHOLE, now_ns=0)
+    for broken in (
+        {**span, "startTimeUnixNano": ns},
+        {**span, "endTimeUnixNano": ns},
+        {**span, "events": [{"name": "exception", "timeUnixNano": ns}]},
+    ):
+        with pytest.raises(ValueError, match=r"time in nanoseconds|invalid literal"):
+            read(broken)
