@@ -2,9 +2,12 @@
 
 from datetime import timedelta
 
+import pytest
+
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.request_spans import PostgresRequestSpans
-from schedora.adapters.postgres.statements import written
+from schedora.adapters.postgres.session import Row
+from schedora.adapters.postgres.statements import Statement, written
 from schedora.application.ports.request_spans import Asked
 from tests.contract.postgres import postgres_stores
 from tests.contract.test_request_spans import LONG, a_request_served
@@ -42,3 +45,23 @@ async def test_a_batch_in_which_several_are_is_read_once(database: Database) -> 
     await request_spans.keep(served[2:])
     now = await postgres_stores(database).now()
     assert await request_spans.find([Asked(one.trace.span_id, now) for one in served[:3]]) == served[:3]
+
+
+async def test_of_a_batch_nothing_is_answered_that_is_not_asked_for(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request_spans = PostgresRequestSpans(database)
+    served = [a_request_served() for _ in range(100)]
+    await request_spans.keep(served)
+    now = await postgres_stores(database).now()
+    answers: list[list[Row]] = []
+    fetch = database.fetch
+
+    async def overheard(statement: Statement, **values: object) -> list[Row]:
+        answers.append(list(await fetch(statement, **values)))
+        return answers[-1]
+
+    monkeypatch.setattr(database, "fetch", overheard)
+    assert await request_spans.find([Asked(served[7].trace.span_id, now)]) == [served[7]]
+    ((row,),) = answers
+    assert len(row["request"]) < 200
