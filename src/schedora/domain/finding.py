@@ -12,6 +12,8 @@ from typing import Any
 
 from attrs import field, frozen
 
+from schedora.domain.words import one_line
+
 Detail = str | int | float | bool | None
 
 
@@ -65,7 +67,7 @@ class Ailment:
         return Finding(
             code=self.code,
             severity=severity,
-            found=what,
+            found=one_line(what),
             consequence=self.consequence,
             fix=_Quoting().format(self.fix, **details).strip(),
             details=details,

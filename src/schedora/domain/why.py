@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+import attrs
 from attrs import frozen
 
 from schedora.domain.events import AttemptError
@@ -15,7 +16,17 @@ from schedora.domain.ids import WorkerId
 from schedora.domain.job import UPSTREAM_FAILED
 from schedora.domain.job_state import ENDED, REQUEUABLE, WAITING, JobState
 from schedora.domain.reason import BLOCKING, DELAYING, Reason, ReasonCode, Why
-from schedora.domain.words import NAMED_MAX, ago, counted, error_line, in_words, listed, plural, some_of
+from schedora.domain.words import (
+    NAMED_MAX,
+    ago,
+    counted,
+    error_line,
+    in_words,
+    listed,
+    one_line,
+    plural,
+    some_of,
+)
 from schedora.domain.worker import LIVE, SPARED_TIMEOUTS_MAX, WorkerState
 
 OVERLOOKED_AFTER: Final = timedelta(seconds=15)
@@ -54,7 +65,9 @@ class Silence:
 
 def why(facts: JobFacts, line: Line | None, silence: Silence) -> Why:
     """``line`` is what stands before a job that is ready; None of any other, and where it is not known."""
-    reasons = tuple(_reasons(facts, line, silence))
+    reasons = tuple(
+        attrs.evolve(reason, message=one_line(reason.message)) for reason in _reasons(facts, line, silence)
+    )
     decisive = [one for kind in (BLOCKING, DELAYING) for one in reasons if one.code in kind]
     told = "; ".join(reason.message for reason in decisive) or reasons[0].message
     return Why(

@@ -51,6 +51,11 @@ def some_of(names: Sequence[str]) -> str:
     return listed(told)
 
 
+def one_line(text: str) -> str:
+    """Names of types, queues and workers come from anyone, and may have lines of their own."""
+    return " ".join(text.splitlines())
+
+
 def error_line(kind: str, message: str | None) -> str:
     """An error on one line, shortened."""
     text = " ".join(f"{kind}: {message}".split()) if message else kind

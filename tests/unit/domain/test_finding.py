@@ -24,6 +24,12 @@ def test_a_finding_is_of_its_ailment() -> None:
     assert (finding.consequence, finding.fix, finding.details) == ("so", "do 7", {"pid": 7, "unused": None})
 
 
+def test_names_make_no_lines_of_their_own() -> None:
+    assert (
+        Ailment("it", consequence="so", fix="").found(WARNING, "queue a\nb waits").found == "queue a b waits"
+    )
+
+
 @pytest.mark.parametrize(
     ("template", "name", "quoted"),
     [

@@ -221,6 +221,14 @@ def test_all_that_is_in_the_way_is_told() -> None:
     )
 
 
+def test_names_make_no_lines_of_their_own() -> None:
+    answer = asked(
+        some_facts(type="a\nb", queue="c\u2028d", paused_at=NOON, workers=(a_worker(knows_type=False),))
+    )
+    assert answer.summary == "PENDING: queue c d has been paused for 0 s; no live worker knows type a b"
+    assert [reason.queue or reason.type for reason in answer.reasons] == ["c\u2028d", "a\nb"]
+
+
 # What stands between a job that is ready and its claim
 
 
