@@ -1,9 +1,11 @@
 """Each adapter in turn."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import psycopg
 import pytest
+import uvloop
 from psycopg.sql import SQL, Identifier
 
 from schedora.adapters.postgres.engine import Database
@@ -17,6 +19,17 @@ from tests.contract.stores import Stores
 from tests.databases import copy_of
 from tests.redis.reaching import reaching
 from tests.redis.servers import RedisServer
+
+ON_UVLOOP_TOO = frozenset({"test_events", "test_heartbeats", "test_run_locks", "test_wakeup"})
+"""Of ports whose adapters keep connections of their own: processes run on uvloop, where these differ most."""
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The event loops on which a test runs."""
+    loops: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    if item.path.stem in ON_UVLOOP_TOO:
+        loops["uvloop"] = uvloop.new_event_loop
+    return loops
 
 
 @pytest.fixture(scope="session")
