@@ -132,6 +132,20 @@ def test_each_metric_and_label_exists(scrape: Scrape, name: str) -> None:
             assert set(modifier.matching.labels) <= known
 
 
+@pytest.mark.parametrize("name", EXPRESSIONS)
+def test_the_greatest_is_taken_among_apis_that_tell_the_same_and_not_among_other_series(name: str) -> None:
+    for part in parts(promql_parser.parse(EXPRESSIONS[name])):
+        if not (isinstance(part, promql_parser.AggregateExpr) and str(part.op) == "max"):
+            continue
+        if not (isinstance(part.expr, promql_parser.Call) and part.expr.func.name in {"rate", "increase"}):
+            continue
+        (matrix,) = part.expr.args
+        counted = matrix.vector_selector.name
+        kept = {*part.modifier.labels} if part.modifier is not None else set()
+        apart = LABELS.get(counted) or LABELS.get(re.sub(r"_(bucket|sum|count)$", "", counted), ())
+        assert {*apart, *(["le"] if counted.endswith("_bucket") else [])} <= kept
+
+
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
 def test_an_alert_says_what_follows_and_where_help_is(scrape: Scrape, rule: dict[str, Any]) -> None:
     told = rule["annotations"]
