@@ -42,9 +42,10 @@ class ReadQueueStats:
         self._asked_at = self._clock.monotonic()
         if self._counting is not None and self._last is not None:
             return attrs.evolve(self._last, age=self._clock.monotonic() - self._counted_at)
-        if self._last is None or _waiting(self._last) <= MANY:
+        if self._last is not None and _waiting(self._last) <= MANY:
             return await self._count()
-        # The first who asks again waits for a count, and those who come meanwhile wait for the same.
+        # The first who asks, or asks again, waits for a count, and those who come meanwhile wait for the same. It goes on
+        # when they give up: with tens of millions it takes longer than a scrape may, and the next one has it.
         if self._first is None:
             self._first = asyncio.create_task(self._count(), name="schedora-queue-stats")
             self._first.add_done_callback(self._forget_first)

@@ -99,6 +99,19 @@ async def test_of_many_the_last_count_is_told_at_once(bench: Bench) -> None:
     await bench.read.close()
 
 
+async def test_a_first_count_goes_on_when_who_asked_gives_up(bench: Bench) -> None:
+    bench.queues.waiting = MANY + 1
+    bench.queues.may_end.clear()
+    for _ in range(2):
+        asking = asyncio.create_task(bench.asked())
+        await bench.settled()
+        asking.cancel()
+    bench.queues.may_end.set()
+
+    assert await bench.asked() == (MANY + 1, timedelta(0))
+    assert bench.queues.counts == 1
+
+
 async def test_the_longer_a_count_takes_the_longer_is_the_pause(bench: Bench) -> None:
     bench.queues.waiting, bench.queues.takes = MANY + 1, 2 * SECOND
     await bench.asked()

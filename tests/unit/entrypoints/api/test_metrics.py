@@ -1,6 +1,7 @@
 import asyncio
 import re
 from datetime import timedelta
+from typing import Any
 
 import attrs
 import httpx
@@ -119,14 +120,16 @@ async def test_without_the_store_a_process_tells_of_itself_alone(api: Api, fault
     assert all('process="' in name for name in others), "what is not known is not told as zero"
 
 
+@pytest.mark.parametrize("asked", ["report_process", "flush_metrics", "queue_stats"])
 async def test_a_store_that_says_nothing_is_not_waited_for(
-    system: System, monkeypatch: pytest.MonkeyPatch
+    system: System, monkeypatch: pytest.MonkeyPatch, asked: str
 ) -> None:
     async def silence() -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(routes, "PATIENCE_SECONDS", 0)
-    app = create_app(attrs.evolve(system, report_process=silence))
+    silent: Any = {asked: silence}
+    app = create_app(attrs.evolve(system, **silent))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://schedora.test/api/v1") as api:
         told = await asyncio.wait_for(samples(api), 30)

@@ -17,8 +17,8 @@ from schedora.entrypoints.api.inputs import TheSystem
 log = Logger("schedora.api")
 
 PATIENCE_SECONDS = 4
-"""For a store that neither answers nor refuses to: with what it takes to let go of the connection, less than the ten seconds
-that Prometheus waits.
+"""For all that is asked of a store that neither answers nor refuses to: with what it takes to let go of the connection, less
+than the ten seconds that Prometheus waits.
 """
 
 router = APIRouter(prefix=PREFIX, tags=["health"])
@@ -38,16 +38,16 @@ async def metrics(request: Request, system: TheSystem) -> Response:
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await system.report_process()
-        await system.flush_metrics()
-        reading = Reading(
-            totals={**await system.totals.read(), **http.read()},
-            stats=await system.queue_stats(),
-            workers=await system.workers.registered(),
-            processes=await system.process_reports.fresh(FRESH_FOR),
-            version=system.process.version,
-            schema=system.schema,
-            label_values_max=system.settings.metrics_label_values_max,
-        )
+            await system.flush_metrics()
+            reading = Reading(
+                totals={**await system.totals.read(), **http.read()},
+                stats=await system.queue_stats(),
+                workers=await system.workers.registered(),
+                processes=await system.process_reports.fresh(FRESH_FOR),
+                version=system.process.version,
+                schema=system.schema,
+                label_values_max=system.settings.metrics_label_values_max,
+            )
     except (StoreUnavailable, TimeoutError) as error:
         log.warning("metrics without the store's", reason=str(error) or "it did not answer in time")
         own = OwnReading(totals=http.read(), process=system.process, gauges=system.gauges.read())
