@@ -2,15 +2,17 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, MutableMapping, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from attrs import evolve
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from structlog.testing import capture_logs
 
 from schedora.adapters.telemetry import span_export
 from schedora.adapters.telemetry.span_export import OtlpSpanExport, otlp_exporter
@@ -86,6 +88,16 @@ def collector() -> Iterator[Collector]:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing waits for company."""
     monkeypatch.setattr(span_export, "DELAY_SECONDS", 0.0)
+
+
+Lines = Sequence[MutableMapping[str, Any]]
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    """Of the log."""
+    with capture_logs() as lines:
+        yield lines
 
 
 Begin = Callable[..., OtlpSpanExport]
@@ -277,7 +289,7 @@ def test_what_a_collector_refuses_is_lost_and_it_is_tried_again(
 
 @pytest.mark.usefixtures("soon")
 def test_why_a_collector_takes_nothing_is_told_once(
-    collector: Collector, begin: Begin, counted: Callable[[str], int], caplog: pytest.LogCaptureFixture
+    collector: Collector, begin: Begin, counted: Callable[[str], int], lines: Lines
 ) -> None:
     collector.status = 401
     export = begin(collector.url)
@@ -285,13 +297,13 @@ def test_why_a_collector_takes_nothing_is_told_once(
         export.put_span(a_span())
         until(lambda lost=lost: counted(LOST) == lost, "the span to be counted as lost")  # type: ignore[misc]
     export.close()
-    (told,) = [record.message for record in caplog.records]
-    assert "code: 401, reason: Unauthorized" in told
+    (told,) = lines
+    assert "code: 401, reason: Unauthorized" in told["reason"]
 
 
 @pytest.mark.usefixtures("soon")
 def test_a_collector_that_is_not_there_is_told_as_such(
-    collector: Collector, begin: Begin, counted: Callable[[str], int], caplog: pytest.LogCaptureFixture
+    collector: Collector, begin: Begin, counted: Callable[[str], int], lines: Lines
 ) -> None:
     url = collector.url
     collector.stop()
@@ -299,8 +311,8 @@ def test_a_collector_that_is_not_there_is_told_as_such(
     export.put_span(a_span())
     until(lambda: counted(LOST) == 1, "the span to be counted as lost")
     export.close()
-    (told,) = [record.message for record in caplog.records]
-    assert "Connection refused" in told
+    (told,) = lines
+    assert "Connection refused" in told["reason"]
 
 
 @pytest.mark.usefixtures("soon")
@@ -434,7 +446,7 @@ def test_the_exporter_is_there_before_there_is_anything_to_export(tally: Tally) 
 
 @pytest.mark.usefixtures("soon")
 def test_an_exporter_that_cannot_be_made_is_told_once_and_all_is_lost(
-    tally: Tally, counted: Callable[[str], int], caplog: pytest.LogCaptureFixture
+    tally: Tally, counted: Callable[[str], int], lines: Lines
 ) -> None:
     def make() -> SpanExporter:
         raise ValueError("no such compression")
@@ -445,8 +457,8 @@ def test_an_exporter_that_cannot_be_made_is_told_once_and_all_is_lost(
         export.put_span(a_span())
         until(lambda lost=lost: counted(LOST) == lost, "the span to be counted as lost")  # type: ignore[misc]
     export.close()
-    (told,) = [record.message for record in caplog.records if record.name == "schedora.traces"]
-    assert told.startswith("no spans can be exported")
+    (told,) = lines
+    assert told["event"].startswith("no spans can be exported")
 
 
 def test_one_that_was_never_started_can_be_closed(tally: Tally, counted: Callable[[str], int]) -> None:

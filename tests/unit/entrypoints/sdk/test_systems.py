@@ -8,6 +8,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from schedora import JobState, NotFound, Schedora, StoreUnavailable
 from schedora.entrypoints.container.settings import Settings, WrongSettings
@@ -310,12 +311,12 @@ def test_how_a_program_exports_its_own_traces_is_its_own_affair(monkeypatch: pyt
     ],
 )
 def test_no_program_that_submits_fails_by_what_its_own_traces_are_told(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: str
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(f"OTEL_{name}", value)
     monkeypatch.setenv("OTEL_TRACES_SAMPLER_ARG", "endpoint=http://agent:5778")
     app = Schedora()
-    assert app.settings.collector is None
-    assert app.settings.sampler.ratio == 1
-    told = [record.message for record in caplog.records if "OTEL_" in record.message]
-    assert len(told) == (name == "TRACES_SAMPLER")
+    with capture_logs() as lines:
+        assert app.settings.collector is None
+        assert app.settings.sampler.ratio == 1
+    assert len([line for line in lines if "OTEL_" in line["event"]]) == (name == "TRACES_SAMPLER")
