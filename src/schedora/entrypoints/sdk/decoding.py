@@ -46,9 +46,16 @@ def _edges(edges: Any, _: object) -> tuple[tuple[JobId, JobId], ...]:
     return tuple((JobId(UUID(edge["from"])), JobId(UUID(edge["to"]))) for edge in edges)
 
 
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(f"{text} has no offset")
+    return instant
+
+
 def _made() -> BaseConverter:
     converter = Converter(detailed_validation=False)
-    converter.register_structure_hook(datetime, lambda text, _: datetime.fromisoformat(text))
+    converter.register_structure_hook(datetime, lambda text, _: _instant(text))
     converter.register_structure_hook(UUID, lambda text, _: UUID(text))
     for kind in (JobEvent, JobMove):
         converter.register_structure_hook(

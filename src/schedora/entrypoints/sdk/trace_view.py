@@ -105,10 +105,10 @@ def trace(body: bytes) -> TraceView:
 def _span(span: Mapping[str, Any], scope: str) -> SpanView:
     status = span.get("status", {})
     return SpanView(
-        trace_id=span["traceId"],
-        span_id=span["spanId"],
-        parent_span_id=span.get("parentSpanId") or None,
-        name=span["name"],
+        trace_id=_text(span["traceId"]),
+        span_id=_text(span["spanId"]),
+        parent_span_id=_text(span.get("parentSpanId", "")) or None,
+        name=_text(span["name"]),
         kind=SpanKind(span.get("kind", SpanKind.INTERNAL)),
         scope=scope,
         start_ns=_ns(span["startTimeUnixNano"]),
@@ -116,7 +116,9 @@ def _span(span: Mapping[str, Any], scope: str) -> SpanView:
         attributes=_attributes(span),
         events=tuple(
             SpanEventView(
-                at=_instant(_ns(event["timeUnixNano"])), name=event["name"], attributes=_attributes(event)
+                at=_instant(_ns(event["timeUnixNano"])),
+                name=_text(event["name"]),
+                attributes=_attributes(event),
             )
             for event in span.get("events", ())
         ),
@@ -137,6 +139,8 @@ def _attributes(owner: Mapping[str, Any]) -> dict[str, Any]:
 def _value(value: Mapping[str, Any]) -> Any:
     (kind, told), *_ = (*value.items(), (None, None))
     match kind:
+        case "stringValue":
+            return _text(told)
         case "intValue":
             return int(told)
         case "doubleValue":
@@ -147,6 +151,12 @@ def _value(value: Mapping[str, Any]) -> Any:
             return [_value(one) for one in told.get("values", ())]
         case "kvlistValue":
             return _attributes({"attributes": told.get("values", ())})
+    return told
+
+
+def _text(told: object) -> str:
+    if not isinstance(told, str):
+        raise TypeError(f"{told!r} is no text")
     return told
 
 

@@ -7,6 +7,8 @@ import pytest
 import schedora
 from schedora.entrypoints.cli.server import checked_url
 from schedora.entrypoints.sdk import conversation
+from schedora.entrypoints.sdk.client import SchedoraClient
+from schedora.entrypoints.sdk.errors import ServerError
 from tests.unit.entrypoints.cli.conftest import Run, invoke, refused
 from tests.unit.entrypoints.sdk.odd_server import OddServer, an_odd_server
 
@@ -188,6 +190,14 @@ def test_a_server_that_knows_no_endpoint_and_tells_no_version_may_be_none_of_sch
     answer = invoke("why", NOBODY, "--url", f"{odd_server.url}/there")
     refused(answer, 1, f"it knows no GET /jobs/{NOBODY}/why. ", "or no Schedora", "correct --url")
     assert odd_server.paths[-1] == "/there/openapi.json"
+
+
+@pytest.mark.parametrize("at", ["2030-01-31T08:00:00", "soon", None, 7])
+def test_moments_without_an_offset_are_none(odd_server: OddServer, at: object) -> None:
+    event = {"at": at, "from": None, "to": "PENDING", "attempt": 0, "worker_id": None, "reason": None}
+    odd_server.says(200, {"data": [event]})
+    with SchedoraClient(odd_server.url) as client, pytest.raises(ServerError, match="can't be read"):
+        client.job_events(NOBODY)
 
 
 def test_what_is_not_there_is_no_matter_of_versions(run: Run) -> None:

@@ -76,3 +76,12 @@ def test_what_is_no_time_is_refused(ns: str) -> None:
     ):
         with pytest.raises(ValueError, match=r"time in nanoseconds|invalid literal"):
             read(broken)
+
+
+@pytest.mark.parametrize("name", ["traceId", "spanId", "parentSpanId", "name"])
+def test_what_is_no_text_is_refused(name: str) -> None:
+    span = span_document(WHOLE, now_ns=0)
+    with pytest.raises(TypeError, match="is no text"):
+        read({**span, name: {"a": 1}})
+    with pytest.raises(TypeError, match="is no text"):
+        read({**span, "attributes": [{"key": "a", "value": {"stringValue": [None]}}]})
