@@ -22,6 +22,7 @@ from schedora.domain.ids import JsonText
 SCOPE_NAME, SCOPE_VERSION = "otel.scope.name", "otel.scope.version"
 _INT_BITS = 64
 """With the sign. OTLP has no larger ones: with one of them a collector refuses all spans that came with it."""
+_NS_MAX = 2**64 - 1
 _KINDS = {
     SpanKind.INTERNAL: 1,
     SpanKind.SERVER: 2,
@@ -47,8 +48,8 @@ def span_json(span: ReadableSpan) -> JsonText:
         "spanId": format_span_id(context.span_id),
         "name": storable(str(span.name)),
         "kind": _KINDS[span.kind],
-        "startTimeUnixNano": str(span.start_time or 0),
-        "endTimeUnixNano": str(span.end_time or 0),
+        "startTimeUnixNano": _time(span.start_time),
+        "endTimeUnixNano": _time(span.end_time),
         "attributes": _attributes(attributes),
         "flags": int(context.trace_flags),
     }
@@ -57,7 +58,7 @@ def span_json(span: ReadableSpan) -> JsonText:
     if span.events:
         told["events"] = [
             {
-                "timeUnixNano": str(event.timestamp),
+                "timeUnixNano": _time(event.timestamp),
                 "name": storable(str(event.name)),
                 "attributes": _attributes(event.attributes),
             }
@@ -83,6 +84,11 @@ def span_json(span: ReadableSpan) -> JsonText:
         if span.status.description:
             told["status"]["message"] = storable(span.status.description)
     return JsonText(orjson.dumps(told).decode())
+
+
+def _time(ns: float | None) -> str:
+    """As OTLP has room for it, whatever a handler gave for its time: often that is what ``time.time()`` says."""
+    return str(min(max(int(ns or 0), 0), _NS_MAX))
 
 
 def recorded_span(text: JsonText, resource: Resource) -> ReadableSpan:

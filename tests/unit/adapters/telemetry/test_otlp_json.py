@@ -132,3 +132,17 @@ def test_a_name_that_is_no_text_is_told_as_one(name: Any) -> None:
     text = span_json(ReadableSpan(name, context, events=[Event(name)], start_time=1, end_time=2))
     told = orjson.loads(text)
     assert (told["name"], told["events"][0]["name"]) == (str(name), str(name))
+
+
+@pytest.mark.parametrize(("given", "told"), [(1_796_000_000.25, 1_796_000_000), (-5, 0), (2**70, 2**64 - 1)])
+def test_times_that_a_handler_got_wrong_can_be_read(
+    provider: TracerProvider, exporter: InMemorySpanExporter, given: Any, told: int
+) -> None:
+    span = provider.get_tracer("t").start_span("charge", start_time=given)
+    span.add_event("paid", timestamp=given)
+    span.end(given)
+    text = span_json(exporter.get_finished_spans()[-1])
+    proto = ParseDict(orjson.loads(text) | {"traceId": "", "spanId": ""}, ProtoSpan())
+    assert (proto.start_time_unix_nano, proto.end_time_unix_nano) == (told, told)
+    assert proto.events[0].time_unix_nano == told
+    assert recorded_span(text, Resource({})).start_time == told
