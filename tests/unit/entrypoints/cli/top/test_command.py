@@ -36,7 +36,7 @@ def test_once_for_programs(run: Run, submit: Callable[..., str]) -> None:
     ]  # fmt: skip
     assert set(document["rates"]) == {"submitted", "done", "failed"}
     assert job_id in {failure["job_id"] for failure in document["failures"]}
-    assert [one["worker_id"] for one in document["workers"]] == ["the-worker"]
+    assert "the-worker" in {one["worker_id"] for one in document["workers"]}
     assert {"fail"} <= {one["type"] for one in document["types"]}
 
 
