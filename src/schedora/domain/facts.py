@@ -109,9 +109,7 @@ class JobFacts:
         """Of one that is ready: since when, by what is written down of the job. Since when its queue is open again, or since when
         there are workers, is not.
         """
-        moved_at = None if self.last_move is None else self.last_move.at
-        known = (self.created_at, self.scheduled_at, self.released_at, moved_at)
-        return max(moment for moment in known if moment is not None)
+        return became_ready(self.created_at, self.scheduled_at, self.released_at, self.last_move)
 
     @property
     def takers(self) -> tuple[WorkerFacts, ...]:
@@ -139,3 +137,12 @@ class Line:
     """There are more than were counted."""
     claims_per_second: float | None = None
     """How many jobs those workers take at present, as far as they told; None where none of them did."""
+
+
+def became_ready(
+    created_at: datetime, scheduled_at: datetime, released_at: datetime | None, last_move: JobEvent | None
+) -> datetime:
+    """A job may have come for a time that had passed, have waited for others, or have been held until then."""
+    moved_at = None if last_move is None else last_move.at
+    known = (created_at, scheduled_at, released_at, moved_at)
+    return max(moment for moment in known if moment is not None)

@@ -14,6 +14,7 @@ from schedora.application.reported import running_processes
 from schedora.domain.checks.processes import Processes
 from schedora.domain.checks.reach import MemoryStoreInUse
 from schedora.domain.checks.work import DIED_WITHIN, Crew, Died, Waiting, Work
+from schedora.domain.facts import became_ready
 from schedora.domain.job_state import JobState
 from schedora.domain.process import FRESH_FOR
 
@@ -49,13 +50,10 @@ class MemoryExamination:
             oldest: dict[tuple[str, str], timedelta] = {}
             for place in self._store.index.ready:
                 job = tables.jobs[place.job_id]
-                moments = (
-                    job.created_at,
-                    job.scheduled_at,
-                    released_at(tables, job),
-                    *(move.at for move in job.history[-1:]),
+                last_move = job.history[-1] if job.history else None
+                waited = now - became_ready(
+                    job.created_at, job.scheduled_at, released_at(tables, job), last_move
                 )
-                waited = now - max(moment for moment in moments if moment is not None)
                 if waited >= timedelta(0):
                     lane = (job.request.queue, job.request.type)
                     oldest[lane] = max(waited, oldest.get(lane, waited))
