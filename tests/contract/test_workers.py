@@ -8,7 +8,7 @@ import pytest
 from schedora.domain.ids import WorkerId
 from schedora.domain.outcome import Succeeded, WorkerLost
 from schedora.domain.worker import LIVE, WorkerState
-from tests.builders import HOUR, a_request, an_identity, an_incarnation
+from tests.builders import HOUR, SECOND, a_request, an_identity, an_incarnation
 from tests.contract.stores import Stores
 
 AT_ONCE = timedelta(0)
@@ -124,6 +124,17 @@ async def test_only_the_living_are_silent(stores: Stores, status: WorkerState) -
     assert [(one.incarnation, one.worker_id) for one in silent] == expected
     for one in silent:
         assert before - worker.last_heartbeat <= one.silent_for <= after - worker.last_heartbeat
+
+
+async def test_watch_lasts_until_there_is_a_gap(stores: Stores) -> None:
+    assert await stores.workers.watch(HOUR) == AT_ONCE
+    began = await stores.now()
+    first = await stores.workers.watch(HOUR)
+    second = await stores.workers.watch(HOUR)
+    assert AT_ONCE < first < second
+    assert second <= (await stores.now()) - began + SECOND
+    assert await stores.workers.watch(AT_ONCE) == AT_ONCE, "any pause is longer than that"
+    assert await stores.workers.watch(HOUR) < second
 
 
 async def test_the_silent_come_in_the_order_of_their_incarnations(stores: Stores) -> None:

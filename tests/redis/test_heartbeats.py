@@ -82,7 +82,7 @@ async def test_reaper_spares_a_worker_that_redis_has_heard(redis_server: RedisSe
     spared, silent = await bench.stores.worker(), await bench.stores.worker()
     async with reaching(redis_server.url) as link:
         heartbeats = RedisHeartbeats(link, lifetime=HEARTBEAT_TIMEOUT)
-        bench.clock.advance(HEARTBEAT_TIMEOUT + SECOND)
+        await bench.watched(HEARTBEAT_TIMEOUT + SECOND)
         await heartbeats.beat(spared.incarnation)
         await a_reaper(bench, heartbeats).round()
     states = {worker.incarnation: worker.status for worker in await bench.stores.workers.registered()}
@@ -97,7 +97,7 @@ async def test_without_redis_the_row_alone_decides(
     async with reaching(redis_server.url) as link:
         heartbeats = RedisHeartbeats(link, lifetime=HEARTBEAT_TIMEOUT)
         await heartbeats.beat(silent.incarnation)
-        bench.clock.advance(HEARTBEAT_TIMEOUT + SECOND)
+        await bench.watched(HEARTBEAT_TIMEOUT + SECOND)
         fresh = await bench.stores.worker()
         trouble(redis_server)  # type: ignore[operator] # a method of it
         with impatience(link):

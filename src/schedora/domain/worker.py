@@ -93,6 +93,19 @@ class Worker:
         return self.status in LIVE and now - self.last_heartbeat > timeout
 
 
-def lost(silent_for: timedelta, timeout: timedelta, *, heard_elsewhere: bool) -> bool:
-    """Whether a worker that the store has not heard for so long is to be given up."""
-    return silent_for > (timeout * SPARED_TIMEOUTS_MAX if heard_elsewhere else timeout)
+def watch_gap_max(timeout: timedelta) -> timedelta:
+    """After a longer pause of all who look for silent workers, silence is counted anew.
+
+    Workers that beat at a third of the timeout were heard a third of it before a pause that goes unnoticed, and have
+    the last third to be heard after it.
+    """
+    return timeout / 3
+
+
+def lost(silent_for: timedelta, timeout: timedelta, *, watched_for: timedelta, heard_elsewhere: bool) -> bool:
+    """Whether a worker that the store has not heard for so long is to be given up.
+
+    Its silence counts for as long as somebody was there to notice it: while the store is away everybody is silent.
+    """
+    counted = min(silent_for, watched_for)
+    return counted > (timeout * SPARED_TIMEOUTS_MAX if heard_elsewhere else timeout)

@@ -38,6 +38,7 @@ from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
 from schedora.domain.retention import Retention
+from schedora.domain.worker import watch_gap_max
 from schedora.domain.workflow import Workflow
 from tests.builders import a_request
 from tests.contract.memory import memory_stores
@@ -95,6 +96,15 @@ class Bench:
     @property
     def faults(self) -> Faults:
         return self.store.faults
+
+    async def watched(self, span: timedelta) -> None:
+        """Time passes while a reaper looks for silent workers, and finds the store there."""
+        step = watch_gap_max(HEARTBEAT_TIMEOUT)
+        while span > timedelta(0):
+            await self.stores.workers.watch(step)
+            self.clock.advance(min(step, span))
+            span -= step
+        await self.stores.workers.watch(step)
 
     @property
     def submit(self) -> SubmitJobs:

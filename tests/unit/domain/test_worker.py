@@ -61,11 +61,20 @@ def test_silent_when_longer_unheard_of_than_allowed(status: WorkerState, passed:
 
 
 @pytest.mark.parametrize(
-    ("silent_seconds", "heard_elsewhere", "given_up"),
-    [(90, False, False), (91, False, True), (91, True, False), (450, True, False), (451, True, True)],
-)
-def test_lost_by_the_silence_in_the_store_alone(
-    silent_seconds: int, heard_elsewhere: bool, given_up: bool
+    ("silent_seconds", "watched_seconds", "heard_elsewhere", "given_up"),
+    [
+        (90, 900, False, False), (91, 900, False, True), (91, 91, False, True), (900, 90, False, False),
+        (900, 0, False, False), (91, 900, True, False), (450, 900, True, False), (451, 900, True, True),
+        (900, 450, True, False),
+    ],
+)  # fmt: skip
+def test_lost_by_the_silence_in_the_store_alone_and_by_what_somebody_could_notice_of_it(
+    silent_seconds: int, watched_seconds: int, heard_elsewhere: bool, given_up: bool
 ) -> None:
-    silent_for = timedelta(seconds=silent_seconds)
-    assert lost(silent_for, timedelta(seconds=90), heard_elsewhere=heard_elsewhere) is given_up
+    found = lost(
+        timedelta(seconds=silent_seconds),
+        timedelta(seconds=90),
+        watched_for=timedelta(seconds=watched_seconds),
+        heard_elsewhere=heard_elsewhere,
+    )
+    assert found is given_up

@@ -33,6 +33,8 @@ class Tables:
     workflow_jobs: MutableMapping[WorkflowId, tuple[JobId, ...]] = field(factory=dict)
     queues: MutableMapping[str, Queue] = field(factory=dict)
     workers: MutableMapping[IncarnationId, Worker] = field(factory=dict)
+    worker_watch: MutableMapping[bool, tuple[datetime, datetime]] = field(factory=dict)
+    """Under True, since when somebody has been looking for silent workers, and when last."""
     totals: MutableMapping[Series, float] = field(factory=dict)
     processes: MutableMapping[ProcessId, ProcessReport] = field(factory=dict)
     buckets: MutableMapping[str, Bucket] = field(factory=dict)

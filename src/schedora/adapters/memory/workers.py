@@ -73,6 +73,16 @@ class MemoryWorkers:
         return self._with_running_jobs(workers)
 
     @fallible
+    async def watch(self, gap_max: timedelta) -> timedelta:
+        async with self._store.transaction() as tables:
+            now = self._store.clock.now()
+            since, last = tables.worker_watch.get(True, (now, now))
+            if abs(now - last) > gap_max:
+                since = last = now
+            tables.worker_watch[True] = since, max(last, now)
+            return max(now - since, timedelta(0))
+
+    @fallible
     async def silent(self, longer_than: timedelta) -> list[SilentWorker]:
         with self._store.committed() as tables:
             now = self._store.clock.now()

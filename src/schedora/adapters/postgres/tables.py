@@ -303,6 +303,18 @@ event_feed = Table(
     postgresql_with={"fillfactor": "50"},
 )
 
+# One row: since when, without a gap, somebody has been looking for silent workers.
+worker_watch = Table(
+    "worker_watch",
+    metadata,
+    Column("one", Boolean, nullable=False, server_default=text("true")),
+    _instant("watched_since", nullable=False),
+    _instant("watched_at", nullable=False),
+    PrimaryKeyConstraint("one"),
+    CheckConstraint("one", name="one"),
+    postgresql_with={"fillfactor": "50"},
+)
+
 metric_totals = Table(
     "metric_totals",
     metadata,

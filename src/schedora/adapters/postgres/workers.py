@@ -42,6 +42,22 @@ returning status
 _SET_STATUS = written(
     "update workers set status = :status::text where incarnation = any(:incarnations::uuid[])"
 )
+# Clocks that were set back make a gap, those of transactions that overtook each other do not.
+_WATCH = written("""
+insert into worker_watch (watched_since, watched_at) values (now(), now())
+on conflict (one) do update
+set watched_since = case
+        when now() - worker_watch.watched_at between -:gap_max::interval and :gap_max::interval
+        then worker_watch.watched_since
+        else now()
+    end,
+    watched_at = case
+        when now() - worker_watch.watched_at between -:gap_max::interval and :gap_max::interval
+        then greatest(worker_watch.watched_at, now())
+        else now()
+    end
+returning greatest(now() - watched_since, interval '0') as watched_for
+""")
 _SILENT = written("""
 select w.incarnation, w.worker_id, now() - w.last_heartbeat as silent_for
 from workers w
@@ -127,6 +143,11 @@ class PostgresWorkers:
     async def registered(self, states: Collection[WorkerState] = ()) -> list[Worker]:
         names = [state.value for state in states or WorkerState]
         return [rows.worker(row) for row in await self._database.fetch(_REGISTERED, states=names)]
+
+    async def watch(self, gap_max: timedelta) -> timedelta:
+        (row,) = await self._database.fetch(_WATCH, gap_max=gap_max)
+        watched_for: timedelta = row["watched_for"]
+        return watched_for
 
     async def silent(self, longer_than: timedelta) -> list[SilentWorker]:
         return [

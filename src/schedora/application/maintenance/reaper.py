@@ -2,7 +2,8 @@
 
 Any number may run: each round is safe beside any other. A worker that the store has not heard for too long, but that
 is heard elsewhere, is spared for a while: then it is the store that was not to be reached, and not the worker that
-died. Nothing but the store's own silence makes a worker lost.
+died. Nothing but the store's own silence makes a worker lost, and only as much of it as reapers were there to notice: after
+an outage of the store all workers look silent, and each has the whole timeout to be heard again.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from schedora.application.ports.request_spans import RequestSpans
 from schedora.application.ports.trails import Trails
 from schedora.application.ports.workers import SilentWorker, Workers
 from schedora.domain.ids import IncarnationId
-from schedora.domain.worker import lost
+from schedora.domain.worker import lost, watch_gap_max
 
 log = Logger("schedora.reaper")
 
@@ -75,6 +76,8 @@ class Reaper:
         self._behind = False
         self._heartbeats = heartbeats
         self._metrics = metrics
+        self._watched = True
+        """Whether reapers have been there for as long as a worker's silence may last."""
         self._spared: frozenset[IncarnationId] = frozenset()
         self._clock = clock
         self._randomness = randomness
@@ -108,15 +111,18 @@ class Reaper:
 
     async def _declare_lost(self) -> None:
         timeout = self._heartbeat_timeout
+        watched_for = await self._workers.watch(watch_gap_max(timeout))
         silent = await self._workers.silent(timeout)
         heard = await self._heard(silent)
         given_up: list[IncarnationId] = []
         spared: list[SilentWorker] = []
         for worker in silent:
-            if lost(worker.silent_for, timeout, heard_elsewhere=worker.incarnation in heard):
+            heard_elsewhere = worker.incarnation in heard
+            if lost(worker.silent_for, timeout, watched_for=watched_for, heard_elsewhere=heard_elsewhere):
                 given_up.append(worker.incarnation)
-            else:
+            elif heard_elsewhere:
                 spared.append(worker)
+        self._tell_unwatched(len(silent), watched_for)
         self._tell_spared(spared)
         if not given_up:
             return
@@ -135,6 +141,16 @@ class Reaper:
         if self._heartbeats is None or not silent:
             return ()
         return await self._heartbeats.alive([worker.incarnation for worker in silent])
+
+    def _tell_unwatched(self, silent_count: int, watched_for: timedelta) -> None:
+        """Once after each time that no reaper could look."""
+        watched, self._watched = self._watched, watched_for > self._heartbeat_timeout or not silent_count
+        if watched and not self._watched:
+            log.info(
+                "nobody was there to hear workers: those that look silent have the whole timeout to be heard",
+                silent=silent_count,
+                timeout_seconds=self._heartbeat_timeout.total_seconds(),
+            )
 
     def _tell_spared(self, spared: Sequence[SilentWorker]) -> None:
         """Once for each time that a worker falls silent."""

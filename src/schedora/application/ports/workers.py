@@ -41,6 +41,12 @@ class Workers(Protocol):
         """Newest first; all when ``states`` is empty."""
         ...
 
+    async def watch(self, gap_max: timedelta) -> timedelta:
+        """Notes that somebody looks for silent workers; answers for how long somebody has, without a gap that was longer than
+        that. Before, workers may have had nobody to tell that they live. A clock that jumps makes a gap as well.
+        """
+        ...
+
     async def silent(self, longer_than: timedelta) -> list[SilentWorker]:
         """Live workers whose last sign of life was longer ago, in the order of their incarnations."""
         ...
