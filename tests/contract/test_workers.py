@@ -8,7 +8,8 @@ import pytest
 from schedora.domain.ids import WorkerId
 from schedora.domain.outcome import Succeeded, WorkerLost
 from schedora.domain.worker import LIVE, WorkerState
-from tests.builders import HOUR, SECOND, a_request, an_identity, an_incarnation
+from schedora.domain.worker_death import WorkerDeath
+from tests.builders import HOUR, SECOND, a_job_id, a_request, an_identity, an_incarnation
 from tests.contract.stores import Stores
 
 AT_ONCE = timedelta(0)
@@ -199,3 +200,74 @@ async def test_lost_jobs_are_those_of_the_dead_and_the_unknown(stores: Stores) -
     assert await stores.workers.lost_jobs(2) == [*first, second[0]]
     assert await stores.complete(second[0], Succeeded()), "its lease lives until somebody ends it"
     assert await stores.workers.lost_jobs(10) == [first[0], second[1]]
+
+
+async def test_stuck_threads_are_told_with_the_beat(stores: Stores) -> None:
+    worker = await stores.worker()
+    assert worker.stuck_threads == 0
+    await stores.workers.beat(worker.incarnation, cpu_percent=None, memory_percent=None, stuck_threads=3)
+    [seen] = await stores.workers.named(WorkerId("w1"))
+    assert seen.stuck_threads == 3
+    assert (await stores.workers.register(seen.identity, seen.incarnation)).stuck_threads == 0
+
+
+DEATH = WorkerDeath(how="was ended by SIGSEGV", stack='File "f.py", line 1', lines={a_job_id(): ("one", "Ω")})
+
+
+async def test_a_death_is_kept_whole(stores: Stores) -> None:
+    worker, other = await stores.worker(), await stores.worker()
+    assert await stores.workers.note_death(worker.incarnation, DEATH)
+    assert await stores.workers.deaths([worker.incarnation, other.incarnation, an_incarnation()]) == {
+        worker.incarnation: DEATH
+    }
+    assert await stores.workers.deaths([]) == {}
+    seen = {one.incarnation: one.death for one in await stores.workers.registered()}
+    assert seen == {worker.incarnation: "was ended by SIGSEGV", other.incarnation: None}
+
+
+async def test_whose_end_was_seen_is_lost_without_waiting_for_its_silence(stores: Stores) -> None:
+    worker, other = await stores.worker(), await stores.worker()
+    await stores.workers.note_death(worker.incarnation, DEATH)
+    assert [(one.incarnation, one.seen_dead) for one in await stores.workers.silent(HOUR)] == [
+        (worker.incarnation, True)
+    ]
+    silent = {one.incarnation: one.seen_dead for one in await stores.workers.silent(AT_ONCE)}
+    assert silent == {worker.incarnation: True, other.incarnation: False}
+    named = [worker.incarnation, other.incarnation]
+    [stale] = await stores.workers.declare_stale(named, HOUR)
+    assert (stale.incarnation, stale.death) == (worker.incarnation, DEATH.how)
+    assert await stores.workers.silent(HOUR) == []
+
+
+@pytest.mark.parametrize("status", WorkerState)
+async def test_a_death_is_noted_of_all_who_have_not_said_good_bye(
+    stores: Stores, status: WorkerState
+) -> None:
+    worker = await stores.worker()
+    await stores.workers.set_status([worker.incarnation], status)
+    noted = await stores.workers.note_death(worker.incarnation, DEATH)
+    assert noted is (status is not WorkerState.STOPPED)
+    assert bool(await stores.workers.deaths([worker.incarnation])) is noted
+    [seen] = await stores.workers.registered()
+    assert (seen.status, seen.death) == (status, DEATH.how if noted else None)
+
+
+async def test_nobody_dies_who_is_unknown(stores: Stores) -> None:
+    assert not await stores.workers.note_death(an_incarnation(), DEATH)
+
+
+async def test_who_registers_again_has_not_died(stores: Stores) -> None:
+    worker = await stores.worker()
+    await stores.workers.note_death(worker.incarnation, DEATH)
+    again = await stores.workers.register(worker.identity, worker.incarnation)
+    assert again.death is None
+    assert await stores.workers.deaths([worker.incarnation]) == {}
+    assert await stores.workers.silent(HOUR) == []
+
+
+async def test_a_death_is_forgotten_with_its_worker(stores: Stores) -> None:
+    worker = await stores.worker()
+    await stores.workers.note_death(worker.incarnation, DEATH)
+    await stores.workers.declare_stale([worker.incarnation], HOUR)
+    assert await stores.workers.prune(AT_ONCE) == 1
+    assert await stores.workers.deaths([worker.incarnation]) == {}

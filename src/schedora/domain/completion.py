@@ -77,14 +77,14 @@ def settle(
             return end.wait(reason or "snoozed", scheduled_at=_no_later_than_limit(ended_at, delay))
         case HandedBack(reason=reason):
             return end.wait(reason)
-        case WorkerLost(message=message):
+        case WorkerLost(message=message, evidence=evidence):
             if started_at is None:
                 return attrs.evolve(end.wait(WORKER_LOST), suspect=True)
             deaths = job.worker_deaths + 1
             poison = deaths >= worker_deaths_max
             if poison:
                 message = f"{message}; {deaths} workers died while running it"
-            error = end.error(POISON if poison else WORKER_LOST, message)
+            error = end.error(POISON if poison else WORKER_LOST, message, evidence)
             retry_at = None if poison else _retry_at(job, ended_at, unit_random)
             return attrs.evolve(
                 end.failure(error, retry_at), worker_deaths=deaths, suspect=retry_at is not None

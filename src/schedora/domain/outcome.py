@@ -45,9 +45,10 @@ class HandedBack:
 
 @frozen(kw_only=True)
 class WorkerLost:
-    """The worker that held it fell silent."""
+    """The worker that held it fell silent, or was seen to end. ``evidence`` is what that left."""
 
     message: str
+    evidence: str | None = None
 
 
 Outcome = Succeeded | Failed | TimedOut | Snoozed | HandedBack | WorkerLost

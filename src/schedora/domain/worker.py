@@ -87,6 +87,15 @@ class Worker:
     memory_percent: float | None = None
     running_jobs: int = 0
     """Jobs under its leases, as read."""
+    stuck_threads: int = 0
+    """Of its slots: those whose handler was given up and does not end, as it told with its last sign of life."""
+    death: str | None = None
+    """How its process ended, in words, where that was seen."""
+
+    @property
+    def seen_dead(self) -> bool:
+        """Whether it is taken for live though its process was seen to end."""
+        return self.status in LIVE and self.death is not None
 
     def silent_at(self, now: datetime, timeout: timedelta) -> bool:
         """Whether nothing was heard of it for longer than ``timeout``."""

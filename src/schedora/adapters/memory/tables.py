@@ -17,6 +17,7 @@ from schedora.domain.queue import Queue
 from schedora.domain.request_span import ServedRequest
 from schedora.domain.trail import Trail
 from schedora.domain.worker import Worker
+from schedora.domain.worker_death import WorkerDeath
 from schedora.domain.workflow import Workflow
 
 
@@ -35,6 +36,7 @@ class Tables:
     workers: MutableMapping[IncarnationId, Worker] = field(factory=dict)
     worker_watch: MutableMapping[bool, tuple[datetime, datetime]] = field(factory=dict)
     """Under True, since when somebody has been looking for silent workers, and when last."""
+    worker_deaths: MutableMapping[IncarnationId, WorkerDeath] = field(factory=dict)
     totals: MutableMapping[Series, float] = field(factory=dict)
     processes: MutableMapping[ProcessId, ProcessReport] = field(factory=dict)
     buckets: MutableMapping[str, Bucket] = field(factory=dict)

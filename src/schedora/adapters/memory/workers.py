@@ -1,7 +1,7 @@
 """The register of workers and their heartbeats."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from heapq import nsmallest
 
@@ -14,6 +14,7 @@ from schedora.application.ports.workers import SilentWorker
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, WorkerId
 from schedora.domain.worker import LIVE, Worker, WorkerIdentity, WorkerState
+from schedora.domain.worker_death import WorkerDeath
 
 
 class MemoryWorkers:
@@ -33,11 +34,17 @@ class MemoryWorkers:
                 last_heartbeat=now,
             )
             tables.workers[incarnation] = worker
+            tables.worker_deaths.pop(incarnation, None)
         return self._with_running_jobs([worker])[0]
 
     @fallible
     async def beat(
-        self, incarnation: IncarnationId, *, cpu_percent: float | None, memory_percent: float | None
+        self,
+        incarnation: IncarnationId,
+        *,
+        cpu_percent: float | None,
+        memory_percent: float | None,
+        stuck_threads: int = 0,
     ) -> WorkerState | None:
         async with self._store.transaction() as tables:
             worker = tables.workers.get(incarnation)
@@ -49,6 +56,7 @@ class MemoryWorkers:
                     last_heartbeat=self._store.clock.now(),
                     cpu_percent=cpu_percent,
                     memory_percent=memory_percent,
+                    stuck_threads=stuck_threads,
                 )
             return worker.status
 
@@ -91,9 +99,10 @@ class MemoryWorkers:
                     incarnation=worker.incarnation,
                     worker_id=worker.identity.worker_id,
                     silent_for=now - worker.last_heartbeat,
+                    seen_dead=worker.death is not None,
                 )
                 for _, worker in sorted(tables.workers.items())
-                if worker.silent_at(now, longer_than)
+                if worker.silent_at(now, longer_than) or worker.seen_dead
             ]
 
     @fallible
@@ -106,10 +115,25 @@ class MemoryWorkers:
             stale = [
                 attrs.evolve(worker, status=WorkerState.STALE)
                 for worker in named
-                if worker.silent_at(now, silent_for)
+                if worker.silent_at(now, silent_for) or worker.seen_dead
             ]
             tables.workers.update({worker.incarnation: worker for worker in stale})
         return self._with_running_jobs(stale)
+
+    @fallible
+    async def note_death(self, incarnation: IncarnationId, death: WorkerDeath) -> bool:
+        async with self._store.transaction() as tables:
+            worker = tables.workers.get(incarnation)
+            if worker is None or worker.status is WorkerState.STOPPED:
+                return False
+            tables.workers[incarnation] = attrs.evolve(worker, death=death.how)
+            tables.worker_deaths[incarnation] = death
+            return True
+
+    @fallible
+    async def deaths(self, incarnations: Collection[IncarnationId]) -> Mapping[IncarnationId, WorkerDeath]:
+        with self._store.committed() as tables:
+            return {one: tables.worker_deaths[one] for one in incarnations if one in tables.worker_deaths}
 
     @fallible
     async def prune(self, older_than: timedelta) -> int:
@@ -125,6 +149,7 @@ class MemoryWorkers:
             ]
             for incarnation in forgotten:
                 del tables.workers[incarnation]
+                tables.worker_deaths.pop(incarnation, None)
             return len(forgotten)
 
     @fallible

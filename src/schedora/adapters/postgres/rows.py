@@ -194,6 +194,8 @@ def worker(row: Row) -> Worker:
         cpu_percent=row["cpu_percent"],
         memory_percent=row["memory_percent"],
         running_jobs=row["running_jobs"],
+        stuck_threads=row["stuck_threads"],
+        death=row["death"],
     )
 
 

@@ -14,7 +14,7 @@ from schedora.adapters.postgres.session import Session, TransactionSession
 from schedora.adapters.postgres.statements import Statement
 from schedora.application.errors import SchemaMismatch
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """Those that this version knows, oldest first; it works on the last one."""
 
 VERSION_TABLE = "schedora_version"

@@ -254,6 +254,8 @@ workers = Table(
     _instant("last_heartbeat", nullable=False),
     Column("cpu_percent", Double),
     Column("memory_percent", Double),
+    Column("death", JSON),  # how its process ended, where that was seen
+    Column("stuck_threads", Integer, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("incarnation"),
     _one_of("status", tuple(WorkerState), "status"),
     Index("workers_worker_id_idx", "worker_id"),

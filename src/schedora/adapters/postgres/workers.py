@@ -1,15 +1,20 @@
 """The register of workers and their heartbeats."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
 
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import load, written
 from schedora.application.ports.workers import SilentWorker
 from schedora.domain.claimed_job import ClaimedJob
-from schedora.domain.ids import IncarnationId, WorkerId
+from schedora.domain.ids import IncarnationId, JobId, WorkerId
 from schedora.domain.worker import Worker, WorkerIdentity, WorkerState
+from schedora.domain.worker_death import WorkerDeath
 
 _REGISTER = written("""
 insert into workers (
@@ -29,13 +34,16 @@ set worker_id = excluded.worker_id,
     queues = excluded.queues,
     types = excluded.types,
     status = excluded.status,
-    last_heartbeat = excluded.last_heartbeat
+    last_heartbeat = excluded.last_heartbeat,
+    stuck_threads = 0,
+    death = null
 """)
 _BEAT = written("""
 update workers
 set last_heartbeat = case when status in ('ACTIVE', 'DRAINING') then now() else last_heartbeat end,
     cpu_percent = case when status in ('ACTIVE', 'DRAINING') then :cpu::float8 else cpu_percent end,
-    memory_percent = case when status in ('ACTIVE', 'DRAINING') then :memory::float8 else memory_percent end
+    memory_percent = case when status in ('ACTIVE', 'DRAINING') then :memory::float8 else memory_percent end,
+    stuck_threads = case when status in ('ACTIVE', 'DRAINING') then :stuck::int else stuck_threads end
 where incarnation = :incarnation::uuid
 returning status
 """)
@@ -59,9 +67,10 @@ set watched_since = case
 returning greatest(now() - watched_since, interval '0') as watched_for
 """)
 _SILENT = written("""
-select w.incarnation, w.worker_id, now() - w.last_heartbeat as silent_for
+select w.incarnation, w.worker_id, now() - w.last_heartbeat as silent_for, w.death is not null as seen_dead
 from workers w
-where w.status in ('ACTIVE', 'DRAINING') and w.last_heartbeat < now() - :longer_than::interval
+where w.status in ('ACTIVE', 'DRAINING')
+    and (w.last_heartbeat < now() - :longer_than::interval or w.death is not null)
 order by w.incarnation
 """)
 # One after the other and passing over what others declare, so that any number of reapers can do this at once.
@@ -72,11 +81,23 @@ where incarnation in (
     select w.incarnation
     from workers w
     where w.incarnation = any(:incarnations::uuid[])
-        and w.status in ('ACTIVE', 'DRAINING') and w.last_heartbeat < now() - :silent_for::interval
+        and w.status in ('ACTIVE', 'DRAINING')
+        and (w.last_heartbeat < now() - :silent_for::interval or w.death is not null)
     order by w.incarnation
     for update skip locked
 )
 returning incarnation
+""")
+_NOTE_DEATH = written("""
+update workers
+set death = :death::text::json
+where incarnation = :incarnation::uuid and status <> 'STOPPED'
+returning incarnation
+""")
+_DEATHS = written("""
+select w.incarnation, w.death::text as death
+from workers w
+where w.incarnation = any(:incarnations::uuid[]) and w.death is not null
 """)
 _PRUNE = written("""
 delete from workers
@@ -127,10 +148,15 @@ class PostgresWorkers:
         return worker
 
     async def beat(
-        self, incarnation: IncarnationId, *, cpu_percent: float | None, memory_percent: float | None
+        self,
+        incarnation: IncarnationId,
+        *,
+        cpu_percent: float | None,
+        memory_percent: float | None,
+        stuck_threads: int = 0,
     ) -> WorkerState | None:
         beaten = await self._database.fetch(
-            _BEAT, incarnation=incarnation, cpu=cpu_percent, memory=memory_percent
+            _BEAT, incarnation=incarnation, cpu=cpu_percent, memory=memory_percent, stuck=stuck_threads
         )
         return WorkerState(beaten[0]["status"]) if beaten else None
 
@@ -155,6 +181,7 @@ class PostgresWorkers:
                 incarnation=IncarnationId(row["incarnation"]),
                 worker_id=WorkerId(row["worker_id"]),
                 silent_for=row["silent_for"],
+                seen_dead=row["seen_dead"],
             )
             for row in await self._database.fetch(_SILENT, longer_than=longer_than)
         ]
@@ -167,6 +194,20 @@ class PostgresWorkers:
         )
         return await self._read([row["incarnation"] for row in stale])
 
+    async def note_death(self, incarnation: IncarnationId, death: WorkerDeath) -> bool:
+        document = orjson.dumps(
+            {
+                "how": death.how,
+                "stack": death.stack,
+                "lines": {str(job_id): list(lines) for job_id, lines in death.lines.items()},
+            }
+        ).decode()
+        return bool(await self._database.fetch(_NOTE_DEATH, incarnation=incarnation, death=document))
+
+    async def deaths(self, incarnations: Collection[IncarnationId]) -> Mapping[IncarnationId, WorkerDeath]:
+        found = await self._database.fetch(_DEATHS, incarnations=sorted(incarnations))
+        return {IncarnationId(row["incarnation"]): _death(orjson.loads(row["death"])) for row in found}
+
     async def prune(self, older_than: timedelta) -> int:
         return len(await self._database.fetch(_PRUNE, silent_for=older_than))
 
@@ -177,3 +218,11 @@ class PostgresWorkers:
     async def _read(self, incarnations: list[IncarnationId]) -> list[Worker]:
         found = await self._database.fetch(_BY_INCARNATION, incarnations=incarnations)
         return [rows.worker(row) for row in found]
+
+
+def _death(document: Any) -> WorkerDeath:
+    return WorkerDeath(
+        how=document["how"],
+        stack=document["stack"],
+        lines={JobId(UUID(job_id)): tuple(lines) for job_id, lines in document["lines"].items()},
+    )

@@ -2,8 +2,9 @@
 
 Any number may run: each round is safe beside any other. A worker that the store has not heard for too long, but that
 is heard elsewhere, is spared for a while: then it is the store that was not to be reached, and not the worker that
-died. Nothing but the store's own silence makes a worker lost, and only as much of it as reapers were there to notice: after
-an outage of the store all workers look silent, and each has the whole timeout to be heard again.
+died. Nothing makes a worker lost but that its end was seen, or that the store does not hear it, and only as much of
+that silence counts as reapers were there to notice: after an outage of the store all workers look silent, and each has
+the whole timeout to be heard again.
 """
 
 import asyncio
@@ -118,7 +119,9 @@ class Reaper:
         spared: list[SilentWorker] = []
         for worker in silent:
             heard_elsewhere = worker.incarnation in heard
-            if lost(worker.silent_for, timeout, watched_for=watched_for, heard_elsewhere=heard_elsewhere):
+            if worker.seen_dead or lost(
+                worker.silent_for, timeout, watched_for=watched_for, heard_elsewhere=heard_elsewhere
+            ):
                 given_up.append(worker.incarnation)
             elif heard_elsewhere:
                 spared.append(worker)
@@ -134,6 +137,7 @@ class Reaper:
                 "worker declared lost",
                 worker_id=stale.identity.worker_id,
                 last_heartbeat=stale.last_heartbeat.isoformat(),
+                **({} if stale.death is None else {"death": stale.death}),
             )
 
     async def _heard(self, silent: Collection[SilentWorker]) -> Collection[IncarnationId]:

@@ -26,6 +26,7 @@ from schedora.domain.completion import Completion, settle
 from schedora.domain.ids import LeaseId
 from schedora.domain.job_state import WAITING
 from schedora.domain.outcome import WorkerLost
+from schedora.domain.worker_death import WorkerDeath
 
 log = Logger("schedora.reaper")
 
@@ -51,10 +52,11 @@ class RescueJobs:
         while lost := await self.workers.lost_jobs(BATCH_MAX):
             async with self.units.begin() as unit:
                 now = await unit.now()
+            deaths = await self.workers.deaths({job.owner for job in lost})
             completions = [
                 settle(
                     job,
-                    WorkerLost(message=f"worker {job.worker_id} fell silent"),
+                    _worker_lost(job, deaths.get(job.owner)),
                     started_at=job.started_at,
                     ended_at=max(now, job.started_at or job.claimed_at),
                     unit_random=self.randomness.unit(),
@@ -90,6 +92,12 @@ class RescueJobs:
             completed = await self.complete(in_workflows)
             return evolve(completed, accepted=completed.accepted | accepted)
         return Completed(accepted=accepted)
+
+
+def _worker_lost(job: ClaimedJob, death: WorkerDeath | None) -> WorkerLost:
+    if death is None:
+        return WorkerLost(message=f"worker {job.worker_id} fell silent")
+    return WorkerLost(message=f"worker {job.worker_id} {death.how}", evidence=death.evidence(job.job_id))
 
 
 def _log(lost: list[ClaimedJob], completions: list[Completion], accepted: Collection[LeaseId]) -> None:

@@ -1,6 +1,6 @@
 """The register of workers and their heartbeats."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from attrs import frozen
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, WorkerId
 from schedora.domain.worker import Worker, WorkerIdentity, WorkerState
+from schedora.domain.worker_death import WorkerDeath
 
 
 @frozen(kw_only=True)
@@ -16,6 +17,7 @@ class SilentWorker:
     incarnation: IncarnationId
     worker_id: WorkerId
     silent_for: timedelta
+    seen_dead: bool = False
 
 
 class Workers(Protocol):
@@ -24,7 +26,12 @@ class Workers(Protocol):
         ...
 
     async def beat(
-        self, incarnation: IncarnationId, *, cpu_percent: float | None, memory_percent: float | None
+        self,
+        incarnation: IncarnationId,
+        *,
+        cpu_percent: float | None,
+        memory_percent: float | None,
+        stuck_threads: int = 0,
     ) -> WorkerState | None:
         """Notes a sign of life of a live worker. Answers its status, STALE and STOPPED unchanged; None when
         it is unknown.
@@ -48,13 +55,27 @@ class Workers(Protocol):
         ...
 
     async def silent(self, longer_than: timedelta) -> list[SilentWorker]:
-        """Live workers whose last sign of life was longer ago, in the order of their incarnations."""
+        """Live workers whose last sign of life was longer ago, or whose end was seen, in the order of their
+        incarnations.
+        """
         ...
 
     async def declare_stale(
         self, incarnations: Collection[IncarnationId], silent_for: timedelta
     ) -> list[Worker]:
-        """Marks as STALE those of them that are live and were silent for longer; answers those newly marked."""
+        """Marks as STALE those of them that are live and were silent for longer, or whose end was seen; answers those
+        newly marked.
+        """
+        ...
+
+    async def note_death(self, incarnation: IncarnationId, death: WorkerDeath) -> bool:
+        """Keeps how its process ended: whoever calls this has seen the end, or brings it about. Answers whether this
+        incarnation is known and has not said good-bye. Registering it again takes that back.
+        """
+        ...
+
+    async def deaths(self, incarnations: Collection[IncarnationId]) -> Mapping[IncarnationId, WorkerDeath]:
+        """Of those whose end was seen."""
         ...
 
     async def prune(self, older_than: timedelta) -> int:

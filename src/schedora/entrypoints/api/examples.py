@@ -283,6 +283,8 @@ WORKER: dict[str, Any] = WORKER_REGISTRATION | {
     "last_heartbeat": COMPLETED_AT,
     "cpu_percent": 12.5,
     "memory_percent": 3.25,
+    "stuck_threads": 0,
+    "death": None,
 }
 
 HEARTBEAT: dict[str, Any] = {"cpu_percent": 12.5, "memory_percent": 3.25}

@@ -95,6 +95,10 @@ class WorkerView:
     last_heartbeat: datetime
     cpu_percent: float | None
     memory_percent: float | None
+    stuck_threads: int = 0
+    """Of its slots, those whose handler was given up and does not end."""
+    death: str | None = None
+    """How its process ended, where that was seen."""
 
 
 @frozen(kw_only=True)

@@ -25,6 +25,7 @@ from schedora.domain.job_state import JobState
 from schedora.domain.limits import RateLimit, Take, TokenRequest
 from schedora.domain.retention import Retention
 from schedora.domain.worker import SPARED_TIMEOUTS_MAX, WorkerState
+from schedora.domain.worker_death import WorkerDeath
 from tests.builders import HOUR, SECOND, a_request
 from tests.contract.test_process_reports import an_identity
 from tests.contract.test_request_spans import a_request_served
@@ -405,3 +406,21 @@ async def test_spans_of_requests_are_kept_for_a_while(bench: Bench) -> None:
     bench.clock.advance(SECOND)
     await reaper.round()
     assert await bench.stores.request_spans.find(asked) == []
+
+
+async def test_a_worker_that_was_seen_to_die_is_lost_at_once_and_its_jobs_say_how(
+    bench: Bench,
+) -> None:
+    job = await bench.stores.submit_one()
+    worker = await bench.stores.worker()
+    await bench.stores.claim(worker)
+    await bench.heartbeats.beat(worker.incarnation)
+    await bench.stores.workers.note_death(
+        worker.incarnation,
+        WorkerDeath(how="was ended by SIGKILL", stack="where it was", lines={job.job_id: ("said last",)}),
+    )
+    assert await a_reaper(bench).round() == 1
+    [error] = (await bench.stores.job(job.job_id)).errors
+    assert (error.kind, error.message) == ("worker_lost", "worker w1 was ended by SIGKILL")
+    assert error.traceback == "where it was\n\nThe last lines of its log:\nsaid last"
+    assert await statuses(bench) == [WorkerState.STALE]

@@ -79,6 +79,10 @@ class WorkerView(TypedDict):
     last_heartbeat: Utc
     cpu_percent: float | None
     memory_percent: float | None
+    stuck_threads: int
+    """Of its slots, those whose handler was given up and does not end."""
+    death: str | None
+    """How its process ended, where that was seen."""
 
 
 class WorkerListView(TypedDict):
@@ -103,4 +107,6 @@ def worker_view(worker: Worker) -> WorkerView:
         "last_heartbeat": worker.last_heartbeat,
         "cpu_percent": worker.cpu_percent,
         "memory_percent": worker.memory_percent,
+        "stuck_threads": worker.stuck_threads,
+        "death": worker.death,
     }
