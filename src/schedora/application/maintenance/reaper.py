@@ -125,7 +125,7 @@ class Reaper:
                 given_up.append(worker.incarnation)
             elif heard_elsewhere:
                 spared.append(worker)
-        self._tell_unwatched(len(silent), watched_for)
+        self._tell_unwatched(sum(not worker.seen_dead for worker in silent), watched_for)
         self._tell_spared(spared)
         if not given_up:
             return
