@@ -45,7 +45,8 @@ NAMES_MAX: Final = 10_000
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
 _URL_PASSWORD = re.compile(r"(://[^\s:/@\"']*:)[^\s/\"']+@")
-_SCHEME = re.compile(r"\b(Bearer|Basic|Digest)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_SCHEMES = ("bearer", "basic", "digest")
+_SCHEME = re.compile(rf"\b({'|'.join(_SCHEMES)})\s+[A-Za-z0-9._~+/=-]{{8,}}", re.IGNORECASE)
 _COOKIES = re.compile(r"(\bcookie[\"']?\s{0,3}:\s{0,3}[\"']?)[^\r\n\"']+", re.IGNORECASE)
 """Several pairs whose names say nothing."""
 _PRIVATE_KEY = re.compile(r"(-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----)[^-]+")
@@ -105,11 +106,14 @@ class Redaction:
             text = _URL_PASSWORD.sub(rf"\1{MASK}@", text)
         if "eyJ" in text:
             text = _JWT.sub(MASK, text)
-        if "ookie" in text:
+        low = text.lower()
+        if "cookie" in low:
             text = _COOKIES.sub(rf"\1{MASK}", text)
         if "=" in text or ":" in text or "', " in text:
             text = self._pairs(text, 0)
-        return _SCHEME.sub(rf"\1 {MASK}", text) if "earer " in text or "asic " in text else text
+        if any(scheme in low for scheme in _SCHEMES):
+            text = _SCHEME.sub(rf"\1 {MASK}", text)
+        return text
 
     def _pairs(self, text: str, depth: int) -> str:
         low = text.lower()
@@ -148,8 +152,8 @@ class Redaction:
                 raise RecursionError
             case dict():
                 return {name: self._told(name, inner, depth + 1) for name, inner in value.items()}
-            case tuple() if hasattr(value, "_fields"):  # a named one
-                return self._value(dict(zip(value._fields, value, strict=True)), depth)
+            case tuple() if hasattr(value, "_asdict"):  # a named one
+                return self._value(value._asdict(), depth)
             case list() | tuple():
                 return [self._element(inner, depth + 1) for inner in value]
         return self.text(brief(value, OBJECT_LENGTH_MAX))
