@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from schedora.domain.finding import Ailment, Finding, Observation, Severity
 from schedora.domain.process import ProcessKind
-from schedora.domain.words import in_words
+from schedora.domain.words import counted, in_words
 
 VERSION_DIFFERS = Ailment(
     "version_differs",
@@ -66,7 +66,8 @@ class Processes(Observation):
         longest = max((one.running for one in self.processes), default=timedelta(0))
         if longest >= REAPER_DUE and not any(one.kind in _REAPING for one in self.processes):
             yield REAPER_MISSING.found(
-                Severity.WARNING, f"there is no reaper among the {len(self.processes)} processes that run"
+                Severity.WARNING,
+                f"there is no reaper among {counted(len(self.processes), 'process that runs', 'processes that run')}",
             )
 
     def _of_process(self, one: RunningProcess) -> Iterator[Finding]:
