@@ -115,7 +115,7 @@ class JobRequest:
         """
         head, tail = self.terms
         payload = self.payload.encode()
-        return blake2b(head + len(payload).to_bytes(8, "big") + payload + tail, digest_size=16).digest()
+        return blake2b(head + len(payload).to_bytes(8) + payload + tail, digest_size=16).digest()
 
     @cached_property
     def terms(self) -> tuple[bytes, bytes]:
@@ -142,12 +142,12 @@ class JobRequest:
 def _measured(parts: Iterable[str]) -> bytes:
     """Each part behind its length, which keeps ("ab", "c") apart from ("a", "bc")."""
     encoded = [part.encode() for part in parts]
-    return b"".join([piece for part in encoded for piece in (len(part).to_bytes(8, "big"), part)])
+    return b"".join([piece for part in encoded for piece in (len(part).to_bytes(8), part)])
 
 
 def check_instant(field_name: str, value: datetime) -> None:
     """Raises ``InvalidField`` for an instant without offset or outside of what every store can keep."""
-    if value.tzinfo is None or value.utcoffset() is None:
+    if value.utcoffset() is None:
         raise InvalidField(
             field_name, value.isoformat(), "an instant with an offset, like 2030-01-31T08:00:00Z"
         )

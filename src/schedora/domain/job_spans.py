@@ -223,7 +223,9 @@ def job_spans(job: Job, lineage: Lineage, *, dropped: Mapping[LeaseToken, int] =
             now=lineage.at,
         )
     ]
-    errors = {(error.attempt, error.at): error for error in job.errors}
+    errors: dict[tuple[int, datetime | None], AttemptError] = {
+        (error.attempt, error.at): error for error in job.errors
+    }
     claims: list[Span] = []
     for place, claim in enumerate(told.claims):
         token = LeaseToken(job.lease_token - (len(told.claims) - 1 - place))
@@ -232,7 +234,7 @@ def job_spans(job: Job, lineage: Lineage, *, dropped: Mapping[LeaseToken, int] =
             claim,
             token=token,
             dropped=dropped.get(token, 0),
-            error=errors.get((claim.attempt, claim.ended_at)) if claim.ended_at else None,
+            error=errors.get((claim.attempt, claim.ended_at)),
             follows=attempted if place == 0 and whole else (),
         )
     if waits and whole:

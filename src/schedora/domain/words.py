@@ -18,8 +18,8 @@ def in_words(span: timedelta) -> str:
         return f"{int(seconds * 10) / 10:g} s"
     for unit, unit_seconds, below in (("s", 1, 120), ("min", 60, 120), ("h", 3600, 48)):
         if seconds < below * unit_seconds:
-            return f"{int(seconds // unit_seconds)} {unit}"
-    return f"{int(seconds // 86_400):,} days"
+            return f"{seconds // unit_seconds:.0f} {unit}"
+    return f"{seconds // 86_400:,.0f} days"
 
 
 def ago(at: datetime, then: datetime) -> str:

@@ -126,9 +126,9 @@ def _of_session(holder: Holder) -> Iterator[Finding]:
     session = holder.session
     details: dict[str, Detail] = {**session.details, "transactions": holder.transactions}
     if session.lasting is None:
-        if (holder.transactions or 0) >= TRANSACTIONS_MIN:
+        if holder.transactions is not None and holder.transactions >= TRANSACTIONS_MIN:
             yield TRANSACTION_OLD.found(
-                bad((holder.transactions or 0) >= TRANSACTIONS_CRITICAL),
+                bad(holder.transactions >= TRANSACTIONS_CRITICAL),
                 f"{session.named} holds a snapshot that {holder.transactions:,} transactions have begun since",
                 **details,
             )
@@ -153,8 +153,8 @@ def _of_session(holder: Holder) -> Iterator[Finding]:
 
 
 def _of_standby(holder: Holder) -> Iterator[Finding]:
-    transactions = holder.transactions or 0
-    if transactions >= TRANSACTIONS_MIN:
+    transactions = holder.transactions
+    if transactions is not None and transactions >= TRANSACTIONS_MIN:
         yield STANDBY_HORIZON.found(
             bad(transactions >= TRANSACTIONS_CRITICAL),
             f"a standby ({holder.session.named}) asks for rows that {transactions:,} transactions have begun since",
@@ -178,18 +178,19 @@ def _of_slot(slot: Slot) -> Iterator[Finding]:
     # Of one that is in use it is the standby that asks.
     rows = STANDBY_HORIZON if slot.active else SLOT_HORIZON
     for ailment, kept, transactions in (
-        (rows, "rows", slot.transactions or 0),
-        (SLOT_CATALOGS, "rows of the catalogs", slot.catalog_transactions or 0),
+        (rows, "rows", slot.transactions),
+        (SLOT_CATALOGS, "rows of the catalogs", slot.catalog_transactions),
     ):
-        if transactions >= TRANSACTIONS_MIN:
+        if transactions is not None and transactions >= TRANSACTIONS_MIN:
             yield ailment.found(
                 bad(transactions >= TRANSACTIONS_CRITICAL),
                 f"{named} asks for {kept} that {transactions:,} transactions have begun since",
                 **details,
             )
-    if not slot.active and (slot.retained_bytes or 0) >= RETAINED_MIN_BYTES:
+    retained_bytes = slot.retained_bytes
+    if not slot.active and retained_bytes is not None and retained_bytes >= RETAINED_MIN_BYTES:
         yield SLOT_RETAINS_WAL.found(
-            bad((slot.retained_bytes or 0) >= RETAINED_CRITICAL_BYTES),
-            f"{named} keeps {sized(slot.retained_bytes or 0)} of the write-ahead log",
+            bad(retained_bytes >= RETAINED_CRITICAL_BYTES),
+            f"{named} keeps {sized(retained_bytes)} of the write-ahead log",
             **details,
         )

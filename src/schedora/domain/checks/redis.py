@@ -93,4 +93,4 @@ class RedisServer(Observation):
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    return tuple(int(part) for part in version.split(".") if part.isdigit())

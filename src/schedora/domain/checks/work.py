@@ -188,7 +188,7 @@ class Work(Observation):
                     workers=len(runners),
                 )
             else:
-                late[queue] = max(oldest, late.get(queue, oldest))
+                late.setdefault(queue, oldest)  # the oldest of all comes first
         for queue in sorted(self.paused):
             ages = [one.oldest for one in self.waiting if one.queue == queue]
             if ages:
