@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedora.domain.errors import CycleFound, InvalidField, brief
+from schedora.domain.errors import CycleFound, DuplicateKey, IllegalMove, InvalidField, UnknownKey, brief
 
 
 def test_message_names_field_rule_and_value() -> None:
@@ -40,3 +40,17 @@ def test_lone_surrogates_are_escaped() -> None:
 
 def test_path_is_kept_apart_from_the_message() -> None:
     assert CycleFound(["a", "b", "a"]).path == ("a", "b", "a")
+
+
+def test_errors_of_a_graph_name_the_jobs() -> None:
+    twice = DuplicateKey("a")
+    assert (str(twice), twice.path) == ("the key 'a' is used by more than one job", ("a",))
+    missing = UnknownKey("a", "b")
+    assert str(missing) == "'a' depends on 'b', which is not in this workflow"
+    assert missing.path == ("a", "b")
+
+
+def test_a_move_that_is_not_allowed_is_told_with_its_ends() -> None:
+    error = IllegalMove("SUCCESS", "PENDING")
+    assert str(error) == "a job can't move from SUCCESS to PENDING"
+    assert (error.from_state, error.to_state) == ("SUCCESS", "PENDING")

@@ -44,6 +44,7 @@ def test_names_make_no_lines_of_their_own() -> None:
         ("drop {name!i}", "a; drop table jobs", 'drop "a; drop table jobs"'),
         ("rollback {name!l}", "it's", "rollback 'it''s'"),
         ("{name!s}", "plain", "plain"),
+        ("{name!r}", "plain", "'plain'"),
         ("vacuum {name}", "", "vacuum"),
     ],
 )
@@ -57,7 +58,7 @@ def test_braces_in_a_name_are_nothing_but_braces() -> None:
 
 @pytest.mark.parametrize(
     ("size", "words"),
-    [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1 kB"), (8 << 20, "8.0 MB"), (1_610_612_736, "1.5 GB"), (1 << 41, "2.0 TB")],
+    [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1 kB"), (8 << 20, "8.0 MB"), (1_610_612_736, "1.5 GB"), (1 << 39, "512.0 GB"), (1 << 41, "2.0 TB")],
 )  # fmt: skip
 def test_a_size_for_people(size: int, words: str) -> None:
     assert sized(size) == words

@@ -84,6 +84,17 @@ def test_what_came_after_a_place(after: str, expected: list[tuple[int, int, list
     assert str(log.last) == last
 
 
+def test_a_run_is_told_with_its_attempt_and_its_worker() -> None:
+    (run,) = the_log(a_trail(7, 1, attempt=3)).runs
+    assert (run.attempt, run.lease_token, run.worker_id) == (3, 7, "w1")
+
+
+def test_the_last_lines_of_several_runs_stay_in_order() -> None:
+    assert told(the_log(a_trail(1, 1), a_trail(2, 1), a_trail(3, 1), tail=3)) == [
+        (1, 0, ["1.1"]), (2, 0, ["2.1"]), (3, 0, ["3.1"]),
+    ]  # fmt: skip
+
+
 def test_lines_dropped_since_a_place_are_told_as_such() -> None:
     assert told(the_log(a_trail(1, 1, dropped=9), after="1-4")) == [(1, 5, ["1.10"])]
 
@@ -96,5 +107,7 @@ def test_going_on_from_the_last_place_tells_each_line_once() -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "1-", "-1", "1-x", "1-2-3", "1-2\n", f"1-{10**18}", "\u0661-1"])
 def test_what_is_no_place_is_refused(text: str) -> None:
-    with pytest.raises(InvalidField, match="after"):
+    with pytest.raises(InvalidField) as caught:
         LogPlace.parse(text)
+    assert (caught.value.field, caught.value.value) == ("after", text)
+    assert caught.value.allowed == "what an earlier answer calls last"

@@ -1,6 +1,6 @@
 """What a submitter may ask for."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any
 from uuid import UUID
 
@@ -93,6 +93,34 @@ def test_dependencies_are_bounded_and_distinct() -> None:
     for depends_on in ((*many, one), (one, one)):
         with pytest.raises(InvalidField, match=r"^depends_on"):
             a_request(workflow_id=workflow_id, depends_on=depends_on)
+
+
+class Nowhere(tzinfo):
+    """A time zone that does not know its offset."""
+
+    def utcoffset(self, moment: datetime | None, /) -> None:
+        return None
+
+    dst = utcoffset
+
+    def tzname(self, moment: datetime | None, /) -> None:
+        return None
+
+
+@pytest.mark.parametrize("zone", [None, Nowhere()])
+def test_instant_without_an_offset_is_refused(zone: tzinfo | None) -> None:
+    with pytest.raises(InvalidField) as caught:
+        check_instant("at", NOON.replace(tzinfo=zone))
+    assert str(caught.value) == (
+        "at must be an instant with an offset, like 2030-01-31T08:00:00Z, not '2030-01-01T12:00:00'"
+    )
+
+
+def test_instant_that_no_store_can_keep_is_refused() -> None:
+    with pytest.raises(InvalidField) as caught:
+        check_instant("at", LATEST)
+    assert (caught.value.field, caught.value.value) == ("at", LATEST.isoformat())
+    assert caught.value.allowed == f"between {EARLIEST.isoformat()} and {LATEST.isoformat()}"
 
 
 @pytest.mark.parametrize("hours", [-11, 0, 14])
@@ -188,7 +216,7 @@ def test_again_it_is_another_request_of_its_kind() -> None:
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "a\x00b"])
 def test_again_it_needs_a_lawful_key(key: str) -> None:
-    with pytest.raises(InvalidField, match="idempotency_key"):
+    with pytest.raises(InvalidField, match=r"^idempotency_key must be "):
         BASE.again(payload=BASE.payload, idempotency_key=key, trace=TRACE)
 
 

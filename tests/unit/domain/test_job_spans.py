@@ -43,6 +43,7 @@ class Life:
         waits_for = fields.pop("waits_for", 0)
         self.now = NOON
         self.exported: list[Span] = []
+        self.upstream: list[Relative] = []
         self.job = Job.submitted(
             a_request(**fields), job_id=a_job_id(), trace=TRACE, now=NOON, waits_for=waits_for
         )
@@ -119,7 +120,7 @@ class Life:
             worker_deaths_max=3,
         )
         self.job = completed(self.job, completion)
-        exported = run_spans(claimed, completion)
+        exported = run_spans(claimed, completion, self.upstream)
         self.exported += exported
         return exported
 
@@ -193,6 +194,27 @@ def test_a_job_that_succeeds() -> None:
         "schedora.outcome": "SUCCESS",
     }
     assert process.status is SpanStatus.UNSET
+    operations = [span.attributes.get("messaging.operation.type") for span in spans]
+    assert operations == ["send", None, "receive", "process", "settle"]
+    assert not any("schedora.history_cut" in span.attributes for span in spans)
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_spans_are_sampled_as_the_trace_of_their_job_is(*, sampled: bool) -> None:
+    life = Life()
+    life.job = attrs.evolve(life.job, trace=attrs.evolve(TRACE, sampled=sampled))
+    assert [span.sampled for span in life.spans()] == [sampled] * 2
+
+
+def test_what_the_handler_traced_and_was_not_kept_is_counted_with_its_attempt() -> None:
+    life = Life()
+    life.run(Failed(kind="Oops", message="one"))
+    life.after(60)
+    life.run(Succeeded())
+    spans = job_spans(life.job, Lineage(at=life.now), dropped={LeaseToken(2): 3})
+    attempts = [span for span in spans if span.name == "process default"]
+    assert [span.attributes.get("schedora.spans_dropped") for span in attempts] == [None, 3]
+    assert sum("schedora.spans_dropped" in span.attributes for span in spans) == 1
 
 
 def test_what_goes_on_has_no_end() -> None:
@@ -204,6 +226,7 @@ def test_what_goes_on_has_no_end() -> None:
     life.after(1)
     life.start()
     assert told(life.spans())[2:] == [("claim", None, 1, 2), ("process", None, 2, None)]
+    assert "schedora.outcome" not in life.spans()[-1].attributes
 
 
 def test_a_failed_attempt_has_its_error() -> None:
@@ -277,6 +300,14 @@ def test_a_delay_and_a_snooze_are_told_apart_from_the_queue() -> None:
         ("wait", "snooze", 15, 35),
         ("wait", "queue", 35, 40),
     ]
+    assert not any("schedora.retry_at" in span.attributes for span in life.spans())
+
+
+def test_a_delay_that_ends_with_the_claim_is_followed_by_no_time_in_the_queue() -> None:
+    life = Life(scheduled_at=NOON + 10 * SECOND)
+    life.after(10)
+    life.claim()
+    assert told(life.spans())[1:3] == [("wait", "delay", 0, 10), ("wait", "queue", 10, 10)]
 
 
 def test_a_canceled_delay_ends_when_it_is_canceled() -> None:
@@ -363,13 +394,75 @@ def test_what_it_depends_on_is_waited_for_and_linked() -> None:
     assert [len(attempt.links) for attempt in attempts] == [2, 0]
 
 
+def test_a_job_that_waits_for_one_waits_for_it_alone() -> None:
+    life = Life(workflow_id=a_workflow_id(), depends_on=(a_job_id(),), waits_for=1)
+    assert told(life.spans())[1:] == [("wait", "dependency", 0, None)]
+
+
+@pytest.mark.parametrize(
+    ("released", "waits"),
+    [
+        (0, [("queue", 0, None)]),
+        (4, [("dependency", 0, 4), ("queue", 4, None)]),
+        (100, [("dependency", 0, 100), ("queue", 100, None)]),
+        (101, [("queue", 0, None)]),
+    ],
+)
+def test_a_job_that_is_released_waits_in_the_queue_from_then_on(
+    released: int, waits: list[tuple[str, float, float | None]]
+) -> None:
+    life = Life(workflow_id=a_workflow_id(), depends_on=(a_job_id(),))
+    assert [row[1:] for row in told(life.spans(upstream_of(life.job, released)))[1:]] == waits
+
+
+@pytest.mark.parametrize(("released", "waits"), [(10, ["dependency", "queue"]), (11, ["queue"])])
+def test_what_succeeded_again_after_the_claim_tells_nothing_of_the_wait(
+    released: int, waits: list[str]
+) -> None:
+    life = Life(workflow_id=a_workflow_id(), depends_on=(a_job_id(),))
+    life.after(10)
+    life.claim()
+    rows = told(life.spans(upstream_of(life.job, released)))
+    assert [reason for _, reason, *_ in rows if reason] == waits
+
+
+def test_what_did_not_succeed_has_released_nothing() -> None:
+    life = Life(workflow_id=a_workflow_id(), depends_on=(a_job_id(),))
+    life.after(10)
+    life.claim()
+    lineage = upstream_of(life.job, 4)
+    dead = {key: attrs.evolve(one, status=JobState.DEAD) for key, one in lineage.upstream.items()}
+    assert told(life.spans(attrs.evolve(lineage, upstream=dead)))[1] == ("wait", "queue", 0, 10)
+
+
+def test_whoever_held_it_links_the_first_attempt_to_those_of_its_causes() -> None:
+    life = Life(workflow_id=a_workflow_id(), depends_on=(a_job_id(),))
+    life.upstream = list(upstream_of(life.job, 4).upstream.values())
+    first = life.run(Failed(kind="Oops", message="one"))
+    life.after(60)
+    second = life.run(Succeeded())
+    assert [len(span.links) for span in first] == [0, 1, 0]
+    assert [len(span.links) for span in second] == [0, 0, 0, 0]
+
+
+def test_whoever_held_it_tells_of_waits_whose_beginning_it_knows() -> None:
+    life = Life()
+    life.after(5)
+    names = [span.name.removesuffix(" default") for span in life.run(Failed(kind="Oops", message="one"))]
+    assert names == ["wait", "claim", "process", "settle"]
+    life.now = life.job.scheduled_at
+    again = life.run(Succeeded())
+    assert told(again[:1]) == [("wait", "queue", 68, 68)]
+    assert again[0] in life.spans()
+
+
 def test_an_end_tells_of_those_that_depended_on_it() -> None:
     life = Life(workflow_id=a_workflow_id())
     life.run(Succeeded())
     dependant = a_job_id()
     lineage = Lineage(at=NOON, dependants={life.job.job_id: Dependants(count=3, job_ids=(dependant,))})
     (event,) = life.spans(lineage)[-1].events
-    assert event.name == "schedora.released"
+    assert (event.name, event.at_ns) == ("schedora.released", nanoseconds(life.now))
     assert event.attributes == {"schedora.dependants": 3, "schedora.job_ids": (str(dependant),)}
 
 
@@ -392,6 +485,20 @@ def test_a_history_that_is_no_longer_whole_is_told_from_where_it_begins() -> Non
     assert submit.attributes["schedora.history_cut"] is True
     assert others[0].start_ns > submit.start_ns
     assert [span.span_id for span in others if span.name.startswith("claim")][-1] == life.exported[-3].span_id
+
+
+def test_of_a_history_that_is_no_longer_whole_each_claim_is_told_and_no_link_to_its_causes() -> None:
+    life = Life(workflow_id=a_workflow_id(), depends_on=(a_job_id(),))
+    for _ in range(HISTORY_LIMIT // 3 + 1):
+        life.run(Snoozed(delay=timedelta(seconds=1), reason=None))
+    life.claim()
+    life.end(HandedBack(reason="drained"))
+    first, *others = life.job.history
+    assert first.to_state is JobState.SCHEDULED
+    spans = life.spans(upstream_of(life.job, 0))
+    claims = [span for span in spans if span.name == "claim default"]
+    assert len(claims) == 1 + sum(move.to_state is JobState.SCHEDULED for move in others)
+    assert not any(span.links for span in spans)
 
 
 def test_a_job_as_it_looks_in_each_state() -> None:

@@ -22,6 +22,11 @@ def test_the_first_of_a_kind_are_told_and_the_rest_counted() -> None:
     assert repetition.holds_until() is None
 
 
+def test_as_many_are_told_as_is_allowed() -> None:
+    repetition = a_repetition(told_max=4)
+    assert admitted(repetition, "a", 1, 2, 3, 4, 5) == [1, 2, 3, 4]
+
+
 def test_a_span_begins_with_the_first() -> None:
     repetition = a_repetition()
     assert admitted(repetition, "a", 1, 2, 3, now=5) == [1, 2]

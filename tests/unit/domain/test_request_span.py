@@ -28,13 +28,25 @@ def test_a_request_is_a_server_span_below_its_caller() -> None:
 
 @pytest.mark.parametrize(
     ("stored_ns", "start_ns", "end_ns"),
-    [(1_000, 1_000, 3_000), (3_000, 1_000, 3_000), (500, 500, 2_500), (9_000, 7_000, 9_000)],
+    [
+        (1_000, 1_000, 3_000),
+        (999, 999, 2_999),
+        (3_001, 1_001, 3_001),
+        (3_000, 1_000, 3_000),
+        (500, 500, 2_500),
+        (9_000, 7_000, 9_000),
+    ],
 )
 def test_it_is_moved_as_little_as_it_takes_to_have_stored_its_jobs(
     stored_ns: int, start_ns: int, end_ns: int
 ) -> None:
     span = request_span(attrs.evolve(SERVED, stored_ns=stored_ns))
     assert (span.start_ns, span.end_ns) == (start_ns, end_ns)
+
+
+@pytest.mark.parametrize("sampled", [True, False])
+def test_it_is_sampled_as_its_trace_is(*, sampled: bool) -> None:
+    assert request_span(attrs.evolve(SERVED, trace=attrs.evolve(TRACE, sampled=sampled))).sampled is sampled
 
 
 def test_an_answer_that_failed_is_an_error() -> None:

@@ -33,6 +33,16 @@ def test_each_kind_decides_as_its_name_says(
     assert sampler.followed(UNSAMPLED).sampled is followed_unsampled
 
 
+def test_without_a_ratio_it_is_all() -> None:
+    assert Sampler.of(SamplerKind.TRACEIDRATIO) == Sampler(ratio=1.0, by_parent=False)
+
+
+def test_the_second_half_of_the_id_decides() -> None:
+    half = Sampler(ratio=0.5)
+    assert half.takes(f"{0:016x}{(1 << 63) - 1:016x}")
+    assert not half.takes(f"{0:016x}{1 << 63:016x}")
+
+
 def test_what_is_not_decided_elsewhere_is_sampled() -> None:
     assert Sampler.of(SamplerKind.PARENTBASED_ALWAYS_ON) == EVERYTHING
     assert EVERYTHING.begun(TRACE) is TRACE

@@ -86,6 +86,8 @@ def test_ids_are_never_zeros_alone() -> None:
 def test_stored_header_must_be_valid() -> None:
     trace = TraceContext(trace_id=TRACE_ID, span_id=SPAN_ID)
     assert TraceContext.stored(trace.traceparent) == trace
+    unsampled = TraceContext(trace_id=TRACE_ID, span_id=SPAN_ID, sampled=False)
+    assert TraceContext.stored(unsampled.traceparent) == unsampled
     with pytest.raises(ValueError, match="no valid traceparent: 'spoilt'"):
         TraceContext.stored("spoilt")
 

@@ -128,9 +128,12 @@ def test_the_first_cause_of_all_is_told() -> None:
 
 
 def test_a_way_that_is_too_long_to_be_followed_is_not_said_to_end() -> None:
-    near, far = a_cause(waits_for=1), a_cause(key="far", waits_for=2)
+    near, far = a_cause(waits_for=1), a_cause(key="far", waits_for=1)
     reason = only(asked(some_facts(waits_for=1, upstream=(near,), root=far)))
-    assert reason.message.endswith("; further on for far (PENDING, waits for 2 jobs)")
+    assert reason.message.endswith("; further on for far (PENDING, waits for 1 job)")
+    due = a_cause(key="far")
+    reason = only(asked(some_facts(waits_for=1, upstream=(near,), root=due)))
+    assert reason.message.endswith("; in the end for far (PENDING, due for 0 s)")
     unwanted = a_cause(key="far", waits_for=2, status=S.CANCELED)
     reason = only(asked(some_facts(waits_for=1, upstream=(near,), root=unwanted)))
     assert reason.message.endswith("; in the end for far (CANCELED for 0 s)"), (

@@ -35,6 +35,26 @@ def test_field_that_breaks_its_rule_is_named(field: str, value: Any) -> None:
     assert caught.value.field.partition("[")[0] == field
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("pid", -1, f"pid must be between 0 and {PID_MAX}, not -1"),
+        ("max_concurrent_jobs", 0, f"max_concurrent_jobs must be between 1 and {CONCURRENCY_MAX}, not 0"),
+        ("types", ("a",) * (NAMES_MAX + 1), f"types must be at most {NAMES_MAX} names, not {NAMES_MAX + 1}"),
+    ],
+)
+def test_what_is_allowed_is_told(field: str, value: Any, message: str) -> None:
+    with pytest.raises(InvalidField) as caught:
+        an_identity(**{field: value})
+    assert str(caught.value) == message
+
+
+def test_it_serves_its_queues_or_all_and_knows_its_types() -> None:
+    everywhere, mail = an_identity(types=("a",)), an_identity(queues=("mail",))
+    assert [everywhere.serves("mail"), mail.serves("mail"), mail.serves("other")] == [True, True, False]
+    assert [everywhere.knows("a"), everywhere.knows("b")] == [True, False]
+
+
 def test_name_that_breaks_its_rule_is_named_by_its_place() -> None:
     with pytest.raises(InvalidField, match=r"queues\[1\] must be 1 to 200 characters long, not ''"):
         an_identity(queues=("mail", "", "x"))

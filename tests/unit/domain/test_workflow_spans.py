@@ -3,7 +3,7 @@ from datetime import timedelta
 import attrs
 
 from schedora.domain.job_state import JobState
-from schedora.domain.span import LINKS_MAX, SpanStatus, nanoseconds, process_span_id
+from schedora.domain.span import LINKS_MAX, SpanKind, SpanStatus, nanoseconds, process_span_id, span_id_of
 from schedora.domain.workflow_spans import workflow_span, workflow_trace_id
 from tests.builders import NOON, SECOND, a_job, a_request, a_workflow
 
@@ -14,6 +14,8 @@ def test_a_workflow_is_the_root_of_a_trace_of_its_own() -> None:
     assert span.trace_id == workflow_trace_id(flow.workflow_id) == flow.workflow_id.hex
     assert (span.name, span.parent_span_id, span.end_ns) == ("workflow order", None, None)
     assert span.start_ns == nanoseconds(NOON)
+    assert span.span_id == span_id_of(flow.workflow_id, NOON, "workflow")
+    assert (span.kind, span.status, span.status_message) == (SpanKind.INTERNAL, SpanStatus.UNSET, "")
     assert span.attributes == {
         "schedora.workflow_id": str(flow.workflow_id),
         "schedora.workflow.name": "order",
@@ -31,6 +33,8 @@ def test_one_that_has_failed_says_so() -> None:
     assert workflow_span(clock_set_back, []).end_ns == nanoseconds(NOON)
     succeeded = a_workflow(counts={"total": 1, "succeeded": 1}, completed_at=NOON)
     assert workflow_span(succeeded, []).status is SpanStatus.UNSET
+    untimed = a_workflow(counts={"total": 1, "succeeded": 1}, completed_at=None)
+    assert workflow_span(untimed, []).end_ns is None
 
 
 def test_it_links_to_its_jobs() -> None:
