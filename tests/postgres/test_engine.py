@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from schedora.adapters.postgres import engine, health
+from schedora.adapters.postgres.connection import Connection
 from schedora.adapters.postgres.embedded import EmbeddedServer, start_embedded
 from schedora.adapters.postgres.embedded.pidfile import find_postmaster
 from schedora.adapters.postgres.engine import Database
@@ -254,7 +255,7 @@ async def test_a_canceled_transaction_is_rolled_back(migrated_url: str) -> None:
 async def test_a_transaction_canceled_at_its_beginning_is_rolled_back(
     migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    execute = engine._Connection.execute
+    execute = Connection.execute
 
     async def canceled_after(connection: Any, query: str, **options: Any) -> str:
         answer: str = await execute(connection, query, **options)
@@ -266,7 +267,7 @@ async def test_a_transaction_canceled_at_its_beginning_is_rolled_back(
     asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
     async with small(migrated_url) as database:
         with monkeypatch.context() as patch:
-            patch.setattr(engine._Connection, "execute", canceled_after)
+            patch.setattr(Connection, "execute", canceled_after)
             with pytest.raises(asyncio.CancelledError):
                 async with database.transaction():
                     raise AssertionError("it began")
@@ -284,7 +285,7 @@ async def test_a_connection_whose_state_is_in_doubt_is_not_used_again(
     async def fail() -> None:
         async with database.transaction() as session:
             await session.fetch(WRITE)
-            patch.setattr(engine._Connection, "execute", no_answer)
+            patch.setattr(Connection, "execute", no_answer)
             raise LookupError("the caller's own")
 
     async with small(migrated_url) as database:

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from schedora.adapters.postgres.connection import SERVER_SETTINGS, Connection
 from schedora.adapters.postgres.errors import connecting_to, translated
 from schedora.adapters.postgres.location import Location
 from schedora.adapters.postgres.session import Row, Session, TransactionSession
@@ -28,6 +29,8 @@ _PLANNER = {
     "max_parallel_workers_per_gather": "0",
 }
 
+_READ_ONLY = "select current_setting('transaction_read_only')"
+"""On at a standby as well."""
 _RELEASE_TIMEOUT_SECONDS = 2.0
 _CLOSE_TIMEOUT_SECONDS = 5.0
 _GRACE = timedelta(seconds=2)
@@ -37,19 +40,6 @@ trip.
 """
 _IDLE_SECONDS_MAX = 300.0
 """As in the pool: what stands between here and the server may have forgotten the connection."""
-
-
-if TYPE_CHECKING:
-    _AsyncpgConnection = asyncpg.Connection[asyncpg.Record]
-else:  # at run time the class takes no parameters
-    _AsyncpgConnection = asyncpg.Connection
-
-
-class _Connection(_AsyncpgConnection):
-    """No statement leaves anything behind in a session, so there is nothing to reset between uses."""
-
-    def get_reset_query(self) -> str:
-        return ""
 
 
 class ConnectionUse(NamedTuple):
@@ -66,6 +56,8 @@ class Database:
     At most ``pool_size + max_overflow`` connections. A server that does not answer is noticed after
     ``connect_timeout`` or a little after ``command_timeout``. With ``pooled``, or ``?pgbouncer=true`` in the URL,
     it works behind a pooler in transaction mode: statements are not kept prepared, and every one is a transaction.
+
+    Whoever is canceled goes at once, though the server may not answer: his connection is cleaned up, or given up, behind him.
 
     Raises ``ValueError`` for a URL that is none. All methods raise ``StoreUnavailable``.
     """
@@ -92,6 +84,7 @@ class Database:
         """Each with the time of its last use, on the loop's clock."""
         self._acquiring = 0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._cleaning: set[asyncio.Task[None]] = set()
         self._before_close: list[Callable[[], Awaitable[None]]] = []
 
     async def open(self) -> None:
@@ -158,19 +151,23 @@ class Database:
             return await TransactionSession(connection, self.description).fetch(statement, **values)
 
     async def ping(self, patience: timedelta) -> None:
-        """Returns if the server answers within that time."""
+        """Returns if the server answers within that time, and takes writes."""
         async with self._connection(patience) as connection:
             with translated(self.description):
-                await connection.execute("select 1", timeout=patience.total_seconds())
+                read_only = await connection.fetchval(_READ_ONLY, timeout=patience.total_seconds())
+        if read_only == "on":
+            raise StoreUnavailable(f"{self.description} takes no writes")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """Committed on a clean exit, rolled back on an exception, which is passed on."""
-        async with self._connection() as connection:
+        async with self._connection(in_transaction=True) as connection:
             try:
                 with translated(self.description):
                     await connection.execute("begin")
                 yield TransactionSession(connection, self.description)
+            except asyncio.CancelledError:  # rolled back behind whoever is canceled
+                raise
             except BaseException:
                 await _roll_back(connection)
                 raise
@@ -184,17 +181,20 @@ class Database:
 
     @asynccontextmanager
     async def _connection(
-        self, patience: timedelta | None = None
+        self, patience: timedelta | None = None, *, in_transaction: bool = False
     ) -> AsyncIterator["PoolConnectionProxy[asyncpg.Record]"]:
         if self._pool is None:
             raise StoreUnavailable(f"{self.description} is not open")
         pool = self._pool
         connection = self._taken() or await self._acquired(pool, patience or self._command_timeout)
-        keep = False
+        keep = canceled = False
         try:
             yield connection
             # Not while others wait for one, and not once there is another pool or none.
             keep = not self._acquiring and len(self._kept) < _KEPT_MAX and pool is self._pool
+        except asyncio.CancelledError:
+            canceled = True
+            raise
         except StoreUnavailable as error:
             if isinstance(error.__cause__, TimeoutError | asyncpg.InternalClientError):
                 _discard(connection)  # it may answer some day, and then to the wrong question
@@ -202,6 +202,10 @@ class Database:
         finally:
             if keep:
                 self._kept.append((connection, self.loop.time()))
+            elif canceled:
+                cleaning = self.loop.create_task(_clean_up(pool, connection, in_transaction=in_transaction))
+                self._cleaning.add(cleaning)
+                cleaning.add_done_callback(self._cleaning.discard)
             else:
                 with translated(self.description):
                     await pool.release(connection, timeout=_RELEASE_TIMEOUT_SECONDS)
@@ -240,19 +244,35 @@ class Database:
         settings = {
             "statement_timeout": limit_ms,
             "idle_in_transaction_session_timeout": limit_ms,
+            **SERVER_SETTINGS,
             **_PLANNER,
         }
         return {
             "dsn": self._url,
             "timeout": self._connect_timeout.total_seconds(),
             "command_timeout": (self._command_timeout + _GRACE).total_seconds(),
-            "connection_class": _Connection,
+            "connection_class": Connection,
             # A pooler hands each transaction to another server process, which knows neither the statements
             # prepared before nor, when it is PgBouncer, more settings than these.
             "statement_cache_size": 0 if self.pooled else 256,
             "max_cacheable_statement_size": 64 * 1024,
             "server_settings": {"application_name": "schedora", **({} if self.pooled else settings)},
         }
+
+
+async def _clean_up(
+    pool: "asyncpg.Pool[asyncpg.Record]",
+    connection: "PoolConnectionProxy[asyncpg.Record]",
+    *,
+    in_transaction: bool,
+) -> None:
+    """Never raises, and ends soon: what does not answer is closed."""
+    try:
+        if in_transaction:
+            await _roll_back(connection)
+        await pool.release(connection, timeout=_RELEASE_TIMEOUT_SECONDS)
+    except Exception:  # noqa: BLE001 - the pool has closed what it could not take back
+        _discard(connection)
 
 
 async def _roll_back(connection: "PoolConnectionProxy[asyncpg.Record]") -> None:

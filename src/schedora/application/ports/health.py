@@ -5,5 +5,5 @@ from typing import Protocol
 
 class Health(Protocol):
     async def check(self) -> None:
-        """Raises ``StoreUnavailable`` with the reason, within a second or two."""
+        """Raises ``StoreUnavailable`` with the reason, within a second or two: also where it can be read but not written."""
         ...

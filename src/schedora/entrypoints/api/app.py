@@ -9,11 +9,13 @@ from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.application.ports.metrics import Gauge
 from schedora.domain.request_span import ServedRequest
 from schedora.entrypoints.api import errors
+from schedora.entrypoints.api.admission import Admission
 from schedora.entrypoints.api.docs import add_docs
 from schedora.entrypoints.api.edge import Edge
 from schedora.entrypoints.api.event_streams import EventStreams
 from schedora.entrypoints.api.inputs import plain_address, plain_address_of_filters
 from schedora.entrypoints.api.openapi import describe
+from schedora.entrypoints.api.outage import Outage
 from schedora.entrypoints.api.routes import (
     dlq,
     events,
@@ -68,6 +70,7 @@ def create_app(
     app.state.event_streams = streams = EventStreams(settings.event_streams_max, system.metrics)
     system.gauges.register(Gauge.EVENT_STREAMS_OPEN, lambda: len(streams))
     system.gauges.register(Gauge.REQUESTS_WAITING, lambda: system.endings.waiting)
+    app.state.outage = outage = Outage(system.check_health.database.check, system.clock)
     for router in ROUTERS:
         check = plain_address_of_filters if router is events.router else plain_address
         app.include_router(router, dependencies=[Depends(check)])
@@ -75,6 +78,12 @@ def create_app(
     errors.install(app, [*documentation, *(route for router in ROUTERS for route in router.routes)])
     describe(app)
     app.add_middleware(Shortcut, routes=submit.ROUTES)
+    app.add_middleware(
+        Admission,
+        seconds=settings.api_timeout_seconds,
+        requests_max=settings.api_requests_max,
+        outage=lambda: outage.known,
+    )
     app.add_middleware(
         Edge,
         randomness=system.randomness,

@@ -22,10 +22,10 @@ from schedora.application.errors import (
     WorkerDeclaredLost,
     WorkflowClosed,
 )
-from schedora.application.log import Logger
 from schedora.domain.dependency import UpstreamNotRevived
 from schedora.domain.errors import DomainError, IllegalMove, InvalidField, InvalidGraph
 from schedora.entrypoints.api.body import field_path, in_words
+from schedora.entrypoints.api.outage import Outage
 from schedora.entrypoints.api.problems import (
     RETRY_AFTER_SECONDS,
     Problem,
@@ -37,8 +37,6 @@ from schedora.entrypoints.api.problems import (
 )
 from schedora.entrypoints.api.visit import visit_of
 
-log = Logger("schedora.api")
-
 INTERNAL = Problem(
     kind="internal",
     status=500,
@@ -49,6 +47,10 @@ FILES = frozenset({"GET"})
 """What the files of the documentation allow: they are no routes."""
 
 HEALTHY_LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+
+
+class CutOff(StoreUnavailable):
+    """The time was up: what was asked for may have been done, may yet be done, or may not."""
 
 
 def unavailable(detail: str) -> Problem:
@@ -99,6 +101,9 @@ TABLE: Mapping[type[Exception], Callable[[Any], Problem]] = {
     TooLarge: lambda error: too_large([field_problem(error.field, str(error))]),
     NotJson: lambda error: invalid([field_problem("body", error.reason)]),
     LeaseLost: conflict("conflict"),
+    CutOff: lambda _: unavailable(
+        "The store did not answer in time. A change may have been made nonetheless: it may be asked for again."
+    ),
     StoreUnavailable: lambda _: unavailable("The store can't be reached now; try again soon."),
     RequestValidationError: _bad_parameters,
     HTTPException: _http,
@@ -120,7 +125,8 @@ ANSWERED = (Refused, DomainError, ApplicationError)
 async def answer_problem(request: Request, error: Exception) -> Response:
     trace_id = visit_of(request).trace.trace_id
     if isinstance(error, StoreUnavailable):
-        log.warning("the store is away", error=str(error), trace_id=trace_id)
+        outage: Outage = request.app.state.outage
+        outage.refused(error, trace_id=trace_id)
     return problem_of(error).response(trace_id)
 
 

@@ -17,6 +17,7 @@ from schedora.domain.redaction import redaction_of
 from schedora.domain.request_span import ServedRequest
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.event_streams import EventStreams
+from schedora.entrypoints.api.outage import Outage
 from schedora.entrypoints.api.protocol import PROTOCOL
 from schedora.entrypoints.container.settings import LogFormat, Settings
 from schedora.entrypoints.system import System
@@ -63,6 +64,7 @@ class ApiService:
             tell=None if self._lines is None else self._lines.tell,
             on_stored=self._stored,
         )
+        self._outage: Outage = app.state.outage
         self._streams: EventStreams = app.state.event_streams
         config = uvicorn.Config(
             app,
@@ -88,6 +90,7 @@ class ApiService:
             await self._server.serve(sockets=[self._listening])
         finally:
             self._listening.close()
+            await self._outage.close()
             self._keeper.stop()
             await asyncio.wait([keeping], timeout=GRACE_SECONDS)  # a store that hangs is not waited for
             keeping.cancel()

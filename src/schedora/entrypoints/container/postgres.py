@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -69,6 +70,11 @@ def on_own_database(
     return hand_out
 
 
+def patience_of_heartbeats(settings: Settings) -> timedelta:
+    """A sign of life is tried anew many times before the worker that gives it is thought lost."""
+    return timedelta(seconds=min(max(settings.worker_heartbeat_timeout / 9, 1.0), 10.0))
+
+
 def opening(database: Database) -> Callable[[], Awaitable[None]]:
     """Connects, and looks whether the schema is the one that this version knows."""
 
@@ -100,6 +106,14 @@ class PostgresStorage:
             max_overflow=settings.database_max_overflow,
         )
         show_use(gauges, "shared", database)
+        heartbeat_database = providers.Factory(
+            Database,
+            database_url,
+            pool_size=2,
+            max_overflow=0,
+            connect_timeout=patience_of_heartbeats(settings),
+            command_timeout=patience_of_heartbeats(settings),
+        )
         small_database = providers.Factory(Database, database_url, pool_size=2, max_overflow=0)
         self.units = providers.Singleton(PostgresUnitOfWorkFactory, database)
         self.jobs = providers.Singleton(PostgresJobReader, database)
@@ -128,7 +142,11 @@ class PostgresStorage:
             on_own_database, small_database.provider, providers.Object(PostgresJobQueue), gauges, "pipeline"
         )
         self.workers_of_its_own = providers.Factory(
-            on_own_database, small_database.provider, providers.Object(PostgresWorkers), gauges, "heartbeat"
+            on_own_database,
+            heartbeat_database.provider,
+            providers.Object(PostgresWorkers),
+            gauges,
+            "heartbeat",
         )
         self.heartbeats: providers.Object[None] = providers.Object(None)
         self.presence_of_its_own: providers.Object[None] = providers.Object(None)

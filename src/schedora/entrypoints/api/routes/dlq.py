@@ -14,12 +14,11 @@ from schedora.entrypoints.api.body import SMALL_BYTES, parsed, read_body
 from schedora.entrypoints.api.cursors import cursor_of
 from schedora.entrypoints.api.documented import answers, takes
 from schedora.entrypoints.api.inputs import PathId, TheSystem
-from schedora.entrypoints.api.reads import ReadRoute
 from schedora.entrypoints.api.schemas.envelopes import Data, Page
 from schedora.entrypoints.api.schemas.jobs import JobView, job_view
 from schedora.entrypoints.api.schemas.queues import DlqFilter, DlqFilterQuery, DlqQuery, RequeuedView
 
-router = APIRouter(prefix=PREFIX, tags=["dead letter queue"], route_class=ReadRoute)
+router = APIRouter(prefix=PREFIX, tags=["dead letter queue"])
 
 DEAD = frozenset({JobState.DEAD})
 

@@ -1,6 +1,6 @@
 """Health, for people and for probes."""
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.addresses import PREFIX
@@ -8,6 +8,7 @@ from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.documented import answers
 from schedora.entrypoints.api.errors import unavailable
 from schedora.entrypoints.api.inputs import TheSystem
+from schedora.entrypoints.api.outage import Outage
 from schedora.entrypoints.api.problems import Refused
 from schedora.entrypoints.api.schemas.envelopes import Data
 from schedora.entrypoints.api.schemas.health import (
@@ -28,11 +29,12 @@ NO_DATABASE = "The database can't be reached now."
     summary="Tell how the system is",
     responses=answers(200, Data[HealthView], {"data": examples.HEALTH}),
 )
-async def health(system: TheSystem) -> Response:
+async def health(request: Request, system: TheSystem) -> Response:
     """``degraded`` without Redis; 503 with the same ``data`` when the database is away."""
     report = await system.check_health()
     view = health_view(report)
     if report.status == "unhealthy":
+        _suspect_outage(request)
         raise Refused(unavailable(NO_DATABASE).with_members(data=view))
     return answer({"data": view})
 
@@ -64,12 +66,18 @@ async def live() -> Response:
     summary="Tell whether this process can serve",
     responses=answers(200, Data[ProbeView], {"data": {"status": "ready"}}),
 )
-async def ready(system: TheSystem) -> Response:
-    """503 when the database is away."""
+async def ready(request: Request, system: TheSystem) -> Response:
+    """503 when the database is away, does not answer or takes no writes; within two seconds."""
     report = await system.check_health()
     if report.status == "unhealthy":
+        _suspect_outage(request)
         raise Refused(unavailable(NO_DATABASE).with_members(data={"status": "not ready"}))
     return answer({"data": {"status": "ready"}})
+
+
+def _suspect_outage(request: Request) -> None:
+    outage: Outage = request.app.state.outage
+    outage.suspected()
 
 
 at_root = APIRouter(include_in_schema=False)

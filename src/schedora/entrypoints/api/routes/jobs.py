@@ -12,11 +12,11 @@ from schedora.domain.ids import JobId, WorkerId, WorkflowId
 from schedora.domain.job import Job
 from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.addresses import PREFIX
+from schedora.entrypoints.api.admission import wait_longer
 from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.cursors import cursor_of
 from schedora.entrypoints.api.documented import answers
 from schedora.entrypoints.api.inputs import PathId, TheSystem
-from schedora.entrypoints.api.reads import ReadRoute
 from schedora.entrypoints.api.schemas.envelopes import Data, Page
 from schedora.entrypoints.api.schemas.job_logs import JobLogView, LogsQuery, job_log_view
 from schedora.entrypoints.api.schemas.jobs import (
@@ -32,7 +32,7 @@ from schedora.entrypoints.api.schemas.traces import TraceView, trace_view
 from schedora.entrypoints.api.schemas.why import WhyView, why_view
 from schedora.entrypoints.system import System
 
-router = APIRouter(prefix=PREFIX, tags=["jobs"], route_class=ReadRoute)
+router = APIRouter(prefix=PREFIX, tags=["jobs"])
 
 
 @router.get(
@@ -67,6 +67,7 @@ async def get_job(
     """With ``wait`` it answers once the job has ended, or after so many seconds."""
     job = await _found(system, JobId(job_id))
     if query.wait and not job.ended:
+        wait_longer(request, query.wait)
         await _until_ended(request, system, job.job_id, timedelta(seconds=query.wait))
         job = await _found(system, job.job_id)
     return answer({"data": job_view(job)})

@@ -10,7 +10,6 @@ from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.body import SMALL_BYTES, read_json
 from schedora.entrypoints.api.documented import answers, takes
 from schedora.entrypoints.api.inputs import TheSystem
-from schedora.entrypoints.api.reads import ReadRoute
 from schedora.entrypoints.api.schemas.envelopes import Data
 from schedora.entrypoints.api.schemas.queues import (
     PurgedView,
@@ -24,7 +23,7 @@ from schedora.entrypoints.api.schemas.queues import (
     stats_view,
 )
 
-router = APIRouter(prefix=PREFIX, tags=["queues"], route_class=ReadRoute)
+router = APIRouter(prefix=PREFIX, tags=["queues"])
 
 PURGED = "Queue purged successfully"
 

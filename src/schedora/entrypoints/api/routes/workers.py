@@ -13,7 +13,6 @@ from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.body import SMALL_BYTES, parsed, read_body, read_json
 from schedora.entrypoints.api.documented import answers, takes
 from schedora.entrypoints.api.inputs import TheSystem
-from schedora.entrypoints.api.reads import ReadRoute
 from schedora.entrypoints.api.schemas.envelopes import Data
 from schedora.entrypoints.api.schemas.workers import (
     Heartbeat,
@@ -24,7 +23,7 @@ from schedora.entrypoints.api.schemas.workers import (
     worker_view,
 )
 
-router = APIRouter(prefix=PREFIX, tags=["workers"], route_class=ReadRoute)
+router = APIRouter(prefix=PREFIX, tags=["workers"])
 
 REGISTRATION_BYTES = 4 * 1024 * 1024
 """A thousand queues and a thousand types, each as long as a name may be, escaped."""

@@ -15,7 +15,6 @@ from schedora.entrypoints.api.body import batch_limit_bytes, read_json
 from schedora.entrypoints.api.cursors import cursor_of
 from schedora.entrypoints.api.documented import answers, takes
 from schedora.entrypoints.api.inputs import PathId, TheSystem, TheVisit
-from schedora.entrypoints.api.reads import ReadRoute
 from schedora.entrypoints.api.schemas.envelopes import Data, Page
 from schedora.entrypoints.api.schemas.traces import TracePage, WorkflowTraceQuery, trace_view
 from schedora.entrypoints.api.schemas.workflows import (
@@ -33,7 +32,7 @@ from schedora.entrypoints.api.schemas.workflows import (
 from schedora.entrypoints.api.visit import note_stored
 from schedora.entrypoints.system import System
 
-router = APIRouter(prefix=PREFIX, tags=["workflows"], route_class=ReadRoute)
+router = APIRouter(prefix=PREFIX, tags=["workflows"])
 
 
 @router.post(
