@@ -1,5 +1,6 @@
 """Failures on demand: what a network and a database server do to their users."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from functools import wraps
@@ -29,6 +30,8 @@ class Faults:
     def __init__(self) -> None:
         self.away = False
         """While True every call fails."""
+        self.frozen: asyncio.Event | None = None
+        """While there is one, calls are taken and not answered until it is set."""
         self.hints_lost = False
         """While True wake-ups do not arrive and subscriptions say that they are not healthy."""
         self.signs_lost = False
@@ -77,6 +80,8 @@ def fallible(
     @wraps(method)
     async def passing(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         self.faults.pass_by(point)
+        if (frozen := self.faults.frozen) is not None:
+            await frozen.wait()
         return await method(self, *args, **kwargs)
 
     return passing

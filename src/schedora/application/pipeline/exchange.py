@@ -152,7 +152,7 @@ class Exchanges:
     @property
     def able(self) -> bool:
         """Whether there is room for jobs that a claim would bring."""
-        return self._claimant.may_claim and self._wanted > 0
+        return self._claimant.may_claim and not self._outbox.full and self._wanted > 0
 
     @property
     def expectant(self) -> bool:
@@ -180,7 +180,7 @@ class Exchanges:
         moments: list[timedelta] = []
         if not any(other.tells for other in exchanging):
             moments += map(self._tell_at, self._slots.untold)
-        if self._claimant.may_claim and not any(other.claims for other in exchanging):
+        if self._claimant.may_claim and not self._outbox.full and not any(o.claims for o in exchanging):
             if self._slots.free:
                 moments.append(self._lookout.next_at)
             elif self._lookout.expected_at is not None:
@@ -293,7 +293,7 @@ class Exchanges:
 
     def _claim(self) -> ClaimRequest | None:
         owner = self._claimant.incarnation
-        if owner is None or not self._claimant.may_claim or not self._lookout.due:
+        if owner is None or not self._claimant.may_claim or not self._lookout.due or self._outbox.full:
             return None
         if self._slots.durations:
             self._appetite.learn(self._slots.durations)

@@ -2,7 +2,7 @@
 
 from schedora.application.pipeline.run import Run
 from schedora.application.ports.job_queue import JobQueue
-from schedora.domain.ids import LeaseId
+from schedora.domain.ids import JobId, LeaseId
 from schedora.domain.outcome import Failed, Outcome, Succeeded
 
 NOT_COMMITTED = "completion_not_committed"
@@ -21,6 +21,10 @@ class InDoubt:
     def leases(self) -> set[LeaseId]:
         """The leases that are gone if all have committed."""
         return {run.job.lease_id for run, _ in self._ended}
+
+    def job_ids(self) -> set[JobId]:
+        """The jobs whose outcomes are not known."""
+        return {run.job.job_id for run, _ in self._ended}
 
     def add(self, run: Run, outcome: Outcome) -> None:
         self._ended.append((run, outcome))

@@ -23,6 +23,10 @@ log = Logger("schedora.worker")
 
 STORAGE_REFUSED = "storage_refused"
 BATCH_MAX = 1_000
+BATCH_CHARACTERS_MAX = 16 * 1024 * 1024
+"""Of results, in one batch: one that is larger than that goes by itself."""
+FULL_CHARACTERS = 64 * 1024 * 1024
+"""Of results that the store has not taken: a worker that holds so many starts nothing that would add to them."""
 
 
 class _Waiting(NamedTuple):
@@ -31,7 +35,9 @@ class _Waiting(NamedTuple):
 
 
 class Outbox:
-    """Bounded by what the worker holds: a job is claimed only into room, and leaves through here."""
+    """Bounded by what the worker holds: a job is claimed only into room, and leaves through here. Once it is ``full`` the worker
+    starts no more, so that it never holds more than that and the results of what runs.
+    """
 
     def __init__(
         self,
@@ -52,6 +58,7 @@ class Outbox:
         self._standalone: dict[LeaseId, _Waiting] = {}
         self._in_workflows: dict[LeaseId, _Waiting] = {}
         self._sent: dict[LeaseId, _Waiting] = {}
+        self._characters = 0
 
     def __len__(self) -> int:
         return self.waiting + len(self._sent)
@@ -65,6 +72,15 @@ class Outbox:
     def standalone(self) -> int:
         """How many of those concern one job each."""
         return len(self._standalone)
+
+    @property
+    def full(self) -> bool:
+        return self._characters >= FULL_CHARACTERS
+
+    def job_ids(self) -> set[JobId]:
+        """The jobs whose outcomes these are."""
+        waiting = (*self._standalone.values(), *self._in_workflows.values(), *self._sent.values())
+        return {entry.completion.job_id for entry in waiting}
 
     def leases(self) -> set[LeaseId]:
         """The leases that the completions at hand are to end."""
@@ -84,6 +100,7 @@ class Outbox:
 
     def put(self, job: ClaimedJob, completion: Completion) -> None:
         self._waiting(job)[job.lease_id] = _Waiting(job, completion)
+        self._characters += _characters(completion)
 
     def take_standalone(self) -> list[Completion]:
         """The next batch of completions that concern one job each, in the order of job ids. They are under way until
@@ -107,6 +124,8 @@ class Outbox:
         for completion in completions:
             lease_id = completion.lease_id
             waiting = self._sent.pop(lease_id, None)
+            if waiting is not None:
+                self._characters -= _characters(completion)
             if lease_id not in accepted:
                 log.warning("late result dropped: the lease is gone", job_id=str(completion.job_id))
             elif waiting is not None:
@@ -120,6 +139,8 @@ class Outbox:
     def refused(self, completion: Completion, error: Exception) -> None:
         """The store can't keep this completion, though it keeps others: the job fails with the reason."""
         waiting = self._sent.pop(completion.lease_id, None)
+        if waiting is not None:
+            self._characters -= _characters(completion)
         if waiting is None or (completion.error is not None and completion.error.kind == STORAGE_REFUSED):
             raise error
         log.error("the store refuses a completion", job_id=str(completion.job_id), exc_info=error)
@@ -130,7 +151,13 @@ class Outbox:
         self.put(waiting.job, failure)
 
     def _take(self, waiting: dict[LeaseId, _Waiting]) -> list[Completion]:
-        batch = [entry.completion for entry in islice(waiting.values(), BATCH_MAX)]
+        batch: list[Completion] = []
+        characters = 0
+        for entry in islice(waiting.values(), BATCH_MAX):
+            characters += _characters(entry.completion)
+            if batch and characters > BATCH_CHARACTERS_MAX:
+                break
+            batch.append(entry.completion)
         for completion in batch:
             self._sent[completion.lease_id] = waiting.pop(completion.lease_id)
         batch.sort(key=_job_id)
@@ -138,6 +165,10 @@ class Outbox:
 
     def _waiting(self, job: ClaimedJob) -> dict[LeaseId, _Waiting]:
         return self._standalone if job.workflow_id is None else self._in_workflows
+
+
+def _characters(completion: Completion) -> int:
+    return 0 if completion.result is None else len(completion.result)
 
 
 def _job_id(completion: Completion) -> JobId:

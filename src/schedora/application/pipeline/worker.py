@@ -22,7 +22,7 @@ from typing import Protocol
 from attrs import frozen
 
 from schedora.application.backoff import Backoff
-from schedora.application.errors import LeaseLost, StoreUnavailable
+from schedora.application.errors import Entangled, LeaseLost, StoreUnavailable
 from schedora.application.handlers import Handlers
 from schedora.application.log import Logger
 from schedora.application.pipeline.complete import CompleteJobs
@@ -59,6 +59,12 @@ log = Logger("schedora.worker")
 
 MATCH_AGE_MAX = timedelta(seconds=1)
 """Who hears later of a job that was matched makes sure that it is his yet: it may have been canceled."""
+FAREWELL = timedelta(seconds=5)
+"""How long a worker that leaves tries to say so: a store that hangs is not waited for."""
+UNWRITTEN_NAMED_MAX = 20
+"""So many jobs are named whose outcomes were not written; the others are counted."""
+RESULTS_NOT_TAKEN = "its worker holds as many results as it can that the store has not taken yet"
+
 TAKEN_MAX = 5_000
 """So many jobs that came by no claim are remembered: more than come within ``MATCH_AGE_MAX``."""
 
@@ -196,6 +202,8 @@ class Worker:
         self._taken: OrderedDict[LeaseId, None] = OrderedDict()
         """Leases that came by no claim, latest last: by a message or by a check, whichever came first, and once."""
         self._retry_at = now
+        self._asking: asyncio.Task[bool] | None = None
+        """What is asked of the store before the next exchange, while it has not answered."""
         self._drain_deadline: timedelta | None = None
         self._answered_at = now
         """When the store answered last."""
@@ -218,9 +226,11 @@ class Worker:
         finally:
             # Whatever ended this loop, no handler goes on without it.
             self.slots.stop_all(StopReason.DRAINED)
+            await self._give_up_asking()
             await self._exchanges.abandon()
             self._journal.flush()
         await self._leave()
+        self._tell_unwritten()
 
     def drain(self) -> None:
         """Claim no more; finish what runs; hand back, after the shutdown timeout, what does not finish."""
@@ -271,12 +281,50 @@ class Worker:
             return False
 
     async def _turn(self) -> bool:
-        if self.incarnation is None or self._status not in (WorkerState.ACTIVE, WorkerState.DRAINING):
+        resolved = False
+        if self._must_join or len(self._in_doubt) or self._must_check:
+            self._asking = asyncio.get_running_loop().create_task(self._ask())
+            self._asking.add_done_callback(lambda _: self.changed.set())
+            try:
+                await self._until_answered(self._asking)
+                if not self._asking.done():
+                    return False
+                resolved = self._asking.result()
+            finally:
+                await self._give_up_asking()
+        return self._exchanges.start() or resolved
+
+    async def _ask(self) -> bool:
+        """What must be known before the next exchange. Whether anything came of it."""
+        if self._must_join:
             await self._exchanges.ended()
             await self._join()
         resolved = await self._resolve_doubt()
         await self._check()
-        return self._exchanges.start() or resolved
+        return resolved
+
+    async def _until_answered(self, asking: "asyncio.Task[bool]") -> None:
+        """A store that hangs must not keep handlers running past their time, nor a drained worker past its own."""
+        while not asking.done() and not self._drained():
+            self.changed.clear()
+            await self._clock.wait(self.changed, self._pause())
+            self.slots.enforce_deadlines()
+            self._stop_at_drain_deadline()
+            self._run_locking.tell()
+
+    async def _give_up_asking(self) -> None:
+        asking, self._asking = self._asking, None
+        if asking is not None and not asking.done():
+            asking.cancel()
+            await asyncio.wait([asking])
+
+    @property
+    def _must_join(self) -> bool:
+        return self.incarnation is None or self._status not in (WorkerState.ACTIVE, WorkerState.DRAINING)
+
+    @property
+    def _must_check(self) -> bool:
+        return self._check_leases or self._clock.monotonic() >= self._check_at
 
     def _on_outcome(self, job: ClaimedJob, run: Run | None, outcome: Outcome, at: timedelta) -> None:
         if run is not None and run.written is not None:
@@ -284,6 +332,8 @@ class Worker:
         else:
             started_at = run.started_at if run is not None else job.started_at
             self._exchanges.put(job, self._settled(job, outcome, started_at, at), at)
+            if self._outbox.full and self.slots.buffered:
+                self.slots.hand_back_buffer(RESULTS_NOT_TAKEN)
         self.changed.set()
 
     def _settled(
@@ -329,7 +379,7 @@ class Worker:
         Runs whose lease is gone, canceled or given to another worker, are stopped. Jobs that are this worker's
         without its knowledge came with a claim whose answer was lost: they are taken now.
         """
-        if self.incarnation is None or not (self._check_leases or self._clock.monotonic() >= self._check_at):
+        if self.incarnation is None or not self._must_check:
             return
         self._check_leases = False
         await self._exchanges.ended()  # what they bring or end must be at hand, or gone, for both
@@ -390,11 +440,38 @@ class Worker:
     async def _leave(self) -> None:
         if self.incarnation is None:
             return
+        leaving = asyncio.get_running_loop().create_task(self._say_good_bye(self.incarnation))
+        left = asyncio.Event()
+        leaving.add_done_callback(lambda _: left.set())
         try:
-            await self._workers.set_status([self.incarnation], WorkerState.STOPPED)
-            await self._hand_back_unheard()
-        except StoreUnavailable as error:
-            log.warning("could not say good-bye; the reaper will notice", error=str(error))
+            in_time = await self._clock.wait(left, FAREWELL)
+        finally:
+            leaving.cancel()
+            await asyncio.wait([leaving])
+        error = "it did not answer in time"
+        if in_time and not leaving.cancelled():
+            try:
+                leaving.result()
+            except StoreUnavailable as unavailable:
+                error = str(unavailable)
+            else:
+                return
+        log.warning("could not say good-bye; the reaper will notice", error=error)
+
+    async def _say_good_bye(self, incarnation: IncarnationId) -> None:
+        await self._workers.set_status([incarnation], WorkerState.STOPPED)
+        await self._hand_back_unheard()
+
+    def _tell_unwritten(self) -> None:
+        """What ended here, and the store does not know."""
+        unwritten = sorted(map(str, self._outbox.job_ids() | self._in_doubt.job_ids()))
+        if unwritten:
+            log.error(
+                "outcomes were not written: a reaper gives these jobs back, and they run again",
+                worker_id=self.identity.worker_id,
+                jobs=len(unwritten),
+                job_ids=unwritten[:UNWRITTEN_NAMED_MAX],
+            )
 
     async def _hand_back_unheard(self) -> None:
         """What was leased to this worker while it left, and what it did not hear of."""
@@ -473,7 +550,9 @@ class Worker:
 
     def store_away(self, error: StoreUnavailable) -> None:
         """It is left alone for a while; then everything is looked at again."""
-        if not self._store_is_away:
+        if isinstance(error, Entangled):
+            log.debug("others were in the way", error=str(error), worker_id=self.identity.worker_id)
+        elif not self._store_is_away:
             self._store_is_away = True
             log.warning("the store is away; outcomes are kept", error=str(error), kept=len(self._outbox))
         # Not knowing what has happened: look at everything again.
@@ -505,11 +584,15 @@ class Worker:
         # With the store away for good, what is left is rescued like a dead worker's.
         return self._clock.monotonic() >= self._drain_deadline + GRACE * 2
 
-    def _pause(self) -> timedelta:
+    def _pause(self) -> timedelta | None:
         """How long there will be nothing to do, unless something happens."""
         now = self._clock.monotonic()
         away = now < self._retry_at
-        moments = [self._retry_at] if away else [self._check_at, *self._exchanges.moments()]
+        moments: list[timedelta] = []
+        if away:
+            moments.append(self._retry_at)
+        elif self._asking is None:
+            moments += [self._check_at, *self._exchanges.moments()]
         if self.slots.next_deadline is not None:
             moments.append(self.slots.next_deadline)
         if (tell_at := self._run_locking.next_at) is not None:
@@ -517,4 +600,4 @@ class Worker:
         if self._drain_deadline is not None:
             moments.append(self._drain_deadline if now < self._drain_deadline else now + GRACE)
         # Never zero: an error in the sums above must not become a busy loop.
-        return max(min(moments) - now, timedelta(milliseconds=1))
+        return None if not moments else max(min(moments) - now, timedelta(milliseconds=1))

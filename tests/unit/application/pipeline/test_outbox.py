@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
+from schedora.application.pipeline import outbox
 from schedora.application.pipeline.outbox import BATCH_MAX, STORAGE_REFUSED, Outbox
 from schedora.application.ports.metrics import Counter
 from schedora.domain.claimed_job import ClaimedJob
@@ -17,7 +18,7 @@ from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Outcome, Succeeded
 from tests.builders import NOON, SECOND, a_claimed_job, a_workflow_id
 from tests.contract.memory import a_memory_store
-from tests.unit.application.bench import RecordedMetrics
+from tests.unit.application.bench import DOWN, RecordedMetrics
 from tests.unit.application.exported import RecordedExport
 
 
@@ -151,3 +152,33 @@ def test_refused_stranger_is_an_error(desk: Desk) -> None:
     stranger = Desk().put()
     with pytest.raises(RuntimeError, match="no"):
         desk.outbox.refused(stranger, RuntimeError("no"))
+
+
+def test_large_results_go_in_several_batches(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "BATCH_CHARACTERS_MAX", 20)
+    for size in (10, 10, 1, 50, 5):
+        desk.put(Succeeded(result=JsonText("1" * size)))
+    batches = []
+    while batch := desk.outbox.take_standalone():
+        batches.append(sorted(len(completion.result or "") for completion in batch))
+    assert batches == [[10, 10], [1], [50], [5]]
+
+
+def test_full_until_the_store_has_taken_enough(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "FULL_CHARACTERS", 20)
+    desk.put(DOWN)
+    full = [desk.outbox.full]
+    for _ in range(2):
+        desk.put(Succeeded(result=JsonText("1" * 10)))
+        full.append(desk.outbox.full)
+    desk.outbox.put_back(desk.outbox.take_standalone())
+    full.append(desk.outbox.full)
+    batch = desk.outbox.take_standalone()
+    full.append(desk.outbox.full)
+    assert desk.outbox.job_ids() == {completion.job_id for completion in batch}
+    desk.outbox.delivered(batch, {completion.lease_id for completion in batch[1:]})
+    full.append(desk.outbox.full)
+    assert full == [False, False, True, True, True, False], (
+        "what is on its way counts, what was fenced is gone"
+    )
+    assert not desk.outbox.job_ids()

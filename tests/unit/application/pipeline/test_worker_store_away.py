@@ -1,20 +1,26 @@
 """The worker while the store fails, refuses, or answers into the void: nothing is lost, nothing happens twice."""
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 
 import pytest
 from attrs import frozen
+from structlog.testing import capture_logs
 
 from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.context import JobContext
+from schedora.application.pipeline import outbox
 from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.execute import UPSTREAM_NOT_READ
 from schedora.application.pipeline.outbox import STORAGE_REFUSED
-from schedora.application.ports.job_queue import Delivery, Exchanged
+from schedora.application.pipeline.slots import GRACE
+from schedora.application.pipeline.worker import FAREWELL, Worker
+from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.wakeup import Hint
+from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JobId
 from schedora.domain.job_state import JobState
@@ -343,3 +349,95 @@ async def test_defect_of_the_store_without_completions_ends_the_worker_and_its_h
         with pytest.raises(Refusal):
             await engine.task
         assert held.stopped == [job.job_id]
+
+
+async def test_store_that_hangs_keeps_no_handler_past_its_time(engine: Engine) -> None:
+    held = Held()
+    engine.handle(held)
+    job = await engine.bench.stores.submit_one(a_request(timeout=10 * SECOND))
+    async with engine.running():
+        engine.bench.faults.frozen = asyncio.Event()
+        await engine.advance(10 * SECOND)
+        assert held.stopped == [job.job_id]
+        thaw(engine)
+        await engine.advance(LONG_ENOUGH)
+        late = await engine.bench.stores.job(job.job_id)
+    assert (late.status, late.errors[-1].kind) == (S.RETRYING, "timeout")
+
+
+async def test_store_that_hangs_for_ever_keeps_no_worker_that_drains(engine: Engine) -> None:
+    held = Held()
+    engine.handle(held)
+    job = await engine.bench.stores.submit_one()
+    with capture_logs() as logs:
+        async with engine.running() as worker:
+            engine.bench.faults.frozen = asyncio.Event()
+            await engine.advance(3 * SECOND)
+            held.let_go()
+            worker.drain()
+            await engine.advance(engine.limits.shutdown_timeout + 2 * GRACE + FAREWELL)
+            assert engine.task is not None
+            assert engine.task.done()
+            thaw(engine)
+    [said] = [entry for entry in logs if entry["event"].startswith("outcomes were not written")]
+    assert (said["jobs"], said["job_ids"]) == (1, [str(job.job_id)])
+    assert (await engine.bench.stores.job(job.job_id)).status is S.RUNNING, "until a reaper finds it"
+
+
+async def test_store_that_hangs_is_not_asked_again_and_again(engine: Engine) -> None:
+    engine.handle(Held())
+    await engine.bench.stores.submit_one()
+    async with engine.running() as worker:
+        engine.bench.faults.frozen = asyncio.Event()
+        await engine.advance(HOUR)
+        assert engine.bench.clock.sleepers <= 2
+        thaw(engine)
+        await engine.advance(LONG_ENOUGH)
+        assert worker.may_claim
+
+
+async def test_worker_holds_only_so_many_results(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "FULL_CHARACTERS", 10)
+    handler = Counted()
+    held = Held()
+    engine.handle(handler)
+    engine.handle(held, job_type="held")
+    engine.slots = 1
+    async with engine.running() as worker:
+        [first] = await engine.bench.submit([a_request(type="held")])
+        await engine.settle()
+        more = [a_request() for _ in range(5)]
+        claimed = [submission.job for submission in await engine.bench.submit(more)]
+        now = engine.bench.clock.monotonic()
+        worker.slots.take(await claimed_by(engine, worker))
+        assert worker.slots.buffered == 5
+        engine.bench.faults.away = True
+        held.let_go()
+        await engine.settle()
+        assert engine.bench.clock.monotonic() == now
+        assert (worker.slots.buffered, len(handler.runs)) == (0, 1), "the others are to go back"
+        engine.bench.faults.away = False
+        await engine.advance(LONG_ENOUGH)
+        states = [(await engine.bench.stores.job(job.job_id)).status for job in (first.job, *claimed)]
+    assert states == [S.SUCCESS] * 6
+    assert all(count == 1 for count in handler.runs.values())
+
+
+async def claimed_by(engine: Engine, worker: Worker) -> list[ClaimedJob]:
+    """All that can be claimed, under that worker's lease."""
+    assert worker.incarnation is not None
+    claim = ClaimRequest(
+        owner=worker.incarnation,
+        worker_id=worker.identity.worker_id,
+        queues=(),
+        types=("work",),
+        limit=10,
+        start_count=0,
+    )
+    return list((await engine.bench.stores.job_queue.exchange(Delivery(claim=claim))).claimed)
+
+
+def thaw(engine: Engine) -> None:
+    frozen, engine.bench.faults.frozen = engine.bench.faults.frozen, None
+    assert frozen is not None
+    frozen.set()
