@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 import pytest
 
+from schedora.application.ports.job_queue import Start
 from schedora.application.ports.unit_of_work import Advanced
 from schedora.application.ports.workflows import CountChange
 from schedora.domain.claimed_job import ClaimedJob
@@ -127,3 +128,14 @@ async def test_a_workflow_that_is_gone_is_not_in_the_way_of_others(diamond: Diam
     advanced = await diamond.advance((attrs.evolve(first, **nowhere), DONE), (second, DONE))
     assert advanced == Advanced(accepted=frozenset({second.lease_id}), queues=frozenset())
     assert (await diamond.counts()).succeeded == 1
+
+
+async def test_end_that_missed_the_start_is_refused(stores: Stores) -> None:
+    workflow_id = await stores.workflow()
+    await stores.submit(a_request(workflow_id=workflow_id))
+    [unstarted] = (await stores.ask(await stores.worker(), start_count=0)).claimed
+    start = Start(job_id=unstarted.job_id, lease_id=unstarted.lease_id, started_at=unstarted.claimed_at)
+    late = await stores.settle(unstarted, HandedBack(reason="drained"))
+    await stores.exchange(starts=[start])
+    assert (await stores.units.advance([late])).accepted == frozenset()
+    assert (await stores.job(unstarted.job_id)).status is JobState.RUNNING

@@ -7,6 +7,7 @@ import attrs
 import pytest
 
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
+from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import completed
 from schedora.domain.events import ERRORS_LIMIT, HISTORY_LIMIT, AttemptError, JobEvent
 from schedora.domain.ids import JobId, JsonText, WorkerId
@@ -444,6 +445,30 @@ async def test_start_and_completion_may_come_together(stores: Stores) -> None:
         starts=[Start(job_id=second.job_id, lease_id=second.lease_id, started_at=at)],
     )
     assert answer.accepted == {first.lease_id, second.lease_id}
+
+
+@pytest.mark.parametrize("in_unit", [False, True])
+async def test_end_that_missed_the_start_is_refused(stores: Stores, in_unit: bool) -> None:
+    """As when a reaper reads what a silent worker holds, and that worker still reports the start."""
+
+    async def taken(outcome: Outcome, seen: ClaimedJob) -> bool:
+        completion = await stores.settle(seen, outcome)
+        if not in_unit:
+            return seen.lease_id in (await stores.exchange(completions=[completion])).accepted
+        async with stores.units.begin() as unit:
+            return seen.lease_id in await unit.jobs.complete([completion])
+
+    await stores.submit(a_request())
+    [unstarted] = (await stores.ask(await stores.worker(), start_count=0)).claimed
+    start = Start(job_id=unstarted.job_id, lease_id=unstarted.lease_id, started_at=unstarted.claimed_at)
+    assert (await stores.exchange(starts=[start])).accepted == {unstarted.lease_id}
+    running = await stores.job(unstarted.job_id)
+    for outcome in (WorkerLost(message="silence"), HandedBack(reason="drained")):
+        assert not await taken(outcome, unstarted)
+    assert await stores.job(unstarted.job_id) == running
+    assert await taken(WorkerLost(message="silence"), attrs.evolve(unstarted, started_at=start.started_at))
+    job = await stores.job(unstarted.job_id)
+    assert (job.status, job.attempt, job.worker_deaths) == (JobState.RETRYING, 1, 1)
 
 
 async def test_held_are_the_leases_of_that_owner(stores: Stores) -> None:

@@ -23,7 +23,7 @@ from schedora.application.ports.job_queue import Delivery, Start
 from schedora.application.ports.workflows import CountChange
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Succeeded
+from schedora.domain.outcome import Failed, HandedBack, Succeeded, WorkerLost
 from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
@@ -244,6 +244,22 @@ async def test_an_end_beside_the_report_of_its_start_leaves_no_lease_behind(
         assert len((await ending).accepted) == 3
     assert await count(migrated_url, "job_leases") == 0
     assert {(await stores.job(claim.job_id)).status for claim in claims} == {status}
+
+
+async def test_an_end_that_misses_a_start_just_being_recorded_is_refused(
+    stores: Stores, migrated_url: str
+) -> None:
+    """The reaper has read what a silent worker holds, and decides; that worker's report commits in between."""
+    await stores.submit(a_request())
+    [claim] = (await stores.ask(await stores.worker(), start_count=0)).claimed
+    missed = await stores.settle(claim, WorkerLost(message="silence"))
+    async with someone(migrated_url) as other:
+        await other.execute("update job_leases set started_at = claimed_at")
+        ending = asyncio.create_task(stores.exchange(completions=[missed]))
+        await somebody_waits(migrated_url)
+        await other.commit()
+        assert (await ending).accepted == frozenset()
+    assert (await stores.job(claim.job_id)).status is JobState.RUNNING
 
 
 async def test_two_reports_of_one_run_at_once_are_both_accepted(stores: Stores, migrated_url: str) -> None:

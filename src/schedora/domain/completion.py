@@ -1,8 +1,9 @@
 """The end of a claim: what a run's outcome makes of its job.
 
 ``settle`` is the one place where an outcome becomes a state. A ``Completion`` says the result in absolute
-terms: nothing about a job can change while its lease lives, so what the holder saw at the claim is still true
-when the store accepts the completion, and if it is not true the lease is gone and the store refuses.
+terms: nothing about a job but its start can change while its lease lives, so what the holder saw at the claim is
+still true when the store accepts the completion, and if it is not true the store refuses: the lease is gone, or a
+start is on record of which the completion does not know.
 """
 
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from schedora.domain.ids import JobId, JsonText, LeaseId, LeaseToken, WorkflowId
 from schedora.domain.job import Job, kept
 from schedora.domain.job_request import LATEST
 from schedora.domain.job_state import ENDED, JobState, check_move
+from schedora.domain.lease import Lease
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.values import frozen
 
@@ -53,6 +55,14 @@ class Completion:
     @property
     def ends_job(self) -> bool:
         return self.status in ENDED
+
+    def ends(self, lease: Lease | None) -> bool:
+        """Whether the store may take it for a job that is held under ``lease``: the very claim that it ends. And if it
+        says that the attempt had not started, that must be so still: its holder may have reported the start since.
+        """
+        if lease is None or lease.lease_id != self.lease_id:
+            return False
+        return self.started_at is not None or lease.started_at is None
 
 
 def settle(
@@ -102,7 +112,7 @@ def settle(
 
 
 def completed(job: Job, completion: Completion) -> Job:
-    """``job`` after its ``completion``. The caller has checked that the lease is the job's own."""
+    """``job`` after its ``completion``. The caller has checked that this ``ends`` the job's lease."""
     if job.lease is None or job.lease.lease_id != completion.lease_id:
         raise ValueError(f"job {job.job_id} is not held under lease {completion.lease_id}")
     errors = (*job.errors, completion.error) if completion.error else job.errors

@@ -268,6 +268,18 @@ def test_completion_does_not_fit_another_lease(outcome: Outcome) -> None:
         completed(completed(job, completion), completion)
 
 
+def test_completion_ends_the_lease_that_it_knew() -> None:
+    scheduled, running = a_job(S.SCHEDULED), a_job(S.RUNNING)
+    assert scheduled.lease is not None
+    handed_back = settled(as_claimed(scheduled), HandedBack(reason="drained"))
+    assert handed_back.ends(scheduled.lease)
+    assert not handed_back.ends(None)
+    assert not handed_back.ends(running.lease)
+    assert not handed_back.ends(attrs.evolve(scheduled.lease, started_at=NOON)), "it has started since"
+    assert settled(as_claimed(running), HandedBack(reason="drained")).ends(running.lease)
+    assert settled(as_claimed(scheduled), Succeeded(), started_at=NOON + SECOND).ends(scheduled.lease)
+
+
 def test_oldest_errors_and_moves_go_first() -> None:
     event = JobEvent(at=NOON, from_state=None, to_state=S.PENDING, attempt=0)
     error = AttemptError(attempt=0, at=NOON, worker_id=None, kind="Old", message="")

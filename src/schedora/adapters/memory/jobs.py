@@ -118,11 +118,11 @@ class MemoryJobStore:
 
 
 def complete(tables: Tables, completions: Sequence[Completion]) -> set[LeaseId]:
-    """Applies those whose lease is still the job's own; answers which."""
+    """Applies those that end their jobs' leases; answers which."""
     accepted: set[LeaseId] = set()
     for completion in completions:
         job = tables.jobs.get(completion.job_id)
-        if job is not None and job.lease is not None and job.lease.lease_id == completion.lease_id:
+        if job is not None and completion.ends(job.lease):
             tables.jobs[job.job_id] = completed(job, completion)
             accepted.add(completion.lease_id)
     return accepted

@@ -84,7 +84,7 @@ class JobStore(Protocol):
         ...
 
     async def complete(self, completions: Sequence[Completion]) -> set[LeaseId]:
-        """Applies those whose lease is still the job's own; answers which."""
+        """Applies those that end their jobs' leases (``Completion.ends``); answers which."""
         ...
 
     async def release(self, job_ids: Collection[JobId]) -> set[str]:

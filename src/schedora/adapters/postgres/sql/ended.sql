@@ -15,6 +15,8 @@ ended as materialized (
         select l.ctid as tid, l.worker_id, l.claimed_at, l.token, l.workflow_id
         from job_leases l
         where l.job_id = d.job_id and l.lease_id = d.lease_id
+            -- Who says that the attempt had not started must not have missed a report of its start.
+            and (l.started_at is null or d.started_at is not null)
         for update
     ) l
     -- No limit, but the planner expects one row by it: then it looks up each record, too.
