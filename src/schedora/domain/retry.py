@@ -78,7 +78,7 @@ class RetryPolicy:
 
     def _exponential(self, retries_made: int) -> timedelta:
         base_us, max_us = self.base // MICROSECOND, self.max_delay // MICROSECOND
-        # A shift by more bits than the limit has would pass it anyway: no need to build the number.
+        # A shift by more bits than the limit has would pass it anyway: no need to build the number. That of 0 stays 0.
         if base_us and retries_made >= max_us.bit_length():
             return self.max_delay
-        return timedelta(microseconds=min(base_us << retries_made if base_us else 0, max_us))
+        return timedelta(microseconds=min(base_us << retries_made, max_us))

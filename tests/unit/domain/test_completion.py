@@ -18,7 +18,17 @@ from schedora.domain.job_request import LATEST
 from schedora.domain.job_state import ENDED, MOVES, WAITING, JobState
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.retry import RetryKind, RetryPolicy
-from tests.builders import HOUR, NOON, SECOND, a_claimed_job, a_job, a_lease_id, as_claimed, settled
+from tests.builders import (
+    HOUR,
+    NOON,
+    SECOND,
+    a_claimed_job,
+    a_job,
+    a_lease_id,
+    a_workflow_id,
+    as_claimed,
+    settled,
+)
 
 S = JobState
 ENDED_AT = NOON + 3 * SECOND
@@ -295,3 +305,15 @@ def test_token_of_the_completion_is_kept() -> None:
     job = a_job(S.RUNNING)
     completion = attrs.evolve(settled(as_claimed(job), Succeeded()), lease_token=LeaseToken(7))
     assert completed(job, completion).lease_token == 7
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=repr)
+def test_a_completion_is_of_its_claim(outcome: Outcome) -> None:
+    started_at = NOON + 2 * SECOND
+    claim = a_claimed_job(
+        workflow_id=a_workflow_id(), type="t", queue="q", lease_token=LeaseToken(7), started_at=started_at
+    )
+    made = settled(claim, outcome, started_at=started_at, ended_at=ENDED_AT)
+    assert (made.job_id, made.lease_id, made.lease_token) == (claim.job_id, claim.lease_id, 7)
+    assert (made.workflow_id, made.type, made.queue) == (claim.workflow_id, "t", "q")
+    assert (made.started_at, made.ended_at) == (started_at, ENDED_AT)

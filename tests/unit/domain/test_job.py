@@ -7,7 +7,7 @@ import pytest
 
 from schedora.domain.errors import IllegalMove
 from schedora.domain.events import HISTORY_LIMIT, JobEvent
-from schedora.domain.ids import WorkerId
+from schedora.domain.ids import DEFAULT_TENANT, TenantId, WorkerId
 from schedora.domain.job import UPSTREAM_FAILED, Job, kept
 from schedora.domain.job_state import ENDED, HELD, MOVES, REQUEUABLE, WAITING, JobState
 from tests.builders import HOUR, NOON, SECOND, TRACE, a_job, a_job_id, a_request
@@ -132,3 +132,13 @@ def test_history_is_kept_within_its_limit(more: int) -> None:
     history = kept(old, new)
     assert len(history) == HISTORY_LIMIT
     assert history == (*old, *new)[-HISTORY_LIMIT:]
+
+
+def test_requeued_it_waits_for_nobody_unless_it_is_said() -> None:
+    assert a_job(S.DEAD).requeued(now=LATER, reason="again").waits_for == 0
+
+
+def test_submitted_it_is_of_its_tenant() -> None:
+    other = Job.submitted(a_request(), job_id=a_job_id(), trace=TRACE, now=NOON, tenant_id=TenantId(7))
+    mine = Job.submitted(a_request(), job_id=a_job_id(), trace=TRACE, now=NOON)
+    assert (other.tenant_id, mine.tenant_id) == (7, DEFAULT_TENANT)

@@ -65,3 +65,9 @@ def test_no_more_links_are_made_than_a_span_has() -> None:
     with_links = linked(span, range(10_000), link)
     assert made == list(range(LINKS_MAX))
     assert (len(with_links.links), with_links.links_dropped) == (LINKS_MAX, 10_000 - LINKS_MAX)
+
+
+def test_ids_tell_moments_apart_that_a_float_would_not() -> None:
+    late = datetime(9000, 1, 1, tzinfo=UTC)
+    moments = [late + timedelta(microseconds=count) for count in range(100)]
+    assert len({span_id_of(JOB, moment, "part") for moment in moments}) == 100

@@ -6,7 +6,16 @@ from typing import Any
 import pytest
 
 from schedora.domain.errors import InvalidField
-from schedora.domain.worker import CONCURRENCY_MAX, LIVE, NAMES_MAX, PID_MAX, Worker, WorkerState, lost
+from schedora.domain.worker import (
+    CONCURRENCY_MAX,
+    LIVE,
+    NAMES_MAX,
+    PID_MAX,
+    Worker,
+    WorkerState,
+    lost,
+    watch_gap_max,
+)
 from tests.builders import NOON, SECOND, an_identity, an_incarnation
 
 
@@ -98,3 +107,7 @@ def test_lost_by_the_silence_in_the_store_alone_and_by_what_somebody_could_notic
         heard_elsewhere=heard_elsewhere,
     )
     assert found is given_up
+
+
+def test_a_pause_of_a_third_of_the_timeout_goes_unnoticed() -> None:
+    assert watch_gap_max(timedelta(seconds=90)) == timedelta(seconds=30)

@@ -14,7 +14,13 @@ from schedora.adapters.memory.records import MemoryRecords
 from schedora.adapters.telemetry.gauges import RegisteredGauges
 from schedora.application.errors import StoreUnavailable
 from schedora.application.maintenance import prune
-from schedora.application.maintenance.reaper import LONGEST_INTERVAL, Reaper
+from schedora.application.maintenance.reaper import (
+    BUCKETS_MAX,
+    LONGEST_INTERVAL,
+    REQUEST_BATCHES_MAX,
+    TRAILS_MAX,
+    Reaper,
+)
 from schedora.application.ports.job_reader import JobFilter
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.application.ports.records import Pruned, Records
@@ -32,6 +38,7 @@ from tests.contract.test_request_spans import a_request_served
 from tests.unit.application.bench import HEARTBEAT_TIMEOUT, Bench
 
 TIMEOUT = HEARTBEAT_TIMEOUT
+NO_TIME = timedelta(0)
 
 
 def a_reaper(
@@ -143,10 +150,11 @@ async def test_full_buckets_are_forgotten(bench: Bench) -> None:
 async def test_what_it_does_is_counted(bench: Bench) -> None:
     await bench.stores.submit(a_request(), a_request())
     await bench.stores.claim(await bench.stores.worker())
+    await bench.stores.worker()
     await bench.watched(TIMEOUT + SECOND)
     await a_reaper(bench).round()
     await a_reaper(bench).round()
-    assert bench.metrics.counted[Counter.WORKERS_LOST, ""] == 1
+    assert bench.metrics.counted[Counter.WORKERS_LOST, ""] == 2
     assert bench.metrics.counted[Counter.JOBS_RESCUED, ""] == 2
 
 
@@ -165,9 +173,11 @@ async def test_its_rounds_are_timed_and_the_last_that_succeeded_is_known(bench: 
     reaper.stop()
     await running
     rounds = [
-        labels for histogram, labels, _ in bench.metrics.observed if histogram is Histogram.REAPER_ROUND
+        (labels, spans)
+        for histogram, labels, spans in bench.metrics.observed
+        if histogram is Histogram.REAPER_ROUND
     ]
-    assert rounds == [("failed",), ("success",)]
+    assert rounds == [(("failed",), NO_TIME), (("success",), NO_TIME)]
 
 
 async def test_processes_that_did_not_say_good_bye_are_forgotten(bench: Bench) -> None:
@@ -192,7 +202,14 @@ async def test_silent_worker_that_is_heard_elsewhere_is_spared_and_told_of_once(
             assert await reaper.round() == 0
     assert await statuses(bench) == [WorkerState.ACTIVE]
     assert (await bench.stores.job(job.job_id)).status is JobState.RUNNING
-    assert [entry["worker_id"] for entry in logs if "spared" in entry["event"]] == ["w1"]
+    assert logs == [
+        {
+            "event": "worker spared: it is silent in the store, and heard elsewhere",
+            "log_level": "warning",
+            "worker_id": "w1",
+            "silent_seconds": 91.0,
+        }
+    ]
     assert bench.metrics.counted[Counter.WORKERS_SPARED, ""] == 1
     await bench.stores.workers.beat(worker.incarnation, cpu_percent=None, memory_percent=None)
     await reaper.round()
@@ -269,7 +286,9 @@ async def test_two_reapers_give_one_worker_up_once(bench: Bench) -> None:
         rescued = await asyncio.gather(*(a_reaper(bench).round() for _ in range(2)))
     assert sum(rescued) == 3
     assert sorted(await statuses(bench)) == [WorkerState.ACTIVE, WorkerState.STALE]
-    assert len([entry for entry in logs if entry["event"] == "worker declared lost"]) == 1
+    [told] = [entry for entry in logs if entry["event"] == "worker declared lost"]
+    assert (told["worker_id"], told["last_heartbeat"]) == ("w1", silent.last_heartbeat.isoformat())
+    assert "death" not in told
 
 
 async def test_worker_long_gone_is_forgotten(bench: Bench) -> None:
@@ -280,8 +299,47 @@ async def test_worker_long_gone_is_forgotten(bench: Bench) -> None:
     await reaper.round()
     assert len(await statuses(bench)) == 1
     bench.clock.advance(SECOND)
-    await reaper.round()
+    with capture_logs() as logs:
+        await reaper.round()
+        await reaper.round()
     assert await statuses(bench) == []
+    assert logs == [{"event": "forgot workers long gone", "log_level": "info", "workers": 1}]
+
+
+class Bounded:
+    """Something that is pruned, and notes how much of it at once."""
+
+    def __init__(self) -> None:
+        self.limits: list[int] = []
+
+    async def prune(self, *_kept: object, limit: int, **_bounds: int) -> int:
+        self.limits.append(limit)
+        return 0
+
+
+async def test_a_round_looks_at_a_bounded_number_of_what_is_forgotten(bench: Bench) -> None:
+    reaper = a_reaper(bench)
+    for name, limit in (
+        ("_rate_limiter", BUCKETS_MAX), ("_trails", TRAILS_MAX), ("_request_spans", REQUEST_BATCHES_MAX),
+    ):  # fmt: skip
+        bounded = Bounded()
+        setattr(reaper, name, bounded)
+        await reaper.round()
+        assert bounded.limits == [limit]
+
+
+async def test_where_nothing_is_heard_elsewhere_a_silent_worker_is_lost(bench: Bench) -> None:
+    await bench.stores.worker()
+    await bench.watched(TIMEOUT + SECOND)
+    await a_reaper(bench, heard_elsewhere=False).round()
+    assert await statuses(bench) == [WorkerState.STALE]
+
+
+async def test_where_nobody_is_silent_it_does_not_matter_who_was_there_to_hear(bench: Bench) -> None:
+    await bench.stores.worker()
+    with capture_logs() as logs:
+        await a_reaper(bench).round()
+    assert logs == []
 
 
 async def test_rounds_come_at_intervals_until_it_is_stopped(bench: Bench) -> None:
@@ -341,6 +399,31 @@ async def test_store_that_is_away_is_waited_for(bench: Bench) -> None:
     assert bench.clock.next_wait - bench.clock.now() <= 0.5 * SECOND, "patience begins anew"
     reaper.stop()
     await task
+
+
+async def test_it_says_once_that_the_store_went_and_once_that_it_is_back(bench: Bench) -> None:
+    reaper = a_reaper(bench)
+
+    async def rounds(*, away: bool) -> None:
+        bench.faults.away = away
+        for _ in range(3):
+            await settle()
+            bench.clock.advance_to_next_wait()
+
+    with capture_logs() as logs:
+        task = asyncio.create_task(reaper.run())
+        await rounds(away=False)
+        await rounds(away=True)
+        await rounds(away=False)
+        await rounds(away=True)
+        reaper.stop()
+        await task
+    away = {
+        "event": "the store is away",
+        "log_level": "warning",
+        "error": "the memory store fails on demand: workers.watch",
+    }
+    assert logs == [away, {"event": "the store is back", "log_level": "info"}, away]
 
 
 async def test_round_tells_that_the_store_is_away(bench: Bench) -> None:
@@ -419,7 +502,10 @@ async def test_a_worker_that_was_seen_to_die_is_lost_at_once_and_its_jobs_say_ho
         worker.incarnation,
         WorkerDeath(how="was ended by SIGKILL", stack="where it was", lines={job.job_id: ("said last",)}),
     )
-    assert await a_reaper(bench).round() == 1
+    with capture_logs() as logs:
+        assert await a_reaper(bench).round() == 1
+    [told] = [entry for entry in logs if entry["event"] == "worker declared lost"]
+    assert told["death"] == "was ended by SIGKILL"
     [error] = (await bench.stores.job(job.job_id)).errors
     assert (error.kind, error.message) == ("worker_lost", "worker w1 was ended by SIGKILL")
     assert error.traceback == "where it was\n\nThe last lines of its log:\nsaid last"

@@ -2,6 +2,7 @@
 
 import attrs
 import pytest
+from structlog.testing import capture_logs
 
 from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
 from schedora.adapters.memory.job_queue import MemoryJobQueue
@@ -53,6 +54,26 @@ async def test_what_ran_has_failed_and_what_had_not_started_waits_again(bench: B
     assert (back.status, back.attempt, back.worker_deaths, back.suspect) == (S.PENDING, 0, 0, True)
     assert [hint.queues for hint in bench.hints] == [{"default"}]
     assert bench.metrics.counted[Counter.JOBS_FAILED, "work"] == 1
+
+
+async def test_each_job_that_is_given_back_is_told_and_none_that_another_gave_back(bench: Bench) -> None:
+    job = await bench.stores.submit_one()
+    await lost(bench)
+    faster = bench.rescue
+
+    class Overtaken(MemoryJobQueue):
+        async def exchange(self, delivery: Delivery) -> Exchanged:
+            await faster()
+            return await super().exchange(delivery)
+
+    with capture_logs() as logs:
+        await attrs.evolve(faster, queue=Overtaken(bench.store))()
+    assert logs == [
+        {
+            "event": "job rescued from a lost worker", "log_level": "warning", "job_id": str(job.job_id),
+            "job_type": "work", "worker_id": "w1", "status": S.RETRYING, "worker_deaths": 1,
+        }
+    ]  # fmt: skip
 
 
 async def test_failures_are_exported_and_what_had_not_started_where_its_trace_is_sampled(
