@@ -119,6 +119,7 @@ class HeartbeatThread:
                 interval=self._interval,
                 vitals=ProcessVitals(),
                 on_status=self._heard,
+                unit_random=self._system.randomness.unit,
             )
             self._presence = await self._shown(stack)
             self._loop = asyncio.get_running_loop()

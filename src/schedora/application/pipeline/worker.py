@@ -169,6 +169,8 @@ class Worker:
         )
         self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
         self._store_is_away = False
+        self._lost_at = clock.monotonic()
+        """When it was found to be away last."""
         self._audience = Audience(queues=identity.queues, types=identity.types)
         self._lookout = Lookout(clock=clock, randomness=randomness, pace=self._limits.pace)
         self._exchanges = Exchanges(
@@ -244,6 +246,9 @@ class Worker:
         if incarnation != self.incarnation:
             return
         self._heard_at = self._clock.monotonic()
+        if self._waits_for_store:  # which is there again
+            self._retry_at = self._heard_at
+            self.changed.set()
         if status is self._status:
             return
         self._status = status
@@ -540,10 +545,10 @@ class Worker:
     def _waits_for_store(self) -> bool:
         return self._clock.monotonic() < self._retry_at
 
-    def store_answered(self) -> None:
-        """It is there, whatever was thought of it."""
+    def store_answered(self, asked_at: timedelta) -> None:
+        """It is there, whatever was thought of it; unless that was thought since it was asked."""
         self._answered_at = self._clock.monotonic()
-        if self._store_is_away:
+        if self._store_is_away and asked_at >= self._lost_at:
             self._store_is_away = False
             self._backoff.reset()
             log.info("the store is back", worker_id=self.identity.worker_id)
@@ -554,6 +559,7 @@ class Worker:
             log.debug("others were in the way", error=str(error), worker_id=self.identity.worker_id)
         elif not self._store_is_away:
             self._store_is_away = True
+            self._lost_at = self._clock.monotonic()
             log.warning("the store is away; outcomes are kept", error=str(error), kept=len(self._outbox))
         # Not knowing what has happened: look at everything again.
         self._lookout.hint()
