@@ -59,7 +59,7 @@ log = Logger("schedora.worker")
 
 MATCH_AGE_MAX = timedelta(seconds=1)
 """Who hears later of a job that was matched makes sure that it is his yet: it may have been canceled."""
-FAREWELL = timedelta(seconds=5)
+FAREWELL = timedelta(seconds=2)
 """How long a worker that leaves tries to say so: a store that hangs is not waited for."""
 UNWRITTEN_NAMED_MAX = 20
 """So many jobs are named whose outcomes were not written; the others are counted."""

@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     database_url: Annotated[str | None, AfterValidator(_database_url)] = None
     database_pool_size: int = Field(20, ge=1, le=1000)
     database_max_overflow: int = Field(40, ge=0, le=1000)
+    database_start_timeout: float = Field(60, ge=0, le=3600)
     redis_url: Annotated[str | None, AfterValidator(_redis_url)] = None
     redis_prefix: str = Field("schedora", min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:/-]*$")
     schedora_data_dir: Path | None = None
