@@ -1,5 +1,7 @@
 """How busy this process is."""
 
+import sys
+
 import psutil
 
 from schedora.application.pipeline.heartbeat import Vitals
@@ -17,3 +19,12 @@ class ProcessVitals:
             cpu_percent=round(self._process.cpu_percent(), 1),
             memory_percent=round(self._process.memory_percent(), 2),
         )
+
+
+def peak_bytes() -> int | None:
+    """The most memory that this process had resident; None where the system does not tell."""
+    try:
+        import resource  # noqa: PLC0415 - there is none on Windows
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

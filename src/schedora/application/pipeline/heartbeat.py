@@ -37,6 +37,7 @@ class Heartbeat:
         clock: Clock,
         interval: timedelta,
         vitals: Callable[[], Vitals],
+        stuck_threads: Callable[[], int] = lambda: 0,
         on_status: Callable[[IncarnationId, WorkerState | None], None],
         unit_random: Callable[[], float],
     ) -> None:
@@ -44,6 +45,7 @@ class Heartbeat:
         self._clock = clock
         self._interval = interval
         self._vitals = vitals
+        self._stuck_threads = stuck_threads
         self._on_status = on_status
         self._unit_random = unit_random
         self._incarnation: IncarnationId | None = None
@@ -84,7 +86,10 @@ class Heartbeat:
     async def _beat(self, incarnation: IncarnationId) -> None:
         vitals = self._vitals()
         status = await self._workers.beat(
-            incarnation, cpu_percent=vitals.cpu_percent, memory_percent=vitals.memory_percent
+            incarnation,
+            cpu_percent=vitals.cpu_percent,
+            memory_percent=vitals.memory_percent,
+            stuck_threads=self._stuck_threads(),
         )
         if not self._stopped:
             self._on_status(incarnation, status)

@@ -95,6 +95,8 @@ class WorkerLimits:
     """How often they are checked while none runs."""
     live_for: timedelta = timedelta(seconds=60)
     """How long after a sign of life the store can't have given this worker up."""
+    replaceable: bool = False
+    """Whether a fresh process takes over from a worker that ends worn out."""
 
 
 class Worker:
@@ -190,6 +192,8 @@ class Worker:
             report=self._limits.report,
             on_change=self.changed.set,
         )
+        self.worn_out = False
+        """Whether it drains because handlers that do not stop hold too many of its slots."""
         self.incarnation: IncarnationId | None = None
         self._status: WorkerState | None = None
         self._heard_at = clock.monotonic()
@@ -275,6 +279,7 @@ class Worker:
     async def step(self) -> bool:
         """One turn: enforces deadlines, exchanges what is due. Whether anything moved: there may be more to do."""
         self.slots.enforce_deadlines()
+        self._drain_when_worn_out()
         self._stop_at_drain_deadline()
         self._run_locking.tell()
         if self._waits_for_store:
@@ -569,6 +574,7 @@ class Worker:
     def _show(self, gauges: Gauges) -> None:
         gauges.register(Gauge.WORKER_SLOTS, lambda: self.slots.count)
         gauges.register(Gauge.WORKER_SLOTS_USED, lambda: len(self.slots.runs))
+        gauges.register(Gauge.STUCK_THREADS, self.slots.stuck_threads)
         gauges.register(Gauge.WORKER_JOBS_BUFFERED, lambda: self.slots.buffered)
         gauges.register(Gauge.WORKER_CLAIM_RATE, self._exchanges.claim_rate.per_second)
         gauges.register(Gauge.OUTBOX_JOBS, self._outbox.__len__)
@@ -576,6 +582,22 @@ class Worker:
 
     def _unanswered_seconds(self) -> float:
         return (self._clock.monotonic() - self._answered_at).total_seconds()
+
+    def _drain_when_worn_out(self) -> None:
+        """Before it runs out of slots: what is stuck is ended with the process, and a fresh one has them all."""
+        if not self._limits.replaceable or self._drain_deadline is not None or self._drained_by_request:
+            return
+        stuck = self.slots.stuck()
+        if len(stuck) * 2 >= self.slots.count:
+            self.worn_out = True
+            log.error(
+                "handlers that do not stop hold half of the slots: the worker drains, and a fresh process takes over",
+                worker_id=self.identity.worker_id,
+                stuck=len(stuck),
+                slots=self.slots.count,
+                job_types=sorted({run.job.type for run in stuck}),
+            )
+            self.drain()
 
     def _stop_at_drain_deadline(self) -> None:
         if self._drain_deadline is not None and self._clock.monotonic() >= self._drain_deadline:

@@ -125,6 +125,8 @@ class Gauge(StrEnum):
     """Since a worker had an answer of the store."""
     WORKER_SLOTS = "worker_slots"
     WORKER_SLOTS_USED = "worker_slots_used"
+    STUCK_THREADS = "stuck_threads"
+    """Of a worker's slots: those whose handler was given up and does not end."""
     WORKER_JOBS_BUFFERED = "worker_jobs_buffered"
     """Jobs under a worker's lease that wait for a slot."""
     WORKER_CLAIM_RATE = "worker_claims_per_second"

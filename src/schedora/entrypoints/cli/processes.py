@@ -69,8 +69,14 @@ def worker(
         ),
     ] = None,
     processes: Annotated[
-        int, typer.Option("--processes", min=1, max=1_000, help="Worker processes to run.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--processes",
+            min=1,
+            max=1_000,
+            help="Worker processes to run, each watched and replaced when it dies. Default: this one, unwatched.",
+        ),
+    ] = None,
     worker_id: Annotated[
         str | None,
         typer.Option("--worker-id", help="The worker's name. Default: WORKER_ID, else host and pid."),
