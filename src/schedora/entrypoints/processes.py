@@ -87,8 +87,15 @@ def run_worker(
     processes: int | None,
     worker_id: str | None,
     data_dir: Path | None,
+    max_jobs_per_child: int | None = None,
+    max_memory_mb_per_child: int | None = None,
 ) -> int:
-    settings = _prepared(data_dir, app)
+    settings = _prepared(
+        data_dir,
+        app,
+        worker_max_jobs_per_child=max_jobs_per_child,
+        worker_max_memory_mb_per_child=max_memory_mb_per_child,
+    )
     name = worker_id or settings.worker_id or default_name()
     if processes is not None:
         # The embedded server, if that is the one, must outlast each single worker process.
@@ -101,6 +108,8 @@ def run_worker(
                 concurrency=concurrency,
                 processes=processes,
                 worker_id=name,
+                max_jobs_per_child=max_jobs_per_child,
+                max_memory_mb_per_child=max_memory_mb_per_child,
                 data_dir=data_dir,
                 stop_seconds=settings.worker_shutdown_timeout,
                 note_death=_noting_deaths(settings, url),
@@ -174,10 +183,10 @@ def _set_up_logs(settings: Settings) -> None:
     )
 
 
-def _prepared(data_dir: Path | None, app: "Schedora | None" = None) -> Settings:
+def _prepared(data_dir: Path | None, app: "Schedora | None" = None, **given: Any) -> Settings:
     """The settings in force: what is typed wins over what the app says, and that over the environment."""
     settings_with = load_settings if app is None else app.settings_with
-    settings = settings_with(schedora_data_dir=data_dir)
+    settings = settings_with(schedora_data_dir=data_dir, **given)
     _set_up_logs(settings)
     for doubt in settings.doubts:
         log.warning(doubt)

@@ -48,6 +48,8 @@ def supervise(
     concurrency: int | None,
     processes: int,
     worker_id: str,
+    max_jobs_per_child: int | None,
+    max_memory_mb_per_child: int | None,
     data_dir: Path | None,
     stop_seconds: float,
     note_death: NoteDeath,
@@ -56,7 +58,13 @@ def supervise(
     names = [worker_id] if processes == 1 else [f"{worker_id}-{n}" for n in range(1, processes + 1)]
     commands = [
         worker_command(
-            target=target, queues=queues, concurrency=concurrency, worker_id=name, data_dir=data_dir
+            target=target,
+            queues=queues,
+            concurrency=concurrency,
+            worker_id=name,
+            max_jobs_per_child=max_jobs_per_child,
+            max_memory_mb_per_child=max_memory_mb_per_child,
+            data_dir=data_dir,
         )
         for name in names
     ]
@@ -69,6 +77,8 @@ def worker_command(
     queues: Sequence[str],
     concurrency: int | None,
     worker_id: str,
+    max_jobs_per_child: int | None,
+    max_memory_mb_per_child: int | None,
     data_dir: Path | None,
 ) -> list[str]:
     """The command line of one worker process."""
@@ -79,6 +89,10 @@ def worker_command(
         command += ["--queues", ",".join(queues)]
     if concurrency is not None:
         command += ["--concurrency", str(concurrency)]
+    if max_jobs_per_child is not None:
+        command += ["--max-jobs-per-child", str(max_jobs_per_child)]
+    if max_memory_mb_per_child is not None:
+        command += ["--max-memory-mb-per-child", str(max_memory_mb_per_child)]
     if data_dir is not None:
         command += ["--data-dir", str(data_dir)]
     return command

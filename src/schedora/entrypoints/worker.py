@@ -371,7 +371,16 @@ def _children(settings: Settings, *, idle_max: int) -> ChildProcesses:
         "LOG_REDACT": settings.log_redact or "",
         "JOB_LOG_LEVEL": settings.job_log_level.value,
     }
+    command: tuple[str, ...] = CHILD_COMMAND
     if settings.database_url is None:
-        return ChildProcesses((*CHILD_COMMAND, MEMORY), idle_max=idle_max, environment=environment)
-    environment["DATABASE_URL"] = settings.database_url
-    return ChildProcesses(CHILD_COMMAND, idle_max=idle_max, environment=environment)
+        command = (*CHILD_COMMAND, MEMORY)
+    else:
+        environment["DATABASE_URL"] = settings.database_url
+    memory_max_mb = settings.worker_max_memory_mb_per_child
+    return ChildProcesses(
+        command,
+        idle_max=idle_max,
+        jobs_max=settings.worker_max_jobs_per_child,
+        memory_max_bytes=None if memory_max_mb is None else memory_max_mb * 1_000_000,
+        environment=environment,
+    )

@@ -35,17 +35,31 @@ async def nobody(incarnation: IncarnationId, death: WorkerDeath) -> None:
 
 def test_the_command_of_a_worker_says_all_that_was_said() -> None:
     command = worker_command(
-        target="shop:app", queues=("a", "b"), concurrency=4, worker_id="w-1", data_dir=Path("/data")
+        target="shop:app",
+        queues=("a", "b"),
+        concurrency=4,
+        worker_id="w-1",
+        max_jobs_per_child=9,
+        max_memory_mb_per_child=300,
+        data_dir=Path("/data"),
     )
     assert command[:4] == [sys.executable, "-m", "schedora.entrypoints.cli.main", "worker"]
     assert command[4:] == [
         "--worker-id", "w-1", "--app", "shop:app", "--queues", "a,b", "--concurrency", "4",
-        "--data-dir", "/data",
+        "--max-jobs-per-child", "9", "--max-memory-mb-per-child", "300", "--data-dir", "/data",
     ]  # fmt: skip
 
 
 def test_the_command_of_a_worker_says_nothing_that_was_not_said() -> None:
-    command = worker_command(target=None, queues=(), concurrency=None, worker_id="w-1", data_dir=None)
+    command = worker_command(
+        target=None,
+        queues=(),
+        concurrency=None,
+        worker_id="w-1",
+        max_jobs_per_child=None,
+        max_memory_mb_per_child=None,
+        data_dir=None,
+    )
     assert command[4:] == ["--worker-id", "w-1"]
 
 

@@ -46,7 +46,8 @@ class WatchedProcess:
         self.pid = self._process.pid
         self.ended: asyncio.Future[ProcessEnd] = self._loop.create_future()
         # Not asyncio's: it would ask for the end before this does, and what memory it had would be lost.
-        threading.Thread(target=self._wait, name=f"schedora-wait-{self.pid}", daemon=True).start()
+        self._waiting = threading.Thread(target=self._wait, name=f"schedora-wait-{self.pid}", daemon=True)
+        self._waiting.start()
 
     def send(self, number: signal.Signals) -> None:
         if self._process.returncode is None:

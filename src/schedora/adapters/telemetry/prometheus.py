@@ -79,6 +79,7 @@ GAUGE_HELP: Mapping[Gauge, str] = {
     Gauge.LAST_PROGRESS: "Since the store answered a worker.",
     Gauge.WORKER_SLOTS: "Handlers that a worker runs at once at most.",
     Gauge.WORKER_SLOTS_USED: "Handlers that a worker runs.",
+    Gauge.STUCK_THREADS: "Threads whose job was given up, and that do not return.",
     Gauge.WORKER_JOBS_BUFFERED: "Jobs under a worker's lease that wait for a slot.",
     Gauge.WORKER_CLAIM_RATE: "Jobs that a worker took, a second, over the last ten seconds or so.",
     Gauge.OUTBOX_JOBS: "Ends that a worker keeps until the store has accepted them.",

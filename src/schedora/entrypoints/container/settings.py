@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     worker_shutdown_timeout: float = Field(30, ge=0, le=86_400)
     api_timeout_seconds: float = Field(20, gt=0, le=3600)
     api_requests_max: int = Field(2_000, ge=1, le=1_000_000)
+    worker_max_jobs_per_child: int | None = Field(None, ge=1, le=1_000_000_000)
+    worker_max_memory_mb_per_child: int | None = Field(None, ge=1, le=1_000_000_000)
     event_streams_max: int = Field(500, ge=0, le=100_000)
     metrics_label_values_max: int = Field(1_000, ge=1, le=100_000)
     max_payload_bytes: int = Field(1_048_576, ge=2, le=268_435_456)
