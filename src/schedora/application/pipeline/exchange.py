@@ -389,7 +389,14 @@ class Exchanges:
         ]
         if suspects:
             at = self._store_time.at(now)
-            starts += [Start(job_id=job.job_id, lease_id=job.lease_id, started_at=at) for job in suspects]
+            starts += [
+                Start(
+                    job_id=job.job_id,
+                    lease_id=job.lease_id,
+                    started_at=self._slots.start_of_suspect(job, at),
+                )
+                for job in suspects
+            ]
         return starts
 
     def _started(self, starts: Sequence[Start], answer: Exchanged) -> None:

@@ -166,6 +166,10 @@ class Slots:
             return []
         return self._suspects.call(self.free, [run.job for run in self.runs.values()])
 
+    def start_of_suspect(self, job: ClaimedJob, now: datetime) -> datetime:
+        """What is to be recorded as its start: the same each time that this is tried."""
+        return self._suspects.start_of(job.lease_id, now)
+
     def start_suspect(self, lease_id: LeaseId, started_at: datetime) -> ClaimedJob | None:
         """Its start is on record. Nothing happens, and None is answered, when it is not at hand any more."""
         if (suspect := self._suspects.take(lease_id)) is None:

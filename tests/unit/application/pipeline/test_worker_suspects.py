@@ -60,12 +60,15 @@ async def test_start_whose_answer_is_lost_is_told_again(engine: Engine, point: s
     engine.bench.faults.fail(point, nth=3)  # the worker's registration, the claim, the start
     async with engine.running():
         assert held.contexts == []
+        unheard = await engine.bench.stores.job(job.job_id)
         await engine.advance(LONG_ENOUGH)
         assert len(held.contexts) == 1
         held.let_go()
         await engine.settle()
         done = await engine.bench.stores.job(job.job_id)
     assert (done.status, done.attempt) == (S.SUCCESS, 2)
+    if point is AFTER_COMMIT:
+        assert unheard.events() == done.events()[: len(unheard.events())], "what was seen stays so"
 
 
 async def test_suspect_canceled_while_its_start_is_told_does_not_run(engine: Engine) -> None:
