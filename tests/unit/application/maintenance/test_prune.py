@@ -76,8 +76,11 @@ async def test_between_batches_is_a_pause_that_grows_with_their_work(bench: Benc
     assert second - first == (1 + REST) * records.work
 
 
-async def test_round_has_an_end_and_tells_that_there_is_more(bench: Bench) -> None:
+@pytest.mark.parametrize("tenths", [1, 4])
+async def test_round_has_an_end_and_tells_that_there_is_more(bench: Bench, tenths: int) -> None:
+    """With four tenths of a second a batch would begin at its very end."""
     records = scripted(bench, jobs=[FULL] * 1_000)
+    records.work = tenths * SECOND / 10
     pruned = await round_with(bench, records)
     assert pruned.more
     assert pruned.jobs == BATCH_MAX * sum(name == "jobs" for name, _ in records.calls)

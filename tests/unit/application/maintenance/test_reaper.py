@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 import attrs
@@ -22,7 +22,7 @@ from schedora.application.maintenance.reaper import (
     Reaper,
 )
 from schedora.application.ports.job_reader import JobFilter
-from schedora.application.ports.metrics import Counter, Histogram
+from schedora.application.ports.metrics import Counter, Gauge, Histogram
 from schedora.application.ports.records import Pruned, Records
 from schedora.application.ports.request_spans import Asked
 from schedora.application.ports.totals import Series
@@ -178,6 +178,20 @@ async def test_its_rounds_are_timed_and_the_last_that_succeeded_is_known(bench: 
         if histogram is Histogram.REAPER_ROUND
     ]
     assert rounds == [(("failed",), NO_TIME), (("success",), NO_TIME)]
+
+
+async def test_before_its_first_round_it_has_had_none(bench: Bench) -> None:
+    readings: list[Callable[[], float | None]] = []
+
+    class Recorded(RegisteredGauges):
+        def register(
+            self, gauge: Gauge, read: Callable[[], float | None], labels: tuple[str, ...] = ()
+        ) -> None:
+            assert gauge is Gauge.REAPER_LAST_ROUND
+            readings.append(read)
+
+    a_reaper(bench, gauges=Recorded())
+    assert [read() for read in readings] == [None]
 
 
 async def test_processes_that_did_not_say_good_bye_are_forgotten(bench: Bench) -> None:

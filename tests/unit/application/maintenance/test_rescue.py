@@ -56,6 +56,15 @@ async def test_what_ran_has_failed_and_what_had_not_started_waits_again(bench: B
     assert bench.metrics.counted[Counter.JOBS_FAILED, "work"] == 1
 
 
+@pytest.mark.parametrize(("starts", "later"), [(2, True), (1, False), (0, False)])
+async def test_workers_are_told_whether_any_of_it_is_due(bench: Bench, starts: int, *, later: bool) -> None:
+    """What ran waits for its retry; what had not started is due."""
+    await bench.stores.submit(a_request(), a_request())
+    await lost(bench, starts=starts)
+    await bench.rescue()
+    assert [(hint.queues, hint.later) for hint in bench.hints] == [(frozenset({"default"}), later)]
+
+
 async def test_each_job_that_is_given_back_is_told_and_none_that_another_gave_back(bench: Bench) -> None:
     job = await bench.stores.submit_one()
     await lost(bench)
