@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from schedora.application.pipeline.heartbeat import RETRY_AFTER, Heartbeat, Vitals
 from schedora.domain.ids import IncarnationId
@@ -110,6 +111,24 @@ async def test_store_that_is_away_is_tried_again_soon(chest: Chest) -> None:
         before = chest.bench.clock.monotonic()
         await chest.next_turn()
         assert chest.bench.clock.monotonic() - before == INTERVAL
+
+
+async def test_it_says_once_that_beats_do_not_arrive_and_once_that_they_do_again(chest: Chest) -> None:
+    worker = await chest.bench.stores.worker()
+    chest.heartbeat.beat_for(worker.incarnation)
+    with capture_logs() as logs:
+        async with chest.beating():
+            for away in (False, True, False, True):
+                chest.bench.faults.away = away
+                for _ in range(3):
+                    await chest.next_turn()
+    away_line = {
+        "event": "heartbeats do not reach the store",
+        "log_level": "warning",
+        "error": "the memory store fails on demand: workers.beat",
+    }
+    back = {"event": "heartbeats reach the store again", "log_level": "info"}
+    assert logs == [away_line, back, away_line]
 
 
 async def test_stop_ends_it_at_once(chest: Chest) -> None:
