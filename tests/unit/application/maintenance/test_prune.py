@@ -7,6 +7,7 @@ from datetime import timedelta
 import attrs
 import pytest
 from attrs import define, field
+from structlog.testing import capture_logs
 
 from schedora.application.errors import StoreUnavailable
 from schedora.application.maintenance.prune import BATCH_MAX, REST, ROUND_MAX
@@ -61,6 +62,15 @@ async def test_round_ends_when_nothing_is_due_any_more(bench: Bench) -> None:
     records = scripted(bench, jobs=[FULL, Pruned(jobs=3)], workflows=[Pruned(jobs=10, workflows=2)])
     assert await round_with(bench, records) == Pruned(jobs=BATCH_MAX + 13, workflows=2, more=False)
     assert [name for name, _ in records.calls] == ["workflows", "jobs", "jobs"]
+
+
+async def test_it_says_what_it_forgot_and_nothing_where_that_is_nothing(bench: Bench) -> None:
+    with capture_logs() as logs:
+        await round_with(bench, scripted(bench))
+        await round_with(bench, scripted(bench, jobs=[Pruned(jobs=3)]))
+        await round_with(bench, scripted(bench, workflows=[Pruned(jobs=2, workflows=1)]))
+    said = {"event": "forgot what ended long ago", "log_level": "info"}
+    assert logs == [{**said, "jobs": 3, "workflows": 0}, {**said, "jobs": 2, "workflows": 1}]
 
 
 async def test_round_takes_turns_where_both_are_due(bench: Bench) -> None:

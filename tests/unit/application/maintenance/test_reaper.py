@@ -233,6 +233,17 @@ async def test_silent_worker_that_is_heard_elsewhere_is_spared_and_told_of_once(
     assert bench.metrics.counted[Counter.WORKERS_SPARED, ""] == 2, "it has fallen silent again"
 
 
+async def test_each_worker_that_is_spared_is_told_with_its_silence(bench: Bench) -> None:
+    workers = [await bench.stores.worker(), await bench.stores.worker()]
+    await bench.watched(TIMEOUT + 1.26 * SECOND)
+    for worker in workers:
+        await bench.heartbeats.beat(worker.incarnation)
+    with capture_logs() as logs:
+        await a_reaper(bench).round()
+    assert [entry["silent_seconds"] for entry in logs] == [91.3, 91.3]
+    assert bench.metrics.counted[Counter.WORKERS_SPARED, ""] == 2
+
+
 async def test_worker_that_falls_silent_elsewhere_too_is_lost(bench: Bench) -> None:
     worker = await bench.stores.worker()
     reaper = a_reaper(bench)
