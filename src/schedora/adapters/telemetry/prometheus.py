@@ -88,6 +88,7 @@ GAUGE_HELP: Mapping[Gauge, str] = {
     Gauge.DATABASE_CONNECTIONS_MAX: "Connections that a process opens at most.",
     Gauge.DATABASE_CONNECTIONS_WAITING: "Calls that wait for a connection.",
     Gauge.REDIS_UP: "1 while Redis is there, as far as a process knows.",
+    Gauge.HTTP_CONNECTIONS: "Connections to an API, whatever they are for.",
     Gauge.EVENT_STREAMS_OPEN: "Event streams that an API serves.",
     Gauge.REQUESTS_WAITING: "Requests that wait for a job to end.",
     Gauge.TRACE_EXPORT_WAITING: "Runs and spans that a process has yet to export.",

@@ -142,6 +142,7 @@ class Gauge(StrEnum):
     """Calls that wait for a connection."""
     REDIS_UP = "redis_up"
     """1 while Redis is there, as far as known; 0 while the circuit breaker is open."""
+    HTTP_CONNECTIONS = "http_connections"
     EVENT_STREAMS_OPEN = "event_streams_open"
     REQUESTS_WAITING = "http_requests_waiting"
     """Requests that wait for a job to end."""
