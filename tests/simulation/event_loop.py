@@ -129,11 +129,15 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Ends whatever is still there, the dead included, so that nobody is surprised at the end of this process."""
         asyncio._set_running_loop(self)
         try:
-            for task, thread in self._tasks:
-                if not task.done():
-                    thread.dead = thread.frozen = False
+            for _, thread in self._tasks:
+                thread.dead = False
+                self.thaw(thread)
+            for handle in self._left_behind:
+                self._put(handle)
+            while pending := [task for task, _ in self._tasks if not task.done()]:
+                for task in pending:
                     task.cancel()
-            self._let_all_run()
+                self._let_all_run()
         finally:
             asyncio._set_running_loop(None)
 

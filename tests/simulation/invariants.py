@@ -3,7 +3,7 @@
 What records, workflows and effects tell by themselves is in ``schedora.domain.invariants``.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -59,8 +59,10 @@ class Seen(StrEnum):
 
 @frozen(kw_only=True)
 class Bounds:
-    """How long anything may wait once all troubles are over: sums of the intervals that the engine goes by."""
+    """How long anything may wait that nothing troubles: sums of the intervals that the engine goes by."""
 
+    excuse: timedelta
+    """How long a trouble of the store is felt after its end."""
     claim: timedelta
     rescue: timedelta
     start: timedelta
@@ -68,23 +70,26 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: Settings, limits: WorkerLimits, journey: timedelta) -> "Bounds":
-        """``journey``: what the store may take for a call."""
+        """``journey``: what a call to the store may take each way in the worst of times."""
         timeout = timedelta(seconds=settings.worker_heartbeat_timeout)
-        spread = 1.2  # polls and rounds are spread by a fifth
-        away = LONGEST_BACKOFF  # what a caller may wait yet that found the store away
-        check = limits.lease_check_idle + away + 2 * journey
+        rounds = min(LONGEST_INTERVAL, timeout / ROUNDS_PER_TIMEOUT)
+        check = limits.lease_check_idle + MARGIN
         return cls(
-            claim=limits.pace.poll_longest * spread + away + 2 * journey,
+            excuse=LONGEST_BACKOFF + 2 * journey,
+            claim=limits.pace.poll_longest * SPREAD + MARGIN,
             # A sign of life beside the store ends one timeout after the last one in the store.
-            rescue=2 * timeout + min(LONGEST_INTERVAL, timeout / ROUNDS_PER_TIMEOUT) * spread
-            + LONGEST_INTERVAL + 4 * journey,
-            start=check + BUFFER_AGE_MAX + GRACE + 2 * journey,
-            end=check + 2 * GRACE + 2 * journey,
-        )  # fmt: skip
+            rescue=2 * timeout + rounds * SPREAD + MARGIN,
+            start=check + BUFFER_AGE_MAX + GRACE,
+            end=check + 2 * GRACE,
+        )
 
 
-LONGEST_BACKOFF = timedelta(seconds=5)
-"""The worker's, between attempts to reach the store."""
+LONGEST_BACKOFF = LONGEST_INTERVAL
+"""Between attempts to reach a store that is away: the reaper's, which is longer than a worker's."""
+SPREAD = 1.2
+"""Polls and rounds are longer than their interval by so much, at most."""
+MARGIN = timedelta(seconds=1)
+"""For calls on their way, and for looking once a second."""
 
 
 @frozen
@@ -96,45 +101,58 @@ class Late:
 
 
 class Waiting:
-    """Looks again and again, once all troubles are over, whether anything waits for longer than it may."""
+    """Looks again and again whether anything waits for longer than it may. Lost hints and silent helpers excuse nothing:
+    only troubles of the store do, and of the worker itself.
+    """
 
-    def __init__(self, store: MemoryStore, bounds: Bounds, calm_since: datetime) -> None:
+    def __init__(self, store: MemoryStore, bounds: Bounds, name_of: Callable[[JobId], str]) -> None:
         self._store = store
         self._bounds = bounds
-        self._calm_since = calm_since
+        self._name_of = name_of
+        self._calm_since = store.clock.now()
         self._able_since: dict[str, datetime] = {}
         self._released_at: dict[JobId, datetime] = {}
 
-    def look(self, workers: "Sequence[WorkerProcess]") -> Iterator[Late]:
+    def troubled(self) -> None:
+        """Whatever waits now has an excuse."""
+        self._calm_since = self._store.clock.now() + self._bounds.excuse
+
+    def unclaimed(self, workers: "Sequence[WorkerProcess]") -> Iterator[Late]:
+        """Jobs that should have been claimed by now."""
         now = self._store.clock.now()
         with self._store.committed() as tables:
             self._note_able(workers, now)
             yield from self._unclaimed(tables, workers, now)
-            live = {
-                process.worker.incarnation
-                for process in workers
-                if process.running and process.worker is not None
-            }
+
+    def held(self, workers: "Sequence[WorkerProcess]") -> Iterator[Late]:
+        """Jobs whose claim should have come further by now, where no worker is in trouble."""
+        now = self._store.clock.now()
+        live = {
+            process.worker.incarnation
+            for process in workers
+            if process.running and process.worker is not None
+        }
+        with self._store.committed() as tables:
             for job_id, lease in self._store.index.leases.items():
                 job = tables.jobs[job_id]
                 if lease.owner not in live:
                     owner = tables.workers.get(lease.owner)
                     heard = self._calm_since if owner is None else owner.last_heartbeat
                     if now - max(heard, self._calm_since) > self._bounds.rescue:
-                        yield Late(Seen.RESCUED_IN_TIME, f"{job_id} of lost {lease.worker_id}")
+                        yield Late(Seen.RESCUED_IN_TIME, f"{self._name_of(job_id)} of lost {lease.worker_id}")
                 elif job.status is JobState.SCHEDULED:
                     if now - max(lease.claimed_at, self._calm_since) > self._bounds.start:
-                        yield Late(Seen.STARTED_IN_TIME, f"{job_id} with {lease.worker_id}")
+                        yield Late(Seen.STARTED_IN_TIME, f"{self._name_of(job_id)} with {lease.worker_id}")
                 elif (
                     now - max(lease.started_at or now, self._calm_since)
                     > job.request.timeout + self._bounds.end
                 ):
-                    yield Late(Seen.ENDED_IN_TIME, f"{job_id} on {lease.worker_id}")
+                    yield Late(Seen.ENDED_IN_TIME, f"{self._name_of(job_id)} on {lease.worker_id}")
 
     def _note_able(self, workers: "Sequence[WorkerProcess]", now: datetime) -> None:
         for process in workers:
             worker = process.worker
-            able = process.running and worker is not None and worker._exchanges.able
+            able = process.running and worker is not None and not process.held_up and worker._exchanges.able
             if not able:
                 self._able_since.pop(process.name, None)
             else:
@@ -152,7 +170,8 @@ class Waiting:
                 serves = not process.queues or job.request.queue in process.queues
                 if serves and able_since is not None and now - able_since > self._bounds.claim:
                     yield Late(
-                        Seen.CLAIMED_IN_TIME, f"{job.job_id} is ready since {since}, and {process.name} idles"
+                        Seen.CLAIMED_IN_TIME,
+                        f"{self._name_of(job.job_id)} is ready since {since:%H:%M:%S}, and {process.name} idles",
                     )
 
 

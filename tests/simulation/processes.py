@@ -71,6 +71,11 @@ class Process:
             self.around.loop.kill(thread)
         self.around.ended(self)
 
+    @property
+    def held_up(self) -> bool:
+        """Whether any of its threads stands still."""
+        return bool(self._held_until)
+
     def start(self) -> None:
         raise NotImplementedError
 
@@ -106,6 +111,7 @@ class Process:
 
     def _begin(self, *thread_names: str) -> list[SimulatedThread]:
         self.threads = []
+        self._held_until.clear()
         self.running = True
         self.crashed = False
         self.around.witness.tell(self.name, "starts")

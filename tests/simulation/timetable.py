@@ -9,11 +9,14 @@ from attrs import frozen
 from tests.simulation.network import Trouble
 from tests.simulation.workload import BUSY_SECONDS
 
-STALL_SECONDS: Final = (1.0, 8.0, 15.0, 40.0)
+STALL_SECONDS: Final = (1.0, 8.0, 20.0, 30.0)
 """At most; the heartbeat timeout lies between."""
-WINDOW_SECONDS: Final = (2.0, 10.0, 30.0)
+WINDOW_SECONDS: Final = (2.0, 10.0, 40.0)
 CHANCES: Final = (0.02, 0.1, 0.4)
 ALWAYS: Final = 1.0
+COMPLETE: Final = (Trouble.STORE_AWAY, Trouble.HINTS_DOWN, Trouble.SIGNS_LOST)
+"""Troubles that spare nobody."""
+OFTEN_COMPLETE: Final = (Trouble.HINTS_LOST, Trouble.HINTS_DOUBLED)
 CLOCK_HOURS: Final = 30
 
 
@@ -76,7 +79,7 @@ class Timetable:
         return cls(
             windows=tuple(_window(chance, trouble) for trouble in troubles for _ in range(chance.randint(1, 3))),
             events=tuple(
-                _event(chance, what) for what in befalls for _ in range(chance.randint(1, 4))
+                _event(chance, what) for what in befalls for _ in range(chance.randint(1, 6))
             ),
         )  # fmt: skip
 
@@ -84,10 +87,9 @@ class Timetable:
 def _window(chance: random.Random, trouble: Trouble) -> Window:
     begin = chance.random() * BUSY_SECONDS
     end = min(begin + chance.random() * chance.choice(WINDOW_SECONDS), BUSY_SECONDS)
-    complete = trouble in (Trouble.STORE_AWAY, Trouble.HINTS_DOWN, Trouble.SIGNS_LOST)
-    return Window(
-        trouble=trouble, begin=begin, end=end, chance=ALWAYS if complete else chance.choice(CHANCES)
-    )
+    chances = (*CHANCES, ALWAYS, ALWAYS, ALWAYS) if trouble in OFTEN_COMPLETE else CHANCES
+    strength = ALWAYS if trouble in COMPLETE else chance.choice(chances)
+    return Window(trouble=trouble, begin=begin, end=end, chance=strength)
 
 
 def _event(chance: random.Random, what: Mishap | Order) -> Event:

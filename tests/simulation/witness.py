@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 from attrs import frozen
 
@@ -34,7 +35,11 @@ class Broken(Exception):
 
     def __init__(self, invariant: str, told: str) -> None:
         self.invariant = invariant
-        super().__init__(f"{invariant}: {told}")
+        self.told = told
+        super().__init__(invariant, told)  # so that it passes from process to process
+
+    def __str__(self) -> str:
+        return f"{self.invariant}: {self.told}"
 
 
 class Witness:
@@ -81,7 +86,8 @@ class Witness:
 
     def holds(self, violations: Sequence[invariants.Violation]) -> None:
         for violation in violations:
-            self.breaks(violation.invariant, f"{violation.subject}: {violation.detail}")
+            name = self._names.get(JobId(UUID(violation.subject)), violation.subject)
+            self.breaks(violation.invariant, f"{name}: {violation.detail}")
 
     def name_of(self, job_id: JobId) -> str:
         return self._names.setdefault(job_id, f"job-{len(self._names) + 1}")

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from schedora.adapters.memory.workflows import jobs_of, with_live_counts
 from schedora.adapters.system.randomness import SeededRandomness
@@ -22,6 +22,7 @@ from schedora.domain.ids import DEFAULT_TENANT, JobId, LeaseToken, WorkerId
 from schedora.domain.invariants import Guard, SideEffect
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
+from schedora.domain.job_state import JobState
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
 from tests.simulation.event_loop import SECOND_US, SimulatedClock, SimulatedLoop, Stuck
@@ -67,6 +68,9 @@ class Report:
     """Of simulated time."""
     struck: Counter[str]
 
+    def without_trace_if_well(self) -> "Report":
+        return self if self.broken is not None else evolve(self, trace=())
+
 
 class World:
     def __init__(self, seed: int) -> None:
@@ -88,6 +92,7 @@ class World:
         self._timetable = Timetable.drawn(self._chance)
         self.calm = False
         """Whether all troubles are over."""
+        self._waiting = Waiting(self.store, BOUNDS, self.witness.name_of)
         self._submitted: list[JobRequest] = []
         self._acknowledged: dict[str, JobId] = {}
         """By idempotency key."""
@@ -160,6 +165,18 @@ class World:
     def _pass(self, until_seconds: float) -> None:
         while self.witness.broken is None and self.loop.now_us < until_seconds * SECOND_US:
             self.loop.run_until(min(self.loop.now_us + SECOND_US, int(until_seconds * SECOND_US)))
+            self._look()
+
+    def _look(self) -> None:
+        """Once a second."""
+        if not self.network.store_is_well:
+            self._waiting.troubled()
+        late = [
+            *self._waiting.unclaimed(self.workers),
+            *(self._waiting.held(self.workers) if self.calm else ()),
+        ]
+        for one in late:
+            self.witness.breaks(one.invariant, one.told)
 
     def _begin_trouble(self, trouble: Trouble, chance: float) -> None:
         self.witness.tell("network", f"{trouble}: begins, {chance:.0%}")
@@ -182,6 +199,8 @@ class World:
                 struck = victim.running
                 if struck:
                     victim.stall(event.seconds)
+                    if event.whom % 2:
+                        self._after(event.seconds * 0.5, self._lose_patience, victim, event.whom)
             case Mishap.CLOCK_JUMPS:
                 victim = self._victim(event)
                 struck = victim.running
@@ -270,6 +289,20 @@ class World:
         if self.api.running:
             self.api.ask(self._obey(order, number))
 
+    def _lose_patience(self, process: Process, number: int) -> None:
+        """People cancel what does not move."""
+        held = [
+            job_id for job_id, lease in self.store.index.leases.items() if lease.worker_id == process.name
+        ]
+        if held and self.api.running:
+            self.api.ask(self._cancel(held[number % len(held)]))
+
+    async def _cancel(self, job_id: JobId) -> None:
+        with suppress(Conflict, StoreUnavailable):
+            await self.system.cancel_job(job_id)
+            self.network.struck[Order.CANCEL] += 1
+            self.witness.tell("api", f"cancel: {self.witness.name_of(job_id)}")
+
     async def _obey(self, order: Order, number: int) -> None:
         told = await self._asked_for(order, number)
         if told is not None:
@@ -280,7 +313,19 @@ class World:
         """What was done, for people; None where nothing was."""
         system = self.system
         with self.store.committed() as tables:
-            job_ids, workflow_ids = [*tables.jobs], [*tables.workflows]
+            cancels = order in (Order.CANCEL, Order.CANCEL_WORKFLOW)
+            # Mostly what it makes sense to ask for; now and then something else, which is refused.
+            sensible = number % 10 > 0
+            job_ids = [job.job_id for job in tables.jobs.values() if not sensible or job.ended is not cancels]
+            workflow_ids = [
+                workflow_id
+                for workflow_id, workflow in tables.workflows.items()
+                if not sensible or workflow.ended is not cancels
+            ]
+            if order is Order.CANCEL and number % 2:
+                job_ids = [*self.store.index.leases] or job_ids
+            if order is Order.REQUEUE and sensible:
+                job_ids = [job_id for job_id in job_ids if tables.jobs[job_id].status is not JobState.SUCCESS]
         queue = QUEUES[number % len(QUEUES)]
         try:
             match order:
@@ -306,7 +351,6 @@ class World:
                     return name
                 case Order.CANCEL_WORKFLOW | Order.RETRY_WORKFLOW if workflow_ids:
                     workflow_id = workflow_ids[number % len(workflow_ids)]
-                    cancels = order is Order.CANCEL_WORKFLOW
                     workflow = await (system.cancel_workflow if cancels else system.retry_workflow)(
                         workflow_id
                     )
@@ -326,30 +370,34 @@ class World:
         """All troubles are over: who stands still goes on, who is away comes back, what was paused goes on."""
         self.witness.tell("world", "all troubles are over")
         self.calm = True
+        self._waiting.troubled()
         for trouble in Trouble:
             self.network.end(trouble)
         for process in self.processes:
             process.go_on()
             if not process.running:
                 process.start()
-            elif isinstance(process, WorkerProcess) and process.drained_by_request:
-                self._stop(process)
-        for queue in QUEUES:
-            self.api.ask(self._resume(queue))
+        self._set_right()
+
+    def _set_right(self) -> None:
+        """What was asked for before, and is obeyed only now, keeps nobody from the end."""
+        for process in self.workers:
+            if process.running and process.drained_by_request:
+                process.drain()
+        with self.store.committed() as tables:
+            paused = [queue.name for queue in tables.queues.values() if queue.paused]
+        for name in paused:
+            if self.api.running:
+                self.api.ask(self._resume(name))
 
     async def _resume(self, queue: str) -> None:
-        with self.store.committed() as tables:
-            known = queue in tables.queues
-        if known:
-            await self.system.resume_queue(queue)
+        await self.system.resume_queue(queue)
 
     def _settle(self) -> None:
-        waiting = Waiting(self.store, BOUNDS, self.store.clock.now())
         begin = self.loop.now_us / SECOND_US
         for second in range(1, CALM_SECONDS_MAX + 1):
             self._pass(begin + second)
-            for late in waiting.look(self.workers):
-                self.witness.breaks(late.invariant, late.told)
+            self._set_right()
             if self.witness.broken is not None:
                 return
             if self._settled():
