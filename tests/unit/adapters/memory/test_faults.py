@@ -3,6 +3,7 @@
 import pytest
 
 from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT, BEGIN, Faults, fallible
+from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from schedora.adapters.memory.virtual_clock import VirtualClock
@@ -23,6 +24,7 @@ class Adapter:
         return self.calls
 
 
+EXCHANGE = f"job_queue.{MemoryJobQueue.exchange.__name__}"  # known once its module is loaded
 POINT = f"{__name__.rpartition('.')[2]}.work"
 
 
@@ -104,7 +106,7 @@ async def test_units_of_work_go_over_the_line_as_a_whole() -> None:
     assert wire.passed[-1] == ("back", BEGIN)
 
 
-@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, BEGIN, "job_queue.exchange", POINT])
+@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, BEGIN, EXCHANGE, POINT])
 def test_points_are_known(point: str) -> None:
     Faults().fail(point)
 
