@@ -8,12 +8,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from multiprocessing import get_context
 
 from attrs import define, field
 
 from tests.planted.defects import DEFECTS
+from tests.simulation.check import planted, replay_command, simulated
 from tests.simulation.world import Report, World
 
 FAILURES_TOLD = 5
@@ -40,22 +40,6 @@ class Totals:
         self.struck += report.struck
         if report.broken is not None:
             self.failed.append(report)
-
-
-def simulated(seeds: Sequence[int], defect: str | None = None) -> list[Report]:
-    """One after the other, in this process. Traces are kept of those that fail."""
-    logging.getLogger("schedora").setLevel(logging.CRITICAL)  # the trace says it
-    with planted(defect):
-        return [World(seed).run().without_trace_if_well() for seed in seeds]
-
-
-def planted(defect: str | None) -> AbstractContextManager[None]:
-    return nullcontext() if defect is None else DEFECTS[defect].planted()
-
-
-def replay_command(seed: int, defect: str | None = None) -> str:
-    told = f"--seed {seed}" + ("" if defect is None else f" --planted {defect}")
-    return f'make simulate ARGS="{told}"'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -239,6 +239,7 @@ class Pulse:
             clock=process.clock,
             interval=interval,
             vitals=lambda: IDLE,
+            unit_random=system.randomness.unit,
             on_status=self._heard,
         )
         self._presence: Presence | None = None

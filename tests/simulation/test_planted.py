@@ -8,7 +8,7 @@ import pytest
 
 from schedora.domain.invariants import Invariant
 from tests.planted.defects import DEFECTS
-from tests.simulation.__main__ import replay_command
+from tests.simulation.check import replay_command
 from tests.simulation.invariants import Seen
 from tests.simulation.world import World
 

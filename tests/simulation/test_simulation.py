@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.simulation.__main__ import replay_command
+from tests.simulation.check import replay_command
 from tests.simulation.network import Trouble
 from tests.simulation.timetable import Mishap, Order
 from tests.simulation.world import World
