@@ -10,7 +10,7 @@ from collections.abc import Collection
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import LeaseId
@@ -85,7 +85,8 @@ class Suspects:
         return late
 
     def take_all(self) -> list[ClaimedJob]:
-        given = [entry.job for entry in self._waiting.values()]
+        """All, each with the start that the store may have heard: it refuses an end that knows of none where it has one."""
+        given = [evolve(e.job, started_at=self._starts.get(e.job.lease_id)) for e in self._waiting.values()]
         self._waiting.clear()
         self._called.clear()
         self._starts.clear()
