@@ -5,19 +5,15 @@ submit goes to the database that ``DATABASE_URL`` names; with ``--memory`` there
 """
 
 import asyncio
-import faulthandler
 import importlib
-import inspect
 import os
 import queue
-import signal
 import sys
 import threading
 from typing import IO, Any
 
 from attrs import evolve
 
-from schedora.adapters.system.black_box import BlackBox
 from schedora.adapters.system.child_command import MEMORY
 from schedora.adapters.system.child_protocol import (
     Ended,
@@ -29,13 +25,12 @@ from schedora.adapters.system.child_protocol import (
     decode_call,
     encode_said,
 )
-from schedora.adapters.system.lifeline import hang_on
 from schedora.adapters.telemetry.kept_lines import keeping_lines
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.adapters.telemetry.run_spans import HandlerSpans
-from schedora.application.context import JobContext
+from schedora.application.context import JobContext, run_without_waiting
 from schedora.application.encoding import decode_json
-from schedora.application.handlers import Handler
+from schedora.application.handlers import Executor, Handler
 from schedora.application.pipeline.complete import complete_within
 from schedora.application.pipeline.execute import failed, outcome_of, storable
 from schedora.application.ports.processes import ProcessCall
@@ -46,6 +41,7 @@ from schedora.domain.outcome import Outcome, Succeeded
 from schedora.domain.redaction import redaction_of
 from schedora.entrypoints.container.settings import LogFormat
 from schedora.entrypoints.sdk.definition import JobFunction
+from schedora.entrypoints.sdk.registration import natural_executor
 from schedora.entrypoints.sdk.systems import NoSystem
 
 RESULT_BYTES_MAX = 512 * 1024 * 1024
@@ -60,9 +56,6 @@ OUT_OF_REACH = NoSystem(
 
 
 def main() -> None:
-    hang_on(signal.SIGKILL)  # of its worker
-    box = BlackBox.given()
-    faulthandler.enable(file=2 if box is None else box.descriptor)
     answers = Answers(os.fdopen(os.dup(1), "wb"))
     run_spans = HandlerSpans()
     # What a handler prints must not end up among the answers, nor may it, or what it starts, read the calls.
@@ -90,11 +83,9 @@ def _configure_logs() -> None:
 
 
 def _listen(told: IO[bytes], calls: "queue.SimpleQueue[bytes]") -> None:
-    """Passes calls on. When the worker is gone, whatever runs here, and what it has started, is nobody's any more."""
+    """Passes calls on. When the worker is gone, whatever runs here is nobody's any more."""
     for line in told:
         calls.put(line)
-    if os.getpgid(0) == os.getpid():
-        os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 
@@ -136,17 +127,25 @@ def _run(call: ProcessCall, answers: Answers, run_spans: RunSpans) -> Outcome:
     )
     try:
         with keeping_lines(os.environ["JOB_LOG_LEVEL"], redaction_of(os.environ["LOG_REDACT"])):
-            return asyncio.run(
-                outcome_of(_call(function.handler, call, context), result_bytes_max=RESULT_BYTES_MAX)
-            )
+            if natural_executor(function.function) is Executor.ASYNC:
+                awaited = _awaited(function.handler, call, context)
+                return asyncio.run(outcome_of(awaited, result_bytes_max=RESULT_BYTES_MAX))
+            # Not on an event loop: a plain function may run one of its own.
+            called = _called(function.handler, call, context)
+            outcome: Outcome = run_without_waiting(outcome_of(called, result_bytes_max=RESULT_BYTES_MAX))
+            return outcome
     finally:
         run_spans.leave(entered)
         current_run.reset(token)
 
 
-async def _call(handler: Handler, call: ProcessCall, context: JobContext) -> Any:
-    result = handler.bind(call.job.payload)(context)
-    return await result if inspect.isawaitable(result) else result
+async def _awaited(handler: Handler, call: ProcessCall, context: JobContext) -> Any:
+    return await handler.bind(call.job.payload)(context)
+
+
+async def _called(handler: Handler, call: ProcessCall, context: JobContext) -> Any:
+    """Never suspends."""
+    return handler.bind(call.job.payload)(context)
 
 
 def find_function(target: str) -> JobFunction[..., Any, ..., Any]:

@@ -1,5 +1,6 @@
 """Handlers that run in processes of their own."""
 
+import asyncio
 import logging
 import os
 import signal
@@ -26,6 +27,18 @@ def listens() -> list[str]:
     """Reads what there is to read, by itself and by another program."""
     other = subprocess.run(("cat",), capture_output=True, check=True, text=True)
     return [sys.stdin.read(), other.stdout]
+
+
+@app.job("loops", executor="process")
+def loops() -> str:
+    """A plain function that needs an event loop for a moment."""
+    return asyncio.run(asyncio.sleep(0, "looped"))
+
+
+@app.job("awaits", executor="process")
+async def awaits() -> str:
+    """A coroutine function."""
+    return await asyncio.sleep(0, "awaited")
 
 
 @app.job("reports", executor="process")

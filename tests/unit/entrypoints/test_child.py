@@ -87,6 +87,11 @@ async def test_what_a_handler_starts_hears_none_of_the_calls(children: ChildProc
         assert result(await run(children, a_call("listens"))) == ["", ""]
 
 
+async def test_a_plain_function_may_run_an_event_loop_of_its_own(children: ChildProcesses) -> None:
+    assert result(await run(children, a_call("loops"))) == "looped"
+    assert result(await run(children, a_call("awaits"))) == "awaited"
+
+
 async def test_a_child_is_kept_for_the_next_call(children: ChildProcesses) -> None:
     pids = [result(await run(children, a_call("answers", {"value": n})))["pid"] for n in range(3)]
     assert len(set(pids)) == 1
@@ -167,7 +172,7 @@ async def test_a_child_that_dies_costs_one_attempt(children: ChildProcesses, how
     outcome = await run(children, a_call("dies", {"how": how}))
     assert isinstance(outcome, Failed)
     assert outcome.kind == PROCESS_DIED
-    assert outcome.message.partition(" (peak memory at least ")[0].endswith(said)
+    assert outcome.message.endswith(said)
     assert isinstance(await run(children, a_call("answers", {"value": 1})), Succeeded)
 
 
