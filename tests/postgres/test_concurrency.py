@@ -16,11 +16,14 @@ from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.system.randomness import SystemRandomness
 from schedora.application.commands.cancel import CancelJob
 from schedora.application.commands.group_commit import GroupCommit
+from schedora.application.commands.queues import PurgeQueue
 from schedora.application.commands.requeue import RequeueJob
+from schedora.application.commands.workflows import CancelWorkflow
 from schedora.application.errors import ApplicationError, Conflict, Entangled
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.job_queue import Delivery, Start
 from schedora.application.ports.workflows import CountChange
+from schedora.domain import invariants
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, HandedBack, Succeeded, WorkerLost
@@ -193,6 +196,48 @@ async def test_who_advances_waits_for_who_has_the_workflow(rivals: list[Stores],
     assert (await advancing).accepted == {claim.lease_id for claim in claims}
     assert (await one.job(effect_id)).waits_for == 0
     assert await count(migrated_url, "job_leases") == 0
+
+
+async def test_a_workflow_is_canceled_when_its_jobs_are_locked_and_not_before(
+    rivals: list[Stores], migrated_url: str
+) -> None:
+    one, other = rivals[:2]
+    workflow_id, _ = await a_diamond(one)
+    job_id = min(job.job_id for job in (await one.workflow_reader.jobs(workflow_id)).jobs)
+    cancel = CancelWorkflow(
+        units=one.units,
+        wakeup=one.wakeup,
+        events=one.events,
+        metrics=RecordedMetrics(),
+        reader=one.workflow_reader,
+    )
+    async with other.units.begin() as unit:
+        await unit.jobs.lock([job_id])
+        canceling = asyncio.create_task(cancel(workflow_id))
+        await somebody_waits(migrated_url)
+        moved_at = await unit.now()
+    await canceling
+    canceled = await one.job(job_id)
+    assert canceled.completed_at is not None
+    assert canceled.completed_at > moved_at
+    assert not invariants.of_job(canceled)
+
+
+async def test_jobs_are_purged_when_they_are_locked_and_not_before(
+    rivals: list[Stores], migrated_url: str
+) -> None:
+    one, other = rivals[:2]
+    job_id = (await one.submit_one(a_request())).job_id
+    purge = PurgeQueue(reader=one.job_reader, units=one.units, events=one.events, metrics=RecordedMetrics())
+    async with other.units.begin() as unit:
+        await unit.jobs.lock([job_id])
+        purging = asyncio.create_task(purge(None))
+        await somebody_waits(migrated_url)
+        moved_at = await unit.now()
+    assert await purging == 1
+    purged = await one.job(job_id)
+    assert purged.completed_at is not None
+    assert purged.completed_at > moved_at
 
 
 async def test_who_advances_knows_what_has_been_committed_since_he_began(

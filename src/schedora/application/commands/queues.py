@@ -80,12 +80,9 @@ class PurgeQueue:
         async with self.units.begin() as unit:
             if workflow_id is not None:
                 await unit.workflows.lock([workflow_id])
-            now = await unit.now()
-            canceled = [
-                job.canceled(now=now, reason=PURGED)
-                for job in await unit.jobs.lock(job_ids)
-                if job.status in WAITING
-            ]
+            waiting = [job for job in await unit.jobs.lock(job_ids) if job.status in WAITING]
+            now = await unit.now()  # not before they are locked: until then they move
+            canceled = [job.canceled(now=now, reason=PURGED) for job in waiting]
             await unit.jobs.save(canceled)
             dependants: tuple[Job, ...] = ()
             if workflow_id is not None:

@@ -141,8 +141,8 @@ class CancelWorkflow:
                 raise NotFound("workflow", workflow_id)
             if found[0].ended:
                 raise Conflict(f"workflow {workflow_id} has already ended: it is {found[0].status}")
-            now = await unit.now()
             open_jobs = [job for job in (await unit.workflows.lock_jobs(workflow_id)).jobs if not job.ended]
+            now = await unit.now()  # not before they are locked: until then they move
             canceled = [job.canceled(now=now, reason=CANCELED_BY_REQUEST) for job in open_jobs]
             await unit.jobs.save(canceled)
             await unit.workflows.set_canceled(workflow_id, now)
