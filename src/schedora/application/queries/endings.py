@@ -50,6 +50,7 @@ class Endings:
             self._poll = asyncio.create_task(
                 self._ask_while_waited_for(), name="schedora-endings", context=Context()
             )
+            self._poll.add_done_callback(_heard)
         try:
             if not await self._clock.wait(event, at_most):
                 return False
@@ -89,3 +90,9 @@ class Endings:
         waiters.discard(event)
         if not waiters:
             self._waiters.pop(job_id, None)
+
+
+def _heard(poll: "asyncio.Task[None]") -> None:
+    """Its error is that of those who wait; where the last of them has left meanwhile, it is nobody's."""
+    if not poll.cancelled():
+        poll.exception()

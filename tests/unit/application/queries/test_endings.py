@@ -1,6 +1,7 @@
 """Wait for jobs to end."""
 
 import asyncio
+import gc
 from collections.abc import Collection
 from datetime import timedelta
 
@@ -20,12 +21,16 @@ class Reader:
     def __init__(self) -> None:
         self.over: set[JobId] = set()
         self.away = False
+        self.answers = asyncio.Event()
+        """Unset, questions hang."""
+        self.answers.set()
         self.questions: list[set[JobId]] = []
 
     def __getattr__(self, name: str) -> object:
         raise AssertionError(f"nobody asks for {name} here")
 
     async def ended(self, job_ids: Collection[JobId]) -> set[JobId]:
+        await self.answers.wait()
         if self.away:
             raise StoreUnavailable("away")
         self.questions.append(set(job_ids))
@@ -153,6 +158,22 @@ async def test_waiters_learn_that_the_store_is_away_and_may_try_again(waiting: W
     waiting.reader.over.add(job_id)
     await waiting.ask_again()
     assert await again
+
+
+async def test_nobody_learns_that_the_store_is_away_when_the_last_has_left(waiting: Waiting) -> None:
+    uncaught: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: uncaught.append(context))
+    task = await waiting.begin(a_job_id())
+    waiting.reader.answers.clear()
+    await waiting.ask_again()
+    task.cancel()
+    await waiting.settle()
+    waiting.reader.away = True
+    waiting.reader.answers.set()
+    await waiting.settle()
+    del task, waiting.endings  # and with them the last that knew of the question
+    gc.collect()
+    assert uncaught == []
 
 
 async def test_waiter_that_is_canceled_is_forgotten(waiting: Waiting) -> None:
