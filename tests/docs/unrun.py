@@ -10,6 +10,7 @@ COMMANDS: Mapping[str, str] = {
     ". .venv/bin/activate": "as python3 -m venv",
     "pip install ": "as python3 -m venv; the extras that it names are looked up in pyproject.toml",
     ".venv/bin/pytest ": "runs tests of the repository; the paths are looked up",
+    "schedora torture ": "takes minutes; tests/e2e/test_torture.py runs a short one, and its options are looked up",
     "docker compose ": "needs Docker; test_containers.py reads the file that it works on",
 }
 """Commands by how they begin."""

@@ -16,6 +16,7 @@ from schedora.entrypoints.cli import (
     jobs,
     processes,
     queues,
+    torture,
     trace,
     why,
     workers,
@@ -34,7 +35,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for process in (processes.up, processes.api, processes.worker, processes.reaper, processes.migrate):
+for process in (
+    processes.up,
+    processes.api,
+    processes.worker,
+    processes.reaper,
+    processes.migrate,
+    torture.torture,
+):
     app.command(rich_help_panel=PROCESSES)(process)
 for group in (jobs, workflows, workers, queues, dlq):
     app.add_typer(group.app, rich_help_panel=TALK)

@@ -1,0 +1,166 @@
+"""The processes of the system under torture: started as a user starts them, killed, frozen, started again."""
+
+import asyncio
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from schedora.entrypoints.torture.tether import tethered
+
+COMMAND = (sys.executable, "-m", "schedora.entrypoints.cli.main")
+STOP_SECONDS = 20.0
+AGAIN_SECONDS = 0.5
+"""Before another try, where one has ended by itself."""
+INHERITED = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "LC_ALL",
+    "PYTHONPATH",
+    "VIRTUAL_ENV",
+    "COVERAGE_PROCESS_START",
+)
+"""What a process gets of the torture's own environment: nothing that configures Schedora."""
+
+
+@frozen(kw_only=True)
+class Ending:
+    """A process that ended although nobody had asked it to. ``lived_seconds``: since its start."""
+
+    name: str
+    status: int
+    lived_seconds: float
+    log: str
+
+
+@define
+class Member:
+    """One place in the system, and the process that holds it now. ``name`` is that of this start."""
+
+    role: str
+    number: int
+    arguments: Sequence[str]
+    environment: Mapping[str, str]
+    starts: int = 0
+    process: Process | None = None
+    frozen: bool = False
+    down: bool = False
+    """Somebody has ended it on purpose, and has not started it again yet."""
+    started_at: float = 0.0
+    watching: "asyncio.Task[None] | None" = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        return f"{self.role}-{self.number + 1}.{self.starts}"
+
+
+class Fleet:
+    """All members. Every process of it ends with this one, however this one ends."""
+
+    def __init__(self, logs: Path) -> None:
+        self._logs = logs
+        self.members: list[Member] = []
+        self.endings: list[Ending] = []
+        """Of processes that nobody had asked to end."""
+        self._closing = False
+
+    async def add(
+        self, role: str, number: int, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> Member:
+        """Starts it, and starts it again whenever it ends by itself. ``{name}`` in ``arguments`` is the name of the start."""
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        member = Member(role, number, arguments, {**inherited, **environment})
+        self.members.append(member)
+        await self.start(member)
+        return member
+
+    def of(self, role: str) -> list[Member]:
+        return [member for member in self.members if member.role == role]
+
+    async def start(self, member: Member) -> None:
+        if self._closing:
+            return
+        member.starts += 1
+        member.down = member.frozen = False
+        arguments = [argument.format(name=member.name) for argument in member.arguments]
+        with (self._logs / f"{member.name}.log").open("ab") as log:
+            member.process = await asyncio.create_subprocess_exec(
+                *tethered([*COMMAND, *arguments]),
+                stdin=DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=dict(member.environment),
+                cwd=self._logs,
+                start_new_session=True,
+            )
+        member.started_at = asyncio.get_running_loop().time()
+        member.watching = asyncio.create_task(self._watch(member, member.process))
+
+    async def _watch(self, member: Member, process: Process) -> None:
+        status = await process.wait()
+        if member.down or self._closing:
+            return
+        lived = asyncio.get_running_loop().time() - member.started_at
+        self.endings.append(
+            Ending(name=member.name, status=status, lived_seconds=lived, log=f"{member.name}.log")
+        )
+        await asyncio.sleep(AGAIN_SECONDS)
+        if not member.down:
+            await self.start(member)
+
+    async def kill(self, member: Member) -> None:
+        """Gone at once, and not started again until ``start``."""
+        member.down = True
+        await self._end(member, signal.SIGKILL)
+
+    async def stop(self, member: Member) -> None:
+        """Asked to end, and killed if it does not."""
+        member.down = True
+        await self._end(member, signal.SIGTERM)
+
+    async def _end(self, member: Member, number: signal.Signals) -> None:
+        process = member.process
+        if process is None or process.returncode is not None:
+            return
+        self._send(member, number)
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            self._send(member, signal.SIGKILL)
+            await process.wait()
+
+    def freeze(self, member: Member) -> None:
+        member.frozen = True
+        self._send(member, signal.SIGSTOP)
+
+    def thaw(self, member: Member) -> None:
+        member.frozen = False
+        self._send(member, signal.SIGCONT)
+
+    async def close(self) -> None:
+        """Ends them all, gently at first, and waits until they are gone."""
+        self._closing = True
+        for member in self.members:
+            member.down = True
+            self._send(member, signal.SIGCONT)
+        await asyncio.gather(*(self._end(member, signal.SIGTERM) for member in self.members))
+        for member in self.members:
+            if member.watching is not None:
+                member.watching.cancel()
+
+    def kill_all(self) -> None:
+        for member in self.members:
+            self._send(member, signal.SIGKILL)
+
+    def _send(self, member: Member, number: signal.Signals) -> None:
+        if member.process is not None and member.process.returncode is None:
+            with suppress(ProcessLookupError):
+                member.process.send_signal(number)
