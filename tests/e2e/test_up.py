@@ -50,7 +50,9 @@ def test_port_in_use_is_one_line(embedded: Cluster) -> None:
 
 
 def test_unreachable_database_is_one_line(embedded: Cluster) -> None:
-    ended = embedded.run("api", "--port", "0", DATABASE_URL="postgresql://u:secret@127.0.0.1:1/x")
+    ended = embedded.run(
+        "api", "--port", "0", DATABASE_URL="postgresql://u:secret@127.0.0.1:1/x", DATABASE_START_TIMEOUT="0"
+    )
     assert ended.returncode == 1
     assert ended.stderr.count("\n") == 1
     assert "127.0.0.1:1" in ended.stderr

@@ -10,7 +10,13 @@ import sqlalchemy
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.errors import translation
 from schedora.adapters.postgres.statements import Statement
-from schedora.application.errors import ApplicationError, Entangled, SchemaMismatch, StoreUnavailable
+from schedora.application.errors import (
+    ApplicationError,
+    Entangled,
+    SchemaMismatch,
+    StoreRefuses,
+    StoreUnavailable,
+)
 
 WHERE = "the database x"
 
@@ -32,6 +38,17 @@ WHERE = "the database x"
             "server closed the conn",
         ),
         (psycopg.errors.DeadlockDetected("deadlock"), Entangled, "got in each other's way"),
+        (asyncpg.LockNotAvailableError("lock timeout"), Entangled, "a lock that was not to be had in time"),
+        (
+            asyncpg.DiskFullError("could not extend file"),
+            StoreUnavailable,
+            "out of resources: could not extend",
+        ),
+        (asyncpg.ReadOnlySQLTransactionError("cannot execute INSERT"), StoreUnavailable, "takes no writes"),
+        (asyncpg.CannotConnectNowError("starting up"), StoreUnavailable, "starting or stopping"),
+        (asyncpg.InvalidPasswordError("no"), StoreRefuses, "refuses the user or the password"),
+        (asyncpg.InvalidCatalogNameError("no"), StoreRefuses, "does not exist"),
+        (asyncpg.InsufficientPrivilegeError("no"), StoreRefuses, "does not allow it to this user"),
         (TimeoutError(), StoreUnavailable, "did not answer in time"),
         (ConnectionRefusedError(111, "Connection refused"), StoreUnavailable, "Connection refused"),
         (

@@ -9,7 +9,6 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 
-from schedora.entrypoints.api.protocol import PROTOCOL
 from schedora.entrypoints.api.schemas.job_submission import JobBatch, JobSubmission
 from schedora.entrypoints.api.service import listen, url_of
 
@@ -45,7 +44,7 @@ def main() -> None:
     with listen("127.0.0.1", 0) as listening:
         config = uvicorn.Config(
             app,
-            http=PROTOCOL,
+            http="httptools",
             lifespan="off",
             ws="none",
             log_config=None,

@@ -13,6 +13,7 @@
     ├── NotJson             a value has no faithful JSON form
     ├── LeaseLost           the job is no longer held under this lease
     └── StoreUnavailable    the store can't be reached now; trying later may help
+        ├── StoreRefuses    it is there and lets this user not in: trying again will not help
         ├── Entangled       other transactions were in the way; trying again may help at once
         └── SchemaMismatch  the store's schema is not the one that this version knows
 """
@@ -87,6 +88,10 @@ class LeaseLost(ApplicationError):
 
 class StoreUnavailable(ApplicationError):
     pass
+
+
+class StoreRefuses(StoreUnavailable):
+    """Until somebody changes something there, or here."""
 
 
 class Entangled(StoreUnavailable):

@@ -46,10 +46,13 @@ def in_bytes(count: int) -> str:
     return f"{size:.1f} GB"
 
 
-def ended_how(returncode: int, signal_name: str | None, peak_bytes: int | None) -> str:
+def ended_how(returncode: int, signal_name: str | None) -> str:
     """What a wait status says, in words. A negative ``returncode`` is the signal that ended the process."""
     if returncode < 0:
-        how = f"was ended by {signal_name or f'signal {-returncode}'}"
-    else:
-        how = f"exited with status {returncode}"
-    return how if peak_bytes is None else f"{how} (peak memory {in_bytes(peak_bytes)})"
+        return f"was ended by {signal_name or f'signal {-returncode}'}"
+    return f"exited with status {returncode}"
+
+
+def peak_memory(peak_bytes: int | None) -> str:
+    """To go behind how a process ended; nothing, where nobody knows."""
+    return "" if peak_bytes is None else f" (peak memory {in_bytes(peak_bytes)})"

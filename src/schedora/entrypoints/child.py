@@ -5,15 +5,18 @@ submit goes to the database that ``DATABASE_URL`` names; with ``--memory`` there
 """
 
 import asyncio
+import faulthandler
 import importlib
 import os
 import queue
+import signal
 import sys
 import threading
 from typing import IO, Any
 
 from attrs import evolve
 
+from schedora.adapters.system.black_box import BlackBox
 from schedora.adapters.system.child_command import MEMORY
 from schedora.adapters.system.child_protocol import (
     Ended,
@@ -25,6 +28,7 @@ from schedora.adapters.system.child_protocol import (
     decode_call,
     encode_said,
 )
+from schedora.adapters.system.lifeline import hang_on
 from schedora.adapters.telemetry.kept_lines import keeping_lines
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.adapters.telemetry.run_spans import HandlerSpans
@@ -56,6 +60,9 @@ OUT_OF_REACH = NoSystem(
 
 
 def main() -> None:
+    hang_on(signal.SIGKILL)  # of its worker
+    box = BlackBox.given()
+    faulthandler.enable(file=2 if box is None else box.descriptor)
     answers = Answers(os.fdopen(os.dup(1), "wb"))
     run_spans = HandlerSpans()
     # What a handler prints must not end up among the answers, nor may it, or what it starts, read the calls.
@@ -83,9 +90,11 @@ def _configure_logs() -> None:
 
 
 def _listen(told: IO[bytes], calls: "queue.SimpleQueue[bytes]") -> None:
-    """Passes calls on. When the worker is gone, whatever runs here is nobody's any more."""
+    """Passes calls on. When the worker is gone, whatever runs here, and what it has started, is nobody's any more."""
     for line in told:
         calls.put(line)
+    if os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 

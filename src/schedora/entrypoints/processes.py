@@ -1,9 +1,11 @@
 """The processes that are Schedora: each builds what it needs, runs until told to stop, and says how it went."""
 
 import asyncio
+import faulthandler
 import gc
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
@@ -12,19 +14,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schedora.adapters.postgres.schema import migrate, verify
+from schedora.adapters.system.black_box import BlackBox
+from schedora.adapters.system.lifeline import hang_on
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.adapters.telemetry.uncaught import tell_of_loop
 from schedora.application.log import Logger
+from schedora.domain.ids import IncarnationId
 from schedora.domain.process import ProcessKind
 from schedora.domain.redaction import redaction_of
+from schedora.domain.worker_death import WorkerDeath
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import LogFormat, Settings, WrongSettings, load_settings
 from schedora.entrypoints.database import database_of
 from schedora.entrypoints.metrics_flush import MetricsFlush
 from schedora.entrypoints.reaper import ReaperService
+from schedora.entrypoints.replacement import reap_left_behind, replace_process
 from schedora.entrypoints.sdk.systems import SharedSystem
-from schedora.entrypoints.service import Service, serve
-from schedora.entrypoints.supervisor import supervise
+from schedora.entrypoints.service import REPLACE, Service, serve
+from schedora.entrypoints.supervisor import NoteDeath, supervise
 from schedora.entrypoints.system import System
 from schedora.entrypoints.this_process import default_name
 from schedora.entrypoints.trace_export import TraceExport
@@ -51,7 +58,7 @@ def run_up(*, app: "Schedora", host: str, port: int, data_dir: Path | None, memo
             return (
                 *_telemetry(system),
                 ReaperService(system),
-                _worker(system, settings, app),
+                _worker(system, settings, app, replaceable=not memory),
                 ApiService(system, listening, on_ready=_say_where),
             )
 
@@ -77,25 +84,37 @@ def run_worker(
     target: str | None,
     queues: tuple[str, ...],
     concurrency: int | None,
-    processes: int,
+    processes: int | None,
     worker_id: str | None,
     data_dir: Path | None,
+    max_jobs_per_child: int | None = None,
+    max_memory_mb_per_child: int | None = None,
 ) -> int:
-    settings = _prepared(data_dir, app)
+    settings = _prepared(
+        data_dir,
+        app,
+        worker_max_jobs_per_child=max_jobs_per_child,
+        worker_max_memory_mb_per_child=max_memory_mb_per_child,
+    )
     name = worker_id or settings.worker_id or default_name()
-    if processes > 1:
+    if processes is not None:
         # The embedded server, if that is the one, must outlast each single worker process.
         with ExitStack() as stack:
-            verify(stack.enter_context(database_of(settings)))  # not over and over in each of them
+            url = stack.enter_context(database_of(settings))
+            verify(url)  # not over and over in each of them
             return supervise(
                 target=target,
                 queues=queues,
                 concurrency=concurrency,
                 processes=processes,
                 worker_id=name,
+                max_jobs_per_child=max_jobs_per_child,
+                max_memory_mb_per_child=max_memory_mb_per_child,
                 data_dir=data_dir,
                 stop_seconds=settings.worker_shutdown_timeout,
+                note_death=_noting_deaths(settings, url),
             )
+    hang_on(signal.SIGTERM)
     return _run(
         settings,
         lambda system: (
@@ -106,6 +125,17 @@ def run_worker(
         name=name,
         app=app,
     )
+
+
+def _noting_deaths(settings: Settings, url: str) -> NoteDeath:
+    """With a connection for each: they are rare."""
+    system = build_system(settings, database_url=url, kind=ProcessKind.CLIENT)
+
+    async def note(incarnation: IncarnationId, death: WorkerDeath) -> None:
+        async with system.workers_of_its_own() as workers:
+            await workers.note_death(incarnation, death)
+
+    return note
 
 
 def run_reaper(*, data_dir: Path | None) -> int:
@@ -153,10 +183,10 @@ def _set_up_logs(settings: Settings) -> None:
     )
 
 
-def _prepared(data_dir: Path | None, app: "Schedora | None" = None) -> Settings:
+def _prepared(data_dir: Path | None, app: "Schedora | None" = None, **given: Any) -> Settings:
     """The settings in force: what is typed wins over what the app says, and that over the environment."""
     settings_with = load_settings if app is None else app.settings_with
-    settings = settings_with(schedora_data_dir=data_dir)
+    settings = settings_with(schedora_data_dir=data_dir, **given)
     _set_up_logs(settings)
     for doubt in settings.doubts:
         log.warning(doubt)
@@ -171,15 +201,21 @@ def _worker(
     queues: tuple[str, ...] = (),
     concurrency: int | None = None,
     worker_id: str | None = None,
+    replaceable: bool = True,
 ) -> "WorkerService":
     from schedora.entrypoints.worker import WorkerService  # noqa: PLC0415 - as above
 
+    black_box = BlackBox.given()
+    # A crash tells where it happened: to whoever outlives this process, else to standard error.
+    faulthandler.enable(file=2 if black_box is None else black_box.descriptor)
     return WorkerService(
         system,
         app.handlers,
         queues=queues,
         concurrency=concurrency or settings.worker_max_concurrent_jobs,
         worker_id=worker_id or settings.worker_id or default_name(),
+        black_box=black_box,
+        replace=replace_process if replaceable else None,
     )
 
 
@@ -193,10 +229,13 @@ def _run(
     memory: bool = False,
     creating: bool = False,
 ) -> int:
+    reap_left_behind()
     with ExitStack() as stack:
         url = None if memory else stack.enter_context(database_of(settings, creating=creating))
         system = build_system(settings, database_url=url, kind=kind, name=name)
         status = run_on_loop(_serve(system, make_services, app))
+    if status == REPLACE:
+        replace_process()
     _leave_threads_behind(status)
     return status
 

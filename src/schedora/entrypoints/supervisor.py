@@ -1,15 +1,29 @@
-"""Several worker processes under one command: started together, replaced when they die, drained together."""
+"""Worker processes under one command: started together, replaced when they die, drained together.
+
+Whoever started a process is told by the system how it ended. What is to be known of a worker's death is kept for the
+jobs that it ran, and the store learns of it at once.
+"""
 
 import asyncio
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
+from schedora.adapters.system import black_box, lifeline
+from schedora.adapters.system.black_box import KeptBox
 from schedora.adapters.system.clock import SystemClock
+from schedora.adapters.system.lifeline import Lifeline
 from schedora.adapters.system.randomness import SystemRandomness
+from schedora.adapters.system.watched_process import ProcessEnd, WatchedProcess
 from schedora.application.backoff import Backoff
+from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
+from schedora.domain.ids import IncarnationId
+from schedora.domain.worker_death import WorkerDeath
 from schedora.entrypoints.signals import stop_signals
 
 log = Logger("schedora.supervisor")
@@ -20,6 +34,11 @@ LIVED_WELL = timedelta(seconds=60)
 """A process that lived this long died of something else than its start."""
 KILL_AFTER_SECONDS = 15
 """Beyond the shutdown timeout, for what a worker does after it."""
+LAST_NOTES_SECONDS = 5
+"""How long the store may take at the end to hear of those that died."""
+
+NoteDeath = Callable[[IncarnationId, WorkerDeath], Awaitable[object]]
+"""Tells the store. Raises ``StoreUnavailable``."""
 
 
 def supervise(
@@ -29,18 +48,27 @@ def supervise(
     concurrency: int | None,
     processes: int,
     worker_id: str,
+    max_jobs_per_child: int | None,
+    max_memory_mb_per_child: int | None,
     data_dir: Path | None,
     stop_seconds: float,
+    note_death: NoteDeath,
 ) -> int:
     """Runs ``processes`` workers until a signal comes; answers the exit status."""
+    names = [worker_id] if processes == 1 else [f"{worker_id}-{n}" for n in range(1, processes + 1)]
     commands = [
         worker_command(
-            target=target, queues=queues, concurrency=concurrency, worker_id=f"{worker_id}-{number}",
+            target=target,
+            queues=queues,
+            concurrency=concurrency,
+            worker_id=name,
+            max_jobs_per_child=max_jobs_per_child,
+            max_memory_mb_per_child=max_memory_mb_per_child,
             data_dir=data_dir,
         )
-        for number in range(1, processes + 1)
-    ]  # fmt: skip
-    return asyncio.run(_supervise(commands, stop_seconds + KILL_AFTER_SECONDS))
+        for name in names
+    ]
+    return asyncio.run(_supervise(commands, stop_seconds + KILL_AFTER_SECONDS, note_death))
 
 
 def worker_command(
@@ -49,6 +77,8 @@ def worker_command(
     queues: Sequence[str],
     concurrency: int | None,
     worker_id: str,
+    max_jobs_per_child: int | None,
+    max_memory_mb_per_child: int | None,
     data_dir: Path | None,
 ) -> list[str]:
     """The command line of one worker process."""
@@ -59,57 +89,147 @@ def worker_command(
         command += ["--queues", ",".join(queues)]
     if concurrency is not None:
         command += ["--concurrency", str(concurrency)]
+    if max_jobs_per_child is not None:
+        command += ["--max-jobs-per-child", str(max_jobs_per_child)]
+    if max_memory_mb_per_child is not None:
+        command += ["--max-memory-mb-per-child", str(max_memory_mb_per_child)]
     if data_dir is not None:
         command += ["--data-dir", str(data_dir)]
     return command
 
 
-async def _supervise(commands: Sequence[Sequence[str]], stop_seconds: float) -> int:
+async def _supervise(commands: Sequence[Sequence[str]], stop_seconds: float, note_death: NoteDeath) -> int:
     stopping = asyncio.Event()
-    children: set[asyncio.subprocess.Process] = set()
+    witness = _Witness(note_death)
+    alive: set[_Child] = set()
 
     def kill_all() -> None:
-        for child in children:
-            child.kill()
+        for child in alive:
+            child.process.send(signal.SIGKILL)
 
     with stop_signals(stopping, at_once=kill_all):
         statuses = await asyncio.gather(
-            *(_keep_alive(command, children, stopping, stop_seconds) for command in commands)
+            *(_keep_alive(command, alive, stopping, stop_seconds, witness) for command in commands)
         )
+        await witness.finish()
     return max(statuses)
+
+
+class _Child:
+    """One worker process, with what it leaves, and with what it hangs on."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._box = KeptBox()
+        self._lifeline = Lifeline()
+        descriptors = (self._box.descriptor, self._lifeline.other_end)
+        named = dict(zip((black_box.VARIABLE, lifeline.VARIABLE), map(str, descriptors), strict=True))
+        self.process = WatchedProcess(command, descriptors=descriptors, environment={**os.environ, **named})
+        self._lifeline.handed_over()
+
+    def death(self, end: ProcessEnd) -> tuple[IncarnationId, WorkerDeath] | None:
+        """Whose it was; None when it ended before it was anybody."""
+        return self._box.read(end)
+
+    def stack(self) -> str | None:
+        return self._box.stack()
+
+    def close(self) -> None:
+        self._lifeline.cut()
+        self._box.close()
+
+
+class _Witness:
+    """Tells the store of deaths, again and again until it has heard."""
+
+    def __init__(self, note_death: NoteDeath) -> None:
+        self._note_death = note_death
+        self._clock = SystemClock()
+        self._given_up = asyncio.Event()
+        self._notes: set[asyncio.Task[None]] = set()
+
+    def note(self, incarnation: IncarnationId, death: WorkerDeath) -> None:
+        note = asyncio.create_task(self._note(incarnation, death))
+        self._notes.add(note)
+        note.add_done_callback(self._notes.discard)
+
+    async def finish(self) -> None:
+        if self._notes:
+            await asyncio.wait(self._notes, timeout=LAST_NOTES_SECONDS)
+        self._given_up.set()
+        await asyncio.gather(*self._notes)
+
+    async def _note(self, incarnation: IncarnationId, death: WorkerDeath) -> None:
+        backoff = _backoff(self._clock)
+        while True:
+            try:
+                await self._note_death(incarnation, death)
+            except StoreUnavailable as error:
+                log.warning("the store can't be told how a worker ended", error=str(error))
+            except Exception:
+                log.exception("how a worker ended is not noted")
+                return
+            else:
+                return
+            if await self._clock.wait(self._given_up, backoff.next()):
+                return
+
+
+def _backoff(clock: SystemClock) -> Backoff:
+    return Backoff(SystemRandomness(clock).unit, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
 
 
 async def _keep_alive(
     command: Sequence[str],
-    children: set[asyncio.subprocess.Process],
+    alive: set[_Child],
     stopping: asyncio.Event,
     stop_seconds: float,
+    witness: _Witness,
 ) -> int:
     clock = SystemClock()
-    backoff = Backoff(SystemRandomness(clock).unit, first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+    backoff = _backoff(clock)
     while True:
         started = clock.monotonic()
-        # A session of its own: Ctrl-C in the terminal reaches this process, which passes it on once.
-        child = await asyncio.create_subprocess_exec(*command, start_new_session=True)
-        children.add(child)
-        ended, asked = asyncio.create_task(child.wait()), asyncio.create_task(stopping.wait())
-        await asyncio.wait([ended, asked], return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
+        child = _Child(command)
+        alive.add(child)
+        try:
+            status = await _watch(child, stopping, stop_seconds, witness)
+        finally:
+            alive.discard(child)
+            child.close()
         if stopping.is_set():
-            return await _stop(child, ended, stop_seconds)
-        children.discard(child)
-        log.error("worker process ended; starting another", pid=child.pid, status=child.returncode)
+            return status
         if clock.monotonic() - started > LIVED_WELL:
             backoff.reset()
         if await clock.wait(stopping, backoff.next()):
             return 0
 
 
-async def _stop(child: asyncio.subprocess.Process, ended: "asyncio.Task[int]", stop_seconds: float) -> int:
-    if child.returncode is None:
-        child.terminate()
-    done, _ = await asyncio.wait([ended], timeout=stop_seconds)
+async def _watch(child: _Child, stopping: asyncio.Event, stop_seconds: float, witness: _Witness) -> int:
+    """Until it has ended, by itself or since that was asked for."""
+    ended, asked = child.process.ended, asyncio.create_task(stopping.wait())
+    either: set[asyncio.Future[Any]] = {ended, asked}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if stopping.is_set():
+        await _stop(child.process, stop_seconds)
+    end = await ended
+    death = child.death(end)
+    if not stopping.is_set():
+        log.error(
+            "worker process ended; starting another",
+            pid=child.process.pid,
+            status=end.returncode,
+            how=end.how if death is None else death[1].how,
+            **({} if (stack := child.stack()) is None else {"stack": stack}),
+        )
+    if death is not None:
+        witness.note(*death)
+    return 0 if end.returncode == 0 else 1
+
+
+async def _stop(process: WatchedProcess, stop_seconds: float) -> None:
+    process.send(signal.SIGTERM)
+    done, _ = await asyncio.wait([process.ended], timeout=stop_seconds)
     if not done:
-        log.error("worker process does not stop; killing it", pid=child.pid)
-        child.kill()
-    return 0 if await ended == 0 else 1
+        log.error("worker process does not stop; killing it", pid=process.pid)
+        process.send(signal.SIGKILL)

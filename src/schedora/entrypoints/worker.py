@@ -8,35 +8,45 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
-from typing import TypeVarTuple
+from typing import NoReturn, TypeVarTuple
 
 from structlog.contextvars import bind_contextvars
 
 import schedora
+from schedora.adapters.system.black_box import BlackBox, in_words
 from schedora.adapters.system.child_command import CHILD_COMMAND, MEMORY
 from schedora.adapters.system.processes import ChildProcesses
-from schedora.adapters.system.vitals import ProcessVitals
+from schedora.adapters.system.vitals import ProcessVitals, peak_bytes
 from schedora.adapters.telemetry.kept_lines import keeping_lines
 from schedora.adapters.telemetry.run_spans import HandlerSpans
+from schedora.application.errors import StoreUnavailable
 from schedora.application.handlers import Handlers
 from schedora.application.log import Logger
 from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.heartbeat import Heartbeat
 from schedora.application.pipeline.journal import Journal
 from schedora.application.pipeline.presence import Presence
+from schedora.application.pipeline.run import Run
 from schedora.application.pipeline.run_locks import Handover
 from schedora.application.pipeline.trail_keeper import TrailKeeper
+from schedora.application.pipeline.watchdog import Blocked, Watchdog
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.run_locks import RunLock
+from schedora.application.ports.workers import Workers
 from schedora.domain.ids import IncarnationId, JsonText, LeaseId, WorkerId
 from schedora.domain.redaction import redaction_of
 from schedora.domain.worker import WorkerIdentity, WorkerState
+from schedora.domain.worker_death import LINES_MAX, STACK_LENGTH_MAX, WorkerDeath, peak_memory
 from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.replacement import ReplaceProcess
 from schedora.entrypoints.system import System
 
 TRAILS_SECONDS = 3.0
 """How long the last trails may take to be written: a store that hangs is not waited for."""
+
+LAST_WORDS_SECONDS = 5.0
+"""How long the store may take to hear why a worker ends itself."""
 
 log = Logger("schedora.worker")
 
@@ -60,16 +70,27 @@ class HeartbeatThread:
         on_status: OnStatus,
         on_contested: OnContested,
         on_death: Callable[[], None],
+        runs: Callable[[], list[Run]] = list,
+        stuck_threads: Callable[[], int] = lambda: 0,
+        black_box: BlackBox | None = None,
+        replace: Callable[[], NoReturn] | None = None,
     ) -> None:
+        """``replace`` ends the process for a fresh one to take over; without it, it goes on whatever happens."""
         self._system = system
         self._worker_id = worker_id
         self._interval = timedelta(seconds=system.settings.worker_heartbeat_interval)
         self._on_status = on_status
         self._on_contested = on_contested
         self._on_death = on_death
+        self._stuck_threads = stuck_threads
+        self._black_box = black_box
+        self._replace = replace
         self._main_loop = asyncio.get_running_loop()
+        self._watchdog = Watchdog(clock=system.clock, runs=runs, on_blocked=self._end_blocked)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heartbeat: Heartbeat | None = None
+        self._workers: Workers | None = None
+        self._incarnation: IncarnationId | None = None
         self._presence: Presence | None = None
         self._handover = Handover()
         self._ready = threading.Event()
@@ -80,6 +101,9 @@ class HeartbeatThread:
         await asyncio.to_thread(self._ready.wait)  # a Redis that is away takes a moment to be known as such
 
     def beat_for(self, incarnation: IncarnationId) -> None:
+        self._incarnation = incarnation
+        if self._black_box is not None:
+            self._black_box.name(incarnation)
         if self._heartbeat is not None:
             self._call(self._heartbeat.beat_for, incarnation)
 
@@ -113,12 +137,15 @@ class HeartbeatThread:
 
     async def _beat(self) -> None:
         async with AsyncExitStack() as stack:
+            self._workers = await stack.enter_async_context(self._system.workers_of_its_own())
             self._heartbeat = Heartbeat(
-                workers=await stack.enter_async_context(self._system.workers_of_its_own()),
+                workers=self._workers,
                 clock=self._system.clock,
                 interval=self._interval,
                 vitals=ProcessVitals(),
+                stuck_threads=self._stuck_threads,
                 on_status=self._heard,
+                unit_random=self._system.randomness.unit,
             )
             self._presence = await self._shown(stack)
             self._loop = asyncio.get_running_loop()
@@ -126,9 +153,38 @@ class HeartbeatThread:
             async with asyncio.TaskGroup() as tasks:
                 if self._presence is not None:
                     tasks.create_task(self._presence.run())
+                watching = tasks.create_task(self._watchdog.run())
                 await self._heartbeat.run()
+                watching.cancel()
                 if self._presence is not None:
                     self._presence.stop()
+
+    async def _end_blocked(self, blocked: Blocked) -> None:
+        """Ends the process, for nothing else ends the handler; first says why, to whoever counts worker deaths."""
+        log.error(
+            "a handler blocks the event loop for longer than it may",
+            consequence="nothing can end it here" if self._replace is None else "a fresh process takes over",
+            seconds=blocked.seconds,
+            where=blocked.where,
+            stack=blocked.stack,
+            **({} if blocked.run is None else {"job_id": str(blocked.run.job.job_id)}),
+        )
+        if self._replace is None:
+            return
+        if self._workers is not None and self._incarnation is not None:
+            how = blocked.how + peak_memory(peak_bytes())
+            lines = {}
+            if blocked.run is not None and blocked.run.trail is not None:
+                lines[blocked.run.job.job_id] = tuple(
+                    map(in_words, blocked.run.trail.now().lines[-LINES_MAX:])
+                )
+            death = WorkerDeath(how=how, stack=blocked.stack[-STACK_LENGTH_MAX:], lines=lines)
+            try:
+                async with asyncio.timeout(LAST_WORDS_SECONDS):
+                    await self._workers.note_death(self._incarnation, death)
+            except (StoreUnavailable, TimeoutError) as error:
+                log.warning("the store can't be told why the worker ends", error=str(error))
+        self._replace()
 
     async def _shown(self, stack: AsyncExitStack) -> Presence | None:
         if self._system.presence_of_its_own is None:
@@ -161,9 +217,20 @@ class WorkerService:
     name = "worker"
 
     def __init__(
-        self, system: System, handlers: Handlers, *, queues: tuple[str, ...], concurrency: int, worker_id: str
+        self,
+        system: System,
+        handlers: Handlers,
+        *,
+        queues: tuple[str, ...],
+        concurrency: int,
+        worker_id: str,
+        black_box: BlackBox | None = None,
+        replace: Callable[[], NoReturn] | None = None,
     ) -> None:
+        """``replace`` starts the process anew, at once; without it, a worker goes on with what can't be stopped."""
         self._system = system
+        self._black_box = black_box
+        self._replace = replace
         self._handlers = handlers
         self._identity = WorkerIdentity(
             worker_id=WorkerId(worker_id),
@@ -182,8 +249,12 @@ class WorkerService:
     async def run(self) -> None:
         bind_contextvars(worker_id=self._identity.worker_id)
         settings = self._system.settings
-        with keeping_lines(settings.job_log_level, redaction_of(settings.log_redact)):
+        redaction = redaction_of(settings.log_redact)
+        on_line = None if self._black_box is None else self._black_box.line
+        with keeping_lines(settings.job_log_level, redaction, on_line):
             await self._run()
+        if self._worker is not None and self._worker.worn_out and not self._stopped:
+            raise ReplaceProcess
 
     async def _run(self) -> None:
         threads = ThreadPoolExecutor(
@@ -196,6 +267,10 @@ class WorkerService:
             on_status=self._heard,
             on_contested=self._contested,
             on_death=self.stop,
+            runs=self._runs,
+            stuck_threads=self._stuck_threads,
+            black_box=self._black_box,
+            replace=self._replace,
         )
         await pulse.start()
         try:
@@ -224,6 +299,12 @@ class WorkerService:
         self._stopped = True
         if self._worker is not None:
             self._worker.drain()
+
+    def _runs(self) -> list[Run]:
+        return [] if self._worker is None else list(self._worker.slots.runs.values())
+
+    def _stuck_threads(self) -> int:
+        return 0 if self._worker is None else self._worker.slots.stuck_threads()
 
     def _own_span(self, span: JsonText) -> None:
         """One that a handler has made: exported here, unless the program does so itself."""
@@ -277,6 +358,7 @@ class WorkerService:
             limits=WorkerLimits(
                 shutdown_timeout=timedelta(seconds=system.settings.worker_shutdown_timeout),
                 live_for=timedelta(seconds=system.settings.worker_heartbeat_timeout) * 0.75,
+                replaceable=self._replace is not None,
             ),
         )
 
@@ -289,7 +371,16 @@ def _children(settings: Settings, *, idle_max: int) -> ChildProcesses:
         "LOG_REDACT": settings.log_redact or "",
         "JOB_LOG_LEVEL": settings.job_log_level.value,
     }
+    command: tuple[str, ...] = CHILD_COMMAND
     if settings.database_url is None:
-        return ChildProcesses((*CHILD_COMMAND, MEMORY), idle_max=idle_max, environment=environment)
-    environment["DATABASE_URL"] = settings.database_url
-    return ChildProcesses(CHILD_COMMAND, idle_max=idle_max, environment=environment)
+        command = (*CHILD_COMMAND, MEMORY)
+    else:
+        environment["DATABASE_URL"] = settings.database_url
+    memory_max_mb = settings.worker_max_memory_mb_per_child
+    return ChildProcesses(
+        command,
+        idle_max=idle_max,
+        jobs_max=settings.worker_max_jobs_per_child,
+        memory_max_bytes=None if memory_max_mb is None else memory_max_mb * 1_000_000,
+        environment=environment,
+    )

@@ -307,7 +307,7 @@ def test_token_of_the_completion_is_kept() -> None:
     assert completed(job, completion).lease_token == 7
 
 
-@pytest.mark.parametrize("outcome", OUTCOMES, ids=repr)
+@pytest.mark.parametrize("outcome", OUTCOMES)
 def test_a_completion_is_of_its_claim(outcome: Outcome) -> None:
     started_at = NOON + 2 * SECOND
     claim = a_claimed_job(

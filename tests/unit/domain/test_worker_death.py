@@ -2,7 +2,7 @@
 
 import pytest
 
-from schedora.domain.worker_death import WorkerDeath, ended_how, in_bytes
+from schedora.domain.worker_death import WorkerDeath, ended_how, in_bytes, peak_memory
 from tests.builders import a_job_id
 
 
@@ -16,16 +16,21 @@ def test_bytes_for_people(count: int, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("returncode", "name", "peak", "said"),
+    ("returncode", "name", "said"),
     [
-        (7, None, None, "exited with status 7"),
-        (0, None, 1_000_000, "exited with status 0 (peak memory 1 MB)"),
-        (-9, "SIGKILL", 1_900_000_000, "was ended by SIGKILL (peak memory 1.9 GB)"),
-        (-37, None, None, "was ended by signal 37"),
+        (7, None, "exited with status 7"),
+        (0, None, "exited with status 0"),
+        (-9, "SIGKILL", "was ended by SIGKILL"),
+        (-37, None, "was ended by signal 37"),
     ],
 )
-def test_a_wait_status_in_words(returncode: int, name: str | None, peak: int | None, said: str) -> None:
-    assert ended_how(returncode, name, peak) == said
+def test_a_wait_status_in_words(returncode: int, name: str | None, said: str) -> None:
+    assert ended_how(returncode, name) == said
+
+
+def test_the_memory_is_told_where_it_is_known() -> None:
+    assert peak_memory(1_900_000_000) == " (peak memory 1.9 GB)"
+    assert peak_memory(None) == ""
 
 
 def test_evidence_is_the_stack_and_the_lines_of_that_job() -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import psycopg
@@ -15,6 +16,8 @@ import pytest
 import structlog
 
 from schedora import Schedora
+from schedora.domain.ids import IncarnationId
+from schedora.domain.worker_death import WorkerDeath
 from schedora.entrypoints import processes
 from schedora.entrypoints.container.settings import WrongSettings
 from schedora.entrypoints.processes import run_api, run_migrate, run_reaper, run_up, run_worker
@@ -132,7 +135,7 @@ def test_each_process_on_a_database(
     ender.start()
     assert (
         run_worker(
-            app=app, target=None, queues=("a",), concurrency=3, processes=1, worker_id="w", data_dir=None
+            app=app, target=None, queues=("a",), concurrency=3, processes=None, worker_id="w", data_dir=None
         )
         == 0
     )
@@ -163,13 +166,28 @@ def test_several_worker_processes_are_supervised(
 
     monkeypatch.setattr(processes, "supervise", supervise)
     status = run_worker(
-        app=app, target="m:app", queues=(), concurrency=None, processes=2, worker_id=None, data_dir=tmp_path
-    )
+        app=app, target="m:app", queues=(), concurrency=None, processes=2, worker_id=None,
+        max_jobs_per_child=9, max_memory_mb_per_child=300, data_dir=tmp_path,
+    )  # fmt: skip
     assert status == 0
+    note_death = told.pop("note_death")
     assert told == {
         "target": "m:app", "queues": (), "concurrency": None, "processes": 2, "worker_id": "many",
-        "data_dir": tmp_path, "stop_seconds": 30,
+        "max_jobs_per_child": 9, "max_memory_mb_per_child": 300, "data_dir": tmp_path, "stop_seconds": 30,
     }  # fmt: skip
+
+    incarnation = IncarnationId(UUID(int=7))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "insert into workers (incarnation, worker_id, hostname, pid, version, max_concurrent_jobs, queues, types,"
+            " status, registered_at, last_heartbeat)"
+            " values (%s, 'w', '', 1, '', 1, '{}', '{}', 'ACTIVE', now(), now())",
+            [incarnation],
+        )
+        asyncio.run(note_death(incarnation, WorkerDeath(how="was ended by SIGKILL")))
+        assert connection.execute("select death ->> 'how' from workers").fetchall() == [
+            ("was ended by SIGKILL",)
+        ]
 
 
 def test_what_is_typed_wins_over_what_the_app_says(tmp_path: Path) -> None:

@@ -21,8 +21,20 @@ BEGIN: Final = "unit_of_work.begin"
 _points: set[str] = {BEFORE_COMMIT, AFTER_COMMIT, BEGIN}
 
 
+class Line(Protocol):
+    """What lies between the store and those who call it: it may take its time, and raise ``StoreUnavailable``."""
+
+    async def there(self, point: str) -> None:
+        """On the way to the store."""
+        ...
+
+    async def back(self, point: str) -> None:
+        """On the way back: it has done what it was asked for."""
+        ...
+
+
 class Faults:
-    """Where the memory store fails next, with ``StoreUnavailable``.
+    """Where the memory store fails next, with ``StoreUnavailable``, and the line to it.
 
     A point is ``BEFORE_COMMIT``, ``AFTER_COMMIT`` or a port's method, such as ``job_queue.exchange``.
     """
@@ -36,6 +48,8 @@ class Faults:
         """While True wake-ups do not arrive and subscriptions say that they are not healthy."""
         self.signs_lost = False
         """While True neither signs of life nor run locks are noted or known."""
+        self.line: Line | None = None
+        """Where there is none, the store is next door."""
         self._guard = Lock()
         self._passed: Counter[str] = Counter()
         self._planned: set[tuple[str, int]] = set()
@@ -79,9 +93,15 @@ def fallible(
 
     @wraps(method)
     async def passing(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        self.faults.pass_by(point)
-        if (frozen := self.faults.frozen) is not None:
-            await frozen.wait()
-        return await method(self, *args, **kwargs)
+        faults = self.faults
+        if faults.line is not None:
+            await faults.line.there(point)
+        faults.pass_by(point)
+        if faults.frozen is not None:
+            await faults.frozen.wait()
+        answer = await method(self, *args, **kwargs)
+        if faults.line is not None:
+            await faults.line.back(point)
+        return answer
 
     return passing

@@ -53,6 +53,9 @@ class MemoryUnitOfWorkFactory:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[MemoryUnitOfWork]:
+        line = self.faults.line
+        if line is not None:
+            await line.there(BEGIN)
         self.faults.pass_by(BEGIN)
         async with self._store.transaction() as tables:
             unit = MemoryUnitOfWork(self._store, tables)
@@ -61,6 +64,8 @@ class MemoryUnitOfWorkFactory:
             finally:
                 unit.open = False
         self._wakeup.ring(queues=unit.rung)
+        if line is not None:
+            await line.back(BEGIN)
 
     async def advance(self, completions: Sequence[Completion]) -> Advanced:
         async with self.begin() as unit:

@@ -9,20 +9,26 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from schedora.application.errors import ApplicationError, Entangled, SchemaMismatch, StoreUnavailable
+from schedora.application.errors import (
+    ApplicationError,
+    Entangled,
+    SchemaMismatch,
+    StoreRefuses,
+    StoreUnavailable,
+)
 
 MIGRATE = "run: schedora migrate"
 
 _BY_SQLSTATE: tuple[tuple[str, type[ApplicationError], str], ...] = (
     ("08", StoreUnavailable, "the connection to {where} broke"),
-    ("28", StoreUnavailable, "{where} refuses the user or the password"),
-    ("3D000", StoreUnavailable, "{where} does not exist"),
+    ("28", StoreRefuses, "{where} refuses the user or the password"),
+    ("3D000", StoreRefuses, "{where} does not exist"),
     ("40", Entangled, "transactions at {where} got in each other's way"),
     ("25006", StoreUnavailable, "{where} takes no writes"),
     ("3F000", SchemaMismatch, f"{{where}} has no tables; {MIGRATE}"),
     ("42P01", SchemaMismatch, f"a table is missing at {{where}}; {MIGRATE}"),
     ("42P07", SchemaMismatch, "{where} has a table of another program where one of Schedora's should be"),
-    ("42501", StoreUnavailable, "{where} does not allow it to this user"),
+    ("42501", StoreRefuses, "{where} does not allow it to this user"),
     ("42703", SchemaMismatch, f"a column is missing at {{where}}; {MIGRATE}"),
     ("53", StoreUnavailable, "{where} is out of resources"),
     ("55P03", Entangled, "{where} has a lock that was not to be had in time"),

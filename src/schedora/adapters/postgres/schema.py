@@ -62,6 +62,13 @@ def verify(url: str) -> None:
     check(asyncio.run(_revision_at(Location.parse(url))))
 
 
+def reach(url: str) -> None:
+    """Raises ``StoreUnavailable`` unless the database is there and answers, whatever its schema is; ``StoreRefuses`` where it
+    will not get better by itself. Must not be called on an event loop.
+    """
+    asyncio.run(_revision_at(Location.parse(url)))
+
+
 async def check_schema(session: Session) -> None:
     """As ``verify``, on an event loop."""
     check(await revision_of(session))
@@ -85,10 +92,11 @@ async def _revision_at(location: Location) -> str | None:
     with connecting_to(location.description):
         connection = await connect(location)
     try:
-        return await revision_of(TransactionSession(connection, location.description))
-    finally:
         with translated(location.description):
-            await connection.close()
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                return await revision_of(TransactionSession(connection, location.description))
+    finally:
+        connection.terminate()  # a server that hangs says no good-bye
 
 
 def check(revision: str | None) -> None:

@@ -4,7 +4,7 @@ Any number of processes may do this at once: each outcome is addressed to the le
 store accepts it once.
 """
 
-from collections.abc import Collection
+from collections.abc import Iterable
 
 from attrs import evolve, frozen
 
@@ -53,32 +53,35 @@ class RescueJobs:
             async with self.units.begin() as unit:
                 now = await unit.now()
             deaths = await self.workers.deaths({job.owner for job in lost})
-            completions = [
-                settle(
+            ended = [
+                (
                     job,
-                    _worker_lost(job, deaths.get(job.owner)),
-                    started_at=job.started_at,
-                    ended_at=max(now, job.started_at or job.claimed_at),
-                    unit_random=self.randomness.unit(),
-                    worker_deaths_max=self.worker_deaths_max,
+                    settle(
+                        job,
+                        _worker_lost(job, deaths.get(job.owner)),
+                        started_at=job.started_at,
+                        ended_at=max(now, job.started_at or job.claimed_at),
+                        unit_random=self.randomness.unit(),
+                        worker_deaths_max=self.worker_deaths_max,
+                    ),
                 )
                 for job in lost
             ]
-            completed = await self._deliver(completions)
+            completed = await self._deliver([completion for _, completion in ended])
             accepted = completed.accepted
-            count_completions(self.metrics, [c for c in completions if c.lease_id in accepted])
+            settled = [one for one in ended if one[1].lease_id in accepted]
+            count_completions(self.metrics, [completion for _, completion in settled])
             count_canceled(self.metrics, completed.canceled)
             self.metrics.count(Counter.JOBS_RESCUED, amount=len(accepted))
-            waiting = [c for c in completions if c.lease_id in accepted and c.status in WAITING]
+            waiting = [completion for _, completion in settled if completion.status in WAITING]
             self.wakeup.ring(
                 queues={completion.queue for completion in waiting},
                 later=all(completion.scheduled_at is not None for completion in waiting),
             )
-            settled = [one for one in zip(lost, completions, strict=True) if one[1].lease_id in accepted]
             tell_completed(self.events, settled)
             export_runs(self.span_export, settled)
             tell_moved(self.events, completed.canceled)
-            _log(lost, completions, accepted)
+            _log(settled)
             rescued_count += len(accepted)
             if not accepted:  # another reaper was faster
                 break
@@ -100,14 +103,13 @@ def _worker_lost(job: ClaimedJob, death: WorkerDeath | None) -> WorkerLost:
     return WorkerLost(message=f"worker {job.worker_id} {death.how}", evidence=death.evidence(job.job_id))
 
 
-def _log(lost: list[ClaimedJob], completions: list[Completion], accepted: Collection[LeaseId]) -> None:
-    for job, completion in zip(lost, completions, strict=True):
-        if completion.lease_id in accepted:
-            log.warning(
-                "job rescued from a lost worker",
-                job_id=str(job.job_id),
-                job_type=job.type,
-                worker_id=job.worker_id,
-                status=completion.status,
-                worker_deaths=completion.worker_deaths,
-            )
+def _log(settled: Iterable[tuple[ClaimedJob, Completion]]) -> None:
+    for job, completion in settled:
+        log.warning(
+            "job rescued from a lost worker",
+            job_id=str(job.job_id),
+            job_type=job.type,
+            worker_id=job.worker_id,
+            status=completion.status,
+            worker_deaths=completion.worker_deaths,
+        )

@@ -62,13 +62,14 @@ class Claimant(Protocol):
     @property
     def hints_arrive(self) -> bool: ...
 
-    def store_answered(self) -> None: ...
+    def store_answered(self, asked_at: timedelta) -> None: ...
 
     def store_away(self, error: StoreUnavailable) -> None: ...
 
 
 @frozen(kw_only=True)
 class _UnderWay:
+    began: timedelta
     claims: bool = False
     tells: bool = False
     in_workflows: bool = False
@@ -136,7 +137,10 @@ class Exchanges:
             started = True
         in_workflows = any(kind.in_workflows for kind in self._under_way.values())
         if not in_workflows and (completions := self._outbox.take_in_workflows()):
-            self._begin(self._deliver_in_workflows(completions), _UnderWay(in_workflows=True))
+            self._begin(
+                self._deliver_in_workflows(completions),
+                _UnderWay(began=self._clock.monotonic(), in_workflows=True),
+            )
             started = True
         return started
 
@@ -204,7 +208,8 @@ class Exchanges:
         if claim is not None:
             self._lookout.looking()
         delivery = Delivery(completions=completions, starts=starts, claim=claim)
-        self._begin(self._exchange(delivery), _UnderWay(claims=claim is not None, tells=bool(starts)))
+        kind = _UnderWay(began=self._clock.monotonic(), claims=claim is not None, tells=bool(starts))
+        self._begin(self._exchange(delivery), kind)
         return True
 
     def _exchanging(self) -> list[_UnderWay]:
@@ -216,14 +221,14 @@ class Exchanges:
         task.add_done_callback(self._over)
 
     def _over(self, task: "asyncio.Task[None]") -> None:
-        del self._under_way[task]
+        kind = self._under_way.pop(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, StoreUnavailable):
             self._claimant.store_away(error)
         elif error is not None:
             self._defect = error
         elif not task.cancelled():
-            self._claimant.store_answered()
+            self._claimant.store_answered(kind.began)
         self._on_change()
 
     async def _exchange(self, delivery: Delivery) -> None:
@@ -384,7 +389,14 @@ class Exchanges:
         ]
         if suspects:
             at = self._store_time.at(now)
-            starts += [Start(job_id=job.job_id, lease_id=job.lease_id, started_at=at) for job in suspects]
+            starts += [
+                Start(
+                    job_id=job.job_id,
+                    lease_id=job.lease_id,
+                    started_at=self._slots.start_of_suspect(job, at),
+                )
+                for job in suspects
+            ]
         return starts
 
     def _started(self, starts: Sequence[Start], answer: Exchanged) -> None:

@@ -18,6 +18,7 @@ from schedora.domain.worker import WorkerState
 log = Logger("schedora.heartbeat")
 
 RETRY_AFTER = timedelta(seconds=1)
+"""At most; half of it at least: those who lost the store at one moment do not come back at one."""
 
 
 @frozen(kw_only=True)
@@ -36,13 +37,17 @@ class Heartbeat:
         clock: Clock,
         interval: timedelta,
         vitals: Callable[[], Vitals],
+        stuck_threads: Callable[[], int] = lambda: 0,
         on_status: Callable[[IncarnationId, WorkerState | None], None],
+        unit_random: Callable[[], float],
     ) -> None:
         self._workers = workers
         self._clock = clock
         self._interval = interval
         self._vitals = vitals
+        self._stuck_threads = stuck_threads
         self._on_status = on_status
+        self._unit_random = unit_random
         self._incarnation: IncarnationId | None = None
         self._asked = asyncio.Event()
         self._stopped = False
@@ -75,13 +80,16 @@ class Heartbeat:
                     if reachable:
                         log.warning("heartbeats do not reach the store", error=str(error))
                     reachable = False
-                    pause = min(self._interval, RETRY_AFTER)
+                    pause = min(self._interval, RETRY_AFTER * (0.5 + self._unit_random() / 2))
             await self._clock.wait(self._asked, pause)
 
     async def _beat(self, incarnation: IncarnationId) -> None:
         vitals = self._vitals()
         status = await self._workers.beat(
-            incarnation, cpu_percent=vitals.cpu_percent, memory_percent=vitals.memory_percent
+            incarnation,
+            cpu_percent=vitals.cpu_percent,
+            memory_percent=vitals.memory_percent,
+            stuck_threads=self._stuck_threads(),
         )
         if not self._stopped:
             self._on_status(incarnation, status)

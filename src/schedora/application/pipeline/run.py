@@ -62,7 +62,7 @@ class Run:
         self.progress: JsonText | None = None
         """The newest report that the store does not have yet."""
         self.give_up_at: timedelta | None = None
-        """When to go on without a handler that was asked to stop."""
+        """When to go on without a handler that was asked to stop; if it is settled, from when on it is stuck."""
         self.task: asyncio.Task[Any] | None = None
         """What the handler runs in."""
         self.trail: LiveTrail | None = None

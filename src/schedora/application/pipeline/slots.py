@@ -166,6 +166,10 @@ class Slots:
             return []
         return self._suspects.call(self.free, [run.job for run in self.runs.values()])
 
+    def start_of_suspect(self, job: ClaimedJob, now: datetime) -> datetime:
+        """What is to be recorded as its start: the same each time that this is tried."""
+        return self._suspects.start_of(job.lease_id, now)
+
     def start_suspect(self, lease_id: LeaseId, started_at: datetime) -> ClaimedJob | None:
         """Its start is on record. Nothing happens, and None is answered, when it is not at hand any more."""
         if (suspect := self._suspects.take(lease_id)) is None:
@@ -196,6 +200,7 @@ class Slots:
             if not run.settled and run.written is None:
                 self._settle(run, None, self._clock.monotonic())
                 run.stop(StopReason.LEASE_LOST)
+                run.give_up_at = self._clock.monotonic() + GRACE
                 log.warning("lease lost, handler stopped", job_id=str(run.job.job_id), job_type=run.job.type)
 
     def stop_all(self, reason: StopReason) -> None:
@@ -219,6 +224,21 @@ class Slots:
     @property
     def unsettled(self) -> int:
         return sum(not run.settled for run in self.runs.values())
+
+    def stuck(self) -> list[Run]:
+        """Those whose handler was asked to stop, has had its grace, and goes on: each keeps its slot, though its job is
+        settled. May be asked from any thread.
+        """
+        now = self._clock.monotonic()
+        return [
+            run
+            for run in list(self.runs.values())
+            if run.settled and run.give_up_at is not None and now >= run.give_up_at
+        ]
+
+    def stuck_threads(self) -> int:
+        """How many of those are threads, which nothing can end but the end of the process."""
+        return sum(not run.stoppable for run in self.stuck())
 
     def enforce_deadlines(self) -> None:
         """Stops what has run for too long, settles what does not stop, hands back what waits too long."""
@@ -319,8 +339,8 @@ class Slots:
         if run.settled or run.stop_reason is not None:
             return
         run.stop(reason)
+        run.give_up_at = self._clock.monotonic() + GRACE
         if run.stoppable:
-            run.give_up_at = self._clock.monotonic() + GRACE
             if self._next_deadline is None or run.give_up_at < self._next_deadline:
                 self._next_deadline = run.give_up_at
         else:

@@ -8,9 +8,9 @@ only the guilty are running when their worker dies for the last time.
 
 from collections.abc import Collection
 from collections.abc import Set as AbstractSet
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import LeaseId
@@ -29,6 +29,7 @@ class Suspects:
         self._worker_deaths_max = worker_deaths_max
         self._waiting: dict[LeaseId, _Waiting] = {}
         self._called: set[LeaseId] = set()
+        self._starts: dict[LeaseId, datetime] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -63,9 +64,16 @@ class Suspects:
                 free -= 1
         return [entry.job for entry in self._waiting.values() if self._is_called(entry)]
 
+    def start_of(self, lease_id: LeaseId, now: datetime) -> datetime:
+        """When the start of one that is called was to be recorded for the first time: the store keeps what it hears first,
+        and whether it heard that is not known where its answer did not come.
+        """
+        return self._starts.setdefault(lease_id, now)
+
     def take(self, lease_id: LeaseId) -> ClaimedJob | None:
         """Gives one out; None when it is not here."""
         self._called.discard(lease_id)
+        self._starts.pop(lease_id, None)
         entry = self._waiting.pop(lease_id, None)
         return None if entry is None else entry.job
 
@@ -77,9 +85,11 @@ class Suspects:
         return late
 
     def take_all(self) -> list[ClaimedJob]:
-        given = [entry.job for entry in self._waiting.values()]
+        """All, each with the start that the store may have heard: it refuses an end that knows of none where it has one."""
+        given = [evolve(e.job, started_at=self._starts.get(e.job.lease_id)) for e in self._waiting.values()]
         self._waiting.clear()
         self._called.clear()
+        self._starts.clear()
         return given
 
     def on_last_chance(self, job: ClaimedJob) -> bool:

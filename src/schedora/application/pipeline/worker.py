@@ -59,7 +59,7 @@ log = Logger("schedora.worker")
 
 MATCH_AGE_MAX = timedelta(seconds=1)
 """Who hears later of a job that was matched makes sure that it is his yet: it may have been canceled."""
-FAREWELL = timedelta(seconds=5)
+FAREWELL = timedelta(seconds=2)
 """How long a worker that leaves tries to say so: a store that hangs is not waited for."""
 UNWRITTEN_NAMED_MAX = 20
 """So many jobs are named whose outcomes were not written; the others are counted."""
@@ -95,6 +95,8 @@ class WorkerLimits:
     """How often they are checked while none runs."""
     live_for: timedelta = timedelta(seconds=60)
     """How long after a sign of life the store can't have given this worker up."""
+    replaceable: bool = False
+    """Whether a fresh process takes over from a worker that ends worn out."""
 
 
 class Worker:
@@ -169,6 +171,8 @@ class Worker:
         )
         self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
         self._store_is_away = False
+        self._lost_at = clock.monotonic()
+        """When it was found to be away last."""
         self._audience = Audience(queues=identity.queues, types=identity.types)
         self._lookout = Lookout(clock=clock, randomness=randomness, pace=self._limits.pace)
         self._exchanges = Exchanges(
@@ -188,6 +192,8 @@ class Worker:
             report=self._limits.report,
             on_change=self.changed.set,
         )
+        self.worn_out = False
+        """Whether it drains because handlers that do not stop hold too many of its slots."""
         self.incarnation: IncarnationId | None = None
         self._status: WorkerState | None = None
         self._heard_at = clock.monotonic()
@@ -244,6 +250,9 @@ class Worker:
         if incarnation != self.incarnation:
             return
         self._heard_at = self._clock.monotonic()
+        if self._waits_for_store:  # which is there again
+            self._retry_at = self._heard_at
+            self.changed.set()
         if status is self._status:
             return
         self._status = status
@@ -270,6 +279,7 @@ class Worker:
     async def step(self) -> bool:
         """One turn: enforces deadlines, exchanges what is due. Whether anything moved: there may be more to do."""
         self.slots.enforce_deadlines()
+        self._drain_when_worn_out()
         self._stop_at_drain_deadline()
         self._run_locking.tell()
         if self._waits_for_store:
@@ -540,10 +550,10 @@ class Worker:
     def _waits_for_store(self) -> bool:
         return self._clock.monotonic() < self._retry_at
 
-    def store_answered(self) -> None:
-        """It is there, whatever was thought of it."""
+    def store_answered(self, asked_at: timedelta) -> None:
+        """It is there, whatever was thought of it; unless that was thought since it was asked."""
         self._answered_at = self._clock.monotonic()
-        if self._store_is_away:
+        if self._store_is_away and asked_at >= self._lost_at:
             self._store_is_away = False
             self._backoff.reset()
             log.info("the store is back", worker_id=self.identity.worker_id)
@@ -554,6 +564,7 @@ class Worker:
             log.debug("others were in the way", error=str(error), worker_id=self.identity.worker_id)
         elif not self._store_is_away:
             self._store_is_away = True
+            self._lost_at = self._clock.monotonic()
             log.warning("the store is away; outcomes are kept", error=str(error), kept=len(self._outbox))
         # Not knowing what has happened: look at everything again.
         self._lookout.hint()
@@ -563,6 +574,7 @@ class Worker:
     def _show(self, gauges: Gauges) -> None:
         gauges.register(Gauge.WORKER_SLOTS, lambda: self.slots.count)
         gauges.register(Gauge.WORKER_SLOTS_USED, lambda: len(self.slots.runs))
+        gauges.register(Gauge.STUCK_THREADS, self.slots.stuck_threads)
         gauges.register(Gauge.WORKER_JOBS_BUFFERED, lambda: self.slots.buffered)
         gauges.register(Gauge.WORKER_CLAIM_RATE, self._exchanges.claim_rate.per_second)
         gauges.register(Gauge.OUTBOX_JOBS, self._outbox.__len__)
@@ -570,6 +582,22 @@ class Worker:
 
     def _unanswered_seconds(self) -> float:
         return (self._clock.monotonic() - self._answered_at).total_seconds()
+
+    def _drain_when_worn_out(self) -> None:
+        """Before it runs out of slots: what is stuck is ended with the process, and a fresh one has them all."""
+        if not self._limits.replaceable or self._drain_deadline is not None or self._drained_by_request:
+            return
+        stuck = self.slots.stuck()
+        if len(stuck) * 2 >= self.slots.count:
+            self.worn_out = True
+            log.error(
+                "handlers that do not stop hold half of the slots: the worker drains, and a fresh process takes over",
+                worker_id=self.identity.worker_id,
+                stuck=len(stuck),
+                slots=self.slots.count,
+                job_types=sorted({run.job.type for run in stuck}),
+            )
+            self.drain()
 
     def _stop_at_drain_deadline(self) -> None:
         if self._drain_deadline is not None and self._clock.monotonic() >= self._drain_deadline:

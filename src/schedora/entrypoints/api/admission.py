@@ -1,5 +1,5 @@
-"""How long a request may take, and how many may be under way: what a store that does not answer can cost is bounded in time
-and in memory.
+"""How long a request may take, and how many may be under way: what a store that does not answer can cost is bounded. So are
+their bodies, where they are read.
 """
 
 import asyncio
@@ -9,14 +9,12 @@ from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schedora.entrypoints.api.addresses import PREFIX
-from schedora.entrypoints.api.errors import CutOff, answer_problem, unavailable
+from schedora.entrypoints.api.errors import CutOff, answer_problem
+from schedora.entrypoints.api.problems import unavailable
 from schedora.entrypoints.api.visit import visit_of
 
 OUTAGE_SECONDS_MAX = 2.0
 """What is not refused at once during an outage waits for no longer: a store that comes back answers sooner."""
-
-BODIES_BYTES_MAX = 256 * 1024 * 1024
-"""Of all requests under way. One is let in however large it is: it has a limit of its own."""
 
 ALWAYS = frozenset({"/health", "/health/deep", "/health/live", "/health/ready", "/metrics"})
 """What tells how things are, most of all when they are bad. Each bounds itself."""
@@ -37,13 +35,12 @@ class Admission:
         self._requests_max = requests_max
         self._outage = outage
         self._requests = 0
-        self._bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].removeprefix(PREFIX) in ALWAYS:
             await self._app(scope, receive, send)
             return
-        if self._requests >= self._requests_max or self._bytes >= BODIES_BYTES_MAX:
+        if self._requests >= self._requests_max:
             problem = unavailable(
                 "Too many requests are under way; this one was not looked at. Try again soon."
             )
@@ -75,17 +72,15 @@ class Admission:
             await response(scope, receive, send)
         finally:
             stay.leave()
-            self._bytes -= stay.bytes
 
     @property
     def seconds(self) -> float:
         """How long a request that begins now may take."""
         return min(self._seconds, OUTAGE_SECONDS_MAX) if self._outage() else self._seconds
 
-    def count(self, requests: int = 0, size_bytes: int = 0) -> None:
-        """More of them are under way, or fewer."""
+    def count(self, requests: int) -> None:
+        """So many more are under way, or fewer."""
         self._requests += requests
-        self._bytes += size_bytes
 
 
 class _Stay:
@@ -93,7 +88,6 @@ class _Stay:
 
     def __init__(self, admission: Admission, limit: asyncio.Timeout) -> None:
         self.limit = limit
-        self.bytes = 0
         self.seconds = 0.0
         self._admission = admission
         self._counted = False
@@ -137,12 +131,8 @@ class _Stay:
     def hearing(self, receive: Receive) -> Receive:
         async def heard() -> Message:
             message = await receive()
-            if message["type"] == "http.request":
-                size_bytes = len(message.get("body", b""))
-                self.bytes += size_bytes
-                self._admission.count(size_bytes=size_bytes)
-                if not message.get("more_body", False):
-                    self.begin()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                self.begin()
             return message
 
         return heard

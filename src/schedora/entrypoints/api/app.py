@@ -4,12 +4,14 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.application.ports.metrics import Gauge
 from schedora.domain.request_span import ServedRequest
 from schedora.entrypoints.api import errors
 from schedora.entrypoints.api.admission import Admission
+from schedora.entrypoints.api.connections import Room
 from schedora.entrypoints.api.docs import add_docs
 from schedora.entrypoints.api.edge import Edge
 from schedora.entrypoints.api.event_streams import EventStreams
@@ -67,6 +69,7 @@ def create_app(
     )
     app.state.system = system
     app.state.http_metrics = HttpMetrics()
+    app.state.room = Room(settings.api_buffer_bytes_max)
     app.state.event_streams = streams = EventStreams(settings.event_streams_max, system.metrics)
     system.gauges.register(Gauge.EVENT_STREAMS_OPEN, lambda: len(streams))
     system.gauges.register(Gauge.REQUESTS_WAITING, lambda: system.endings.waiting)
@@ -74,6 +77,12 @@ def create_app(
     for router in ROUTERS:
         check = plain_address_of_filters if router is events.router else plain_address
         app.include_router(router, dependencies=[Depends(check)])
+    app.state.literal_addresses = frozenset(
+        route.path
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and "{" not in route.path
+    )
     documentation = add_docs(app)
     errors.install(app, [*documentation, *(route for router in ROUTERS for route in router.routes)])
     describe(app)

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
 from schedora.application.errors import TooLarge
-from schedora.entrypoints.api.problems import Problem, Refused, field_problem, invalid, shown
+from schedora.entrypoints.api.connections import Room
+from schedora.entrypoints.api.problems import Problem, Refused, field_problem, invalid, shown, unavailable
 from schedora.entrypoints.api.repeated_names import repeated_name
 
 M = TypeVar("M", bound=BaseModel)
@@ -25,6 +27,15 @@ SMALL_BYTES = 65_536
 
 ESCAPED_BYTES = 6
 """What JSON can spend on a character that is one byte when encoded as briefly as can be."""
+
+NO_ROOM_FOR_BODY = unavailable("There are as many large bodies as the server has memory for; try again soon.")
+_TAKEN = "schedora.taken"
+
+
+class _Taken(NamedTuple):
+    room: Room
+    size_bytes: int
+
 
 BATCH_BYTES = 64 * 1024 * 1024
 
@@ -56,6 +67,8 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
         size_bytes += len(chunk)
         if size_bytes > limit_bytes:
             raise TooLarge("body", size_bytes, limit_bytes)
+        if size_bytes > SMALL_BYTES:
+            _take(request, size_bytes)
         chunks.append(chunk)
         if not message.get("more_body", False):
             break
@@ -63,6 +76,22 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
     if body:
         _check_media_type(headers)
     return body
+
+
+def give_back(scope: Scope) -> None:
+    """What a request had taken of the room for large bodies. What is made of a body stays until it is answered."""
+    taken: _Taken | None = scope.pop(_TAKEN, None)
+    if taken is not None:
+        taken.room.give_back(taken.size_bytes)
+
+
+def _take(request: Request, size_bytes: int) -> None:
+    """As much as makes ``size_bytes`` together. Raises ``Refused`` where there is not so much."""
+    room: Room = request.app.state.room
+    taken: _Taken | None = request.scope.get(_TAKEN)
+    if not room.take(size_bytes - (taken.size_bytes if taken else 0)):
+        raise Refused(NO_ROOM_FOR_BODY)
+    request.scope[_TAKEN] = _Taken(room, size_bytes)
 
 
 def parsed(model: type[M], body: bytes) -> M:

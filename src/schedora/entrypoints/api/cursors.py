@@ -7,6 +7,9 @@ from uuid import UUID
 _LENGTH = 22
 _PADDING = "=="
 
+CURSOR_PATTERN = rf"^[A-Za-z0-9_-]{{{_LENGTH - 1}}}[AQgw]$"
+"""A UUID in 22 digits, of which the last says two bits."""
+
 
 def cursor_of(position: UUID | None) -> str | None:
     """None where there is nothing more."""

@@ -41,10 +41,10 @@ def answers(
         success["content"] = {media_type: {"example": sealed(example)}}
     if headers:
         success["headers"] = {name: {"schema": {"type": "string"}} for name in headers}
-    # What takes a body may find that it is no JSON.
-    wrong_kind = (415,) if 413 in refuses else ()
+    # What takes a body may find that it is no JSON, or does not come.
+    of_bodies = (408, 415) if 413 in refuses else ()
     refusals: dict[int | str, dict[str, Any]] = {
-        code: _refusal(code) for code in (*refuses, *wrong_kind, 500, 503)
+        code: _refusal(code) for code in (*refuses, *of_bodies, 500, 503)
     }
     return {status: success, **refusals}
 

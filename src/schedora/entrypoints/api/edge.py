@@ -16,7 +16,9 @@ from schedora.domain.request_span import ServedRequest
 from schedora.domain.sampling import Sampler
 from schedora.domain.span import nanoseconds
 from schedora.domain.trace import TraceContext
+from schedora.entrypoints.api.body import give_back
 from schedora.entrypoints.api.errors import INTERNAL
+from schedora.entrypoints.api.event_streams import CONNECTION
 from schedora.entrypoints.api.visit import SANE, Visit, stored_by
 
 CORRELATION_HEADERS = (b"x-correlation-id", b"x-request-id")
@@ -86,7 +88,8 @@ class Edge:
         try:
             await self._app(scope, receive, send_marked)
         except ClientDisconnect:
-            status = status or CLIENT_LEFT
+            connection = scope.get("state", {}).get(CONNECTION)
+            status = status or (connection and connection.refused_status) or CLIENT_LEFT
         except Exception:
             log.exception(
                 "request failed",
@@ -98,6 +101,7 @@ class Edge:
                 raise
             await INTERNAL.response(visit.trace.trace_id)(scope, receive, send_marked)
         finally:
+            give_back(scope)
             self._tell(scope, method, status, time.perf_counter() - started_seconds, visit)
             current_request.reset(entered)
 

@@ -27,13 +27,13 @@ from schedora.domain.errors import DomainError, IllegalMove, InvalidField, Inval
 from schedora.entrypoints.api.body import field_path, in_words
 from schedora.entrypoints.api.outage import Outage
 from schedora.entrypoints.api.problems import (
-    RETRY_AFTER_SECONDS,
     Problem,
     Refused,
     field_problem,
     invalid,
     shown,
     too_large,
+    unavailable,
 )
 from schedora.entrypoints.api.visit import visit_of
 
@@ -46,15 +46,9 @@ INTERNAL = Problem(
 FILES = frozenset({"GET"})
 """What the files of the documentation allow: they are no routes."""
 
-HEALTHY_LATER = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-
 
 class CutOff(StoreUnavailable):
     """The time was up: what was asked for may have been done, may yet be done, or may not."""
-
-
-def unavailable(detail: str) -> Problem:
-    return Problem(kind="unavailable", status=503, detail=detail, headers=HEALTHY_LATER)
 
 
 def conflict(kind: str) -> Callable[[Exception], Problem]:
@@ -147,12 +141,13 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
 
 def _with_all_methods(routes: Sequence[BaseRoute], request: Request, problem: Problem) -> Problem:
-    """The router names the methods of the first route at an address; there may be others."""
+    """The router names the methods of the first route at an address; there may be others. An address that is written out is
+    not meant by one with a parameter: ``/jobs/batch`` is no job.
+    """
+    here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    literal = [route for route in here if getattr(route, "path", None) == request.scope["path"]]
     allowed = {
-        method
-        for route in routes
-        if route.matches(request.scope)[0] is not Match.NONE
-        for method in getattr(route, "methods", None) or ()
+        method for route in literal or here for method in getattr(route, "methods", None) or ()
     } or FILES
     detail = f"{request.method} is not allowed here; allowed: {', '.join(sorted(allowed))}."
     return Problem(

@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 from schedora.application.log import Logger
 from schedora.application.ports.metrics import Counter, Metrics
 from schedora.entrypoints.api.answers import encoded
-from schedora.entrypoints.api.problems import RETRY_AFTER_SECONDS, Problem, Refused
+from schedora.entrypoints.api.problems import Refused, unavailable
 from schedora.entrypoints.api.visit import visit_of
 
 log = Logger("schedora.api")
@@ -111,10 +111,10 @@ class EventStreams:
     def opened(self, scope: Scope) -> Iterator[Stream]:
         """Raises ``Refused`` when there are too many, and when the server stops."""
         if self._stopping:
-            raise Refused(_unavailable("The server is stopping."))
+            raise Refused(unavailable("The server is stopping."))
         if len(self._streams) >= self._limit:
             raise Refused(
-                _unavailable(f"There are {self._limit} event streams already, and no room for more.")
+                unavailable(f"There are {self._limit} event streams already, and no room for more.")
             )
         stream = Stream(scope.get("state", {}).get(CONNECTION), trace_id=visit_of(scope).trace.trace_id)
         self._streams.add(stream)
@@ -208,8 +208,3 @@ def keep_alive(event_id: str | None = None) -> bytes:
 
 def _body(chunk: bytes, *, more: bool = True) -> Message:
     return {"type": "http.response.body", "body": chunk, "more_body": more}
-
-
-def _unavailable(detail: str) -> Problem:
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-    return Problem(kind="unavailable", status=503, detail=detail, headers=headers)

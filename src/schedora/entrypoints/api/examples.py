@@ -367,6 +367,12 @@ _TOO_HIGH = "priority must be between 0 and 10, not 11"
 
 PROBLEMS: dict[int, dict[str, Any]] = {
     404: _problem("not-found", "There is no such thing", 404, f"there is no job {JOB_ID}"),
+    408: _problem(
+        "too-slow",
+        "The request came too slowly",
+        408,
+        "The request did not come within its time limit.",
+    ),
     409: _problem(
         "conflict",
         "The present state forbids it",

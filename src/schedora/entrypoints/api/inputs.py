@@ -7,9 +7,13 @@ from urllib.parse import unquote_to_bytes
 from uuid import UUID
 
 from fastapi import Depends, Path, Request
+from starlette.convertors import PathConvertor, register_url_convertor
+from starlette.exceptions import HTTPException
 
+from schedora.domain.job_request import QUEUE_LENGTH_MAX
+from schedora.domain.worker import WORKER_ID_LENGTH_MAX
 from schedora.entrypoints.api.problems import Refused, field_problem, invalid
-from schedora.entrypoints.api.schemas.fields import Uuid
+from schedora.entrypoints.api.schemas.fields import Uuid, text_schema
 from schedora.entrypoints.api.visit import Visit, visit_of
 from schedora.entrypoints.system import System
 
@@ -29,7 +33,7 @@ async def _visit(request: Request) -> Visit:
 
 async def plain_address(request: Request) -> None:
     """Of two values for one parameter one would be passed over in silence; bytes that are no text would be
-    replaced in silence. Raises ``Refused``.
+    replaced in silence. Raises ``Refused``, and ``HTTPException`` where the address is that of another route.
     """
     _check_address(request, REPEATABLE)
 
@@ -41,6 +45,8 @@ async def plain_address_of_filters(request: Request) -> None:
 
 def _check_address(request: Request, repeatable: Collection[str]) -> None:
     scope = request.scope
+    if scope["path"] in request.app.state.literal_addresses and scope["route"].path != scope["path"]:
+        raise HTTPException(405)  # ``/jobs/batch`` is no job, whatever the method
     counts = Counter(name for name, _ in request.query_params.multi_items())
     errors = [
         field_problem(name, "is given more than once")
@@ -69,4 +75,16 @@ def _is_text(encoded: bytes) -> bool:
 
 TheSystem = Annotated[System, Depends(system_of)]
 TheVisit = Annotated[Visit, Depends(_visit)]
+
+
+class _NameConvertor(PathConvertor):
+    """For names in addresses: these may have slashes, as those of Starlette's own may, and line breaks as well."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("name", _NameConvertor())
+
 PathId = Annotated[UUID, Uuid.__metadata__[0], Path()]
+PathQueue = Annotated[str, Path(json_schema_extra=text_schema(QUEUE_LENGTH_MAX))]
+PathWorker = Annotated[str, Path(json_schema_extra=text_schema(WORKER_ID_LENGTH_MAX))]

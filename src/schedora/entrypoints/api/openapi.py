@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from schedora.entrypoints.api.documented import REFERENCE
+from schedora.entrypoints.api.links import add_links
 from schedora.entrypoints.api.schemas.job_submission import JobBatch, JobSubmission
 from schedora.entrypoints.api.schemas.problem import ProblemView
 from schedora.entrypoints.api.schemas.queues import DlqFilter, RetentionChange
@@ -31,8 +32,9 @@ CORRELATION: dict[str, Any] = {
     "name": "X-Correlation-ID",
     "in": "header",
     "required": False,
-    "description": "Comes back in the answer and stands in the logs; made where it is not given",
-    "schema": {"type": "string", "maxLength": 128},
+    "description": "Comes back in the answer and stands in the logs; made where it is not given, or is not 1 to 128 visible"
+    " characters of ASCII",
+    "schema": {"type": "string"},
 }
 
 
@@ -65,4 +67,5 @@ def _description(app: FastAPI) -> dict[str, Any]:
             for part in (operation.get("requestBody", {}), *operation["responses"].values()):
                 for content in part.get("content", {}).values():
                     content["example"] = orjson.loads(content["example"])
+    add_links(document["paths"])
     return document

@@ -29,6 +29,8 @@ TITLES: Mapping[str, str] = {
     "name-taken": "The name is taken",
     "workflow-closed": "The workflow takes no more jobs",
     "worker-declared-lost": "The worker was declared lost",
+    "too-slow": "The request came too slowly",
+    "head-too-large": "The headers are too large",
     "unsupported-media-type": "The body is of the wrong kind",
     "too-large": "The request is too large",
     "unavailable": "The service is not available now",
@@ -92,6 +94,12 @@ def invalid(errors: Sequence[FieldProblem]) -> Problem:
 def too_large(errors: Sequence[FieldProblem]) -> Problem:
     """413 for fields of which one at least is over its limit."""
     return Problem(kind="too-large", status=413, detail=_told(errors), errors=errors)
+
+
+def unavailable(detail: str) -> Problem:
+    """503 for what is worth another try, soon."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return Problem(kind="unavailable", status=503, detail=detail, headers=headers)
 
 
 def _told(errors: Sequence[FieldProblem]) -> str:

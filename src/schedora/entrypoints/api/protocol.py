@@ -1,46 +1,186 @@
-"""HTTP below the application: what is no HTTP never reaches it, and gets a problem all the same; and the application
-learns of the connection what ASGI has no word for.
+"""HTTP below the application: what is no HTTP never reaches it, and gets a problem all the same; what takes too much or
+too long is ended; and the application learns of the connection what ASGI has no word for.
 """
 
 import asyncio
+from collections import deque
+from http import HTTPStatus
+from typing import Any
 from uuid import uuid4
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from schedora.application.log import Logger
+from schedora.entrypoints.api.connections import HEAD_TOO_LARGE, LINGER_SECONDS, NO_ROOM, Connections, Phase
 from schedora.entrypoints.api.event_streams import CONNECTION
 from schedora.entrypoints.api.problems import Problem
 
 log = Logger("schedora.api")
 
 MALFORMED = Problem(kind="bad-request", status=400, detail="This is no request in HTTP/1.1.")
+PIPELINED_MAX = 100
+"""Requests that may wait on a connection for those before them. They come many in one piece, each with memory to take."""
 
 
-class _Connection:
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self.unsent_bytes = transport.get_write_buffer_size
-        self.abort = transport.abort
+class _Refused(Exception):
+    """Raised within the parser, to end its work. uvicorn takes it for a request that can't be parsed."""
 
 
 class _Own:
     """Before uvicorn's own protocol, whichever that is."""
 
+    connections_of_all: Connections
+
+    # uvicorn's
     transport: asyncio.Transport
+    flow: Any
+    cycle: Any
     app_state: dict[str, object]
+
+    # Ours
+    received_bytes = 0
+    refused_status: int | None = None
+    """What the client was told in place of an answer to the request that is under way."""
+    head_bytes = 0
+    _reason = MALFORMED
+    _last = False
+    """Nothing more is heard; once what is under way is answered, the connection closes."""
+    _said = False
+    """That is over, and the client has been told why."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         # What each request of the connection finds in the ``state`` of its scope.
-        self.app_state = {**self.app_state, CONNECTION: _Connection(transport)}
+        self.app_state = {**self.app_state, CONNECTION: self}
         super().connection_made(transport)  # type: ignore[misc] # uvicorn's, which comes next
+        if not self.connections_of_all.enter(self):
+            self._say(NO_ROOM)
+            # Is not looked at, as it has not entered.
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.abort)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.connections_of_all.leave(self)
+        super().connection_lost(error)  # type: ignore[misc] # as above
+
+    def data_received(self, data: bytes) -> None:
+        if self._last:
+            return
+        self.received_bytes += len(data)
+        before = self.cycle
+        in_head = before is None or not before.more_body
+        super().data_received(data)  # type: ignore[misc] # as above
+        if self.cycle is not before:
+            self.head_bytes = 0
+        elif in_head and not self._last:
+            self.head_bytes += len(data)
+            if self.head_bytes > self.connections_of_all.limits.head_bytes:
+                self.connections_of_all.refuse(self, HEAD_TOO_LARGE)
 
     def send_400_response(self, _: str) -> None:
         """In place of uvicorn's, which answers plain text."""
-        trace_id = uuid4().hex
-        log.warning("no request in HTTP", trace_id=trace_id)
-        response = MALFORMED.response(trace_id)
-        head = [b"HTTP/1.1 400 Bad Request", *(b": ".join(header) for header in response.raw_headers)]
-        self.transport.write(b"\r\n".join([*head, b"connection: close", b"", response.body]))
+        self.connections_of_all.refuse(self, self._reason)
+
+    def on_response_complete(self) -> None:
+        nothing_follows = not self._pipelined()
+        super().on_response_complete()  # type: ignore[misc] # as above
+        if self._last and nothing_follows:
+            self.transport.close()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """None: it would recommend a library, for each request that asks for another protocol."""
+
+    def step(self) -> tuple[Phase, object]:
+        cycle = self.cycle
+        if self._said or self.transport.is_closing():
+            return Phase.LEAVING, cycle
+        if cycle is None:
+            return Phase.ASKING, None
+        if cycle.more_body:
+            return (Phase.OVER if cycle.response_complete else Phase.SENDING), cycle
+        return (Phase.ASKING if cycle.response_complete else Phase.WAITING), cycle
+
+    def unsent_bytes(self) -> int:
+        return self.transport.get_write_buffer_size()
+
+    def held_back(self) -> bool:
+        held: bool = self.flow.read_paused
+        return held
+
+    def refuse(self, problem: Problem) -> None:
+        cycle = self.cycle
+        answering = cycle is not None and not cycle.response_complete and not cycle.more_body
+        if (
+            self._pipelined()
+            or answering
+            or (cycle is not None and cycle.response_started and cycle.more_body)
+        ):
+            # Whatever were said now would be taken for the answer to an earlier request.
+            self._hear_no_more()
+            if cycle.response_complete:
+                self.transport.close()
+            return
+        if cycle is not None and cycle.more_body:
+            self.refused_status = problem.status
+            # As uvicorn does when the connection is lost: the application waits for more of the body.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._say(problem)
+
+    def close(self) -> None:
+        self._hear_no_more()
         self.transport.close()
 
+    def abort(self) -> None:
+        self._last = True
+        self.transport.abort()
 
-PROTOCOL: type[asyncio.Protocol] = type("Protocol", (_Own, AutoHTTPProtocol), {})
+    def _say(self, problem: Problem) -> None:
+        if self._said or self.transport.is_closing():
+            return
+        self._last = self._said = True
+        trace_id = uuid4().hex
+        if self.refused_status is None:
+            log.warning("request refused", reason=problem.detail, status=problem.status, trace_id=trace_id)
+        response = problem.response(trace_id)
+        first = f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()
+        head = [first, *(b": ".join(header) for header in response.raw_headers)]
+        self.transport.write(b"\r\n".join([*head, b"connection: close", b"", response.body]))
+        # A connection that is closed while its client sends is reset, and what was said is lost on the way.
+        self.flow.resume_reading()
+        self.transport.write_eof()
+
+    def _hear_no_more(self) -> None:
+        self._last = True
+        if not self.transport.is_closing():
+            self.flow.pause_reading()
+
+    def _pipelined(self) -> int:
+        waiting: deque[object] = getattr(self, "pipeline", deque())
+        return len(waiting)
+
+
+class _OfHttptools:
+    """For the parser that has no bound of its own."""
+
+    url: bytes
+    headers: list[tuple[bytes, bytes]]
+
+    def on_headers_complete(self: Any) -> None:
+        size_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        if size_bytes > self.connections_of_all.limits.head_bytes:
+            self._reason = HEAD_TOO_LARGE
+            raise _Refused
+        if self._pipelined() >= PIPELINED_MAX:
+            raise _Refused
+        super().on_headers_complete()  # type: ignore[misc] # as above
+
+    def on_message_complete(self: Any) -> None:
+        super().on_message_complete()  # type: ignore[misc] # as above
+        self.cycle.more_body = False  # which uvicorn forgets where the answer came before the body
+
+
+def protocol(connections: Connections) -> type[asyncio.Protocol]:
+    """What uvicorn speaks on each connection, which enters ``connections``."""
+    bounded = (_OfHttptools,) if hasattr(AutoHTTPProtocol, "on_headers_complete") else ()
+    members = {"connections_of_all": connections}
+    made: type[asyncio.Protocol] = type("Protocol", (_Own, *bounded, AutoHTTPProtocol), members)
+    return made

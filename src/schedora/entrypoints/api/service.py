@@ -5,23 +5,34 @@ import contextlib
 import errno
 import logging
 import socket
+import sys
+import time
 from collections.abc import Callable, Iterator
 
 import uvicorn
 
+from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.adapters.telemetry.log_lines import LogLines
 from schedora.adapters.telemetry.logs import LogWriter
-from schedora.application.log import REQUESTS
+from schedora.application.log import REQUESTS, Logger
+from schedora.application.ports.metrics import Gauge
 from schedora.application.request_keeper import RequestKeeper
 from schedora.domain.redaction import redaction_of
 from schedora.domain.request_span import ServedRequest
 from schedora.entrypoints.api.app import create_app
+from schedora.entrypoints.api.connections import Connections, Limits
+from schedora.entrypoints.api.edge import UNROUTED
 from schedora.entrypoints.api.event_streams import EventStreams
 from schedora.entrypoints.api.outage import Outage
-from schedora.entrypoints.api.protocol import PROTOCOL
+from schedora.entrypoints.api.protocol import protocol
 from schedora.entrypoints.container.settings import LogFormat, Settings
 from schedora.entrypoints.system import System
 
+log = Logger("schedora.api")
+
+OTHER = "OTHER"
+FILES_BESIDE = 200
+FILES_ON_WINDOWS = 1 << 20
 BACKLOG = 2_048
 GRACE_SECONDS = 5
 """How long requests under way may take once the service was asked to stop."""
@@ -66,9 +77,16 @@ class ApiService:
         )
         self._outage: Outage = app.state.outage
         self._streams: EventStreams = app.state.event_streams
+        http_metrics: HttpMetrics = app.state.http_metrics
+        self._connections = Connections(
+            limits_of(system.settings),
+            monotonic=time.monotonic,
+            tell_of=lambda status: http_metrics.observe(OTHER, UNROUTED, status, 0),
+        )
+        system.gauges.register(Gauge.HTTP_CONNECTIONS, lambda: len(self._connections))
         config = uvicorn.Config(
             app,
-            http=PROTOCOL,
+            http=protocol(self._connections),
             lifespan="off",
             ws="none",
             log_config=None,
@@ -77,6 +95,7 @@ class ApiService:
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         self._listening = listening
+        self._next_look: asyncio.TimerHandle | None = None
         self._server = _Server(config, lambda: on_ready(url))
 
     def _stored(self, served: ServedRequest) -> None:
@@ -86,11 +105,14 @@ class ApiService:
 
     async def run(self) -> None:
         keeping = asyncio.create_task(self._keeper.run(), name="schedora-request-spans")
+        self._look_after_connections()
         try:
             await self._server.serve(sockets=[self._listening])
         finally:
             self._listening.close()
             await self._outage.close()
+            if self._next_look is not None:
+                self._next_look.cancel()
             self._keeper.stop()
             await asyncio.wait([keeping], timeout=GRACE_SECONDS)  # a store that hangs is not waited for
             keeping.cancel()
@@ -98,6 +120,12 @@ class ApiService:
             self._keeper.give_up()
             if self._lines is not None:
                 self._lines.flush()
+
+    def _look_after_connections(self) -> None:
+        """From now on. What goes wrong with one look is told by the event loop, and the next comes all the same."""
+        seconds = self._connections.limits.look_seconds
+        self._next_look = asyncio.get_running_loop().call_later(seconds, self._look_after_connections)
+        self._connections.look()
 
     def stop(self) -> None:
         self._streams.stop()  # which would be under way for as long as their clients like
@@ -110,6 +138,44 @@ def _request_lines(settings: Settings) -> LogLines | None:
     if handler is None or settings.log_format is not LogFormat.JSON:
         return None
     return LogLines(REQUESTS, handler, redaction_of(settings.log_redact))
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Each connection takes a file descriptor: where the process may not have so many, there are fewer."""
+    connections = min(settings.api_connections_max, _files_allowed(settings) - _files_beside(settings))
+    if connections < settings.api_connections_max:
+        log.warning(
+            "fewer connections than API_CONNECTIONS_MAX: raise the limit of open files (ulimit -n)",
+            connections=connections,
+            api_connections_max=settings.api_connections_max,
+        )
+    return Limits(
+        connections=max(1, connections),
+        slow_seconds=settings.api_client_timeout,
+        head_bytes=settings.api_head_bytes_max,
+        buffer_bytes=settings.api_buffer_bytes_max,
+    )
+
+
+def _files_beside(settings: Settings) -> int:
+    """What a process opens besides: connections of its own, modules, logs."""
+    return FILES_BESIDE + settings.database_pool_size + settings.database_max_overflow
+
+
+def _files_allowed(settings: Settings) -> int:
+    """Raised as far as is needed and allowed."""
+    if sys.platform == "win32":
+        return FILES_ON_WINDOWS
+    import resource  # noqa: PLC0415 - there is none for Windows
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = settings.api_connections_max + _files_beside(settings)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    raised = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    with contextlib.suppress(OSError, ValueError):  # a system may have limits that it does not tell
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+    return int(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -69,11 +69,33 @@ def worker(
         ),
     ] = None,
     processes: Annotated[
-        int, typer.Option("--processes", min=1, max=1_000, help="Worker processes to run.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--processes",
+            min=1,
+            max=1_000,
+            help="Worker processes to run, each watched and replaced when it dies. Default: this one, unwatched.",
+        ),
+    ] = None,
     worker_id: Annotated[
         str | None,
         typer.Option("--worker-id", help="The worker's name. Default: WORKER_ID, else host and pid."),
+    ] = None,
+    max_jobs_per_child: Annotated[
+        int | None,
+        typer.Option(
+            "--max-jobs-per-child",
+            min=1,
+            help='Jobs after which a child of executor="process" is replaced. Default: WORKER_MAX_JOBS_PER_CHILD.',
+        ),
+    ] = None,
+    max_memory_mb_per_child: Annotated[
+        int | None,
+        typer.Option(
+            "--max-memory-mb-per-child",
+            min=1,
+            help="Memory after a job with which such a child is replaced. Default: WORKER_MAX_MEMORY_MB_PER_CHILD.",
+        ),
     ] = None,
     data_dir: DataDirOption = None,
 ) -> None:
@@ -88,6 +110,8 @@ def worker(
         concurrency=concurrency,
         processes=processes,
         worker_id=None if worker_id is None else worker_name(worker_id),
+        max_jobs_per_child=max_jobs_per_child,
+        max_memory_mb_per_child=max_memory_mb_per_child,
         data_dir=data_dir,
     )
     raise typer.Exit(status)

@@ -87,6 +87,7 @@ class Settings(BaseSettings):
     database_url: Annotated[str | None, AfterValidator(_database_url)] = None
     database_pool_size: int = Field(20, ge=1, le=1000)
     database_max_overflow: int = Field(40, ge=0, le=1000)
+    database_start_timeout: float = Field(60, ge=0, le=3600)
     redis_url: Annotated[str | None, AfterValidator(_redis_url)] = None
     redis_prefix: str = Field("schedora", min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_.:/-]*$")
     schedora_data_dir: Path | None = None
@@ -98,6 +99,13 @@ class Settings(BaseSettings):
     worker_shutdown_timeout: float = Field(30, ge=0, le=86_400)
     api_timeout_seconds: float = Field(20, gt=0, le=3600)
     api_requests_max: int = Field(2_000, ge=1, le=1_000_000)
+    api_connections_max: int = Field(4_000, ge=1, le=1_000_000)
+    api_waits_max: int = Field(2_000, ge=0, le=1_000_000)
+    api_client_timeout: float = Field(20, gt=0, le=86_400)
+    api_head_bytes_max: int = Field(32_768, ge=1_024, le=16_777_216)
+    api_buffer_bytes_max: int = Field(268_435_456, ge=65_536, le=1_099_511_627_776)
+    worker_max_jobs_per_child: int | None = Field(None, ge=1, le=1_000_000_000)
+    worker_max_memory_mb_per_child: int | None = Field(None, ge=1, le=1_000_000_000)
     event_streams_max: int = Field(500, ge=0, le=100_000)
     metrics_label_values_max: int = Field(1_000, ge=1, le=100_000)
     max_payload_bytes: int = Field(1_048_576, ge=2, le=268_435_456)

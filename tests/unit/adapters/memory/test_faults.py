@@ -3,7 +3,13 @@
 import pytest
 
 from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT, BEGIN, Faults, fallible
+from schedora.adapters.memory.job_queue import MemoryJobQueue
+from schedora.adapters.memory.store import MemoryStore
+from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
+from schedora.adapters.memory.virtual_clock import VirtualClock
+from schedora.adapters.system.randomness import SeededRandomness
 from schedora.application.errors import StoreUnavailable
+from tests.builders import a_new_job
 
 
 class Adapter:
@@ -18,6 +24,7 @@ class Adapter:
         return self.calls
 
 
+EXCHANGE = f"job_queue.{MemoryJobQueue.exchange.__name__}"  # known once its module is loaded
 POINT = f"{__name__.rpartition('.')[2]}.work"
 
 
@@ -62,7 +69,44 @@ async def test_while_the_store_is_away_every_call_fails() -> None:
     assert await adapter.work(1) == 1
 
 
-@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, BEGIN, "job_queue.exchange", POINT])
+class Wire:
+    """A line that notes who is on the way, and may break on the way back."""
+
+    def __init__(self) -> None:
+        self.passed: list[tuple[str, str]] = []
+        self.broken = False
+
+    async def there(self, point: str) -> None:
+        self.passed.append(("there", point))
+
+    async def back(self, point: str) -> None:
+        self.passed.append(("back", point))
+        if self.broken:
+            raise StoreUnavailable("no answer")
+
+
+async def test_calls_go_over_the_line_there_and_back() -> None:
+    adapter = Adapter()
+    adapter.faults.line = wire = Wire()
+    assert await adapter.work(1) == 1
+    assert wire.passed == [("there", POINT), ("back", POINT)]
+    wire.broken = True
+    with pytest.raises(StoreUnavailable, match="no answer"):
+        await adapter.work(1)
+    assert adapter.calls == 2, "it was done all the same"
+
+
+async def test_units_of_work_go_over_the_line_as_a_whole() -> None:
+    clock = VirtualClock()
+    store = MemoryStore(clock=clock, randomness=SeededRandomness(0, clock))
+    store.faults.line = wire = Wire()
+    async with MemoryUnitOfWorkFactory(store).begin() as unit:
+        await unit.jobs.add([a_new_job()])
+        assert wire.passed == [("there", BEGIN), ("there", "jobs.add"), ("back", "jobs.add")]
+    assert wire.passed[-1] == ("back", BEGIN)
+
+
+@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, BEGIN, EXCHANGE, POINT])
 def test_points_are_known(point: str) -> None:
     Faults().fail(point)
 

@@ -34,6 +34,14 @@ for line in sys.stdin:
             os._exit(words[0])
         elif verb == "die":
             os.kill(os.getpid(), words[0])
+        elif verb == "hear":
+            sys.stdin.readline()
+        elif verb == "grow":
+            held = b"x" * words[0]
+        elif verb == "crash":
+            import ctypes, faulthandler
+            faulthandler.enable(file=int(os.environ["SCHEDORA_BLACK_BOX"]))
+            ctypes.string_at(0)
         elif verb == "hang up":
             os.close(0)
             os.close(1)
@@ -167,7 +175,8 @@ async def test_child_that_dies_is_a_failure_and_the_next_call_gets_another(
 ) -> None:
     outcome = await children.run(call(do), link=RecordedLink())
     assert isinstance(outcome, Failed)
-    assert (outcome.kind, outcome.message) == (PROCESS_DIED, f"the process that ran the handler {said}")
+    assert outcome.kind == PROCESS_DIED
+    assert outcome.message.startswith(f"the process that ran the handler {said}")
     assert await children.run(call(ends()), link=RecordedLink()) == Succeeded()
 
 
@@ -265,3 +274,74 @@ async def test_command_that_is_not_there_is_an_error() -> None:
     children = ChildProcesses(("/nowhere/python",), idle_max=1)
     with pytest.raises(FileNotFoundError):
         await children.run(call(ends()), link=RecordedLink())
+
+
+async def pids_of(children: ChildProcesses, tmp_path: Path, *verbs: list[Any], count: int = 3) -> list[str]:
+    """Of the children that so many calls after each other were given to."""
+    pids = []
+    for number in range(count):
+        path = tmp_path / f"{len(verbs)}-{number}"
+        await children.run(call(["tell", str(path)], *verbs, ends()), link=RecordedLink())
+        pids.append((await told(path))[0])
+    return pids
+
+
+async def test_child_that_has_run_its_jobs_is_replaced(tmp_path: Path) -> None:
+    children = ChildProcesses((sys.executable, "-c", CHILD), idle_max=1, jobs_max=2)
+    first, second, third = await pids_of(children, tmp_path)
+    assert (first == second, second == third) == (True, False)
+    assert gone(int(first))
+    await children.close()
+
+
+async def test_child_that_has_grown_is_replaced_after_its_job(tmp_path: Path) -> None:
+    children = ChildProcesses((sys.executable, "-c", CHILD), idle_max=1, memory_max_bytes=100_000_000)
+    first, second, third = await pids_of(children, tmp_path)
+    assert first == second == third
+    grown = await pids_of(children, tmp_path, ["grow", 150_000_000], count=2)
+    assert grown[0] == first != grown[1]
+    assert gone(int(first))
+    await children.close()
+
+
+async def test_the_most_memory_of_one_that_died_is_told(
+    children: ChildProcesses, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(processes, "SAMPLE_SECONDS", 0.001)
+    running = asyncio.create_task(
+        children.run(
+            call(["grow", 250_000_000], ["tell", str(tmp_path / "x")], ["hear"], ["die", signal.SIGKILL]),
+            link=RecordedLink(),
+        )
+    )
+    await told(tmp_path / "x")
+    [child] = children._busy
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while "MB" not in child.peak or int(child.peak.split()[-2]) < 250:
+            await asyncio.sleep(0.001)
+    assert child.process.stdin is not None
+    child.process.stdin.write(b"go on\n")
+    outcome = await running
+    assert isinstance(outcome, Failed)
+    assert "was ended by signal SIGKILL (peak memory at least 2" in outcome.message
+
+
+async def test_child_that_crashes_tells_where(children: ChildProcesses) -> None:
+    outcome = await children.run(call(["crash"]), link=RecordedLink())
+    assert isinstance(outcome, Failed)
+    assert outcome.message.startswith("the process that ran the handler was ended by signal SIGSEGV")
+    assert outcome.traceback is not None
+    assert outcome.traceback.startswith("Fatal Python error: Segmentation fault")
+
+
+async def test_what_a_child_that_died_has_started_is_ended(children: ChildProcesses, tmp_path: Path) -> None:
+    await children.run(call(["tell", str(tmp_path / "x")], ["exit", 1]), link=RecordedLink())
+    await dies(int((await told(tmp_path / "x"))[1]))
+
+
+async def test_nothing_is_left_open(children: ChildProcesses) -> None:
+    await children.run(call(["exit", 1]), link=RecordedLink())
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        await children.run(call(["exit", 1]), link=RecordedLink())
+    assert psutil.Process().num_fds() <= before

@@ -7,6 +7,7 @@ from datetime import timedelta
 import attrs
 import pytest
 from attrs import define, field
+from structlog.testing import capture_logs
 
 from schedora.application.errors import StoreUnavailable
 from schedora.application.maintenance.prune import BATCH_MAX, REST, ROUND_MAX
@@ -63,6 +64,15 @@ async def test_round_ends_when_nothing_is_due_any_more(bench: Bench) -> None:
     assert [name for name, _ in records.calls] == ["workflows", "jobs", "jobs"]
 
 
+async def test_it_says_what_it_forgot_and_nothing_where_that_is_nothing(bench: Bench) -> None:
+    with capture_logs() as logs:
+        await round_with(bench, scripted(bench))
+        await round_with(bench, scripted(bench, jobs=[Pruned(jobs=3)]))
+        await round_with(bench, scripted(bench, workflows=[Pruned(jobs=2, workflows=1)]))
+    said = {"event": "forgot what ended long ago", "log_level": "info"}
+    assert logs == [{**said, "jobs": 3, "workflows": 0}, {**said, "jobs": 2, "workflows": 1}]
+
+
 async def test_round_takes_turns_where_both_are_due(bench: Bench) -> None:
     records = scripted(bench, jobs=[FULL, FULL], workflows=[FULL, NOTHING])
     await round_with(bench, records)
@@ -76,8 +86,11 @@ async def test_between_batches_is_a_pause_that_grows_with_their_work(bench: Benc
     assert second - first == (1 + REST) * records.work
 
 
-async def test_round_has_an_end_and_tells_that_there_is_more(bench: Bench) -> None:
+@pytest.mark.parametrize("tenths", [1, 4])
+async def test_round_has_an_end_and_tells_that_there_is_more(bench: Bench, tenths: int) -> None:
+    """With four tenths of a second a batch would begin at its very end."""
     records = scripted(bench, jobs=[FULL] * 1_000)
+    records.work = tenths * SECOND / 10
     pruned = await round_with(bench, records)
     assert pruned.more
     assert pruned.jobs == BATCH_MAX * sum(name == "jobs" for name, _ in records.calls)

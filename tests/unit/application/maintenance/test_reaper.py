@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 import attrs
@@ -22,7 +22,7 @@ from schedora.application.maintenance.reaper import (
     Reaper,
 )
 from schedora.application.ports.job_reader import JobFilter
-from schedora.application.ports.metrics import Counter, Histogram
+from schedora.application.ports.metrics import Counter, Gauge, Histogram
 from schedora.application.ports.records import Pruned, Records
 from schedora.application.ports.request_spans import Asked
 from schedora.application.ports.totals import Series
@@ -180,6 +180,20 @@ async def test_its_rounds_are_timed_and_the_last_that_succeeded_is_known(bench: 
     assert rounds == [(("failed",), NO_TIME), (("success",), NO_TIME)]
 
 
+async def test_before_its_first_round_it_has_had_none(bench: Bench) -> None:
+    readings: list[Callable[[], float | None]] = []
+
+    class Recorded(RegisteredGauges):
+        def register(
+            self, gauge: Gauge, read: Callable[[], float | None], labels: tuple[str, ...] = ()
+        ) -> None:
+            assert gauge is Gauge.REAPER_LAST_ROUND
+            readings.append(read)
+
+    a_reaper(bench, gauges=Recorded())
+    assert [read() for read in readings] == [None]
+
+
 async def test_processes_that_did_not_say_good_bye_are_forgotten(bench: Bench) -> None:
     reports = bench.stores.process_reports
     await reports.put(an_identity(), clock_at=bench.clock.now(), gauges={})
@@ -217,6 +231,17 @@ async def test_silent_worker_that_is_heard_elsewhere_is_spared_and_told_of_once(
     await bench.heartbeats.beat(worker.incarnation)
     await reaper.round()
     assert bench.metrics.counted[Counter.WORKERS_SPARED, ""] == 2, "it has fallen silent again"
+
+
+async def test_each_worker_that_is_spared_is_told_with_its_silence(bench: Bench) -> None:
+    workers = [await bench.stores.worker(), await bench.stores.worker()]
+    await bench.watched(TIMEOUT + 1.26 * SECOND)
+    for worker in workers:
+        await bench.heartbeats.beat(worker.incarnation)
+    with capture_logs() as logs:
+        await a_reaper(bench).round()
+    assert [entry["silent_seconds"] for entry in logs] == [91.3, 91.3]
+    assert bench.metrics.counted[Counter.WORKERS_SPARED, ""] == 2
 
 
 async def test_worker_that_falls_silent_elsewhere_too_is_lost(bench: Bench) -> None:

@@ -1,9 +1,12 @@
 """Give the jobs of lost workers back."""
 
+from collections.abc import Sequence
+
 import attrs
 import pytest
 from structlog.testing import capture_logs
 
+from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.errors import StoreUnavailable
@@ -11,6 +14,7 @@ from schedora.application.maintenance import rescue as module
 from schedora.application.ports.job_queue import Delivery, Exchanged, Start
 from schedora.application.ports.metrics import Counter
 from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.events import Notice
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Succeeded
 from schedora.domain.retry import RetryPolicy
@@ -54,6 +58,43 @@ async def test_what_ran_has_failed_and_what_had_not_started_waits_again(bench: B
     assert (back.status, back.attempt, back.worker_deaths, back.suspect) == (S.PENDING, 0, 0, True)
     assert [hint.queues for hint in bench.hints] == [{"default"}]
     assert bench.metrics.counted[Counter.JOBS_FAILED, "work"] == 1
+
+
+@pytest.mark.parametrize(("starts", "later"), [(2, True), (1, False), (0, False)])
+async def test_workers_are_told_whether_any_of_it_is_due(bench: Bench, starts: int, *, later: bool) -> None:
+    """What ran waits for its retry; what had not started is due."""
+    await bench.stores.submit(a_request(), a_request())
+    await lost(bench, starts=starts)
+    await bench.rescue()
+    assert [(hint.queues, hint.later) for hint in bench.hints] == [(frozenset({"default"}), later)]
+
+
+class Told(MemoryEvents):
+    """Somebody attends to all of them."""
+
+    def __init__(self, bench: Bench) -> None:
+        super().__init__(bench.store)
+        self.notices: list[Notice] = []
+
+    @property
+    def wanted(self) -> bool:
+        return True
+
+    def publish(self, notices: Sequence[Notice], *, lost: int = 0) -> None:
+        self.notices += notices
+
+
+async def test_whoever_looks_on_hears_of_what_was_given_back_and_of_what_that_canceled(bench: Bench) -> None:
+    workflow_id = await bench.stores.workflow()
+    last = RetryPolicy(max_retries=0)
+    [first] = await bench.submit([a_request(workflow_id=workflow_id, retry=last)])
+    [then] = await bench.submit([a_request(workflow_id=workflow_id, depends_on=(first.job.job_id,))])
+    await lost(bench)
+    events = Told(bench)
+    await attrs.evolve(bench.rescue, events=events)()
+    assert [(told.job_id, told.event.to_state) for told in events.notices] == [
+        (first.job.job_id, S.FAILED), (first.job.job_id, S.DEAD), (then.job.job_id, S.CANCELED),
+    ]  # fmt: skip
 
 
 async def test_each_job_that_is_given_back_is_told_and_none_that_another_gave_back(bench: Bench) -> None:

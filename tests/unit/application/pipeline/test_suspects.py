@@ -6,7 +6,7 @@ import pytest
 
 from schedora.application.pipeline.suspects import Suspects
 from schedora.domain.claimed_job import ClaimedJob
-from tests.builders import a_claimed_job, a_lease_id
+from tests.builders import HOUR, NOON, a_claimed_job, a_lease_id
 
 EARLY, LATE = timedelta(seconds=1), timedelta(seconds=2)
 
@@ -31,6 +31,14 @@ def test_as_many_are_called_as_there_are_slots_and_stay_called(suspects: Suspect
     assert suspects.call(2, []) == jobs[:2]
     assert suspects.called == 2
     assert suspects.call(0, []) == jobs[:2]
+
+
+def test_a_start_is_to_be_recorded_as_it_was_the_first_time(suspects: Suspects) -> None:
+    [job] = added(suspects, a_suspect())
+    assert suspects.start_of(job.lease_id, NOON) == NOON
+    assert suspects.start_of(job.lease_id, NOON + HOUR) == NOON, "the store may have heard of it"
+    suspects.take(job.lease_id)
+    assert suspects.start_of(job.lease_id, NOON + HOUR) == NOON + HOUR
 
 
 def test_those_on_their_last_chance_are_called_one_by_one(suspects: Suspects) -> None:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.context import JobContext
+from schedora.application.errors import Entangled, StoreUnavailable
 from schedora.application.pipeline import outbox
 from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.execute import UPSTREAM_NOT_READ
@@ -421,6 +422,37 @@ async def test_worker_holds_only_so_many_results(engine: Engine, monkeypatch: py
         states = [(await engine.bench.stores.job(job.job_id)).status for job in (first.job, *claimed)]
     assert states == [S.SUCCESS] * 6
     assert all(count == 1 for count in handler.runs.values())
+
+
+async def test_sign_of_life_that_was_taken_ends_the_wait(engine: Engine) -> None:
+    held = Held()
+    engine.handle(held)
+    job = await engine.bench.stores.submit_one()
+    async with engine.running() as worker:
+        engine.bench.faults.away = True
+        held.let_go()
+        await engine.advance(HOUR)
+        engine.bench.faults.away = False
+        assert (await engine.bench.stores.job(job.job_id)).status is S.RUNNING
+        worker.heard(engine.pulse.incarnations[0], WorkerState.ACTIVE)
+        await engine.settle()
+        assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS, "at the same moment"
+
+
+async def test_answer_to_what_was_asked_before_the_loss_tells_of_no_return(engine: Engine) -> None:
+    engine.handle(Counted())
+    with capture_logs() as logs:
+        async with engine.running() as worker:
+            asked_at = engine.bench.clock.monotonic()
+            await engine.advance(SECOND)
+            worker.store_away(StoreUnavailable("gone"))
+            worker.store_answered(asked_at)
+            worker.store_away(StoreUnavailable("gone"))
+            worker.store_away(Entangled("a deadlock"))
+            await engine.advance(LONG_ENOUGH)
+            worker.store_away(Entangled("a deadlock"))
+    told = [entry["event"] for entry in logs if entry["event"].startswith("the store is")]
+    assert told == ["the store is away; outcomes are kept", "the store is back"]
 
 
 async def claimed_by(engine: Engine, worker: Worker) -> list[ClaimedJob]:

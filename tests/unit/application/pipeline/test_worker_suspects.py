@@ -7,6 +7,7 @@ from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
 from schedora.application.context import JobContext
 from schedora.application.pipeline.execute import DRAINED
 from schedora.application.ports.job_queue import Start
+from schedora.domain.invariants import of_change
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import WorkerLost
@@ -60,12 +61,28 @@ async def test_start_whose_answer_is_lost_is_told_again(engine: Engine, point: s
     engine.bench.faults.fail(point, nth=3)  # the worker's registration, the claim, the start
     async with engine.running():
         assert held.contexts == []
+        unheard = await engine.bench.stores.job(job.job_id)
         await engine.advance(LONG_ENOUGH)
         assert len(held.contexts) == 1
         held.let_go()
         await engine.settle()
         done = await engine.bench.stores.job(job.job_id)
     assert (done.status, done.attempt) == (S.SUCCESS, 2)
+    if point is AFTER_COMMIT:
+        assert unheard.events() == done.events()[: len(unheard.events())], "what was seen stays so"
+
+
+async def test_suspect_whose_start_may_be_on_record_goes_back_with_it(engine: Engine) -> None:
+    engine.handle(Held())
+    [job] = await suspects(engine.bench, 1, deaths=1)
+    engine.bench.faults.fail(AFTER_COMMIT, nth=3)  # the worker's registration, the claim, the start
+    async with engine.running() as worker:
+        started = await engine.bench.stores.job(job.job_id)
+        worker.drain()
+        await engine.advance(LONG_ENOUGH)
+        back = await engine.bench.stores.job(job.job_id)
+    assert (started.status, back.status, back.attempt) == (S.RUNNING, S.PENDING, 1)
+    assert of_change(started, back) == [], "its history tells of the start"
 
 
 async def test_suspect_canceled_while_its_start_is_told_does_not_run(engine: Engine) -> None:

@@ -145,26 +145,6 @@ async def test_more_than_there_is_room_for_are_refused_at_once(serve: Serve, sil
         await asyncio.wait((*waiting, again))
 
 
-async def test_bodies_take_only_so_much_memory(
-    serve: Serve, silence: Silence, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(admission, "BODIES_BYTES_MAX", 1_500)
-    large = {**JOB, "payload": {"text": "x" * 1_000}}
-    async with serve() as client:
-        waiting = [asyncio.create_task(client.post("/jobs", json=large)) for _ in range(2)]
-        while silence.asked < 2:
-            await asyncio.sleep(0)
-        problem(await asyncio.wait_for(client.post("/jobs", json=JOB), PATIENT), 503)
-        for one in waiting:
-            one.cancel()
-        await asyncio.wait(waiting)
-        last = asyncio.create_task(client.post("/jobs", json=large))
-        while silence.asked < 3:
-            await asyncio.sleep(0)
-        last.cancel()
-        await asyncio.wait([last])
-
-
 async def test_a_body_that_is_slow_to_arrive_takes_nothing_of_its_time(
     system: System, settings: Settings
 ) -> None:

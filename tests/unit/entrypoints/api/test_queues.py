@@ -1,4 +1,5 @@
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 
@@ -144,3 +145,9 @@ async def test_a_retention_that_can_not_be_is_refused(api: Api, field: str, valu
 
     problem(answer, 422, field)
     assert (await api.get("/queue/stats")).json()["queues"] == {}
+
+
+@pytest.mark.parametrize("name", ["a/b", "a\nb", "\n", "..", "a b?c#d", "ü\u202ex"])
+async def test_a_queue_of_any_name_has_an_address(api: Api, name: str) -> None:
+    answer = await api.post(f"/queues/{quote(name, safe='').replace('.', '%2E')}/pause")
+    assert (answer.status_code, answer.json()["data"]["queue"]) == (200, name)

@@ -6,10 +6,9 @@ from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.addresses import PREFIX
 from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.documented import answers
-from schedora.entrypoints.api.errors import unavailable
 from schedora.entrypoints.api.inputs import TheSystem
 from schedora.entrypoints.api.outage import Outage
-from schedora.entrypoints.api.problems import Refused
+from schedora.entrypoints.api.problems import Refused, unavailable
 from schedora.entrypoints.api.schemas.envelopes import Data
 from schedora.entrypoints.api.schemas.health import (
     DeepHealthView,

@@ -17,6 +17,7 @@ from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.cursors import cursor_of
 from schedora.entrypoints.api.documented import answers
 from schedora.entrypoints.api.inputs import PathId, TheSystem
+from schedora.entrypoints.api.problems import Problem, Refused, unavailable
 from schedora.entrypoints.api.schemas.envelopes import Data, Page
 from schedora.entrypoints.api.schemas.job_logs import JobLogView, LogsQuery, job_log_view
 from schedora.entrypoints.api.schemas.jobs import (
@@ -67,6 +68,8 @@ async def get_job(
     """With ``wait`` it answers once the job has ended, or after so many seconds."""
     job = await _found(system, JobId(job_id))
     if query.wait and not job.ended:
+        if system.endings.waiting >= system.settings.api_waits_max:
+            raise Refused(_too_many_wait(system.settings.api_waits_max))
         wait_longer(request, query.wait)
         await _until_ended(request, system, job.job_id, timedelta(seconds=query.wait))
         job = await _found(system, job.job_id)
@@ -143,6 +146,10 @@ async def job_logs(system: TheSystem, job_id: PathId, query: Annotated[LogsQuery
     """
     log = await system.read_job_log(JobId(job_id), attempt=query.attempt, after=query.place, tail=query.tail)
     return answer({"data": job_log_view(log)})
+
+
+def _too_many_wait(maximum: int) -> Problem:
+    return unavailable(f"There are {maximum} requests that wait for a job already, and no room for more.")
 
 
 async def _found(system: System, job_id: JobId) -> Job:

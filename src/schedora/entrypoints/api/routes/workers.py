@@ -12,7 +12,7 @@ from schedora.entrypoints.api.addresses import PREFIX
 from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.body import SMALL_BYTES, parsed, read_body, read_json
 from schedora.entrypoints.api.documented import answers, takes
-from schedora.entrypoints.api.inputs import TheSystem
+from schedora.entrypoints.api.inputs import PathWorker, TheSystem
 from schedora.entrypoints.api.schemas.envelopes import Data
 from schedora.entrypoints.api.schemas.workers import (
     Heartbeat,
@@ -57,13 +57,13 @@ async def list_workers(system: TheSystem, query: Annotated[WorkersQuery, Query()
 
 # A worker's name may contain anything, a slash too.
 @router.post(
-    "/workers/{worker_id:path}/heartbeat",
+    "/workers/{worker_id:name}/heartbeat",
     summary="Tell that a worker lives",
     status_code=204,
     openapi_extra=takes(Heartbeat, examples.HEARTBEAT, required=False),
     responses=answers(204, None, None, refuses=(404, 409, 413, 422)),
 )
-async def beat_worker(request: Request, system: TheSystem, worker_id: str) -> Response:
+async def beat_worker(request: Request, system: TheSystem, worker_id: PathWorker) -> Response:
     """409 for a worker that was declared lost: it must register again."""
     body = await read_body(request, SMALL_BYTES)
     heartbeat = parsed(Heartbeat, body) if body.strip() else Heartbeat()
@@ -76,11 +76,11 @@ async def beat_worker(request: Request, system: TheSystem, worker_id: str) -> Re
 
 
 @router.post(
-    "/workers/{worker_id:path}/drain",
+    "/workers/{worker_id:name}/drain",
     summary="Drain a worker",
     responses=answers(200, Data[WorkerView], {"data": examples.WORKER}, refuses=(404, 409, 422)),
 )
-async def drain_worker(system: TheSystem, worker_id: str) -> Response:
+async def drain_worker(system: TheSystem, worker_id: PathWorker) -> Response:
     """It takes no new jobs and finishes what it runs."""
     return answer({"data": worker_view(await system.drain_worker(_worker_id(worker_id)))})
 

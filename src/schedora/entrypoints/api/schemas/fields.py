@@ -10,11 +10,29 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from schedora.domain.errors import InvalidField
 from schedora.domain.job_request import KEY_LENGTH_MAX, check_instant
 from schedora.domain.text import check_text
-from schedora.entrypoints.api.cursors import position_of
+from schedora.entrypoints.api.cursors import CURSOR_PATTERN, position_of
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+NO_NUL = r"^[^\u0000]*$"
+"""As ECMA-262 has it."""
+
 _AN_INSTANT = "must be an instant with an offset, like 2030-01-31T08:00:00Z"
+
+
+def documented(**schema: Any) -> Any:
+    """A rule that the domain checks, shown in the documentation."""
+    return Field(json_schema_extra=schema)
+
+
+def text_schema(length_max: int, *, length_min: int = 1) -> dict[str, Any]:
+    """For a string that something is named with: it may have any character but NUL."""
+    return {"minLength": length_min, "maxLength": length_max, "pattern": NO_NUL}
+
+
+def documented_text(length_max: int, *, length_min: int = 1) -> Any:
+    """The same for a field."""
+    return documented(**text_schema(length_max, length_min=length_min))
 
 
 def _instant(value: object) -> datetime:
@@ -65,11 +83,11 @@ Uuid = Annotated[UUID, BeforeValidator(_uuid), _UUID_SCHEMA]
 Cursor = Annotated[
     UUID | None,
     BeforeValidator(_position),
-    WithJsonSchema({"type": "string"}),
+    WithJsonSchema({"type": "string", "pattern": CURSOR_PATTERN}),
     Field(description="The next_cursor of an earlier answer"),
 ]
 
-FilterName = Annotated[str, AfterValidator(_name)]
+FilterName = Annotated[str, AfterValidator(_name), documented_text(KEY_LENGTH_MAX)]
 """A name to look for: one that something could have."""
 
 OfType = Annotated[FilterName | None, Field(description="Jobs of this type alone")]

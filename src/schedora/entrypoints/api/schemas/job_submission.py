@@ -8,7 +8,8 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
 
 from schedora.application.encoding import encode_json, size_bytes
 from schedora.application.errors import NotJson, TooLarge
@@ -28,10 +29,11 @@ from schedora.domain.job_request import (
 from schedora.domain.retry import DELAY_LIMIT, RETRIES_LIMIT, RetryKind, RetryPolicy
 from schedora.domain.trace import TraceContext
 from schedora.entrypoints.api.problems import FieldProblem, Refused, field_problem, invalid
-from schedora.entrypoints.api.schemas.fields import Body, Instant, Uuid
+from schedora.entrypoints.api.schemas.fields import Body, Instant, Uuid, documented, documented_text
 
 _RETRY = RetryPolicy()
 _DELAY_MAX_SECONDS = int(DELAY_LIMIT.total_seconds())
+_TIMEOUT_MIN_SECONDS = timedelta.resolution.total_seconds()
 _TIMEOUT_MAX_SECONDS = int(TIMEOUT_LIMIT.total_seconds())
 
 # Which argument of the domain's own values a field of the request becomes, where the names differ.
@@ -47,15 +49,10 @@ _KINDS_MAX = 1_000
 V = TypeVar("V")
 
 
-def _documented(**schema: Any) -> Any:
-    """A rule that the domain checks, shown in the documentation."""
-    return Field(json_schema_extra=schema)
-
-
-Name = Annotated[str, _documented(minLength=1, maxLength=TYPE_LENGTH_MAX)]
-QueueName = Annotated[str, _documented(minLength=1, maxLength=QUEUE_LENGTH_MAX)]
-Key = Annotated[str, _documented(minLength=1, maxLength=KEY_LENGTH_MAX)]
-Delay = Annotated[float, _documented(minimum=0, maximum=_DELAY_MAX_SECONDS)]
+Name = Annotated[str, documented_text(TYPE_LENGTH_MAX)]
+QueueName = Annotated[str, documented_text(QUEUE_LENGTH_MAX)]
+Key = Annotated[str, documented_text(KEY_LENGTH_MAX)]
+Delay = Annotated[float, documented(minimum=0, maximum=_DELAY_MAX_SECONDS)]
 
 
 class JobFields(Body):
@@ -63,14 +60,16 @@ class JobFields(Body):
 
     type: Name
     payload: Annotated[dict[str, Any], Field(default_factory=dict)]
-    priority: Annotated[int, _documented(minimum=PRIORITY_MIN, maximum=PRIORITY_MAX)] = PRIORITY_DEFAULT
+    priority: Annotated[int, documented(minimum=PRIORITY_MIN, maximum=PRIORITY_MAX)] = PRIORITY_DEFAULT
     queue: QueueName = DEFAULT_QUEUE
     scheduled_at: Instant | None = None
-    max_retries: Annotated[int, _documented(minimum=0, maximum=RETRIES_LIMIT)] = _RETRY.max_retries
+    max_retries: Annotated[int, documented(minimum=0, maximum=RETRIES_LIMIT)] = _RETRY.max_retries
     retry_policy: Literal["fixed", "exponential", "jitter"] = _RETRY.kind.value
     retry_base_seconds: Delay = _RETRY.base.total_seconds()
     retry_max_seconds: Delay = _RETRY.max_delay.total_seconds()
-    timeout_seconds: Annotated[float, _documented(exclusiveMinimum=0, maximum=_TIMEOUT_MAX_SECONDS)] = 300
+    timeout_seconds: Annotated[
+        float, documented(minimum=_TIMEOUT_MIN_SECONDS, maximum=_TIMEOUT_MAX_SECONDS)
+    ] = 300
 
     def request(self, *, trace: TraceContext, payload_max_bytes: int) -> JobRequest:
         """The request to the application. Raises ``Refused`` with every rule broken, and ``TooLarge``."""
@@ -106,8 +105,17 @@ class JobFields(Body):
         return {}
 
 
+_IN_A_WORKFLOW: JsonDict = {
+    "if": {"properties": {"depends_on": {"type": "array", "minItems": 1}}, "required": ["depends_on"]},
+    "then": {"properties": {"workflow_id": {"type": "string"}}, "required": ["workflow_id"]},
+}
+"""Who depends on others is in a workflow with them."""
+
+
 class JobSubmission(JobFields):
     """A job to be made. The same ``idempotency_key`` again finds the job that it made."""
+
+    model_config = ConfigDict(json_schema_extra=_IN_A_WORKFLOW)
 
     idempotency_key: Key
     workflow_id: Uuid | None = None

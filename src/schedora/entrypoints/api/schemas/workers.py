@@ -1,6 +1,6 @@
 """Workers as they announce themselves and as they are shown."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field
@@ -17,26 +17,23 @@ from schedora.domain.worker import (
     WorkerIdentity,
     WorkerState,
 )
-from schedora.entrypoints.api.schemas.fields import Body, QueryString, Utc
+from schedora.entrypoints.api.schemas.fields import Body, QueryString, Utc, documented, documented_text
+from schedora.entrypoints.api.schemas.job_submission import Name, QueueName
 
 CPU_PERCENT_MAX = 1_000_000
 """A process on many cores uses more than a hundred."""
 
 
-def _documented(**schema: Any) -> Any:
-    return Field(json_schema_extra=schema)
-
-
 class WorkerRegistration(Body):
     """Empty ``queues``: it serves all of them. ``types`` are the job types that it has handlers for."""
 
-    worker_id: Annotated[str, _documented(minLength=1, maxLength=WORKER_ID_LENGTH_MAX)]
-    hostname: Annotated[str, _documented(maxLength=HOSTNAME_LENGTH_MAX)] = ""
-    pid: Annotated[int, _documented(minimum=0, maximum=PID_MAX)] = 0
-    version: Annotated[str, _documented(maxLength=VERSION_LENGTH_MAX)] = ""
-    max_concurrent_jobs: Annotated[int, _documented(minimum=1, maximum=CONCURRENCY_MAX)] = 10
-    queues: Annotated[list[str], Field(default_factory=list)]
-    types: Annotated[list[str], Field(default_factory=list)]
+    worker_id: Annotated[str, documented_text(WORKER_ID_LENGTH_MAX)]
+    hostname: Annotated[str, documented_text(HOSTNAME_LENGTH_MAX, length_min=0)] = ""
+    pid: Annotated[int, documented(minimum=0, maximum=PID_MAX)] = 0
+    version: Annotated[str, documented_text(VERSION_LENGTH_MAX, length_min=0)] = ""
+    max_concurrent_jobs: Annotated[int, documented(minimum=1, maximum=CONCURRENCY_MAX)] = 10
+    queues: Annotated[list[QueueName], Field(default_factory=list)]
+    types: Annotated[list[Name], Field(default_factory=list)]
 
     def identity(self) -> WorkerIdentity:
         """Raises ``InvalidField``."""

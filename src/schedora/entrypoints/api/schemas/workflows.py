@@ -16,7 +16,15 @@ from schedora.domain.trace import TraceContext
 from schedora.domain.workflow import DESCRIPTION_LENGTH_MAX, NAME_LENGTH_MAX, Workflow, WorkflowState
 from schedora.entrypoints.api.answers import embedded
 from schedora.entrypoints.api.problems import FieldProblem, Refused, field_problem, invalid, placed, too_large
-from schedora.entrypoints.api.schemas.fields import Body, Cursor, FilterName, ObjectJson, QueryString, Utc
+from schedora.entrypoints.api.schemas.fields import (
+    Body,
+    Cursor,
+    FilterName,
+    ObjectJson,
+    QueryString,
+    Utc,
+    documented_text,
+)
 from schedora.entrypoints.api.schemas.job_submission import StepSubmission, encoded_object
 from schedora.entrypoints.api.schemas.jobs import LIMIT_DEFAULT, JobView, Limit, job_view
 
@@ -24,8 +32,8 @@ from schedora.entrypoints.api.schemas.jobs import LIMIT_DEFAULT, JobView, Limit,
 class WorkflowSubmission(Body):
     """A workflow, with its whole graph or empty."""
 
-    name: Annotated[str, Field(json_schema_extra={"minLength": 1, "maxLength": NAME_LENGTH_MAX})]
-    description: Annotated[str, Field(json_schema_extra={"maxLength": DESCRIPTION_LENGTH_MAX})] = ""
+    name: Annotated[str, documented_text(NAME_LENGTH_MAX)]
+    description: Annotated[str, documented_text(DESCRIPTION_LENGTH_MAX, length_min=0)] = ""
     config: Annotated[dict[str, Any], Field(default_factory=dict)]
     jobs: list[StepSubmission] | None = None
 

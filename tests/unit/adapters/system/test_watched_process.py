@@ -1,0 +1,48 @@
+"""Processes of which is known how they ended."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+from schedora.adapters.system.watched_process import ProcessEnd, WatchedProcess
+from tests.programs import PATIENCE_SECONDS
+
+
+def started(code: str) -> WatchedProcess:
+    return WatchedProcess([sys.executable, "-c", code], environment=os.environ)
+
+
+async def end_of(process: WatchedProcess) -> ProcessEnd:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await process.ended
+
+
+async def test_exit_status_and_memory_are_known() -> None:
+    lean, fat = started("raise SystemExit(7)"), started("held = b'x' * 200_000_000; raise SystemExit(7)")
+    assert (await end_of(lean)).returncode == 7
+    end = await end_of(fat)
+    assert end.peak_bytes > 200_000_000
+    assert end.how == f"exited with status 7{end.memory}"
+    assert end.peak_bytes > (await end_of(lean)).peak_bytes
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_it_can_be_ended_and_tells_by_what(number: signal.Signals) -> None:
+    process = started("import time; time.sleep(60)")
+    process.send(number)
+    end = await end_of(process)
+    assert end.returncode == -number
+    assert end.how.startswith(f"was ended by {number.name} (peak memory ")
+    process.send(number)  # to nobody
+
+
+async def test_who_gave_up_on_it_is_not_told() -> None:
+    process = started("import time; time.sleep(60)")
+    process.ended.cancel()
+    process.send(signal.SIGKILL)
+    await asyncio.to_thread(process._waiting.join, PATIENCE_SECONDS)
+    await asyncio.sleep(0)
+    assert process.ended.cancelled()

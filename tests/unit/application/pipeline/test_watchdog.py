@@ -1,0 +1,139 @@
+"""A loop that does not turn is noticed from another thread."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Self
+
+import pytest
+from structlog.testing import capture_logs
+
+from schedora.adapters.system.clock import SystemClock
+from schedora.application.pipeline import watchdog as module
+from schedora.application.pipeline.run import Run
+from schedora.application.pipeline.watchdog import Blocked, Watchdog
+from tests.builders import NOON, a_claimed_job
+
+MOMENT = timedelta(milliseconds=20)
+TOLD = "a handler blocks the event loop: nothing else happens on it"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_EVERY", MOMENT / 4)
+    monkeypatch.setattr(module, "TELL_AFTER", MOMENT)
+    monkeypatch.setattr(module, "GRACE", MOMENT)
+
+
+def a_run(seconds: float) -> Run:
+    job = a_claimed_job(timeout=timedelta(seconds=seconds))
+    return Run(job, started_at=NOON, began=timedelta(0))
+
+
+class Yard:
+    """A watchdog on a thread of its own, and what it says of the loop of the test."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self.seen: list[Blocked] = []
+        self.called = threading.Event()
+        self._watchdog = Watchdog(clock=SystemClock(), runs=lambda: runs, on_blocked=self._on_blocked)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._watch)
+
+    async def _on_blocked(self, blocked: Blocked) -> None:
+        self.seen.append(blocked)
+        self.called.set()
+        await asyncio.Event().wait()  # the process has ended
+
+    def _watch(self) -> None:
+        self._task = self._loop.create_task(self._watchdog.run())
+        with suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._task)
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join()
+
+
+async def as_handler(run: Run, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    run.task = asyncio.create_task(act())
+    await run.task
+
+
+async def test_a_handler_that_keeps_the_loop_for_longer_than_it_may_is_found() -> None:
+    run, other = a_run(0.05), a_run(3600)
+    with capture_logs() as logs, Yard([other, run]) as yard:
+
+        async def blocks() -> None:
+            assert yard.called.wait(30)  # here
+
+        await as_handler(run, blocks)
+    [blocked] = yard.seen
+    assert blocked.run is run
+    assert blocked.seconds >= 0.05
+    assert "assert yard.called.wait(30)  # here" in blocked.stack
+    assert blocked.where.startswith(f"{__file__}:")
+    assert blocked.how.startswith("blocked its event loop for ")
+    [told] = [entry for entry in logs if entry["event"] == TOLD]
+    assert told["job_id"] == str(run.job.job_id)
+
+
+async def test_one_that_keeps_it_for_less_is_told_of_once_and_let_be() -> None:
+    run, hasty = a_run(3600), a_run(0.001)
+    with capture_logs() as logs, Yard([run, hasty]) as yard:
+
+        async def blocks() -> None:
+            deadline = time.monotonic() + 30
+            while not any(entry["event"] == TOLD for entry in logs) and time.monotonic() < deadline:
+                time.sleep(0.001)
+            time.sleep(MOMENT.total_seconds() * 3)
+
+        await as_handler(run, blocks)
+        async with asyncio.timeout(30):
+            while not any(entry["event"] == "the event loop turns again" for entry in logs):
+                await asyncio.sleep(0.001)
+    assert yard.seen == []
+    assert len([entry for entry in logs if entry["event"] == TOLD]) == 1
+
+
+async def test_where_nobody_knows_whose_it_is_the_longest_timeout_counts() -> None:
+    with Yard([a_run(0.01), a_run(0.1)]) as yard:
+        assert yard.called.wait(30)
+    [blocked] = yard.seen
+    assert blocked.run is None
+    assert blocked.seconds >= 0.1
+
+
+async def test_what_is_left_on_a_loop_without_jobs_has_a_limit_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "NOBODYS_LIMIT", MOMENT)
+    with Yard([]) as yard:
+        assert yard.called.wait(30)
+    assert len(yard.seen) == 1
+
+
+async def test_a_time_in_which_it_did_not_run_itself_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([timedelta(0), timedelta(hours=1)])
+    monkeypatch.setattr(SystemClock, "monotonic", lambda _: next(moments, timedelta(hours=1)))
+    with capture_logs() as logs, Yard([a_run(0.001)]) as yard:
+        time.sleep(MOMENT.total_seconds() * 5)
+    assert yard.seen == []
+    assert logs == []
+
+
+async def test_it_ends_with_the_loop() -> None:
+    async def made() -> Watchdog:
+        return Watchdog(clock=SystemClock(), runs=list, on_blocked=lambda _: asyncio.sleep(0))
+
+    other = asyncio.new_event_loop()
+    watchdog = await asyncio.to_thread(other.run_until_complete, made())
+    other.close()
+    async with asyncio.timeout(30):
+        await watchdog.run()
