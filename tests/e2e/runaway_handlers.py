@@ -53,13 +53,6 @@ async def never_yields(ctx: JobContext) -> None:
     threading.Event().wait()
 
 
-@app.job("keeps_loop")
-async def keeps_loop(ctx: JobContext, seconds: float) -> str:
-    """Keeps the event loop for a while."""
-    time.sleep(seconds)
-    return "done"
-
-
 @app.job("sits")
 def sits(ctx: JobContext, directory: str) -> None:
     """Sits in its thread until released, whatever is asked of it."""

@@ -1,11 +1,12 @@
 """Jobs that take their workers down, or never end: what they cost, and what is known of them afterwards."""
 
-from typing import Any
+import signal
+from pathlib import Path
 
 import psutil
 
 from tests.e2e.conftest import Api, Cluster
-from tests.programs import Program
+from tests.programs import Program, until
 
 APP = "tests.e2e.runaway_handlers:app"
 
@@ -19,10 +20,6 @@ def gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def messages(job: dict[str, Any]) -> list[str]:
-    return [error["message"] for error in job["errors"]]
 
 
 def test_what_crashes_its_workers_is_poison_and_tells_how_and_a_thousand_others_are_done(
@@ -81,11 +78,64 @@ def test_what_never_yields_is_bounded_by_its_timeout_and_its_worker_goes_on(
     assert len(told) == 1
 
 
-def test_what_keeps_the_loop_for_less_is_told_of_once(cluster: Cluster, api: Api) -> None:
-    lone = worker(cluster, "lone")
-    job = api.ended(api.submit("keeps_loop", {"seconds": 7}))
-    assert (job["status"], job["attempt"]) == ("SUCCESS", 1)
-    told = [line for line in lone.err.read_text().splitlines() if "nothing else happens on it" in line]
-    assert len(told) == 1
-    assert "time.sleep(seconds)" in told[0]
-    assert job["job_id"] in told[0]
+def test_a_worker_starts_anew_before_stuck_threads_hold_all_of_it_and_is_watched_as_before(
+    cluster: Cluster, api: Api, tmp_path: Path
+) -> None:
+    cluster.start("reaper", MAX_WORKER_DEATHS="1")
+    watched = worker(cluster, "w", "--processes", "1", "--concurrency", "2", MAX_WORKER_DEATHS="1")
+    stuck = api.submit("sits", {"directory": str(tmp_path)}, timeout_seconds=1, max_retries=0)
+    sitting = tmp_path / f"sits-{stuck}"
+    until(sitting.exists, "the thread to sit")
+    before = int(sitting.read_text())
+    assert api.ended(stuck)["errors"][0]["kind"] == "timeout"
+    until(lambda: "starting the program anew" in watched.err.read_text(), "the worker to have had enough")
+
+    assert api.ended(api.submit("pid", {}))["result"] == before != watched.pid
+
+    listed = api.http.get("/workers").json()["workers"]
+    assert [(one["status"], one["pid"], one["stuck_threads"]) for one in listed] == [
+        ("ACTIVE", before, 0),
+        ("STOPPED", before, 1),
+    ]
+    dead = api.ended(api.submit("crashes", {"how": "segfault"}))
+    assert dead["errors"][0]["kind"] == "poison"
+    assert dead["error_message"].startswith("worker w was ended by SIGSEGV (peak memory ")
+    assert "runaway_handlers.py" in dead["errors"][0]["traceback"]
+
+
+def test_what_a_killed_worker_ran_in_processes_dies_with_it_even_where_no_python_runs(
+    cluster: Cluster, api: Api, tmp_path: Path
+) -> None:
+    doomed = worker(cluster, "doomed", "--max-jobs-per-child", "2")
+    first, second, third = (api.ended(api.submit("pid_in_process", {}))["result"] for _ in range(3))
+    assert (first == second, second == third) == (True, False)
+    assert gone(first)
+    api.submit("holds_interpreter", {"directory": str(tmp_path)})
+    until((tmp_path / "holds").exists, "the handler to hold the interpreter")
+    child, beside = map(int, (tmp_path / "holds").read_text().split())
+    assert child == third
+    assert [gone(child), gone(beside)] == [False, False]
+
+    doomed.send(signal.SIGKILL)
+
+    until(lambda: gone(child) and gone(beside), "the child, and what it started, to be gone")
+
+
+def test_a_process_that_crashes_costs_an_attempt_and_tells_where(cluster: Cluster, api: Api) -> None:
+    w = worker(cluster, "w")
+    job = api.ended(api.submit("crashes_in_process", {"how": "segfault"}, max_retries=1))
+    assert (job["status"], job["worker_deaths"]) == ("DEAD", 0)
+    assert [error["kind"] for error in job["errors"]] == ["process_died"] * 2
+    assert "was ended by signal SIGSEGV" in job["error_message"]
+    assert "in _end" in job["errors"][-1]["traceback"]
+    lines = api.http.get(f"/jobs/{job['job_id']}/logs").json()["data"]
+    assert "this is the end" in str(lines)
+    assert w.process.poll() is None
+
+
+def test_workers_drain_when_who_watches_them_is_killed(cluster: Cluster, api: Api) -> None:
+    watcher = worker(cluster, "w", "--processes", "1")
+    pid = api.ended(api.submit("pid", {}))["result"]
+    watcher.send(signal.SIGKILL)
+    until(lambda: gone(pid), "the worker to end, too")
+    assert api.workers() == {"w": "STOPPED"}
