@@ -31,6 +31,8 @@ NOBODYS_LIMIT = timedelta(minutes=5)
 
 _LIBRARIES = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
+_OWN = "schedora/application/"
+
 
 @frozen(kw_only=True)
 class Blocked:
@@ -132,7 +134,7 @@ class Watchdog:
         return Blocked(
             seconds=round(self._blocked_for.total_seconds(), 1),
             where="an unknown place" if frame is None else _where(frame),
-            stack="" if frame is None else "".join(traceback.format_stack(frame)),
+            stack="" if frame is None else _stack(frame),
             run=self._culprit(),
         )
 
@@ -141,12 +143,19 @@ def _named(run: Run | None) -> dict[str, str]:
     return {} if run is None else {"job_id": str(run.job.job_id), "job_type": run.job.type}
 
 
+def _stack(innermost: FrameType) -> str:
+    """As a traceback, from where Schedora calls the handler."""
+    frames = traceback.extract_stack(innermost)
+    calls = [number for number, frame in enumerate(frames) if _OWN in frame.filename]
+    return "".join(traceback.format_list(frames[calls[-1] + 1 if calls else 0 :] or frames))
+
+
 def _where(innermost: FrameType) -> str:
     """The innermost place in the user's code, else the innermost at all."""
     frame: FrameType | None = innermost
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith((*_LIBRARIES, "<")) and "schedora/application" not in file:
+        if not file.startswith((*_LIBRARIES, "<")) and _OWN not in file:
             return f"{file}:{frame.f_lineno}"
         frame = frame.f_back
     return f"{innermost.f_code.co_filename}:{innermost.f_lineno}"
