@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import socket
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +15,7 @@ import psycopg
 import pytest
 
 from schedora.adapters.postgres import engine, health
-from schedora.adapters.postgres.connection import Connection
+from schedora.adapters.postgres.connection import UNHEARD_SECONDS_MAX, Connection
 from schedora.adapters.postgres.embedded import EmbeddedServer, start_embedded
 from schedora.adapters.postgres.embedded.pidfile import find_postmaster
 from schedora.adapters.postgres.engine import Database
@@ -21,10 +23,12 @@ from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.statements import Statement
 from schedora.application.errors import StoreUnavailable
 from schedora.domain.outcome import Succeeded
+from schedora.entrypoints.torture.proxy import BOTH
 from tests.builders import a_new_job
 from tests.contract.postgres import postgres_stores
 from tests.postgres.test_embedded import is_gone
 from tests.programs import PATIENCE_SECONDS
+from tests.proxies import faulty_network
 
 ME = Statement("select pg_backend_pid() as pid", ())
 ONE = Statement("select 1 as one", ())
@@ -236,6 +240,62 @@ async def test_a_canceled_statement_leaves_the_pool_as_it_was(migrated_url: str)
         assert len(await database.fetch(ONE)) == 1
 
 
+@pytest.mark.parametrize("within", ["a statement", "a transaction"])
+async def test_whoever_is_canceled_waits_for_no_server(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch, within: str
+) -> None:
+    monkeypatch.setattr(engine, "_RELEASE_TIMEOUT_SECONDS", 3_600.0)
+
+    async def wait_in_transaction() -> None:
+        async with database.transaction() as session:
+            await session.fetch(SLEEP)
+
+    with faulty_network(migrated_url) as network:
+        async with small(network.url) as database:
+            waiting = asyncio.create_task(
+                wait_in_transaction() if within == "a transaction" else database.fetch(SLEEP)
+            )
+            await server_runs(migrated_url, "%pg_sleep%")
+            network.swallow(BOTH)
+            waiting.cancel()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+            network.heal()
+            assert len(await database.fetch(ONE)) == 1, "its connection was cleaned up behind it"
+
+
+async def test_a_peer_that_is_out_of_reach_is_noticed_by_the_sockets(migrated_url: str) -> None:
+    with faulty_network(migrated_url) as network:
+        async with Database(network.url) as database:
+            connection = await database.connect()
+            own = connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+            assert own.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            if sys.platform == "linux":
+                limit_ms = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+                assert limit_ms == UNHEARD_SECONDS_MAX * 1_000
+            await connection.close()
+
+
+async def test_server_is_asked_to_notice_a_client_that_is_out_of_reach(migrated_url: str) -> None:
+    asked: list[str] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.read(4_096)).decode("utf-8", "replace"))
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with (
+        server,
+        small(f"postgresql://u@127.0.0.1:{server.sockets[0].getsockname()[1]}/d?sslmode=disable") as database,
+    ):
+        with pytest.raises(StoreUnavailable):
+            await database.fetch(ONE)
+    assert f"tcp_user_timeout\0{UNHEARD_SECONDS_MAX * 1_000}\0" in asked[0]
+    async with small(migrated_url) as database:  # and it takes that, over a local socket as well
+        assert len(await database.fetch(ONE)) == 1
+
+
 async def test_a_canceled_transaction_is_rolled_back(migrated_url: str) -> None:
     async def write_and_wait() -> None:
         async with database.transaction() as session:
@@ -378,6 +438,18 @@ async def test_health_is_the_servers_answer(migrated_url: str, monkeypatch: pyte
         await PostgresHealth(database).check()
     async with small("postgresql://u@127.0.0.1:1/d") as database:
         with pytest.raises(StoreUnavailable, match=r"the database d at 127\.0\.0\.1"):
+            await PostgresHealth(database).check()
+
+
+async def test_a_database_that_takes_no_writes_is_not_healthy(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "_PATIENCE", timedelta(seconds=PATIENCE_SECONDS))
+    name = migrated_url.partition("?")[0].rpartition("/")[2]
+    with psycopg.connect(migrated_url, autocommit=True) as connection:
+        connection.execute(f"alter database {name} set default_transaction_read_only = on".encode())
+    async with small(migrated_url) as database:
+        with pytest.raises(StoreUnavailable, match="takes no writes"):
             await PostgresHealth(database).check()
 
 

@@ -11,7 +11,7 @@ from schedora.application.ports.health import Health
 from schedora.application.ports.workers import Workers
 from schedora.domain.worker import LIVE, WorkerState
 
-PATIENCE = timedelta(seconds=1.75)
+PATIENCE = timedelta(seconds=1.5)
 """For what takes a question and does not answer: a probe wants to know within two seconds."""
 
 
