@@ -202,7 +202,7 @@ def _unbroken(report: Report, name: str) -> Iterator[list[tuple[int, float]]]:
 def _frame(
     name: str, top: float, marks: Sequence[tuple[float, str]], down: Callable[[float], float]
 ) -> Iterator[str]:
-    yield f'<text class="name" x="{LEFT - 8}" y="{top - 6}" text-anchor="end">{name}</text>'
+    yield f'<text class="name" x="{LEFT - 8}" y="{top - 12}" text-anchor="end">{name}</text>'
     for value, label in marks:
         y = top + CHART_HEIGHT * down(value)
         yield f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'

@@ -192,10 +192,19 @@ def verdict_line(report: Report) -> str:
 
 def again(plan: Plan) -> str:
     """The command that does the same once more; a database and a Redis that were named are to be named again."""
-    named = "" if plan.owns_database else " --database-url …"
-    redis = " --redis" if plan.own_redis else (" --redis-url …" if plan.has_redis else "")
+    usual = Plan(duration=plan.duration, seed=plan.seed, run=plan.run, directory=plan.directory)
     minutes = plan.duration.total_seconds() / 60
-    return f"schedora torture --minutes {minutes:g} --seed {plan.seed} --workers {plan.workers}{named}{redis}"
+    told = [f"schedora torture --minutes {minutes:g} --seed {plan.seed} --workers {plan.workers}"]
+    told += [
+        f"--{name} {getattr(plan, name):g}"
+        for name in ("apis", "reapers", "rate")
+        if getattr(plan, name) != getattr(usual, name)
+    ]
+    if not plan.owns_database:
+        told.append("--database-url …")
+    if plan.has_redis:
+        told.append("--redis" if plan.own_redis else "--redis-url …")
+    return " ".join(told)
 
 
 def _verdict(report: Report) -> Iterator[str]:

@@ -1,0 +1,70 @@
+"""What a torture came to, as tests need it."""
+
+from collections import Counter
+from typing import Any
+
+from schedora.domain.job_state import JobState
+from schedora.entrypoints.torture.faults import Fault, FaultKind
+from schedora.entrypoints.torture.log_files import LogFindings, TracebackFound
+from schedora.entrypoints.torture.measures import Recovery, Second
+from schedora.entrypoints.torture.report import Report
+from schedora.entrypoints.torture.strikes import Strike
+from schedora.entrypoints.torture.verdict import Breach
+from tests.builders import NOON
+from tests.unit.entrypoints.torture.plans import a_plan
+
+BREACH = Breach(
+    promise="one_success",
+    subject="job 1 (torture.<b>)",
+    detail="it succeeded 2 times",
+    history=tuple(f"move {number}" for number in range(30)),
+)
+
+
+def a_recovery(kind: FaultKind, began: float, ended: float, **fields: Any) -> Recovery:
+    fault = Fault(at_seconds=began, kind=kind, hold_seconds=ended - began)
+    strike = Strike(fault=fault, began_seconds=began, ended_seconds=ended, victim=fields.pop("victim", ""))
+    return Recovery(strike=strike, **{"first_done_seconds": 0.5, **fields})
+
+
+def a_second(at: int, p50_ms: float | None = 10.0) -> Second:
+    p99_ms = None if p50_ms is None else p50_ms * 4
+    return Second(at=at, ended=at, picked_up=0 if p50_ms is None else 5, p50_ms=p50_ms, p99_ms=p99_ms)
+
+
+def a_report(**fields: Any) -> Report:
+    given = {
+        "plan": a_plan(),
+        "database": "a PostgreSQL of its own",
+        "began": NOON,
+        "lasted_seconds": 61.0,
+        "drain_seconds": 2.5,
+        "interrupted": False,
+        "jobs": 1200,
+        "workflows": 40,
+        "calls": 1500,
+        "failed_calls": 20,
+        "server_errors": {},
+        "by_status": Counter({JobState.SUCCESS: 1180, JobState.DEAD: 20}),
+        "claims": 1300,
+        "effects": 1190,
+        "fenced": 3,
+        "starts": 9,
+        "left_out": [FaultKind.KILL_REDIS],
+        "breaches": [],
+        "seconds": [a_second(at) for at in range(5)]
+        + [a_second(5, None)]
+        + [a_second(at, 900.0) for at in range(6, 20)],
+        "recoveries": [
+            a_recovery(FaultKind.KILL_WORKER, 6, 8, victim="worker-1.1", elsewhere_seconds=(3.0, 4.0)),
+            a_recovery(FaultKind.CRASH_POSTGRES, 12, 17, first_done_seconds=1.5),
+        ],
+        "logs": LogFindings(
+            lines=100,
+            by_level=Counter({"info": 99, "error": 1}),
+            messages=Counter({"job failed for good": 1}),
+            tracebacks=(TracebackFound(said="service failed: KeyError", times=2, first_in="api-1.1.log"),),
+        ),
+        **fields,
+    }
+    return Report(**given)
