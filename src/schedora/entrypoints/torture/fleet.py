@@ -13,6 +13,9 @@ from attrs import define, field, frozen
 
 from schedora.entrypoints.torture.tether import tethered
 
+FAILED = 1
+COMPLAINT = "schedora: "
+TAIL_BYTES = 10_000
 COMMAND = (sys.executable, "-m", "schedora.entrypoints.cli.main")
 STOP_SECONDS = 20.0
 AGAIN_SECONDS = 0.5
@@ -32,12 +35,17 @@ INHERITED = (
 
 @frozen(kw_only=True)
 class Ending:
-    """A process that ended although nobody had asked it to. ``lived_seconds``: since its start."""
+    """A process that ended although nobody had asked it to. ``last_words``: the last line of its log."""
 
     name: str
     status: int
-    lived_seconds: float
+    last_words: str
     log: str
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether it could not begin, and said so as every command does: in one line that is no line of a log."""
+        return self.status == FAILED and self.last_words.startswith(COMPLAINT)
 
 
 @define
@@ -53,7 +61,6 @@ class Member:
     frozen: bool = False
     down: bool = False
     """Somebody has ended it on purpose, and has not started it again yet."""
-    started_at: float = 0.0
     watching: "asyncio.Task[None] | None" = field(default=None, repr=False)
 
     @property
@@ -100,17 +107,15 @@ class Fleet:
                 cwd=self._logs,
                 start_new_session=True,
             )
-        member.started_at = asyncio.get_running_loop().time()
         member.watching = asyncio.create_task(self._watch(member, member.process))
 
     async def _watch(self, member: Member, process: Process) -> None:
         status = await process.wait()
         if member.down or self._closing:
             return
-        lived = asyncio.get_running_loop().time() - member.started_at
-        self.endings.append(
-            Ending(name=member.name, status=status, lived_seconds=lived, log=f"{member.name}.log")
-        )
+        log = f"{member.name}.log"
+        said = _last_line(self._logs / log)
+        self.endings.append(Ending(name=member.name, status=status, last_words=said, log=log))
         await asyncio.sleep(AGAIN_SECONDS)
         if not member.down:
             await self.start(member)
@@ -164,3 +169,9 @@ class Fleet:
         if member.process is not None and member.process.returncode is None:
             with suppress(ProcessLookupError):
                 member.process.send_signal(number)
+
+
+def _last_line(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        return file.read().decode(errors="replace").strip().rpartition("\n")[2]

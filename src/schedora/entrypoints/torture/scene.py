@@ -126,18 +126,12 @@ async def _ready(scene: Scene) -> None:
     async def ready() -> bool:
         if scene.fleet.endings:
             ending = scene.fleet.endings[0]
-            raise NotReady(
-                f"{ending.name} ended with status {ending.status}: {_last_line(scene, ending.log)}"
-            )
+            raise NotReady(f"{ending.name} ended with status {ending.status}: {ending.last_words}")
         return all([await _sees_workers(http, url, scene.plan.workers) for url in scene.api_urls])
 
     async with httpx.AsyncClient(timeout=5) as http:
         if not await until(ready, READY_SECONDS_MAX):
             raise NotReady(f"the processes are not ready in time: {scene.plan.directory} tells why")
-
-
-def _last_line(scene: Scene, log: str) -> str:
-    return (scene.plan.directory / log).read_text(errors="replace").strip().rpartition("\n")[2]
 
 
 async def _sees_workers(http: httpx.AsyncClient, url: str, amount: int) -> bool:

@@ -18,8 +18,6 @@ from schedora.entrypoints.torture.evidence import Evidence
 from schedora.entrypoints.torture.fleet import Ending
 from schedora.entrypoints.torture.workload import JobOrder
 
-READY_AFTER_SECONDS = 15.0
-"""A process that ended this soon after its start may have found no database: that it then says so and ends is right."""
 TERMS = Terms(
     # Workers estimate the store's clock, and are stopped and slowed down while they do.
     clock_error=timedelta(milliseconds=50),
@@ -249,12 +247,9 @@ def _miscounted(evidence: Evidence) -> Iterator[Breach]:
 
 def _gone(endings: Sequence[Ending]) -> Iterator[Breach]:
     for ending in endings:
-        if ending.lived_seconds > READY_AFTER_SECONDS:
+        if not ending.in_vain:
             yield Breach(
                 promise=Promise.PROCESSES_STAY,
                 subject=ending.name,
-                detail=(
-                    f"ended with status {ending.status} after {ending.lived_seconds:.1f} s, and nobody had asked it"
-                    f" to; see {ending.log}"
-                ),
+                detail=f"ended with status {ending.status}, and nobody had asked it to; see {ending.log}",
             )

@@ -126,6 +126,9 @@ def test_statistics_that_count_otherwise() -> None:
 
 
 def test_a_process_that_ended_by_itself_unless_it_found_no_database_at_its_start() -> None:
-    ending = Ending(name="api-1.1", status=1, lived_seconds=60, log="api-1.1.log")
+    ending = Ending(name="api-1.1", status=1, last_words='{"message":"service failed"}', log="api-1.1.log")
     assert told(endings=[ending]) == {Promise.PROCESSES_STAY}
-    assert told(endings=[attrs.evolve(ending, lived_seconds=3)]) == set()
+    assert told(endings=[attrs.evolve(ending, status=-11, last_words="schedora: no")]) == {
+        Promise.PROCESSES_STAY
+    }
+    assert told(endings=[attrs.evolve(ending, last_words="schedora: the database can't be reached")]) == set()
