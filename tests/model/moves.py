@@ -135,7 +135,7 @@ class _Worker:
         if hand.phase is Phase.RUNNING:
             yield self._writes(hand)
         for outcome, told, kind in _outcomes(hand):
-            started_at = hand.claim.started_at if hand.phase is Phase.TAKEN else hand.started_at
+            started_at = hand.started_at or hand.claim.started_at
             completion = endings.settle(
                 hand.claim, outcome, started_at=started_at, ended_at=self.system.now, unit_random=0.0,
                 worker_deaths_max=self.situation.worker_deaths_max,

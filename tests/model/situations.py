@@ -82,6 +82,7 @@ def a_row(situation: Situation, index: int, number: int) -> Worker:
 
 
 _STEPS: Final = ((), (0,))
+_JOIN: Final = ((), (), (0, 1))
 _ALL: Final = (
     Situation(name="one job", edges=((),), max_retries=0),
     Situation(
@@ -89,6 +90,9 @@ _ALL: Final = (
     ),
     Situation(name="two steps, one worker", edges=_STEPS, max_retries=0, workers=1),
     Situation(name="two steps, within bounds", edges=_STEPS, max_retries=0, faults=1, requests=1),
+    Situation(
+        name="two jobs and one behind both, no faults", edges=_JOIN, max_retries=0, faults=0, requests=0
+    ),
     Situation(name="one job, one retry", edges=((),), max_retries=1),
     Situation(name="one job that is poison", edges=((),), max_retries=2, worker_deaths_max=2),
     Situation(name="two steps", edges=_STEPS, max_retries=0),
@@ -97,8 +101,8 @@ _ALL: Final = (
     Situation(name="two jobs, one worker", edges=((), ()), max_retries=0, workers=1),
     Situation(name="two jobs, within bounds", edges=((), ()), max_retries=0, faults=1, requests=1),
     Situation(
-        name="two steps and one behind both, within bounds",
-        edges=((), (), (0, 1)),
+        name="two jobs and one behind both, one worker",
+        edges=_JOIN,
         max_retries=0,
         workers=1,
         faults=1,
@@ -106,5 +110,5 @@ _ALL: Final = (
     ),
 )
 SITUATIONS: Final[Mapping[str, Situation]] = {situation.name: situation for situation in _ALL}
-SMALL: Final = tuple(SITUATIONS)[:4]
+SMALL: Final = tuple(SITUATIONS)[:5]
 """Those that are looked at in each run of the tests; together they go through every move of a job."""
