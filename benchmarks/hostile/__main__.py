@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 from attrs import frozen
 from benchmarks.hostile.attacks import ATTACKS, Attack, Tally, Target, strike
-from benchmarks.hostile.healthy import Served, be_served
+from benchmarks.hostile.healthy import Served, beside
 from benchmarks.hostile.server import Api, api
 from benchmarks.hostile.submissions import AtOnce, submit_at_once
 from benchmarks.postgres import temporary_server
@@ -130,11 +130,11 @@ async def _attacked(
         len(attacked.defects()),
     )
     over = asyncio.Event()
-    healthy = asyncio.create_task(be_served(attacked.url, over))
     watching = asyncio.create_task(_most(attacked, over))
-    tally = await strike(attack, target, connections=connections, seconds=seconds)
-    over.set()
-    served = await healthy
+    with beside(attacked.url) as fared:
+        tally = await strike(attack, target, connections=connections, seconds=seconds)
+        over.set()
+        served = await asyncio.to_thread(fared)
     most_bytes = await watching
     await asyncio.sleep(AFTERWARDS_SECONDS)
     return Result(

@@ -6,13 +6,17 @@ import asyncio
 import time
 import uuid
 from collections import Counter
+from contextlib import contextmanager
+from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 import httpx
 from attrs import define, field
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.queues import Queue
+    from multiprocessing.synchronize import Event
 
 PAUSE_SECONDS = 0.05
 PATIENCE_SECONDS = 30.0
@@ -39,7 +43,7 @@ def ranked(values: Sequence[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else 0.0
 
 
-async def be_served(url: str, until: asyncio.Event) -> Served:
+async def be_served(url: str, until: Event) -> Served:
     """Go on until told to stop, then look for all that was accepted."""
     served = Served()
     accepted: list[str] = []
@@ -59,7 +63,32 @@ async def be_served(url: str, until: asyncio.Event) -> Served:
             else:
                 served.otherwise[str(answer.status_code)] += 1
         await asyncio.sleep(PAUSE_SECONDS)
-    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_SECONDS) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=10 * PATIENCE_SECONDS) as http:
         for job_id in accepted:
             served.lost += (await http.get(f"/api/v1/jobs/{job_id}")).status_code != httpx.codes.OK
     return served
+
+
+@contextmanager
+def beside(url: str) -> Iterator[Callable[[], Served]]:
+    """One in a process of its own, for what attacks in this one would hold it up; answers, once, how it fared so far."""
+    context = get_context("spawn")
+    until, said = context.Event(), context.Queue()
+    process = context.Process(target=_run, args=(url, until, said))
+    process.start()
+
+    def fared() -> Served:
+        until.set()
+        served: Served = said.get(timeout=20 * PATIENCE_SECONDS)
+        return served
+
+    try:
+        yield fared
+    finally:
+        until.set()
+        process.join(timeout=PATIENCE_SECONDS)
+        process.kill()
+
+
+def _run(url: str, until: Event, said: Queue[Served]) -> None:
+    said.put(asyncio.run(be_served(url, until)))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schedora.application.ports.job_reader import JobFilter, Standing
+from schedora.application.ports.job_reader import PAGE_BYTES, JobFilter, Standing
 from schedora.domain.ids import JobId, JsonText, WorkerId, uuid7
 from schedora.domain.job import Job
 from schedora.domain.job_state import ENDED, JobState
@@ -38,6 +38,16 @@ async def test_pages_are_newest_first_and_complete(stores: Stores) -> None:
     assert await found(stores, JobFilter()) == newest_first
     whole = await stores.job_reader.page(JobFilter(), limit=5, after=None)
     assert ([job.job_id for job in whole.jobs], whole.next_after) == (newest_first, None)
+
+
+async def test_a_page_of_large_jobs_ends_before_it_takes_much_memory(stores: Stores) -> None:
+    large = JsonText('{"text": "' + "x" * (PAGE_BYTES // 3) + '"}')
+    jobs = await stores.submit(*(a_request(payload=large) for _ in range(4)), a_request())
+    newest_first = [job.job_id for job in reversed(jobs)]
+    page = await stores.job_reader.page(JobFilter(), limit=500, after=None)
+    assert ([job.job_id for job in page.jobs], page.next_after) == (newest_first[:4], newest_first[3])
+    rest = await stores.job_reader.page(JobFilter(), limit=500, after=page.next_after)
+    assert ([job.job_id for job in rest.jobs], rest.next_after) == (newest_first[4:], None)
 
 
 async def test_page_shows_whole_jobs(stores: Stores) -> None:

@@ -1,14 +1,17 @@
 """Jobs as they are looked at."""
 
 from bisect import bisect_left
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import islice
+from typing import TypeVar
 
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
-from schedora.application.ports.job_reader import JobFilter, JobPage, Standing
+from schedora.application.ports.job_reader import PAGE_BYTES, JobFilter, JobPage, Standing
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.job import Job
+
+R = TypeVar("R")
 
 
 class MemoryJobReader:
@@ -29,8 +32,10 @@ class MemoryJobReader:
             newest_first = (tables.jobs[ids[i]] for i in range(end - 1, -1, -1))
             # One more than asked for tells whether there is a next page.
             found = list(islice((job for job in newest_first if _matches(job, job_filter)), limit + 1))
-        jobs = tuple(found[:limit])
-        return JobPage(jobs=jobs, next_after=jobs[-1].job_id if len(found) > limit else None)
+        jobs = tuple(
+            within_bytes(found[:limit], lambda job: len(job.request.payload) + len(job.result or ""))
+        )
+        return JobPage(jobs=jobs, next_after=jobs[-1].job_id if len(found) > len(jobs) else None)
 
     @fallible
     async def ended(self, job_ids: Collection[JobId]) -> set[JobId]:
@@ -49,6 +54,16 @@ class MemoryJobReader:
             job = tables.jobs.get(job_id)
             upstream = [tables.jobs[cause] for cause in job.request.depends_on] if job else []
             return {cause.request.key or str(cause.job_id): cause.result for cause in upstream}
+
+
+def within_bytes(rows: Iterable[R], size: Callable[[R], int]) -> Iterator[R]:
+    """Those before which less than ``PAGE_BYTES`` stand."""
+    total_bytes = 0
+    for row in rows:
+        if total_bytes >= PAGE_BYTES:
+            return
+        yield row
+        total_bytes += size(row)
 
 
 def _matches(job: Job, job_filter: JobFilter) -> bool:

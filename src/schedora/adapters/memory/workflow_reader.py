@@ -7,6 +7,7 @@ from itertools import islice
 import attrs
 
 from schedora.adapters.memory.faults import Faults, fallible
+from schedora.adapters.memory.job_reader import within_bytes
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.tables import Tables
 from schedora.adapters.memory.workflows import jobs_of, with_live_counts
@@ -71,9 +72,9 @@ class MemoryWorkflowReader:
             matching = (workflow for workflow in newest_first if status in (None, workflow.status))
             # One more than asked for tells whether there is a next page.
             found = list(islice(matching, limit + 1))
-        workflows = tuple(found[:limit])
+        workflows = tuple(within_bytes(found[:limit], lambda workflow: len(workflow.config)))
         return WorkflowPage(
-            workflows=workflows, next_after=workflows[-1].workflow_id if len(found) > limit else None
+            workflows=workflows, next_after=workflows[-1].workflow_id if len(found) > len(workflows) else None
         )
 
 

@@ -30,6 +30,7 @@ from schedora.adapters.postgres.tables import job_leases, job_ready, jobs
 from schedora.adapters.postgres.walk import walked
 from schedora.domain.job_state import ENDED, HELD, WAITING, JobState
 
+DOCUMENTS = (jobs.c.payload, jobs.c.errors, jobs.c.history, jobs.c.result)
 _BOUNDS = frozenset({"below", "from", "until", "workflow_id"})
 
 
@@ -48,7 +49,15 @@ def page(states: frozenset[JobState], names: frozenset[str]) -> Statement:
     if states:
         fits.append(_in_states(states))
     within = [_bound(name, key) for name in sorted(names & _BOUNDS)]
-    return walked(wholes.selected_jobs(), jobs.c.job_id, along=along, by=key, within=within, fits=fits)
+    return walked(
+        wholes.selected_jobs(),
+        jobs.c.job_id,
+        along=along,
+        by=key,
+        within=within,
+        fits=fits,
+        documents=DOCUMENTS,
+    )
 
 
 def _bound(name: str, key: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import written
 from schedora.adapters.postgres.stride import SPARSE_STRIDE, STRIDE, sliced
-from schedora.application.ports.job_reader import JobFilter, JobPage, Standing
+from schedora.application.ports.job_reader import PAGE_BYTES, JobFilter, JobPage, Standing
 from schedora.domain.ids import JobId, JsonText, LeaseToken, uuid7
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
@@ -48,11 +48,17 @@ where j.job_id = :job_id::uuid
 
 class PostgresJobReader:
     def __init__(
-        self, database: Database, *, stride: int = STRIDE, sparse_stride: int = SPARSE_STRIDE
+        self,
+        database: Database,
+        *,
+        stride: int = STRIDE,
+        sparse_stride: int = SPARSE_STRIDE,
+        page_bytes: int = PAGE_BYTES,
     ) -> None:
         self._database = database
         self._stride = stride
         self._sparse_stride = sparse_stride
+        self._page_bytes = page_bytes
 
     async def get(self, job_id: JobId) -> Job | None:
         found = await self._database.fetch(_GET, job_id=job_id)
@@ -67,8 +73,10 @@ class PostgresJobReader:
         stride = (
             self._sparse_stride if job_pages.sparse(job_filter.states, frozenset(values)) else self._stride
         )
-        found = await self._database.fetch(statement, **values, stride=stride, limit=limit)
-        page = sliced(found, limit=limit, stride=stride)
+        found = await self._database.fetch(
+            statement, **values, stride=stride, limit=limit, page_bytes=self._page_bytes
+        )
+        page = sliced(found, limit=limit, stride=stride, page_bytes=self._page_bytes)
         return JobPage(
             jobs=tuple(rows.job(row) for row in page.rows),
             next_after=None if page.next_after is None else JobId(page.next_after),

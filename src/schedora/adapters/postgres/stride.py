@@ -19,9 +19,9 @@ class Slice(NamedTuple):
     next_after: UUID | None
 
 
-def sliced(found: Sequence[Row], *, limit: int, stride: int) -> Slice:
+def sliced(found: Sequence[Row], *, limit: int, stride: int, page_bytes: int) -> Slice:
     fitting = [row for row in found if row["fits"]]
     if len(fitting) > limit:
         return Slice(fitting[:limit], fitting[limit - 1]["id"])
-    walked_out = bool(found) and found[-1]["step"] == stride
-    return Slice(fitting, found[-1]["id"] if walked_out else None)
+    goes_on = bool(found) and (found[-1]["step"] == stride or found[-1]["bytes"] >= page_bytes)
+    return Slice(fitting, found[-1]["id"] if goes_on else None)

@@ -40,4 +40,12 @@ def page(status: WorkflowState | None, names: frozenset[str]) -> Statement:
     if "after" in names:
         within.append(key < bindparam("after", type_=Uuid))
     fits = [] if status is None else [_IN[status]]
-    return walked(wholes.selected_workflows(), key, along=workflows, by=key, within=within, fits=fits)
+    return walked(
+        wholes.selected_workflows(),
+        key,
+        along=workflows,
+        by=key,
+        within=within,
+        fits=fits,
+        documents=(workflows.c.config,),
+    )

@@ -7,7 +7,7 @@ from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import load, written
 from schedora.adapters.postgres.stride import STRIDE, sliced
-from schedora.application.ports.job_reader import JobPage
+from schedora.application.ports.job_reader import PAGE_BYTES, JobPage
 from schedora.application.ports.workflow_reader import MOVE_BYTES, WorkflowPage
 from schedora.application.ports.workflows import WorkflowJobs
 from schedora.domain.ids import DEFAULT_TENANT, JobId, WorkflowId
@@ -29,9 +29,10 @@ order by jobs.job_id
 
 
 class PostgresWorkflowReader:
-    def __init__(self, database: Database, *, stride: int = STRIDE) -> None:
+    def __init__(self, database: Database, *, stride: int = STRIDE, page_bytes: int = PAGE_BYTES) -> None:
         self._database = database
         self._stride = stride
+        self._page_bytes = page_bytes
 
     async def get(self, workflow_id: WorkflowId) -> Workflow | None:
         found = await self._database.fetch(_GET, workflow_id=workflow_id)
@@ -72,8 +73,10 @@ class PostgresWorkflowReader:
         statement = workflow_pages.page(status, frozenset(values))
         if name is not None:
             values["tenant_id"] = DEFAULT_TENANT
-        found = await self._database.fetch(statement, **values, stride=self._stride, limit=limit)
-        page = sliced(found, limit=limit, stride=self._stride)
+        found = await self._database.fetch(
+            statement, **values, stride=self._stride, limit=limit, page_bytes=self._page_bytes
+        )
+        page = sliced(found, limit=limit, stride=self._stride, page_bytes=self._page_bytes)
         return WorkflowPage(
             workflows=tuple(rows.workflow(row) for row in page.rows),
             next_after=None if page.next_after is None else WorkflowId(page.next_after),

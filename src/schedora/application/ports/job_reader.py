@@ -2,13 +2,16 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from attrs import frozen
 
 from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkerId, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
+
+PAGE_BYTES: Final = 2 * 1024 * 1024
+"""A page has no more rows once what they carry is of so many bytes: 500 jobs may have a gigabyte of payloads and results."""
 
 
 @frozen(kw_only=True)
@@ -50,7 +53,7 @@ class JobReader(Protocol):
         ...
 
     async def page(self, job_filter: JobFilter, *, limit: int, after: JobId | None) -> JobPage:
-        """Newest first."""
+        """Newest first. May have fewer than ``limit`` and go on all the same: behind ``PAGE_BYTES``, above all."""
         ...
 
     async def ended(self, job_ids: Collection[JobId]) -> set[JobId]:

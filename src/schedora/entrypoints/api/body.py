@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from schedora.application.errors import TooLarge
 from schedora.entrypoints.api.connections import Room
+from schedora.entrypoints.api.field_count import TooManyFields, check_fields
 from schedora.entrypoints.api.problems import Problem, Refused, field_problem, invalid, shown, unavailable
 from schedora.entrypoints.api.repeated_names import repeated_name
 
@@ -36,6 +37,12 @@ class _Taken(NamedTuple):
     room: Room
     size_bytes: int
 
+
+ERRORS_TOLD_MAX = 50_000
+"""Several for each row of the largest batch."""
+
+LARGE_BYTES = 1024 * 1024
+"""Smaller bodies can't have so many errors that telling them would hurt."""
 
 BATCH_BYTES = 64 * 1024 * 1024
 
@@ -96,6 +103,8 @@ def _take(request: Request, size_bytes: int) -> None:
 
 def parsed(model: type[M], body: bytes) -> M:
     """Raises ``Refused`` with every field that is wrong."""
+    if len(body) > LARGE_BYTES:
+        _check_fields(body)
     try:
         made = model.model_validate_json(body)
     except ValidationError as error:
@@ -104,6 +113,16 @@ def parsed(model: type[M], body: bytes) -> M:
     if (location := repeated_name(body)) is not None:
         raise Refused(invalid([field_problem(field_path(location), "is given more than once")]))
     return made
+
+
+def _check_fields(body: bytes) -> None:
+    """Raises ``Refused`` for more than anything that we take can have."""
+    try:
+        check_fields(body)
+    except TooManyFields as error:
+        raise Refused(invalid([field_problem("body", str(error))])) from None
+    except (ValueError, RecursionError):
+        return  # the validator tells what is wrong, and where
 
 
 def checked(model: type[M], value: object) -> M:
@@ -158,6 +177,8 @@ def _wrong_kind(detail: str) -> Refused:
 
 
 def _problem_of(error: ValidationError) -> Problem:
+    if (count := error.error_count()) > ERRORS_TOLD_MAX:
+        return invalid([field_problem("body", f"breaks rules in {count} places, too many to tell each")])
     problems = error.errors(include_url=False, include_context=False)
     if problems[0]["type"] == "json_invalid":
         return Problem(
@@ -178,6 +199,8 @@ def in_words(kind: str, message: str, value: object) -> tuple[str, object]:
             return "is required", None
         case "extra_forbidden":
             return "is not a known field", value
+        case "too_long":
+            return message.replace("List should", "must").replace(" after validation", ""), None
         case "value_error":
             return message.removeprefix("Value error, "), value
         case _:

@@ -267,3 +267,37 @@ async def test_the_longest_that_is_allowed(api: Api) -> None:
 
     assert job["scheduled_at"] == "2999-12-31T23:59:59.999999Z"
     assert job["payload"]["a"]["b"] == [[[["🙂" * 400]]]]
+
+
+BOMBS = {
+    "unknown fields": (
+        "/jobs/batch",
+        b'{"jobs":[{' + b",".join(b'"f%d":1' % n for n in range(310_000)) + b"}]}",
+    ),
+    "bad rows": ("/jobs/batch", b'{"jobs":[' + b"{}," * 600_000 + b"{}]}"),
+}
+
+
+@pytest.mark.parametrize(("path", "body"), BOMBS.values(), ids=BOMBS.keys())
+async def test_a_body_that_is_wrong_in_very_many_ways_is_told_so_briefly(
+    api: Api, path: str, body: bytes
+) -> None:
+    """Each mistake told would take many times the memory of the body."""
+    answer = await api.post(path, content=body, headers=JSON)
+    assert answer.status_code == 422
+    assert len(answer.content) < 1_000, answer.content[:1_000]
+    assert len(answer.json()["errors"]) == 1
+
+
+async def test_each_row_of_a_batch_may_be_wrong(api: Api) -> None:
+    rows = [{"type": 1, "idempotency_key": 2, "priority": "x"}] * 10_000
+    answer = await api.post("/jobs/batch", json={"jobs": rows})
+    assert answer.status_code == 422
+    assert {error["field"].partition(".")[0] for error in answer.json()["errors"]} == {
+        f"jobs[{row}]" for row in range(10_000)
+    }
+
+
+async def test_a_batch_of_too_many_rows_to_look_at_is_refused_as_one(api: Api) -> None:
+    answer = await api.post("/jobs/batch", json={"jobs": [a_submission()] * 20_001})
+    assert problem(answer, 422, "jobs")["detail"].startswith("jobs: must have at most 20000 items")

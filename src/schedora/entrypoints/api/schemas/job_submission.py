@@ -43,6 +43,11 @@ _ARGUMENTS = {
     "timeout_seconds": "timeout",
 }
 
+LOOKED_AT_MAX = 20_000
+"""Rows of a list. More than are allowed, so that it can be said by how many they are too many; not all, for each may be wrong in
+many ways.
+"""
+
 _KINDS_MAX = 1_000
 """How many kinds of jobs are remembered."""
 
@@ -119,7 +124,7 @@ class JobSubmission(JobFields):
 
     idempotency_key: Key
     workflow_id: Uuid | None = None
-    depends_on: list[Uuid] | None = None
+    depends_on: Annotated[list[Uuid], Field(max_length=LOOKED_AT_MAX)] | None = None
 
     def request(self, *, trace: TraceContext, payload_max_bytes: int) -> JobRequest:
         """As of all jobs. Most differ from others in nothing but payload and key: the rest is checked once."""
@@ -150,7 +155,7 @@ class StepSubmission(JobFields):
 
     key: Key
     idempotency_key: Key | None = None
-    depends_on: list[str] | None = None
+    depends_on: Annotated[list[str], Field(max_length=LOOKED_AT_MAX)] | None = None
 
     def _own_arguments(self) -> Mapping[str, object]:
         return {"key": self.key, "idempotency_key": self.idempotency_key}
@@ -159,13 +164,13 @@ class StepSubmission(JobFields):
 class JobBatch(Body):
     """Jobs to be made all or none."""
 
-    jobs: list[JobSubmission]
+    jobs: Annotated[list[JobSubmission], Field(max_length=LOOKED_AT_MAX)]
 
 
 class LooseBatch(Body):
     """The same with its rows unchecked: tells which rows of a refused batch are bad."""
 
-    jobs: list[Any]
+    jobs: Annotated[list[Any], Field(max_length=LOOKED_AT_MAX)]
 
 
 def encoded_object(name: str, value: dict[str, Any], max_bytes: int, errors: list[FieldProblem]) -> JsonText:

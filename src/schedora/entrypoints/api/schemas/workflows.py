@@ -25,7 +25,7 @@ from schedora.entrypoints.api.schemas.fields import (
     Utc,
     documented_text,
 )
-from schedora.entrypoints.api.schemas.job_submission import StepSubmission, encoded_object
+from schedora.entrypoints.api.schemas.job_submission import LOOKED_AT_MAX, StepSubmission, encoded_object
 from schedora.entrypoints.api.schemas.jobs import LIMIT_DEFAULT, JobView, Limit, job_view
 
 
@@ -35,7 +35,7 @@ class WorkflowSubmission(Body):
     name: Annotated[str, documented_text(NAME_LENGTH_MAX)]
     description: Annotated[str, documented_text(DESCRIPTION_LENGTH_MAX, length_min=0)] = ""
     config: Annotated[dict[str, Any], Field(default_factory=dict)]
-    jobs: list[StepSubmission] | None = None
+    jobs: Annotated[list[StepSubmission], Field(max_length=LOOKED_AT_MAX)] | None = None
 
     def request(self, *, trace: TraceContext, payload_max_bytes: int) -> WorkflowRequest:
         """The request to the application. Raises ``Refused`` with every rule broken, and ``TooLarge``."""
