@@ -8,7 +8,7 @@ from tests.builders import a_job_id
 
 @pytest.mark.parametrize(
     ("count", "said"),
-    [(0, "0 B"), (999, "999 B"), (1_000, "1 kB"), (999_600, "1 MB"), (52_300_000, "52 MB"), (1_940_000_000, "1.9 GB"),
+    [(0, "0 B"), (999, "999 B"), (1_000, "1 kB"), (999_500, "1 MB"), (52_300_000, "52 MB"), (1_940_000_000, "1.9 GB"),
      (12_345_000_000_000, "12345.0 GB")],
 )  # fmt: skip
 def test_bytes_for_people(count: int, said: str) -> None:

@@ -40,6 +40,7 @@ def test_a_long_statement_is_cut() -> None:
     told = beginning_of("select " + "column, " * 100)
     assert len(told) == QUERY_LENGTH_MAX
     assert told.endswith("…")
+    assert beginning_of("x" * QUERY_LENGTH_MAX) == "x" * QUERY_LENGTH_MAX
 
 
 def test_a_session_is_named_by_what_is_known() -> None:

@@ -446,7 +446,16 @@ def test_workers_that_are_silent(silent_for: timedelta, found: list[str]) -> Non
 def test_jobs_that_are_late(oldest: timedelta, found: list[str]) -> None:
     work = attrs.evolve(WORK, waiting=[Waiting(queue="q", type="t", oldest=oldest)])
     assert codes(work) == found
+    assert codes(attrs.evolve(work, crew=[attrs.evolve(CREW, queues=("q",))])) == found
     assert codes(attrs.evolve(work, paused=frozenset({"q"}))) == ["queue_paused"]
+
+
+def test_jobs_are_late_beside_a_queue_that_is_paused() -> None:
+    waiting = [Waiting(queue=queue, type="t", oldest=oldest) for queue, oldest in (("p", DAY), ("q", HOUR))]
+    assert codes(attrs.evolve(WORK, waiting=waiting, paused=frozenset("p"))) == [
+        "queue_paused",
+        "queue_late!",
+    ]
 
 
 def test_jobs_of_a_queue_that_nobody_serves_are_not_late_as_well() -> None:
