@@ -15,7 +15,7 @@ from schedora.domain import invariants
 from schedora.domain.completion import completed, settle
 from schedora.domain.dependency import REQUEUED
 from schedora.domain.events import ERRORS_LIMIT, HISTORY_LIMIT, JobEvent
-from schedora.domain.ids import LeaseToken, WorkerId
+from schedora.domain.ids import JsonText, LeaseToken, WorkerId
 from schedora.domain.invariants import DEFAULT_TERMS, Guard, Invariant, SideEffect, Terms
 from schedora.domain.job import UPSTREAM_FAILED, Job
 from schedora.domain.job_state import JobState
@@ -505,3 +505,98 @@ def test_a_stale_holder_that_wrote_last_is_caught() -> None:
     job = Life().run(OOPS).run(Succeeded()).job
     stale, winner = (an_effect(job, token, token, guard=Guard.TOKEN) for token in (1, 2))
     assert violated(job, winner, stale) == {I.TOKENS_DO_NOT_SHRINK}
+
+
+def told(violations: Sequence[invariants.Violation]) -> list[str]:
+    return [str(violation) for violation in violations]
+
+
+def test_what_was_undone_is_told() -> None:
+    job = Life().run(OOPS).run(Succeeded()).job
+    assert told(invariants.of_change(job, attrs.evolve(job, result=JsonText("2"), worker_id=None))) == [
+        f"nothing_undone: {job.job_id}: it had succeeded, and then changed its result, worker_id"
+    ]
+    assert told(invariants.of_change(job, attrs.evolve(job, history=job.history[1:]))) == [
+        f"nothing_undone: {job.job_id}: its history was rewritten"
+    ]
+    running = Life().claim().start().job
+    assert told(invariants.of_change(running, attrs.evolve(running, lease_token=LeaseToken(0)))) == [
+        f"nothing_undone: {running.job_id}: lease_token went from 1 to 0"
+    ]
+
+
+def test_a_history_that_is_no_longer_whole_may_begin_later() -> None:
+    life = Life()
+    while len(life.job.history) < HISTORY_LIMIT:
+        life.run(Snoozed(delay=SECOND))
+    full = life.job
+    assert invariants.of_change(full, life.run(Snoozed(delay=SECOND)).job) == []
+
+
+def test_what_is_wrong_with_a_workflow_is_told_of_it_and_of_its_jobs() -> None:
+    flow = Flow(second=Life().claim()).with_second(waits_for=1)
+    workflow = attrs.evolve(flow.workflow(), completed_at=NOON)
+    cause, early = flow.jobs
+    assert told(invariants.of_workflow(workflow, flow.jobs)) == [
+        f"workflow_status: {workflow.workflow_id}: it is RUNNING, and its end is {NOON}",
+        f"upstream_first: {early.job_id}: it was claimed, and job {cause.job_id}, on which it depends, is PENDING",
+    ]
+    vain = Flow(second=Life().cancel(UPSTREAM_FAILED))
+    assert told(invariants.of_workflow(vain.workflow(), vain.jobs)) == [
+        f"canceled_for_a_cause: {vain.jobs[1].job_id}: it was canceled for what it waited for, and that can succeed"
+    ]
+
+
+def test_all_holds_of_a_workflow_whose_jobs_ended_in_every_way() -> None:
+    dead = Life().run(attrs.evolve(OOPS, retryable=False))
+    jobs = [Life().run(Succeeded()).job, dead.job, Life().cancel(UPSTREAM_FAILED).job]
+    counts = JobCounts(total=3, succeeded=1, failed=1, canceled=1, begun=True)
+    assert invariants.of_workflow(a_workflow(counts=counts, completed_at=NOON), jobs) == []
+
+
+@pytest.mark.parametrize(("error", "caught"), [(2, set()), (1.999, {I.UPSTREAM_FIRST})])
+def test_a_claim_may_look_too_early_by_the_error_of_clocks(error: float, caught: set[Invariant]) -> None:
+    """The cause ends two seconds after the other's claim."""
+    flow = Flow(first=Life().run(Succeeded()), second=Life().run(Succeeded()))
+    terms = Terms(clock_error=error * SECOND)
+    assert names(invariants.of_workflow(flow.workflow(), flow.jobs, terms)) == caught
+
+
+@pytest.mark.parametrize(("error", "caught"), [(1, set()), (0.999, {I.EFFECT_OF_A_CLAIM})])
+def test_an_effect_may_look_too_early_by_the_error_of_clocks(error: float, caught: set[Invariant]) -> None:
+    """It is a second older than its claim."""
+    job = Life().run(Succeeded()).job
+    terms = Terms(clock_error=error * SECOND)
+    assert names(invariants.of_effects([job], [an_effect(job, 1, 1, at=NOON)], terms)) == caught
+
+
+def test_what_is_wrong_with_effects_is_told_of_their_job() -> None:
+    job, stranger = Life().run(OOPS).run(Succeeded()).job, a_job()
+    effects = [an_effect(job, token, token, guard=Guard.TOKEN) for token in (2, 1)]
+    assert told(invariants.of_effects([job], [*effects, an_effect(stranger, 7, 1)])) == [
+        f"effect_of_a_claim: {stranger.job_id}: token 7 of a job that is not there",
+        f"tokens_do_not_shrink: {job.job_id}: effects were accepted in the order of the tokens [2, 1]",
+        f"tokens_do_not_shrink: {job.job_id}: token 2 succeeded, and the last effect is of token 1",
+    ]
+    first, second = (an_effect(job, token, token, guard=Guard.COMPLETION) for token in (1, 2))
+    assert told(invariants.of_effects([job], [first, second])) == [
+        f"effect_once: {job.job_id}: it has the effects of 2 claims: [1, 2]",
+        f"effect_once: {job.job_id}: token 2 succeeded, and [1, 2] have effects",
+    ]
+
+
+def test_a_store_of_tokens_may_be_written_twice_by_one_and_is_not_judged_before_the_end() -> None:
+    done = Life().run(Succeeded()).job
+    twice = [an_effect(done, 1, 1, guard=Guard.TOKEN)] * 2
+    assert violated(done, *twice) == {I.ONE_EFFECT_A_CLAIM}
+    again = Life().run(OOPS).claim().job
+    assert violated(again, an_effect(again, 1, 1, guard=Guard.TOKEN)) == set()
+
+
+def test_behind_an_effect_that_is_not_judged_the_next_one_is() -> None:
+    life = Life()
+    while len(life.job.history) < HISTORY_LIMIT:
+        life.run(Snoozed(delay=SECOND))
+    life.run(Snoozed(delay=SECOND))
+    lost, wrong = an_effect(life.job, 1, 99), an_effect(life.job, life.job.lease_token + 1, 1)
+    assert violated(life.job, lost, wrong) == {I.EFFECT_OF_A_CLAIM}

@@ -76,7 +76,7 @@ class RedisServer(Observation):
             yield REDIS_SLOW.found(
                 Severity.WARNING,
                 f"Redis takes {milliseconds:.0f} ms to answer at best",
-                milliseconds=round(milliseconds, 3),
+                milliseconds=milliseconds,
             )
 
     def _of_memory(self) -> Iterator[Finding]:

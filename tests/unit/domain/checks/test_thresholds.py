@@ -75,6 +75,8 @@ SERVER = Server(
         ({"statement_timeout": SECOND, "idle_in_transaction_timeout": MILLISECOND}, []),
         ({"own_timeouts": False, "statement_timeout": 30 * SECOND, "idle_in_transaction_timeout": SECOND}, []),
         ({"own_timeouts": False, "statement_timeout": 29 * SECOND}, ["timeout_short"]),
+        ({"own_timeouts": False, "statement_timeout": SECOND}, ["timeout_short"]),
+        ({"own_timeouts": False, "lock_timeout": SECOND - MILLISECOND}, ["timeout_short!"]),
         ({"own_timeouts": False, "idle_in_transaction_timeout": MILLISECOND}, ["timeout_short!"]),
         ({"idle_session_timeout": HOUR}, ["idle_sessions_cut"]),
     ],
