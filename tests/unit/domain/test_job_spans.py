@@ -259,6 +259,8 @@ def test_each_attempt_is_told_and_each_wait_before_it() -> None:
         "submit", "wait", "wait", "wait", "wait", "wait",
         "claim", "process", "settle", "claim", "process", "settle", "claim", "process", "settle",
     ]  # fmt: skip
+    waits = [span for span in life.spans() if span.name == "wait mail"]
+    assert [span.attributes["schedora.attempt"] for span in waits] == [1, 2, 2, 3, 3]
     assert [row[1:] for row in told(life.spans())[1:6]] == [
         ("queue", 0, 0),
         ("retry", 3, 63),
