@@ -67,8 +67,8 @@ model: $(VENV)/.dev ## Check every state that small systems can come to (ARGS="s
 hostile: $(VENV)/.dev ## Attack a real API, and see what it costs (ARGS=--help)
 	@$(BIN)/python -m benchmarks.hostile $(ARGS)
 
-mutate: $(VENV)/.dev ## Mutation tests of the rules and the pipeline
-	@$(BIN)/mutmut run
+mutate: $(VENV)/.dev ## See which changes of the code no test finds (ARGS="domain --again", ARGS=--help)
+	@$(BIN)/python -m tests.mutation $(ARGS)
 
 docs: $(VENV)/.dev ## Run every command and code block of README and docs
 	@$(BIN)/python -m pytest tests/docs -q -n $(JOBS)

@@ -1,0 +1,28 @@
+"""What is mutated, by which tests a mutant is to be found, and how many must be."""
+
+from pathlib import Path
+
+from attrs import frozen
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = Path("src/schedora")
+
+
+@frozen(kw_only=True)
+class Package:
+    """``folder`` is below the source; ``killed_min``: which part of its mutants the tests must find."""
+
+    folder: str
+    tests: str
+    killed_min: float
+
+    @property
+    def name(self) -> str:
+        return self.folder.rpartition("/")[2]
+
+
+PACKAGES = (
+    Package(folder="domain", tests="tests/unit/domain", killed_min=0.95),
+    Package(folder="application/maintenance", tests="tests/unit/application/maintenance", killed_min=0.85),
+    Package(folder="application/pipeline", tests="tests/unit/application/pipeline", killed_min=0.85),
+)
