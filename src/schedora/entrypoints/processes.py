@@ -112,6 +112,8 @@ def run_worker(
                 max_memory_mb_per_child=max_memory_mb_per_child,
                 data_dir=data_dir,
                 stop_seconds=settings.worker_shutdown_timeout,
+                # So soon that the store hears of it before it takes the silence for an unknown end.
+                hung_seconds=0.8 * (settings.worker_heartbeat_timeout - settings.worker_heartbeat_interval),
                 note_death=_noting_deaths(settings, url),
             )
     hang_on(signal.SIGTERM)

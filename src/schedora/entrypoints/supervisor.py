@@ -13,6 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve, frozen
+
 from schedora.adapters.system import black_box, lifeline
 from schedora.adapters.system.black_box import KeptBox
 from schedora.adapters.system.clock import SystemClock
@@ -37,6 +39,12 @@ KILL_AFTER_SECONDS = 15
 LAST_NOTES_SECONDS = 5
 """How long the store may take at the end to hear of those that died."""
 
+LOOK_SECONDS = 1.0
+HUNG_SECONDS_MIN = 30.0
+"""A machine that is busy makes nobody hang."""
+ABORT_SECONDS = 5.0
+"""How long one that hangs may take to write where."""
+
 NoteDeath = Callable[[IncarnationId, WorkerDeath], Awaitable[object]]
 """Tells the store. Raises ``StoreUnavailable``."""
 
@@ -52,9 +60,12 @@ def supervise(
     max_memory_mb_per_child: int | None,
     data_dir: Path | None,
     stop_seconds: float,
+    hung_seconds: float,
     note_death: NoteDeath,
 ) -> int:
-    """Runs ``processes`` workers until a signal comes; answers the exit status."""
+    """Runs ``processes`` workers until a signal comes; answers the exit status. One that has run no Python for
+    ``hung_seconds`` is ended.
+    """
     names = [worker_id] if processes == 1 else [f"{worker_id}-{n}" for n in range(1, processes + 1)]
     commands = [
         worker_command(
@@ -68,7 +79,8 @@ def supervise(
         )
         for name in names
     ]
-    return asyncio.run(_supervise(commands, stop_seconds + KILL_AFTER_SECONDS, note_death))
+    spans = _Spans(stop=stop_seconds + KILL_AFTER_SECONDS, hung=max(hung_seconds, HUNG_SECONDS_MIN))
+    return asyncio.run(_supervise(commands, spans, note_death))
 
 
 def worker_command(
@@ -98,7 +110,17 @@ def worker_command(
     return command
 
 
-async def _supervise(commands: Sequence[Sequence[str]], stop_seconds: float, note_death: NoteDeath) -> int:
+@frozen(kw_only=True)
+class _Spans:
+    """In seconds."""
+
+    stop: float
+    """What one may take to stop before it is killed."""
+    hung: float
+    """For how long one may run no Python."""
+
+
+async def _supervise(commands: Sequence[Sequence[str]], spans: _Spans, note_death: NoteDeath) -> int:
     stopping = asyncio.Event()
     witness = _Witness(note_death)
     alive: set[_Child] = set()
@@ -109,7 +131,7 @@ async def _supervise(commands: Sequence[Sequence[str]], stop_seconds: float, not
 
     with stop_signals(stopping, at_once=kill_all):
         statuses = await asyncio.gather(
-            *(_keep_alive(command, alive, stopping, stop_seconds, witness) for command in commands)
+            *(_keep_alive(command, alive, stopping, spans, witness) for command in commands)
         )
         await witness.finish()
     return max(statuses)
@@ -125,10 +147,36 @@ class _Child:
         named = dict(zip((black_box.VARIABLE, lifeline.VARIABLE), map(str, descriptors), strict=True))
         self.process = WatchedProcess(command, descriptors=descriptors, environment={**os.environ, **named})
         self._lifeline.handed_over()
+        self._hung_for: float | None = None
 
     def death(self, end: ProcessEnd) -> tuple[IncarnationId, WorkerDeath] | None:
         """Whose it was; None when it ended before it was anybody."""
-        return self._box.read(end)
+        told = self._box.read(end)
+        if told is None or self._hung_for is None:
+            return told
+        how = f"ran no Python for {self._hung_for:.0f} s and was ended{end.memory}"
+        return told[0], evolve(told[1], how=how)
+
+    async def end_if_hung(self, seconds: float) -> None:
+        """Ends one whose interpreter has not run for so long, for a handler holds its lock: it is deaf to signals and
+        sends no sign of life. Only time in which this process itself ran counts.
+        """
+        began = touched = self._box.touched_ns
+        silent = 0.0
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            before, touched = touched, self._box.touched_ns
+            starts = touched == began  # what an app takes to be imported is its own affair
+            silent = 0.0 if starts or touched != before or self.process.is_stopped else silent + LOOK_SECONDS
+            if silent >= seconds:
+                break
+        self._hung_for = silent
+        log.error("worker process runs no Python any more; ending it", pid=self.process.pid, seconds=silent)
+        self.process.send(
+            signal.SIGABRT
+        )  # which the fault handler answers, whoever has the interpreter's lock
+        await asyncio.wait([self.process.ended], timeout=ABORT_SECONDS)
+        self.process.send(signal.SIGKILL)
 
     def stack(self) -> str | None:
         return self._box.stack()
@@ -182,7 +230,7 @@ async def _keep_alive(
     command: Sequence[str],
     alive: set[_Child],
     stopping: asyncio.Event,
-    stop_seconds: float,
+    spans: _Spans,
     witness: _Witness,
 ) -> int:
     clock = SystemClock()
@@ -192,7 +240,7 @@ async def _keep_alive(
         child = _Child(command)
         alive.add(child)
         try:
-            status = await _watch(child, stopping, stop_seconds, witness)
+            status = await _watch(child, stopping, spans, witness)
         finally:
             alive.discard(child)
             child.close()
@@ -204,15 +252,17 @@ async def _keep_alive(
             return 0
 
 
-async def _watch(child: _Child, stopping: asyncio.Event, stop_seconds: float, witness: _Witness) -> int:
+async def _watch(child: _Child, stopping: asyncio.Event, spans: _Spans, witness: _Witness) -> int:
     """Until it has ended, by itself or since that was asked for."""
     ended, asked = child.process.ended, asyncio.create_task(stopping.wait())
+    hanging = asyncio.create_task(child.end_if_hung(spans.hung))
     either: set[asyncio.Future[Any]] = {ended, asked}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     asked.cancel()
     if stopping.is_set():
-        await _stop(child.process, stop_seconds)
+        await _stop(child.process, spans.stop)
     end = await ended
+    hanging.cancel()
     death = child.death(end)
     if not stopping.is_set():
         log.error(

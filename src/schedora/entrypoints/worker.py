@@ -86,7 +86,12 @@ class HeartbeatThread:
         self._black_box = black_box
         self._replace = replace
         self._main_loop = asyncio.get_running_loop()
-        self._watchdog = Watchdog(clock=system.clock, runs=runs, on_blocked=self._end_blocked)
+        self._watchdog = Watchdog(
+            clock=system.clock,
+            runs=runs,
+            on_blocked=self._end_blocked,
+            on_look=_nothing if black_box is None else black_box.touch,
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heartbeat: Heartbeat | None = None
         self._workers: Workers | None = None
@@ -209,6 +214,9 @@ class HeartbeatThread:
     def _tell(self, listener: Callable[[*Told], None], *told: *Told) -> None:
         with suppress(RuntimeError):  # the worker's loop has ended
             self._main_loop.call_soon_threadsafe(listener, *told)
+
+
+def _nothing() -> None: ...
 
 
 class WorkerService:

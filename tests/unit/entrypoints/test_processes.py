@@ -173,7 +173,7 @@ def test_several_worker_processes_are_supervised(
     note_death = told.pop("note_death")
     assert told == {
         "target": "m:app", "queues": (), "concurrency": None, "processes": 2, "worker_id": "many",
-        "max_jobs_per_child": 9, "max_memory_mb_per_child": 300, "data_dir": tmp_path, "stop_seconds": 30,
+        "max_jobs_per_child": 9, "max_memory_mb_per_child": 300, "data_dir": tmp_path, "stop_seconds": 30, "hung_seconds": 48,
     }  # fmt: skip
 
     incarnation = IncarnationId(UUID(int=7))

@@ -9,7 +9,8 @@ from types import FrameType
 import pytest
 from structlog.testing import capture_logs
 
-from schedora.entrypoints.service import serve
+from schedora.entrypoints.replacement import ReplaceProcess
+from schedora.entrypoints.service import REPLACE, serve
 from schedora.entrypoints.signals import stop_signals
 
 Handler = Callable[[int, FrameType | None], None]
@@ -105,3 +106,17 @@ async def test_signals_close_together_are_one_wish(monkeypatch: pytest.MonkeyPat
             now += 0.1
             heard[0]()
     assert (told, exits) == (["at once"], [130])
+
+
+async def test_one_that_ends_for_a_fresh_process_has_not_failed() -> None:
+    notes: list[str] = []
+    with capture_logs() as logs:
+        status = await serve([Recorded("other", notes), Recorded("one", notes, error=ReplaceProcess())])
+    assert status == REPLACE
+    assert notes[-1] == "other has ended"
+    assert logs == []
+
+
+async def test_a_failure_beside_it_is_one() -> None:
+    services = [Recorded("one", [], error=ReplaceProcess()), Recorded("other", [], error=ZeroDivisionError())]
+    assert await serve(services) == 1

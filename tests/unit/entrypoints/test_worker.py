@@ -1,14 +1,19 @@
 """The worker as a service, in memory: its heartbeat's thread, and how it stops."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 
 import pytest
 from attrs import evolve
 from structlog.testing import capture_logs
 
 from schedora import JobContext, Schedora
+from schedora.adapters.system.black_box import BlackBox, KeptBox
+from schedora.adapters.system.watched_process import ProcessEnd
+from schedora.application.pipeline import slots, watchdog
 from schedora.application.ports.run_locks import RunLock
 from schedora.application.ports.workers import Workers
 from schedora.domain.ids import JsonText
@@ -17,6 +22,7 @@ from schedora.domain.worker import WorkerState
 from schedora.entrypoints import worker as worker_service
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.replacement import ReplaceProcess
 from schedora.entrypoints.system import System
 from schedora.entrypoints.this_process import default_name
 from schedora.entrypoints.worker import WorkerService
@@ -122,3 +128,64 @@ async def test_trails_that_a_store_does_not_take_are_not_waited_for(
 
 def test_a_worker_is_called_by_host_and_pid_unless_it_is_named() -> None:
     assert default_name().rpartition("-")[2].isdigit()
+
+
+async def test_what_blocks_its_loop_ends_it_and_the_store_knows_why(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = timedelta(milliseconds=10)
+    for name in ("LOOK_EVERY", "TELL_AFTER", "GRACE"):
+        monkeypatch.setattr(watchdog, name, moment)
+    ended = threading.Event()
+    kept = KeptBox()
+    app = Schedora()
+
+    @app.job("blocks")
+    async def blocks(ctx: JobContext) -> None:
+        ctx.log.info("never again")
+        assert ended.wait(30)  # here
+
+    worker = WorkerService(
+        system, app.handlers, queues=(), concurrency=2, worker_id="w", black_box=BlackBox(kept.descriptor),
+        replace=ended.set,  # type: ignore[arg-type] # this process goes on
+    )  # fmt: skip
+    running = asyncio.create_task(worker.run())
+    request = a_request(type="blocks", payload=JsonText("{}"), timeout=moment)
+    [submission] = await system.submit_jobs([request])
+    async with asyncio.timeout(30):
+        while not ended.is_set():
+            await asyncio.sleep(0.01)
+    [registered] = await system.workers.registered()
+    deaths = await system.workers.deaths([registered.incarnation])
+    worker.stop()
+    await running
+    death = deaths[registered.incarnation]
+    assert death.how.startswith("blocked its event loop for ")
+    assert "assert ended.wait(30)  # here" in (death.stack or "")
+    [line] = death.lines[submission.job.job_id]
+    assert line.endswith("info never again logger=schedora.handler")
+    noted = kept.read(ProcessEnd(returncode=0, peak_bytes=1))
+    assert noted is not None
+    assert (noted[0], noted[1].lines) == (registered.incarnation, death.lines)
+    kept.close()
+
+
+async def test_worn_out_it_ends_for_a_fresh_process(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots, "GRACE", timedelta(milliseconds=1))
+    released = threading.Event()
+    app = Schedora()
+
+    @app.job("sits")
+    def sits() -> None:
+        released.wait(30)
+
+    worker = WorkerService(
+        system, app.handlers, queues=(), concurrency=1, worker_id="w", replace=released.set,  # type: ignore[arg-type] # as above
+    )  # fmt: skip
+    timeout = timedelta(milliseconds=10)
+    await system.submit_jobs([a_request(type="sits", payload=JsonText("{}"), timeout=timeout)])
+    async with asyncio.timeout(30):
+        with pytest.raises(ReplaceProcess):
+            await worker.run()
+    assert not released.is_set(), "whoever runs it does that, once all others have ended"
+    released.set()

@@ -57,6 +57,11 @@ class BlackBox:
         """A line that a handler has logged."""
         self._put({"schedora": "line", "job": str(job_id), "line": line})
 
+    def touch(self) -> None:
+        """The interpreter runs."""
+        with suppress(OSError):
+            os.utime(self.descriptor)
+
     def last_words(self, how: str, stack: str) -> None:
         """This process is about to end itself, and says why."""
         self._put({"schedora": "ends", "how": how, "stack": stack})
@@ -87,6 +92,11 @@ class KeptBox:
 
     def close(self) -> None:
         os.close(self.descriptor)
+
+    @property
+    def touched_ns(self) -> int:
+        """When the writer did anything last: to be compared with itself."""
+        return os.fstat(self.descriptor).st_mtime_ns
 
     def stack(self) -> str | None:
         """What the fault handler wrote, if anything."""

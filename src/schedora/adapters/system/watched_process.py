@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+import psutil
 from attrs import frozen
 
 from schedora.domain.worker_death import ended_how, peak_memory
@@ -48,6 +49,14 @@ class WatchedProcess:
         # Not asyncio's: it would ask for the end before this does, and what memory it had would be lost.
         self._waiting = threading.Thread(target=self._wait, name=f"schedora-wait-{self.pid}", daemon=True)
         self._waiting.start()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody has stopped it (SIGSTOP, a debugger), or it is not there to be asked."""
+        try:
+            return psutil.Process(self.pid).status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
+        except psutil.NoSuchProcess:
+            return True
 
     def send(self, number: signal.Signals) -> None:
         if self._process.returncode is None:

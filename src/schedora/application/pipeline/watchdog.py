@@ -60,15 +60,17 @@ class Watchdog:
         clock: Clock,
         runs: Callable[[], list[Run]],
         on_blocked: Callable[[Blocked], Awaitable[None]],
+        on_look: Callable[[], None] = lambda: None,
     ) -> None:
         """``runs`` are those at hand, asked for from the other thread. ``on_blocked`` is told once, when something
-        keeps the loop for longer than it may.
+        keeps the loop for longer than it may; ``on_look`` every time, so that others may watch this one.
         """
         self._loop = asyncio.get_running_loop()
         self._thread_id = threading.get_ident()
         self._clock = clock
         self._runs = runs
         self._on_blocked = on_blocked
+        self._on_look = on_look
         self._asked = 0
         self._answered = 0
         self._blocked_for = timedelta(0)
@@ -84,6 +86,7 @@ class Watchdog:
             # A process that was stopped, or a machine that slept, has not been blocked meanwhile.
             await self._look(min(now - looked_at, LOOK_EVERY * 2))
             looked_at = now
+            self._on_look()
 
     def _ask(self) -> bool:
         if self._asked == self._answered:

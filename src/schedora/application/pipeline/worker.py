@@ -195,6 +195,8 @@ class Worker:
         self.worn_out = False
         """Whether it drains because handlers that do not stop hold too many of its slots."""
         self.incarnation: IncarnationId | None = None
+        self._joining: IncarnationId | None = None
+        """One that the store was asked to register: it may have done so without this worker's knowledge."""
         self._status: WorkerState | None = None
         self._heard_at = clock.monotonic()
         """When the store took a sign of life last."""
@@ -202,12 +204,10 @@ class Worker:
         self._subscription: Subscription | None = None
         self._resting = False
         """Whether the loop has nothing to do: then a claim may start without it."""
-        now = clock.monotonic()
-        self._checked_at = now
+        now = self._checked_at = self._retry_at = clock.monotonic()
         self._check_leases = False
         self._taken: OrderedDict[LeaseId, None] = OrderedDict()
         """Leases that came by no claim, latest last: by a message or by a check, whichever came first, and once."""
-        self._retry_at = now
         self._asking: asyncio.Task[bool] | None = None
         """What is asked of the store before the next exchange, while it has not answered."""
         self._drain_deadline: timedelta | None = None
@@ -433,14 +433,14 @@ class Worker:
         if self.incarnation is not None:
             log.warning("declared lost: registering again", worker_id=self.identity.worker_id)
         self.slots.lose(self.slots.held())
-        incarnation = IncarnationId(self._randomness.random_id())
+        self._joining = incarnation = IncarnationId(self._randomness.random_id())
         worker = await self._workers.register(self.identity, incarnation)
         status = worker.status
         if self._drained_by_request:  # this worker was meant, not only the incarnation of then
             status = WorkerState.DRAINING
             await self._workers.set_status([incarnation], status)
         self._store_time.learn(worker.last_heartbeat)
-        self.incarnation = incarnation
+        self.incarnation, self._joining = incarnation, None
         self._status = status
         self._heard_at = self._clock.monotonic()
         self._lookout.hint()
@@ -448,9 +448,10 @@ class Worker:
         log.info("worker registered", worker_id=self.identity.worker_id, incarnation=str(incarnation))
 
     async def _leave(self) -> None:
-        if self.incarnation is None:
+        known = [one for one in (self.incarnation, self._joining) if one is not None]
+        if not known:
             return
-        leaving = asyncio.get_running_loop().create_task(self._say_good_bye(self.incarnation))
+        leaving = asyncio.get_running_loop().create_task(self._say_good_bye(known))
         left = asyncio.Event()
         leaving.add_done_callback(lambda _: left.set())
         try:
@@ -468,8 +469,8 @@ class Worker:
                 return
         log.warning("could not say good-bye; the reaper will notice", error=error)
 
-    async def _say_good_bye(self, incarnation: IncarnationId) -> None:
-        await self._workers.set_status([incarnation], WorkerState.STOPPED)
+    async def _say_good_bye(self, incarnations: list[IncarnationId]) -> None:
+        await self._workers.set_status(incarnations, WorkerState.STOPPED)
         await self._hand_back_unheard()
 
     def _tell_unwritten(self) -> None:

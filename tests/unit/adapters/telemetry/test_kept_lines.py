@@ -18,7 +18,7 @@ from schedora.application.context import JobContext
 from schedora.application.log import HANDLERS
 from schedora.application.run_scope import current_run
 from schedora.domain.claimed_job import ClaimedJob
-from schedora.domain.ids import JsonText
+from schedora.domain.ids import JobId, JsonText
 from schedora.domain.redaction import Redaction
 from schedora.domain.trail import LINE_LENGTH_MAX
 from tests.builders import NOON, a_claimed_job
@@ -270,3 +270,12 @@ def test_however_a_program_has_set_structlog_up_lines_are_kept_once_with_their_f
     assert "ValueError" in broke["exception"]
     assert theirs["message"] == "theirs"
     assert "answer" not in theirs
+
+
+def test_others_are_given_each_line_that_is_kept(scope: AScope) -> None:
+    told: list[tuple[JobId, JsonText]] = []
+    with keeping_lines("WARNING", Redaction(), lambda job_id, line: told.append((job_id, line))):
+        log.info("not this one")
+        log.warning("this one")
+    assert [job_id for job_id, _ in told] == [scope.job.job_id]
+    assert json.loads(told[0][1])["message"] == "this one"

@@ -1,5 +1,10 @@
 """The worker on its way out: it finishes what it can and hands back the rest."""
 
+import asyncio
+from typing import Any
+
+import pytest
+
 from schedora.application.context import JobContext
 from schedora.application.handlers import Executor
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
@@ -219,3 +224,22 @@ async def test_process_that_has_ended_while_the_store_was_away_is_kept(engine: E
         engine.bench.faults.away = False
         await engine.advance(HOUR)
         assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
+
+
+async def test_drained_while_it_registers_it_says_good_bye_all_the_same(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = type(engine.bench.stores.workers)
+    register = workers.register
+
+    async def and_no_answer_comes(self: Any, *of: Any) -> Any:
+        await register(self, *of)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(workers, "register", and_no_answer_comes)
+    async with engine.running() as worker:
+        assert [seen.status for seen in await engine.incarnations()] == [WorkerState.ACTIVE]
+        worker.drain()
+        await engine.settle()
+        assert ended(engine)
+    assert [seen.status for seen in await engine.incarnations()] == [WorkerState.STOPPED]

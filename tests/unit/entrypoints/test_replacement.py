@@ -1,0 +1,60 @@
+"""A program that starts anew in its own process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from schedora.adapters.system import black_box, lifeline
+from schedora.adapters.system.black_box import KeptBox
+from schedora.adapters.system.lifeline import Lifeline
+
+# Notes its pid and whose black box it has; the first time starts a child and, with a thread that never ends, starts anew.
+PROGRAM = """
+import os, signal, subprocess, sys, threading
+from pathlib import Path
+from uuid import UUID
+from schedora.adapters.system.black_box import BlackBox
+from schedora.adapters.system.lifeline import hang_on
+from schedora.entrypoints.replacement import reap_left_behind, replace_process
+
+notes = Path(sys.argv[1])
+reap_left_behind()
+hang_on(signal.SIGKILL)
+box = BlackBox.given()
+told = notes.read_text().splitlines() if notes.exists() else []
+box.name(UUID(int=len(told)))
+inherited = {"SCHEDORA_BLACK_BOX", "SCHEDORA_LIFELINE", "SCHEDORA_REPLACES"} & set(os.environ)
+with notes.open("a") as file:
+    print(os.getpid(), sys.argv[2], sorted(inherited), file=file)
+if not told:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    threading.Thread(target=threading.Event().wait).start()
+    threading.Thread(target=replace_process).start()
+    threading.Event().wait()
+try:
+    os.waitpid(-1, os.WNOHANG)
+except ChildProcessError:
+    sys.exit(5)
+"""
+
+
+def test_it_has_the_same_pid_arguments_and_descriptors_and_no_thread_of_before(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    notes, box, line = tmp_path / "notes", KeptBox(), Lifeline()
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "program.py"), str(notes), "an argument"],
+        pass_fds=[box.descriptor, line.other_end],
+        env={
+            **os.environ, black_box.VARIABLE: str(box.descriptor), lifeline.VARIABLE: str(line.other_end),
+        },
+        start_new_session=True,
+    )  # fmt: skip
+    line.handed_over()
+    assert process.wait(60) == 5, "the child that had ended was not asked how"
+    first, second = notes.read_text().splitlines()
+    assert first == second == f"{process.pid} an argument []"
+    assert b"00000000-0000-0000-0000-000000000001" in os.pread(box.descriptor, 1_000, 0)
+    line.cut()
+    box.close()
