@@ -21,7 +21,7 @@ from schedora.adapters.postgres.embedded.pidfile import find_postmaster
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.statements import Statement
-from schedora.application.errors import StoreUnavailable
+from schedora.application.errors import StoreBusy, StoreUnavailable
 from schedora.domain.outcome import Succeeded
 from schedora.entrypoints.torture.proxy import BOTH
 from tests.builders import a_new_job
@@ -360,7 +360,7 @@ async def test_a_connection_whose_state_is_in_doubt_is_not_used_again(
 async def test_all_connections_in_use_is_told_as_such(migrated_url: str) -> None:
     async with Database(migrated_url, pool_size=1, max_overflow=1) as database:
         async with database.transaction(), database.transaction():
-            with pytest.raises(StoreUnavailable, match=r"all 2 connections to .* in use for 0\.05 seconds"):
+            with pytest.raises(StoreBusy, match=r"all 2 connections to .* in use for 0\.05 seconds"):
                 await database.ping(timedelta(seconds=0.05))
         assert len(await database.fetch(ONE)) == 1
 

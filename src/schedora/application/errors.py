@@ -14,6 +14,7 @@
     ├── LeaseLost           the job is no longer held under this lease
     └── StoreUnavailable    the store can't be reached now; trying later may help
         ├── StoreRefuses    it is there and lets this user not in: trying again will not help
+        ├── StoreBusy       it is there, and this process asks more of it than it has connections for
         ├── Entangled       other transactions were in the way; trying again may help at once
         └── SchemaMismatch  the store's schema is not the one that this version knows
 """
@@ -92,6 +93,10 @@ class StoreUnavailable(ApplicationError):
 
 class StoreRefuses(StoreUnavailable):
     """Until somebody changes something there, or here."""
+
+
+class StoreBusy(StoreUnavailable):
+    pass
 
 
 class Entangled(StoreUnavailable):

@@ -14,7 +14,7 @@ from schedora.adapters.postgres.errors import connecting_to, translated
 from schedora.adapters.postgres.location import Location
 from schedora.adapters.postgres.session import Row, Session, TransactionSession
 from schedora.adapters.postgres.statements import Statement
-from schedora.application.errors import StoreUnavailable
+from schedora.application.errors import StoreBusy, StoreUnavailable
 
 _PLANNER = {
     # How a statement is written decides how it is run, not what statistics say of tables that were empty a
@@ -230,7 +230,7 @@ class Database:
             except TimeoutError:
                 if pool.get_size() - pool.get_idle_size() < self._connections_max:
                     raise
-                raise StoreUnavailable(
+                raise StoreBusy(
                     f"all {self._connections_max} connections to {self.description} were in use for"
                     f" {patience.total_seconds():g} seconds"
                 ) from None

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from datetime import timedelta
 
-from schedora.application.errors import StoreUnavailable
+from schedora.application.errors import StoreBusy, StoreUnavailable
 from schedora.application.log import Logger
 from schedora.application.ports.clock import Clock
 
@@ -101,6 +101,8 @@ class Outage:
     async def _trouble(self) -> StoreUnavailable | None:
         try:
             await self._look()
+        except StoreBusy:  # by what this process asks of it: requests have their time
+            return None
         except StoreUnavailable as error:
             return error
         return None

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
-from schedora.application.errors import StoreUnavailable
+from schedora.application.errors import StoreBusy, StoreUnavailable
 from schedora.entrypoints.api.outage import LOOK_EVERY, TELL_EVERY, Outage
 
 NO_ROUTE = StoreUnavailable("no route")
@@ -17,10 +17,13 @@ NO_ROUTE = StoreUnavailable("no route")
 class Store:
     def __init__(self) -> None:
         self.away = True
+        self.busy = False
         self.looks = 0
 
     async def look(self) -> None:
         self.looks += 1
+        if self.busy:
+            raise StoreBusy("all connections are in use")
         if self.away:
             raise NO_ROUTE
 
@@ -104,6 +107,15 @@ async def test_what_fails_while_the_store_is_there_is_told_once_a_minute(
     assert not outage.known
     assert [line["event"] for line in lines] == ["the store failed requests"] * 2
     assert [line["requests"] for line in lines] == [50, 51]
+
+
+async def test_store_that_is_busy_is_not_away(outage: Outage, store: Store, clock: VirtualClock) -> None:
+    store.busy = True
+    with capture_logs() as lines:
+        outage.refused(StoreBusy("all connections are in use"), trace_id="t")
+        await settle()
+    assert not outage.known
+    assert [line["event"] for line in lines] == ["the store failed requests"]
 
 
 async def test_nobody_looks_after_the_end(outage: Outage, store: Store, clock: VirtualClock) -> None:
