@@ -7,9 +7,10 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -18,7 +19,8 @@ from schedora.adapters.postgres.embedded import start_embedded
 from schedora.adapters.telemetry import uncaught
 from schedora.adapters.telemetry.logs import OWN, QUIET
 from schedora.application.log import HANDLERS
-from tests.databases import copy_of, empty_database, migrated_template
+from tests.databases import Way, copy_of, empty_database, migrated_template, on
+from tests.pgbouncer import pgbouncer
 
 # Set by the process that started the run, and inherited by its xdist workers: the run's data directory.
 RUN_DIRECTORY = "SCHEDORA_TEST_RUN_DIRECTORY"
@@ -90,6 +92,16 @@ def postgres_server_url() -> Iterator[str]:
     )
     yield server.url
     server.release()
+
+
+@pytest.fixture(scope="session")
+def way(postgres_server_url: str) -> Iterator[Callable[[str], Way]]:
+    """How stores and processes get to a database of the run: straight, unless TEST_POOLER is ``pgbouncer``."""
+    if os.environ.get("TEST_POOLER", "") != "pgbouncer":
+        yield Way
+        return
+    with pgbouncer(postgres_server_url) as pooler_url:
+        yield lambda url: Way(on(pooler_url, urlsplit(url).path.strip("/")), direct_url=url)
 
 
 @pytest.fixture

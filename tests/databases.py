@@ -6,8 +6,22 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from attrs import field, frozen
 
 from schedora.adapters.postgres.schema import migrate
+
+
+@frozen
+class Way:
+    """How a database is reached; ``direct_url`` past the pooler that stands there, if one does."""
+
+    url: str
+    direct_url: str | None = field(default=None, kw_only=True)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        direct = {} if self.direct_url is None else {"DATABASE_DIRECT_URL": self.direct_url}
+        return {"DATABASE_URL": self.url, **direct}
 
 
 @contextmanager

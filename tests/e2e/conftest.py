@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.databases import Way
 from tests.programs import COMMAND, PATIENCE_SECONDS, Program, unconfigured_environment, until
 from tests.redis.servers import RedisServer
 
@@ -84,15 +85,18 @@ def running_cluster(directory: Path, **environment: str) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def cluster(request: pytest.FixtureRequest, migrated_url: str, tmp_path: Path) -> Iterator[Cluster]:
+def cluster(
+    request: pytest.FixtureRequest, migrated_url: str, way: Callable[[str], Way], tmp_path: Path
+) -> Iterator[Cluster]:
     """On a migrated database of its own; with a Redis of its own where that is asked for."""
+    environment = way(migrated_url).environment
     if getattr(request, "param", "alone") == "alone":
-        with running_cluster(tmp_path, DATABASE_URL=migrated_url) as made:
+        with running_cluster(tmp_path, **environment) as made:
             yield made
         return
     with (
         RedisServer(tmp_path / "redis") as server,
-        running_cluster(tmp_path, DATABASE_URL=migrated_url, REDIS_URL=server.url) as made,
+        running_cluster(tmp_path, **environment, REDIS_URL=server.url) as made,
     ):
         yield made
 

@@ -5,8 +5,9 @@ or from client to client, and makes up the process ids that clients cancel by.
 import asyncio
 import re
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from urllib.parse import parse_qs, urlsplit
 
 _SSL, _CANCEL = 80877103, 80877102
@@ -14,7 +15,8 @@ _IDLE = b"I"
 
 
 class Pooler:
-    """Before the server at ``url``, for its database and user. ``shared``: in transaction mode, with one session for all.
+    """Before the server at ``url``, for its database and user. ``shared``: in transaction mode, each on the session that was
+    used last, as PgBouncer has it, so that whoever is alone meets the same one again and everybody else another's.
     ``strict``: clients that ask for settings are refused, as they are unless PgBouncer is told to pass over those.
     ``full``: it has as many clients as it takes. ``version``: what it tells clients of the server, instead of what is so.
     """
@@ -36,10 +38,8 @@ class Pooler:
         self._strict = strict
         self._full = full
         self._version = version
-        self._turn = asyncio.Lock()
-        self._common: _Upstream | None = None
+        self._idle: list[_Upstream] = []
         self._clients = 0
-        self.url = ""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -65,8 +65,8 @@ class Pooler:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self._common is not None:
-                self._common.writer.close()
+            for upstream in self._idle:
+                upstream.writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -88,18 +88,35 @@ class Pooler:
                 _message(b"E", b"SFATAL\0C08P01\0Mno more connections allowed (max_client_conn)\0\0")
             )
             return
-        own = None if self._shared else await self._connected()
-        if self._shared and self._common is None:
-            self._common = await self._connected()
-        upstream = own or self._common
-        assert upstream is not None
         self._clients += 1
-        writer.write(self._greeting(upstream))
+        if self._shared:
+            async with self._one_of_all() as upstream:
+                greeting = self._greeting(upstream)
+            writer.write(greeting)
+            while (first := await reader.read(65_536)) and not first.startswith(b"X"):
+                async with self._one_of_all() as upstream:
+                    upstream.writer.write(first)
+                    await self._transaction(reader, writer, upstream)
+            return
+        own = await self._connected()
+        writer.write(self._greeting(own))
         try:
-            await self._relay(reader, writer, upstream)
+            while (first := await reader.read(65_536)) and not first.startswith(b"X"):
+                own.writer.write(first)
+                await self._transaction(reader, writer, own)
         finally:
-            if own is not None:
-                own.writer.close()
+            own.writer.close()
+
+    @asynccontextmanager
+    async def _one_of_all(self) -> AsyncIterator["_Upstream"]:
+        """Lent for one transaction. One that was left in the middle of it goes, and with it what was not committed."""
+        upstream = self._idle.pop() if self._idle else await self._connected()
+        try:
+            yield upstream
+        except BaseException:
+            upstream.writer.close()
+            raise
+        self._idle.append(upstream)
 
     def _greeting(self, upstream: "_Upstream") -> bytes:
         told = upstream.greeting
@@ -108,14 +125,6 @@ class Pooler:
             told = re.sub(rb"S.{4}server_version\0[^\0]*\0", lambda _: wrong, told, flags=re.DOTALL)
         key = _message(b"K", struct.pack("!ii", 1_000_000 + self._clients, 0))
         return _message(b"R", struct.pack("!i", 0)) + told + key + _message(b"Z", _IDLE)
-
-    async def _relay(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upstream: "_Upstream"
-    ) -> None:
-        while (first := await reader.read(65_536)) and not first.startswith(b"X"):
-            async with self._turn if self._shared else asyncio.Lock():
-                upstream.writer.write(first)
-                await self._transaction(reader, writer, upstream)
 
     @staticmethod
     async def _transaction(
@@ -126,6 +135,7 @@ class Pooler:
         async def pass_on() -> None:
             while more := await reader.read(65_536):
                 upstream.writer.write(more)
+            upstream.writer.close()  # the client is gone, in the middle of it
 
         passing = asyncio.create_task(pass_on())
         try:
@@ -149,6 +159,22 @@ class Pooler:
                 upstream.greeting += _message(kind, body)
             if kind == b"Z":
                 return upstream
+
+
+@contextmanager
+def running_beside(pooler: Pooler) -> Iterator[str]:
+    """Its own URL, for processes and for tests without an event loop: it has a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="pooler")
+    thread.start()
+    stack = AsyncExitStack()
+    try:
+        yield asyncio.run_coroutine_threadsafe(stack.enter_async_context(pooler.running()), loop).result()
+    finally:
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 class _Upstream:

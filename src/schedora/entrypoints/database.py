@@ -27,7 +27,7 @@ def database_of(settings: Settings, *, creating: bool = False) -> Iterator[str]:
     if settings.database_url is not None:
         _wait_for(settings.database_url, settings.database_start_timeout)
         if creating:
-            create(settings.database_url)
+            create(settings.database_direct_url or settings.database_url)
         yield settings.database_url
         return
     from schedora.adapters.postgres.embedded import (  # noqa: PLC0415 - who names a database need not carry it

@@ -150,7 +150,7 @@ def run_reaper(*, data_dir: Path | None) -> int:
 def run_migrate(*, data_dir: Path | None) -> int:
     settings = _prepared(data_dir)
     with database_of(settings) as url:
-        migrate(url)
+        migrate(settings.database_direct_url or url)
     print("The schema is up to date.")  # noqa: T201 - what a person asked for
     return 0
 

@@ -384,6 +384,8 @@ def _children(settings: Settings, *, idle_max: int) -> ChildProcesses:
         command = (*CHILD_COMMAND, MEMORY)
     else:
         environment["DATABASE_URL"] = settings.database_url
+        if settings.database_direct_url is not None:
+            environment["DATABASE_DIRECT_URL"] = settings.database_direct_url
     memory_max_mb = settings.worker_max_memory_mb_per_child
     return ChildProcesses(
         command,

@@ -54,8 +54,9 @@ class Database:
     """One process's way to the database, for one event loop. Connects when it is first used.
 
     At most ``pool_size + max_overflow`` connections. A server that does not answer is noticed after
-    ``connect_timeout`` or a little after ``command_timeout``. With ``pooled``, or ``?pgbouncer=true`` in the URL,
-    it works behind a pooler in transaction mode: statements are not kept prepared, and every one is a transaction.
+    ``connect_timeout`` or a little after ``command_timeout``. With ``pooled``, ``?pgbouncer=true`` in the URL or a
+    ``direct_url``, it works behind a pooler in transaction mode: statements are not kept prepared, and every one is a
+    transaction. ``direct_url`` leads to the same database past that pooler.
 
     Whoever is canceled goes at once, though the server may not answer: his connection is cleaned up, or given up, behind him.
 
@@ -66,6 +67,7 @@ class Database:
         self,
         url: str,
         *,
+        direct_url: str | None = None,
         pool_size: int = 20,
         max_overflow: int = 40,
         connect_timeout: timedelta = timedelta(seconds=5),
@@ -75,10 +77,11 @@ class Database:
         location = Location.parse(url)
         self.description = location.description
         self._url = location.url
+        self._direct = None if direct_url is None else Location.parse(direct_url)
         self._connections_max = pool_size + max_overflow
         self._connect_timeout = location.connect_timeout or connect_timeout
         self._command_timeout = command_timeout
-        self.pooled = pooled if location.pooled is None else location.pooled
+        self.pooled = (pooled or direct_url is not None) if location.pooled is None else location.pooled
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._kept: list[tuple[PoolConnectionProxy[asyncpg.Record], float]] = []
         """Each with the time of its last use, on the loop's clock."""
@@ -178,6 +181,26 @@ class Database:
         """A connection outside of the pool, to be closed by whoever asks for it."""
         with connecting_to(self.description):
             return await asyncpg.connect(**self._connecting())
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether ``connect_with_session`` gives one, as far as is said."""
+        return self._direct is not None or not self.pooled
+
+    async def connect_with_session(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """As ``connect``, but with a session of the server's that is its own from transaction to transaction."""
+        if self._direct is None:
+            return await self.connect()
+        with connecting_to(self._direct.description):
+            # Without settings of sessions: the way past a pooler in transaction mode may be one in session mode.
+            return await asyncpg.connect(
+                self._direct.url,
+                timeout=(self._direct.connect_timeout or self._connect_timeout).total_seconds(),
+                command_timeout=(self._command_timeout + _GRACE).total_seconds(),
+                connection_class=Connection,
+                statement_cache_size=0,
+                server_settings={"application_name": "schedora"},
+            )
 
     @asynccontextmanager
     async def _connection(

@@ -3,7 +3,8 @@
 A hint is one NOTIFY, sent through the pool in a transaction of its own: within the transactions of others it makes
 their commits wait for each other, in the whole server, which only callers' own transactions are asked to bear, and
 single submissions as long as they are rare: they save a round trip by it. A subscription has a connection of its own.
-Whether hints arrive it finds out by sending itself one: behind a pooler in transaction mode they don't.
+Whether hints arrive it finds out by sending itself one: behind a pooler in transaction mode they don't, unless there is a
+direct way past it.
 """
 
 import asyncio
@@ -46,6 +47,7 @@ _FIRST_ATTEMPT_SECONDS = 2.0
 _PROBE_TIMEOUT_SECONDS = 5.0
 _PROBE_INTERVAL_SECONDS = 60.0
 _BACKOFF_MIN_SECONDS, _BACKOFF_MAX_SECONDS = 0.05, 10.0
+_PAST_POOLER = "set DATABASE_DIRECT_URL to a way past the pooler; until then workers poll, every half second"
 
 _logger = logging.getLogger(__name__)
 
@@ -136,6 +138,8 @@ class PostgresSubscription:
         """Whose own channel is listened to by now."""
         self._locked = False
         """Whether that one's lock is held here, and by no earlier session."""
+        # One for all attempts: behind a pooler that nobody told of, each leaves its LISTEN to a session of others.
+        self._probe = _Probe(database)
         self._stirred = asyncio.Event()
         """Set when there is something to do on the connection: it broke, or there is another owner."""
 
@@ -156,6 +160,15 @@ class PostgresSubscription:
 
     async def listen(self) -> None:
         """Runs until it is canceled."""
+        if not self._database.has_sessions:
+            # Not even tried: a LISTEN would stay with a session that the pooler gives to others.
+            _logger.warning(
+                "hints are off: no NOTIFY comes through the pooler at %s; %s",
+                self._database.description,
+                _PAST_POOLER,
+            )
+            self.attempted.set()
+            await asyncio.Event().wait()
         failures = 0
         while True:
             try:
@@ -173,7 +186,7 @@ class PostgresSubscription:
             await asyncio.sleep(self._backoff_seconds(failures))
 
     async def _listen_once(self, *, after_gap: bool) -> None:
-        connection = await self._database.connect()
+        connection = await self._database.connect_with_session()
         lost = asyncio.Event()
 
         def broke(_connection: object) -> None:
@@ -182,17 +195,17 @@ class PostgresSubscription:
 
         try:
             connection.add_termination_listener(broke)
-            probe = _Probe(self._database)
             with translated(self._database.description):
                 await connection.add_listener(CHANNEL, self._receive)
-                await connection.add_listener(probe.channel, probe.receive)
+                await connection.add_listener(self._probe.channel, self._probe.receive)
             self.attempted.set()
             if after_gap:
                 self._on_hint(Hint())
             while not lost.is_set():
-                if not await probe.arrives():
+                if not await self._probe.arrives():
                     raise StoreUnavailable(
-                        f"what {self._database.description} is told to tell does not arrive"
+                        f"what {self._database.description} is told to tell does not arrive. If a pooler in transaction"
+                        f" mode stands there, {_PAST_POOLER}"
                     )
                 self._healthy = True
                 await self._until_lost(connection, lost, _PROBE_INTERVAL_SECONDS)
@@ -265,14 +278,17 @@ class _Probe:
         self.channel = f"{CHANNEL}_{uuid4().hex}"
         self._database = database
         self._arrived = asyncio.Event()
+        self._asked = 0
 
     async def arrives(self) -> bool:
+        self._asked += 1
         self._arrived.clear()
-        await self._database.fetch(NOTIFY, channel=self.channel, payload="")
+        await self._database.fetch(NOTIFY, channel=self.channel, payload=str(self._asked))
         return await _within(_PROBE_TIMEOUT_SECONDS, self._arrived)
 
-    def receive(self, *_notification: object) -> None:
-        self._arrived.set()
+    def receive(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        if payload == str(self._asked):
+            self._arrived.set()
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:

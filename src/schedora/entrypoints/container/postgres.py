@@ -102,6 +102,7 @@ class PostgresStorage:
         database = providers.Singleton(
             Database,
             database_url,
+            direct_url=settings.database_direct_url,
             pool_size=settings.database_pool_size,
             max_overflow=settings.database_max_overflow,
         )
@@ -109,12 +110,15 @@ class PostgresStorage:
         heartbeat_database = providers.Factory(
             Database,
             database_url,
+            direct_url=settings.database_direct_url,
             pool_size=2,
             max_overflow=0,
             connect_timeout=patience_of_heartbeats(settings),
             command_timeout=patience_of_heartbeats(settings),
         )
-        small_database = providers.Factory(Database, database_url, pool_size=2, max_overflow=0)
+        small_database = providers.Factory(
+            Database, database_url, direct_url=settings.database_direct_url, pool_size=2, max_overflow=0
+        )
         self.units = providers.Singleton(PostgresUnitOfWorkFactory, database)
         self.jobs = providers.Singleton(PostgresJobReader, database)
         self.lineage = providers.Singleton(PostgresLineageReader, database)

@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     app_version: str = schedora.__version__
     environment: str = "development"
     database_url: Annotated[str | None, AfterValidator(_database_url)] = None
+    database_direct_url: Annotated[str | None, AfterValidator(_database_url)] = None
     database_pool_size: int = Field(20, ge=1, le=1000)
     database_max_overflow: int = Field(40, ge=0, le=1000)
     database_start_timeout: float = Field(60, ge=0, le=3600)
@@ -241,6 +242,12 @@ class Settings(BaseSettings):
         )
 
     @model_validator(mode="after")
+    def _direct_beside_another(self) -> Self:
+        if self.database_direct_url is not None and self.database_url is None:
+            raise ValueError("DATABASE_DIRECT_URL leads past a pooler at DATABASE_URL, which is not set")
+        return self
+
+    @model_validator(mode="after")
     def _a_ratio(self) -> Self:
         """Where it is asked for. A program that only submits says it to its own samplers, which may know better."""
         wrong = self._asks_for_a_ratio and self.otel_traces_sampler_arg and self._sampler_ratio is None
@@ -268,7 +275,7 @@ class Settings(BaseSettings):
 
 SECRETS = frozenset(
     {
-        "database_url", "redis_url", "otel_exporter_otlp_headers", "otel_exporter_otlp_traces_headers",
+        "database_url", "database_direct_url", "redis_url", "otel_exporter_otlp_headers", "otel_exporter_otlp_traces_headers",
         "otel_exporter_otlp_endpoint", "otel_exporter_otlp_traces_endpoint",
     }
 )  # fmt: skip

@@ -68,13 +68,17 @@ class Schedora:
         self,
         *,
         database_url: str | None = None,
+        database_direct_url: str | None = None,
         redis_url: str | None = None,
         data_dir: str | Path | None = None,
         connect: Connect | None = None,
     ) -> None:
-        """``data_dir`` is where the embedded PostgreSQL keeps its data where no database is named."""
+        """``data_dir`` is where the embedded PostgreSQL keeps its data where no database is named. The direct URL of the
+        environment goes with the URL of the environment: it does not lead past a pooler at another one.
+        """
         self._overrides = {
             "database_url": database_url,
+            "database_direct_url": database_direct_url,
             "redis_url": redis_url,
             "schedora_data_dir": data_dir,
         }
@@ -104,7 +108,10 @@ class Schedora:
         from schedora.entrypoints.container.settings import load_settings  # noqa: PLC0415 - read by the first use
 
         said = {name: value for name, value in given.items() if value is not None}
-        return load_settings(**{**self._overrides, **said})
+        settings = load_settings(**(given := {**self._overrides, **said}))
+        if given["database_url"] is not None and given["database_direct_url"] is None:
+            return settings.model_copy(update={"database_direct_url": None})
+        return settings
 
     @property
     def handlers(self) -> Handlers:
