@@ -1,4 +1,4 @@
-"""PgBouncer itself, in transaction mode, before the server of a test: where a ``pgbouncer`` is to be found on this machine."""
+"""PgBouncer itself before the server of a test: where a ``pgbouncer`` is to be found on this machine."""
 
 import os
 import shutil
@@ -24,7 +24,9 @@ needs_pgbouncer = pytest.mark.skipif(
 
 
 @contextmanager
-def pgbouncer(server_url: str, *, sessions: int = 20, prepared: int = 0) -> Iterator[str]:
+def pgbouncer(
+    server_url: str, *, mode: str = "transaction", sessions: int = 20, prepared: int = 0
+) -> Iterator[str]:
     """The URL of one that leads to all databases of the server, as its user: with ``?pgbouncer=true``.
 
     ``sessions``: how many of the server's it uses for each database, at most. ``prepared``: its max_prepared_statements.
@@ -49,7 +51,7 @@ listen_port = {listening}
 unix_socket_dir =
 logfile = {directory / "log"}
 auth_type = any
-pool_mode = transaction
+pool_mode = {mode}
 default_pool_size = {sessions}
 max_client_conn = 1000
 max_prepared_statements = {prepared}

@@ -69,3 +69,18 @@ def test_hints_come_past_the_pooler(pooler_url: str, database_url: str, tmp_path
         assert api.ended(api.submit("submits_in_process", {}))["status"] == "SUCCESS"
         until(lambda: api.metric("wakeups_total") > 0, "a hint to be heard")
     assert warnings(cluster, OFF) == []
+
+
+@needs_pgbouncer
+def test_one_in_session_mode_leads_listeners_past_itself(
+    postgres_server_url: str, database_url: str, tmp_path: Path
+) -> None:
+    with pgbouncer(postgres_server_url, mode="session", prepared=200) as server:
+        url = on(server, urlsplit(database_url).path.strip("/"))
+        with running_cluster(tmp_path, DATABASE_URL=url, DATABASE_DIRECT_URL=url) as cluster:
+            assert cluster.run("migrate").returncode == 0
+            cluster.worker("w1")
+            api = cluster.api(cluster.start("api", "--port", "0"))
+            assert api.ended(api.submit("submits_in_process", {}))["status"] == "SUCCESS"
+            until(lambda: api.metric("wakeups_total") > 0, "a hint to be heard")
+        assert warnings(cluster, OFF) == []

@@ -221,9 +221,10 @@ async def test_a_statement_that_takes_too_long_is_given_up_by_the_server(
 async def test_a_server_that_does_not_answer_is_given_up_with_its_connection(
     migrated_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_GRACE", timedelta(0))
-    # Behind a pooler nothing tells the server to give up by itself.
-    async with small(migrated_url, command_timeout=timedelta(seconds=1), pooled=True) as database:
+    # The server would give up by itself, only later.
+    monkeypatch.setattr(engine, "_GRACE", timedelta(seconds=-PATIENCE_SECONDS))
+    patience = timedelta(seconds=PATIENCE_SECONDS + 1)
+    async with small(migrated_url, command_timeout=patience) as database:
         pid = await pid_of(database)
         with pytest.raises(StoreUnavailable, match="did not answer in time"):
             await database.fetch(SLEEP)
@@ -475,8 +476,15 @@ async def test_behind_a_pooler_nothing_is_kept_in_a_session(migrated_url: str, h
             Statement("select name from pg_prepared_statements where name <> ''", ())
         )
         assert prepared == []
-        [generic] = await database.fetch(SETTING, name="plan_cache_mode")
-        assert generic["value"] == "auto"
+        for name, own in (
+            ("enable_seqscan", "off"),
+            ("plan_cache_mode", "force_generic_plan"),
+            ("statement_timeout", "30s"),
+        ):
+            [row] = await database.fetch(SETTING, name=name)
+            assert row["value"] == own, "a transaction comes without it"
+            async with database._connection() as connection:
+                assert await connection.fetchval("select current_setting($1)", name) != own, "it stays behind"
 
 
 @pytest.fixture

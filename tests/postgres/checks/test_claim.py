@@ -1,7 +1,5 @@
 """How the server would carry out a claim."""
 
-from urllib.parse import urlsplit
-
 import pytest
 
 from schedora.domain.checks import claim as claim_checks
@@ -21,13 +19,12 @@ async def test_a_claim_that_would_read_everything(
     assert found["claim_plan"].severity is Severity.CRITICAL
 
 
-async def test_behind_a_pooler_a_claim_is_planned_as_the_server_pleases(
+async def test_behind_a_pooler_a_claim_is_planned_as_everywhere(
     url: str, admin: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of a table that was small when statistics were taken, which the server alone would read from end to end."""
     monkeypatch.setattr(claim_checks, "BIG_BYTES", 1)
     admin.execute(READY, [100])
-    name = urlsplit(url).path.strip("/")
-    for setting in ("enable_indexscan", "enable_indexonlyscan"):
-        admin.execute(f"alter database {name} set {setting} = off".encode())
+    admin.execute("analyze job_ready")
     codes_there = {finding.code for _, finding in (await examined(url, pooled=True)).findings}
-    assert "claim_plan" in codes_there
+    assert "claim_plan" not in codes_there

@@ -82,6 +82,20 @@ class Database:
         self._connect_timeout = location.connect_timeout or connect_timeout
         self._command_timeout = command_timeout
         self.pooled = (pooled or direct_url is not None) if location.pooled is None else location.pooled
+        # The server gives up by itself, so that nothing goes on there that nobody waits for; the client gives up
+        # a little later, for when the server does not answer at all.
+        limit_ms = str(int(command_timeout / timedelta(milliseconds=1)))
+        self._settings = {
+            "statement_timeout": limit_ms,
+            "idle_in_transaction_session_timeout": limit_ms,
+            **_PLANNER,
+        }
+        self.begin = "begin"
+        """What a transaction begins with. Where sessions have no settings of their own, it brings them along."""
+        if self.pooled:
+            self.begin = "; ".join(
+                ["begin", *(f"set local {name} = '{value}'" for name, value in self._settings.items())]
+            )
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._kept: list[tuple[PoolConnectionProxy[asyncpg.Record], float]] = []
         """Each with the time of its last use, on the loop's clock."""
@@ -167,7 +181,7 @@ class Database:
         async with self._connection(in_transaction=True) as connection:
             try:
                 with translated(self.description):
-                    await connection.execute("begin")
+                    await connection.execute(self.begin)
                 yield TransactionSession(connection, self.description)
             except asyncio.CancelledError:  # rolled back behind whoever is canceled
                 raise
@@ -261,15 +275,6 @@ class Database:
                 self._acquiring -= 1
 
     def _connecting(self) -> dict[str, Any]:
-        limit_ms = str(int(self._command_timeout / timedelta(milliseconds=1)))
-        # The server gives up by itself, so that nothing goes on there that nobody waits for; the client gives up
-        # a little later, for when the server does not answer at all.
-        settings = {
-            "statement_timeout": limit_ms,
-            "idle_in_transaction_session_timeout": limit_ms,
-            **SERVER_SETTINGS,
-            **_PLANNER,
-        }
         return {
             "dsn": self._url,
             "timeout": self._connect_timeout.total_seconds(),
@@ -279,7 +284,10 @@ class Database:
             # prepared before nor, when it is PgBouncer, more settings than these.
             "statement_cache_size": 0 if self.pooled else 256,
             "max_cacheable_statement_size": 64 * 1024,
-            "server_settings": {"application_name": "schedora", **({} if self.pooled else settings)},
+            "server_settings": {
+                "application_name": "schedora",
+                **({} if self.pooled else SERVER_SETTINGS | self._settings),
+            },
         }
 
 

@@ -25,6 +25,13 @@ from schedora.domain.finding import Observation
 T = TypeVar("T")
 
 STATEMENT_PATIENCE, LOCK_PATIENCE = timedelta(seconds=2), timedelta(milliseconds=200)
+_LIMITED = "; ".join(
+    ["set transaction read only"]
+    + [
+        f"set local {name} = '{limit // timedelta(milliseconds=1)}ms'"
+        for name, limit in (("statement_timeout", STATEMENT_PATIENCE), ("lock_timeout", LOCK_PATIENCE))
+    ]
+)
 
 
 class PostgresExamination:
@@ -81,7 +88,7 @@ class _Look:
         connection = await self._connected()
         try:
             with translated(self._database.description):
-                await connection.execute(_begin())
+                await connection.execute(f"{self._database.begin}; {_LIMITED}")
                 observation = await read(TransactionSession(connection, self._database.description))
                 await connection.execute("rollback")
         except BaseException:
@@ -104,11 +111,3 @@ class _Look:
                 self._problem = str(error)
                 raise
         return self._connection
-
-
-def _begin() -> str:
-    limits = {"statement_timeout": STATEMENT_PATIENCE, "lock_timeout": LOCK_PATIENCE}
-    settings = [
-        f"set local {name} = '{limit // timedelta(milliseconds=1)}ms'" for name, limit in limits.items()
-    ]
-    return "; ".join(["begin read only", *settings])

@@ -9,7 +9,7 @@ from schedora.domain.finding import Ailment, Finding, Observation, Severity, siz
 CLAIM_PLAN = Ailment(
     "claim_plan",
     consequence="Every claim reads all that waits: the more jobs wait, the slower all of them become.",
-    fix="See whether the index is there and valid, then: ANALYZE job_ready. Behind a pooler, see its server_reset_query and settings of the role.",
+    fix="See whether the index is there and valid, then: ANALYZE job_ready.",
 )
 CLAIM_COMPILED = Ailment(
     "claim_compiled",

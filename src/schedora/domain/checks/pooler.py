@@ -9,12 +9,12 @@ from schedora.domain.finding import Ailment, Finding, Observation, Severity
 POOLER_UNSAID = Ailment(
     "pooler_unsaid",
     consequence="Each transaction may meet another session: prepared statements are missing there, hints never arrive, settings are lost.",
-    fix="Put ?pgbouncer=true at the end of DATABASE_URL.",
+    fix="Set DATABASE_DIRECT_URL, or put ?pgbouncer=true at the end of DATABASE_URL.",
 )
 POOLER_NEEDLESS = Ailment(
     "pooler_needless",
     consequence="Statements are planned anew each time, and each takes two round trips more.",
-    fix="Take pgbouncer=true out of DATABASE_URL.",
+    fix="Take pgbouncer=true out of DATABASE_URL, and DATABASE_DIRECT_URL away.",
 )
 SERVER_VERSION_MIXED = Ailment(
     "server_version_mixed",

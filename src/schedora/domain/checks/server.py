@@ -73,9 +73,7 @@ LOCK_PATIENCE = timedelta(seconds=1)
 
 @frozen(kw_only=True)
 class Server(Observation):
-    """As it is for a session of Schedora's. Timeouts: None is none; ``own_timeouts``: Schedora has set its own for statements and
-    idle transactions.
-    """
+    """As it is for a session of Schedora's. Timeouts: None is none. Schedora sets its own for statements and idle transactions."""
 
     version: int
     version_text: str
@@ -87,12 +85,9 @@ class Server(Observation):
     full_page_writes: bool
     synchronous_commit: str
     isolation: str
-    own_timeouts: bool
     standbys_missing: bool = False
     """Commits wait for a standby, and none is there that they could wait for."""
-    statement_timeout: timedelta | None = None
     lock_timeout: timedelta | None = None
-    idle_in_transaction_timeout: timedelta | None = None
     transaction_timeout: timedelta | None = None
     idle_session_timeout: timedelta | None = None
 
@@ -138,11 +133,6 @@ class Server(Observation):
 
     def _of_timeouts(self) -> Iterator[Finding]:
         limits = [("lock_timeout", self.lock_timeout, LOCK_PATIENCE), ("transaction_timeout", self.transaction_timeout, PATIENCE)]  # fmt: skip
-        if not self.own_timeouts:
-            limits += [
-                ("statement_timeout", self.statement_timeout, PATIENCE),
-                ("idle_in_transaction_session_timeout", self.idle_in_transaction_timeout, LOCK_PATIENCE),
-            ]
         for setting, limit, patience in limits:
             if limit is not None and limit < patience:
                 yield TIMEOUT_SHORT.found(

@@ -35,7 +35,7 @@ WRAPAROUND_NEAR = Ailment(
 )
 NEVER_ANALYZED = Ailment(
     "never_analyzed",
-    consequence="The planner guesses: lists and counts, and all statements behind a pooler, may go through whole tables.",
+    consequence="The planner guesses: lists and counts may go through whole tables.",
     fix="ANALYZE {table}",
 )
 STATISTICS_STALE = Ailment(

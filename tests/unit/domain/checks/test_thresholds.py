@@ -48,7 +48,7 @@ def test_what_is_there_is_no_finding() -> None:
 
 SERVER = Server(
     version=17, version_text="17.2", database="d", user="u", standby=False, read_only=False, fsync=True,
-    full_page_writes=True, synchronous_commit="on", isolation="read committed", own_timeouts=True,
+    full_page_writes=True, synchronous_commit="on", isolation="read committed",
 )  # fmt: skip
 
 
@@ -72,12 +72,6 @@ SERVER = Server(
         ({"lock_timeout": SECOND - MILLISECOND}, ["timeout_short!"]),
         ({"transaction_timeout": 30 * SECOND}, []),
         ({"transaction_timeout": 29 * SECOND}, ["timeout_short"]),
-        ({"statement_timeout": SECOND, "idle_in_transaction_timeout": MILLISECOND}, []),
-        ({"own_timeouts": False, "statement_timeout": 30 * SECOND, "idle_in_transaction_timeout": SECOND}, []),
-        ({"own_timeouts": False, "statement_timeout": 29 * SECOND}, ["timeout_short"]),
-        ({"own_timeouts": False, "statement_timeout": SECOND}, ["timeout_short"]),
-        ({"own_timeouts": False, "lock_timeout": SECOND - MILLISECOND}, ["timeout_short!"]),
-        ({"own_timeouts": False, "idle_in_transaction_timeout": MILLISECOND}, ["timeout_short!"]),
         ({"idle_session_timeout": HOUR}, ["idle_sessions_cut"]),
     ],
 )  # fmt: skip

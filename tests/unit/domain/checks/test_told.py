@@ -45,7 +45,6 @@ SERVER = Server(
     full_page_writes=True,
     synchronous_commit="on",
     isolation="read committed",
-    own_timeouts=True,
 )
 POOLER = Pooler(said=False, between=False, shared=False, told_version="17.2", version="17.2")
 INDEX = Index(
@@ -172,25 +171,6 @@ TOLD: Sequence[tuple[Observation, list[tuple[str, Severity, str, dict[str, Detai
                 WARNING,
                 "transaction_timeout is 2 s",
                 {"setting": "transaction_timeout", "seconds": 2.0, "user": "u"},
-            ),
-        ],
-    ),
-    (
-        attrs.evolve(
-            SERVER, own_timeouts=False, statement_timeout=2 * SECOND, idle_in_transaction_timeout=0.5 * SECOND
-        ),
-        [
-            (
-                "timeout_short",
-                WARNING,
-                "statement_timeout is 2 s",
-                {"setting": "statement_timeout", "seconds": 2.0, "user": "u"},
-            ),
-            (
-                "timeout_short",
-                CRITICAL,
-                "idle_in_transaction_session_timeout is 0.5 s",
-                {"setting": "idle_in_transaction_session_timeout", "seconds": 0.5, "user": "u"},
             ),
         ],
     ),

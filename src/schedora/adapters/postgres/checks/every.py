@@ -24,7 +24,7 @@ Read = Callable[[Session], Awaitable[Observation]]
 
 def every(*, pooled: bool, clock: Clock, expected: Expected) -> Mapping[str, Read]:
     return {
-        "server": partial(server, pooled=pooled),
+        "server": server,
         "schema": schema,
         "connections": partial(connections, expected=expected, pooled=pooled),
         "transactions": horizon,

@@ -30,14 +30,10 @@ select
     pg_has_role(current_user, 'pg_read_all_stats', 'usage') as told,
     exists (select from pg_stat_replication r where r.sync_state in ('sync', 'quorum')) as there
 """)
-_NAMES = (
-    "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout",
-    "idle_session_timeout",
-)  # fmt: skip
+_NAMES = ("lock_timeout", "transaction_timeout", "idle_session_timeout")
 
 
-async def server(session: Session, *, pooled: bool) -> Server:
-    """``pooled``: a pooler stands between, past which no settings of Schedora's own come."""
+async def server(session: Session) -> Server:
     (row,) = await session.fetch(_SERVER)
     limits = {
         limit["name"]: timedelta(milliseconds=limit["milliseconds"])
@@ -56,11 +52,8 @@ async def server(session: Session, *, pooled: bool) -> Server:
         full_page_writes=row["full_page_writes"],
         synchronous_commit=row["synchronous_commit"],
         isolation=row["isolation"],
-        own_timeouts=not pooled,
         standbys_missing=missing and told,
-        statement_timeout=limits.get("statement_timeout"),
         lock_timeout=limits.get("lock_timeout"),
-        idle_in_transaction_timeout=limits.get("idle_in_transaction_session_timeout"),
         transaction_timeout=limits.get("transaction_timeout"),
         idle_session_timeout=limits.get("idle_session_timeout"),
         unseen=await unseen(session, "whether any is a standby that commits wait for")
