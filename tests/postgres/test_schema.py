@@ -13,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, create_engine
 
-from schedora.adapters.postgres import schema
+from schedora.adapters.postgres import migration, schema
 from schedora.adapters.postgres.location import Location
 from schedora.adapters.postgres.migration import configuration, on_connection
 from schedora.adapters.postgres.schema import REVISIONS, VERSION_TABLE, create, migrate, verify
@@ -63,9 +63,10 @@ def downgrade(url: str, revision: str) -> None:
     on(url, lambda connection: command.downgrade(configuration(connection), revision))
 
 
-def set_revision(url: str, revision: str) -> None:
+def set_revision(url: str, revision: str, *, compatible_since: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute(f"update {VERSION_TABLE} set version_num = %s".encode(), [revision])
+        connection.execute("update schema_compatibility set since = %s", [compatible_since])
 
 
 def tables(url: str) -> set[str]:
@@ -85,7 +86,7 @@ def outdated(database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def newer(database_url: str) -> str:
     migrate(database_url)
-    set_revision(database_url, "9999")
+    set_revision(database_url, "9999", compatible_since="9998")
     return database_url
 
 
@@ -181,8 +182,55 @@ def test_a_newer_schema_is_left_alone(newer: str, touch: Callable[[str], None]) 
     with pytest.raises(SchemaMismatch, match="schema 9999, which is newer than this version") as refused:
         touch(newer)
     assert "\n" not in str(refused.value)
-    set_revision(newer, REVISIONS[-1])
+    set_revision(newer, REVISIONS[-1], compatible_since="9998")  # which is not asked on what it knows
     verify(newer)
+
+
+@pytest.mark.parametrize("touch", [verify, create, migrate])
+@pytest.mark.parametrize("since", [REVISIONS[-1], REVISIONS[0]])
+def test_a_newer_schema_that_only_added_to_this_one_is_worked_on_and_left_alone(
+    newer: str, touch: Callable[[str], None], since: str
+) -> None:
+    set_revision(newer, "9999", compatible_since=since)
+    before = catalog(newer)
+    touch(newer)
+    assert catalog(newer) == before
+    with psycopg.connect(newer) as connection:
+        assert connection.execute(f"select version_num from {VERSION_TABLE}".encode()).fetchall() == [
+            ("9999",)
+        ]
+
+
+def test_a_newer_schema_that_does_not_say_what_may_work_on_it_is_left_alone(newer: str) -> None:
+    with psycopg.connect(newer) as connection:
+        connection.execute("truncate schema_compatibility")
+    with pytest.raises(SchemaMismatch, match="newer than this version"):
+        verify(newer)
+
+
+def test_code_that_knows_more_refuses_the_older_schema_whatever_that_says(outdated: str) -> None:
+    with pytest.raises(SchemaMismatch, match="needs 9999; run: schedora migrate"):
+        verify(outdated)
+
+
+def test_a_table_that_stays_in_use_is_given_up_and_nothing_is_changed(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(migration, "_LOCK_PATIENCE_MS", 1)
+    monkeypatch.setattr(migration, "_PAUSE_SECONDS", 0)
+    monkeypatch.setattr(migration, "_ATTEMPTS_MAX", 3)
+    upgrade(database_url, "0009")
+    before = catalog(database_url)
+    with psycopg.connect(database_url) as somebody:
+        somebody.execute("select from workers")
+        with pytest.raises(
+            StoreUnavailable, match="stay in use by a long transaction, and nothing was changed"
+        ):
+            migrate(database_url)
+    assert catalog(database_url) == before
+    assert len([record for record in caplog.records if "in use by another" in record.getMessage()]) == 1
+    migrate(database_url)
+    verify(database_url)
 
 
 def test_a_program_with_migrations_of_its_own_keeps_them(database_url: str) -> None:

@@ -29,6 +29,7 @@ from schedora.entrypoints.database import database_of
 from schedora.entrypoints.metrics_flush import MetricsFlush
 from schedora.entrypoints.reaper import ReaperService
 from schedora.entrypoints.replacement import reap_left_behind, replace_process
+from schedora.entrypoints.schema_watch import SchemaWatch
 from schedora.entrypoints.sdk.systems import SharedSystem
 from schedora.entrypoints.service import REPLACE, Service, serve
 from schedora.entrypoints.supervisor import NoteDeath, supervise
@@ -56,7 +57,7 @@ def run_up(*, app: "Schedora", host: str, port: int, data_dir: Path | None, memo
 
         def services(system: System) -> Sequence[Service]:
             return (
-                *_telemetry(system),
+                *_in_every_process(system),
                 ReaperService(system),
                 _worker(system, settings, app, replaceable=not memory),
                 ApiService(system, listening, on_ready=_say_where),
@@ -73,7 +74,7 @@ def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
     with listen(host, port) as listening:
         return _run(
             settings,
-            lambda system: (*_telemetry(system), ApiService(system, listening, on_ready=_say_where)),
+            lambda system: (*_in_every_process(system), ApiService(system, listening, on_ready=_say_where)),
             kind=ProcessKind.API,
         )
 
@@ -120,7 +121,7 @@ def run_worker(
     return _run(
         settings,
         lambda system: (
-            *_telemetry(system),
+            *_in_every_process(system),
             _worker(system, settings, app, queues=queues, concurrency=concurrency, worker_id=name),
         ),
         kind=ProcessKind.WORKER,
@@ -143,7 +144,7 @@ def _noting_deaths(settings: Settings, url: str) -> NoteDeath:
 def run_reaper(*, data_dir: Path | None) -> int:
     settings = _prepared(data_dir)
     return _run(
-        settings, lambda system: (*_telemetry(system), ReaperService(system)), kind=ProcessKind.REAPER
+        settings, lambda system: (*_in_every_process(system), ReaperService(system)), kind=ProcessKind.REAPER
     )
 
 
@@ -155,11 +156,11 @@ def run_migrate(*, data_dir: Path | None) -> int:
     return 0
 
 
-def _telemetry(system: System) -> Sequence[Service]:
+def _in_every_process(system: System) -> Sequence[Service]:
     """The first to start and the last to stop, so that all is counted that the others do."""
     if system.span_export is None:
-        return (MetricsFlush(system),)
-    return (MetricsFlush(system), TraceExport(system.span_export, system.gauges))
+        return (MetricsFlush(system), SchemaWatch(system))
+    return (MetricsFlush(system), SchemaWatch(system), TraceExport(system.span_export, system.gauges))
 
 
 def _load_what_requests_take() -> None:

@@ -125,6 +125,8 @@ class System:
     """Tells the store how the gauges of this process stand. Raises ``StoreUnavailable``."""
     keep_reporting: Callable[[asyncio.Event], Coroutine[Any, Any, None]]
     """Does so every few seconds until the event is set, and takes it back then."""
+    check_schema: Callable[[], Awaitable[None]]
+    """Raises ``SchemaMismatch`` where this version may not work on the schema that there is by now; ``StoreUnavailable``."""
     open: Callable[[], Awaitable[None]]
     """Connects, and raises ``StoreUnavailable`` or ``SchemaMismatch`` when that is in vain."""
     close: Callable[[], Awaitable[None]]

@@ -23,14 +23,21 @@ async def test_no_tables(server_url: str) -> None:
 
 @pytest.mark.parametrize(
     ("revision", "code", "severity"),
-    [(REVISIONS[0], "schema_behind", Severity.CRITICAL), ("9999", "schema_ahead", Severity.WARNING)],
+    [(REVISIONS[0], "schema_behind", Severity.CRITICAL), ("9999", "schema_ahead", Severity.CRITICAL)],
 )
 async def test_another_revision(
     url: str, admin: Connection, revision: str, code: str, severity: Severity
 ) -> None:
+    admin.execute("update schema_compatibility set since = '9998'")
     admin.execute("update schedora_version set version_num = %s", [revision])
     finding = await the_one(url, code, severity)
     assert finding.details == {"revision": revision, "newest": REVISIONS[-1]}
+
+
+async def test_in_the_middle_of_an_upgrade_all_is_well(url: str, admin: Connection) -> None:
+    admin.execute("update schedora_version set version_num = '9999'")
+    admin.execute("alter table workers add column later text")
+    assert await codes(url) == []
 
 
 async def test_a_missing_table(url: str, admin: Connection) -> None:

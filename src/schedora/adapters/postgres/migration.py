@@ -1,5 +1,6 @@
 """The way from one revision of the schema to the next, with Alembic."""
 
+import asyncio
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +15,17 @@ from sqlalchemy.pool import NullPool
 from schedora.adapters.postgres import schema
 from schedora.adapters.postgres.errors import connecting_to, translated
 from schedora.adapters.postgres.location import Location
+from schedora.application.errors import Entangled, StoreUnavailable
 
 _MIGRATING = 0x5C4ED0_4A
 """The advisory lock that is held while the schema changes."""
+
+_LOCK_PATIENCE_MS = 500
+"""So long a migration waits for a table that is in use. Whoever comes after it waits behind it meanwhile, claims as well: so it
+stands back then, and tries again.
+"""
+_PAUSE_SECONDS = 1.0
+_ATTEMPTS_MAX = 200
 
 _ALEMBIC = Lock()
 """Alembic knows one migration at a time in a process."""
@@ -33,7 +42,24 @@ def configuration(connection: Connection | None = None) -> Config:
 
 
 async def on_connection(location: Location, action: Callable[[Connection], None]) -> None:
-    """Does it in one transaction."""
+    """Does it in one transaction; again, where a table was in use for too long. Raises ``StoreUnavailable`` when it stays in use."""
+    for attempt in range(1, _ATTEMPTS_MAX + 1):
+        try:
+            await _attempt(location, action)
+        except Entangled as error:
+            if attempt == _ATTEMPTS_MAX:
+                raise StoreUnavailable(
+                    f"tables at {location.description} stay in use by a long transaction, and nothing was changed;"
+                    " schedora doctor names it"
+                ) from error
+            if attempt == 1:
+                _logger.warning("a table is in use by another transaction; trying again until it is not")
+            await asyncio.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+async def _attempt(location: Location, action: Callable[[Connection], None]) -> None:
     engine = create_async_engine(
         "postgresql+asyncpg://", async_creator=lambda: schema.connect(location), poolclass=NullPool
     )
@@ -51,35 +77,43 @@ async def on_connection(location: Location, action: Callable[[Connection], None]
 def create(connection: Connection) -> None:
     """Makes the tables where there are none. Raises ``SchemaMismatch`` for others than this version's."""
     _wait_for_others(connection)
-    current = _revision(connection)
-    if current is None:
+    stored = _stored(connection)
+    if stored.revision is None:
         _upgrade_from(None, connection)
     else:
-        schema.check(current)
+        schema.check(stored)
 
 
 def upgrade(connection: Connection) -> None:
     """Raises ``SchemaMismatch`` when the schema is newer than this version."""
     _wait_for_others(connection)
-    current = _revision(connection)
-    if current is not None and current not in schema.REVISIONS:
-        schema.check(current)
-    if current != schema.REVISIONS[-1]:
-        _upgrade_from(current, connection)
+    stored = _stored(connection)
+    if stored.revision is not None and stored.revision not in schema.REVISIONS:
+        schema.check(stored)
+    elif not stored.usable:
+        _upgrade_from(stored.revision, connection)
 
 
 def _wait_for_others(connection: Connection) -> None:
     connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _MIGRATING})
 
 
-def _revision(connection: Connection) -> str | None:
-    if not connection.scalar(text("select to_regclass(:name) is not null"), {"name": schema.VERSION_TABLE}):
+def _stored(connection: Connection) -> schema.StoredSchema:
+    return schema.StoredSchema(
+        revision=_read(connection, "version_num", schema.VERSION_TABLE),
+        compatible_since=_read(connection, "since", schema.COMPATIBILITY_TABLE),
+    )
+
+
+def _read(connection: Connection, column: str, table: str) -> str | None:
+    if not connection.scalar(text("select to_regclass(:name) is not null"), {"name": table}):
         return None
-    revision: str | None = connection.scalar(text(f"select version_num from {schema.VERSION_TABLE}"))  # noqa: S608 - a constant
-    return revision
+    value: str | None = connection.scalar(text(f"select {column} from {table}"))  # noqa: S608 - constants
+    return value
 
 
 def _upgrade_from(current: str | None, connection: Connection) -> None:
     _logger.info("the schema goes from %s to %s", current or "nothing", schema.REVISIONS[-1])
+    connection.execute(text(f"set local lock_timeout = '{_LOCK_PATIENCE_MS}ms'"))
     with _ALEMBIC:
         command.upgrade(configuration(connection), schema.REVISIONS[-1])

@@ -317,6 +317,16 @@ worker_watch = Table(
     postgresql_with={"fillfactor": "50"},
 )
 
+# One row: the oldest revision that code must know to work on this schema, whatever came after it.
+schema_compatibility = Table(
+    "schema_compatibility",
+    metadata,
+    Column("one", Boolean, nullable=False, server_default=text("true")),
+    Column("since", Text, nullable=False),
+    PrimaryKeyConstraint("one"),
+    CheckConstraint("one", name="one"),
+)
+
 metric_totals = Table(
     "metric_totals",
     metadata,

@@ -20,7 +20,7 @@ SCHEMA_BEHIND = Ailment(
 )
 SCHEMA_AHEAD = Ailment(
     "schema_ahead",
-    consequence="Processes of this version that run go on for now; none starts any more.",
+    consequence="Processes of this version stop, and none starts any more.",
     fix="Install the version that made it, and restart: API and reapers first, then workers.",
 )
 TABLE_MISSING = Ailment(
@@ -96,10 +96,13 @@ class Table:
 
 @frozen(kw_only=True)
 class Schema(Observation):
-    """``revision``: what the database has, None for no tables; ``known``: those of this version, oldest first."""
+    """``revision``: what the database has, None for no tables; ``known``: those of this version, oldest first;
+    ``compatible_since``: the oldest that a version must know to work there.
+    """
 
     revision: str | None
     known: tuple[str, ...]
+    compatible_since: str | None = None
     tables: Sequence[Table] = field(factory=tuple)
     wanted: Sequence[Table] = field(factory=tuple)
 
@@ -109,8 +112,10 @@ class Schema(Observation):
             yield SCHEMA_NONE.found(Severity.CRITICAL, "the database has no tables of Schedora")
             return
         if self.revision not in self.known:
+            if self.compatible_since in self.known:
+                return  # in the middle of an upgrade; what came since is for the next version to judge
             yield SCHEMA_AHEAD.found(
-                Severity.WARNING,
+                Severity.CRITICAL,
                 f"the schema is {self.revision}, newer than this version knows ({newest})",
                 revision=self.revision,
                 newest=newest,

@@ -89,6 +89,10 @@ def opening(database: Database) -> Callable[[], Awaitable[None]]:
     return open_and_check
 
 
+async def _check_schema(database: Callable[[], Database]) -> None:
+    await check_schema(database())
+
+
 class PostgresStorage:
     def __init__(
         self,
@@ -154,5 +158,6 @@ class PostgresStorage:
         )
         self.heartbeats: providers.Object[None] = providers.Object(None)
         self.presence_of_its_own: providers.Object[None] = providers.Object(None)
+        self.check_schema = providers.Object(partial(_check_schema, database))
         self.open = providers.Factory(opening, database)
         self.close = database.provided.close

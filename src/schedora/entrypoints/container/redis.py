@@ -112,6 +112,7 @@ class RedisStorage:
         self.lineage = storage.lineage
         self.process_reports = storage.process_reports
         self.schema = storage.schema
+        self.check_schema = storage.check_schema
         self.health = storage.health
         self.examination = storage.examination
         self.redis_examination = providers.Singleton(RedisExamination, link)

@@ -327,6 +327,7 @@ def _system(
         give_up_metrics=flusher.provided.give_up,
         report_process=reporter.provided.report,
         keep_reporting=reporter.provided.run,
+        check_schema=storage.check_schema,
         open=storage.open,
         close=storage.close,
     )

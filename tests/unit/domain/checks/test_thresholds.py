@@ -131,11 +131,22 @@ def test_tables_and_indexes(table: Table, found: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("revision", "found"),
-    [(None, ["schema_none!"]), ("1", ["schema_behind!"]), ("2", ["table_missing!"]), ("3", ["schema_ahead"])],
+    [
+        (None, ["schema_none!"]),
+        ("1", ["schema_behind!"]),
+        ("2", ["table_missing!"]),
+        ("3", ["schema_ahead!"]),
+    ],
 )
 def test_the_revision_of_the_schema(revision: str | None, found: list[str]) -> None:
     """Tables of another revision are not held against those of this one."""
     assert codes(Schema(revision=revision, known=("1", "2"), wanted=[WANTED])) == found
+    assert codes(Schema(revision=revision, known=("1", "2"), compatible_since="3", wanted=[WANTED])) == found
+
+
+@pytest.mark.parametrize("since", ["1", "2"])
+def test_a_newer_schema_that_only_added_to_a_known_one(since: str) -> None:
+    assert codes(Schema(revision="3", known=("1", "2"), compatible_since=since, wanted=[WANTED])) == []
 
 
 TABLE = StoredTable(

@@ -231,7 +231,7 @@ TOLD: Sequence[tuple[Observation, list[tuple[str, Severity, str, dict[str, Detai
         [
             (
                 "schema_ahead",
-                WARNING,
+                CRITICAL,
                 "the schema is 4, newer than this version knows (3)",
                 {"revision": "4", "newest": "3"},
             )

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from schedora.adapters.postgres.schema import REVISIONS, revision_of
+from schedora.adapters.postgres.schema import REVISIONS, stored_in
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
 from schedora.domain.checks.schema import Index, Schema, Table
@@ -41,6 +41,7 @@ order by t.relname, c.relname
 async def schema(session: Session) -> Schema:
     wanted = wanted_tables()
     names = [table.name for table in wanted]
+    stored = await stored_in(session)
     indexes = [
         Index(
             table=row["table"],
@@ -55,8 +56,9 @@ async def schema(session: Session) -> Schema:
         for row in await session.fetch(_INDEXES, names=names)
     ]
     return Schema(
-        revision=await revision_of(session),
+        revision=stored.revision,
         known=REVISIONS,
+        compatible_since=stored.compatible_since,
         tables=[
             Table(
                 name=row["name"],
