@@ -3,6 +3,7 @@
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,6 +66,11 @@ def test_the_release_before_works_on_the_new_schema(
     git("archive", "--output", str(archive), before, "src")
     shutil.unpack_archive(archive, tmp_path / "before")
     old = {"PYTHONPATH": f"{tmp_path / 'before' / 'src'}:{ROOT}"}
+    found = subprocess.run(
+        [sys.executable, "-c", "import schedora; print(schedora.__file__)"],
+        env={**cluster.environment, **old}, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert Path(found.strip()).is_relative_to(tmp_path), "it is not its code that runs"
 
     assert cluster.run("migrate", **old).returncode == 0
     api = cluster.api(cluster.start("api", "--port", "0", **old))
@@ -116,7 +122,7 @@ def test_processes_end_once_the_schema_goes_beyond_them_and_none_starts(
     running = [cluster.start("api", "--port", "0"), cluster.worker("w1"), cluster.start("reaper")]
     api = cluster.api(running[0])
     job_id = api.submit("first_hangs", {"directory": str(tmp_path)})
-    until(lambda: (tmp_path / "began-1").exists(), "the job to begin")
+    until((tmp_path / "began-1").exists, "the job to begin")
     set_revision(database_url, NEXT, compatible_since=NEXT)
     assert [program.ended() for program in running] == [1, 1, 1]
     for program in running:
