@@ -69,7 +69,7 @@ async def emptied_tables(migrated_url: str) -> None:
 @pytest.fixture(scope="session")
 def stand_in(migrated_url: str) -> Iterator[str]:
     """The URL of a pooler of the tests' own."""
-    with running_beside(Pooler(migrated_url)) as url:
+    with running_beside(Pooler(migrated_url, restless=True)) as url:
         yield url
 
 

@@ -19,7 +19,7 @@ OFF = "hints are off"
 def pooler_url(request: pytest.FixtureRequest, postgres_server_url: str, database_url: str) -> Iterator[str]:
     """Leads to an empty database. Whoever is told nothing of the pooler is refused."""
     if request.param == "stand-in":
-        with running_beside(Pooler(database_url, strict=True)) as url:
+        with running_beside(Pooler(database_url, strict=True, restless=True)) as url:
             yield f"{url}?pgbouncer=true"
     else:
         with pgbouncer(postgres_server_url) as url:

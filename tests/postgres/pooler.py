@@ -17,7 +17,7 @@ _IDLE = b"I"
 class Pooler:
     """Before the server at ``url``, for its database and user. ``shared``: in transaction mode, each on the session that was
     used last, as PgBouncer has it, so that whoever is alone meets the same one again and everybody else another's.
-    ``strict``: clients that ask for settings are refused, as they are unless PgBouncer is told to pass over those.
+    ``restless``: each on the one that was used longest ago, so that nobody meets the same one twice in a row. ``strict``: clients that ask for settings are refused, as they are unless PgBouncer is told to pass over those.
     ``full``: it has as many clients as it takes. ``version``: what it tells clients of the server, instead of what is so.
     """
 
@@ -26,6 +26,7 @@ class Pooler:
         url: str,
         *,
         shared: bool = True,
+        restless: bool = False,
         strict: bool = False,
         full: bool = False,
         version: str | None = None,
@@ -35,6 +36,7 @@ class Pooler:
         self._socket = f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
         self._user, self._database = parts.username or "", parts.path.strip("/")
         self._shared = shared
+        self._restless = restless
         self._strict = strict
         self._full = full
         self._version = version
@@ -51,7 +53,7 @@ class Pooler:
             assert task is not None
             tasks.add(task)
             try:
-                with suppress(asyncio.IncompleteReadError, ConnectionError):
+                with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                     await self._serve(reader, writer)
             finally:
                 writer.close()
@@ -110,7 +112,10 @@ class Pooler:
     @asynccontextmanager
     async def _one_of_all(self) -> AsyncIterator["_Upstream"]:
         """Lent for one transaction. One that was left in the middle of it goes, and with it what was not committed."""
-        upstream = self._idle.pop() if self._idle else await self._connected()
+        if len(self._idle) < (2 if self._restless else 1):
+            upstream = await self._connected()
+        else:
+            upstream = self._idle.pop(0 if self._restless else -1)
         try:
             yield upstream
         except BaseException:

@@ -123,8 +123,7 @@ async def _stored_at(location: Location) -> StoredSchema:
         connection = await connect(location)
     try:
         with translated(location.description):
-            # Each statement takes two messages, and a pooler may lead them to two sessions unless they are in a transaction.
-            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS), connection.transaction():
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
                 return await stored_in(TransactionSession(connection, location.description))
     finally:
         connection.terminate()  # a server that hangs says no good-bye
