@@ -79,6 +79,16 @@ class Reaper:
         self._metrics = metrics
         self._watched = True
         """Whether reapers have been there for as long as a worker's silence may last."""
+        self._watched_at = clock.monotonic()
+        self._tidying = (
+            self._forget_workers,
+            self._forget_processes,
+            self._forget_buckets,
+            self._forget_trails,
+            self._forget_requests,
+            self._forget_events,
+            self._forget_records,
+        )
         self._spared: frozenset[IncarnationId] = frozenset()
         self._clock = clock
         self._randomness = randomness
@@ -96,23 +106,52 @@ class Reaper:
         """One round; answers how many jobs were rescued. Raises ``StoreUnavailable``."""
         await self._declare_lost()
         rescued_count = await self._rescue()
+        for tidy_up in self._tidying:
+            await self._keep_watching()
+            await tidy_up()
+        await self._keep_watching()
+        return rescued_count
+
+    async def _watch(self) -> timedelta:
+        """For how long reapers have been there."""
+        watched_for = await self._workers.watch(watch_gap_max(self._heartbeat_timeout))
+        self._watched_at = self._clock.monotonic()
+        return watched_for
+
+    async def _keep_watching(self) -> None:
+        """On a slow store a round takes longer than the longest gap: without this no silence would ever count."""
+        if self._clock.monotonic() - self._watched_at > self._interval:
+            await self._watch()
+
+    async def _forget_workers(self) -> None:
         pruned_count = await self._workers.prune(self._cleanup_after)
         if pruned_count:
             log.info("forgot workers long gone", workers=pruned_count)
+
+    async def _forget_processes(self) -> None:
         if self._process_reports is not None:
             await self._process_reports.prune(self._cleanup_after)
+
+    async def _forget_buckets(self) -> None:
         await self._rate_limiter.prune(limit=BUCKETS_MAX)
+
+    async def _forget_trails(self) -> None:
         await self._trails.prune(limit=TRAILS_MAX)
+
+    async def _forget_requests(self) -> None:
         await self._request_spans.prune(
             self._trace_retention, spans_max=REQUESTS_KEPT_MAX, limit=REQUEST_BATCHES_MAX
         )
+
+    async def _forget_events(self) -> None:
         await self._events.prune(EVENTS_KEPT)
+
+    async def _forget_records(self) -> None:
         self._behind = (await self._prune(self._stopped)).more
-        return rescued_count
 
     async def _declare_lost(self) -> None:
         timeout = self._heartbeat_timeout
-        watched_for = await self._workers.watch(watch_gap_max(timeout))
+        watched_for = await self._watch()
         silent = await self._workers.silent(timeout)
         heard = await self._heard(silent)
         given_up: list[IncarnationId] = []

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Callable, Collection
 from datetime import timedelta
+from typing import Any
 
 import attrs
 import pytest
@@ -30,7 +31,7 @@ from schedora.domain.ids import IncarnationId
 from schedora.domain.job_state import JobState
 from schedora.domain.limits import RateLimit, Take, TokenRequest
 from schedora.domain.retention import Retention
-from schedora.domain.worker import SPARED_TIMEOUTS_MAX, WorkerState
+from schedora.domain.worker import SPARED_TIMEOUTS_MAX, WorkerState, watch_gap_max
 from schedora.domain.worker_death import WorkerDeath
 from tests.builders import HOUR, SECOND, a_request
 from tests.contract.test_process_reports import an_identity
@@ -384,6 +385,30 @@ async def test_rounds_come_at_intervals_until_it_is_stopped(bench: Bench) -> Non
     reaper.stop()
     await task
     assert bench.clock.sleepers == 0
+
+
+async def test_silence_counts_however_slow_the_store_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each statement takes a while, and a round longer than the longest gap."""
+    stores, timeout = bench.stores, 6 * SECOND
+    for port in (stores.workers, stores.rate_limiter, stores.trails, stores.request_spans, stores.events):
+        prune = port.prune
+
+        async def slow(*args: Any, prune: Callable[..., Any] = prune, **kwargs: Any) -> Any:
+            bench.clock.advance(SECOND)
+            return await prune(*args, **kwargs)
+
+        monkeypatch.setattr(port, "prune", slow)
+    await stores.worker()
+    reaper = a_reaper(bench, timeout)
+    silent = 0
+    while await statuses(bench) == [WorkerState.ACTIVE]:
+        began = bench.clock.monotonic()
+        await reaper.round()
+        assert bench.clock.monotonic() - began > watch_gap_max(timeout)
+        silent += 1
+        assert silent < 4, "silence does not count"
 
 
 async def test_short_timeout_is_looked_after_more_often(bench: Bench) -> None:
