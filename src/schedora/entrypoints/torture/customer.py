@@ -50,6 +50,8 @@ class Accepted:
     asked: Mapping[str, JobOrder]
     asked_workflows: Mapping[str, Order]
     complaints: Sequence[Complaint]
+    given_up: Sequence[Order] = ()
+    """What was not done to the end: nobody saw to it that these end as they should."""
 
 
 class Customer:
@@ -69,6 +71,7 @@ class Customer:
         """By idempotency key, whatever came of it."""
         self.asked_workflows: dict[str, Order] = {}
         self.complaints: list[Complaint] = []
+        self.given_up: list[Order] = []
         self.server_errors: Counter[str] = Counter()
         self.calls = 0
         self.failed_calls = 0
@@ -107,6 +110,7 @@ class Customer:
             asked=self.asked,
             asked_workflows=self.asked_workflows,
             complaints=self.complaints,
+            given_up=self.given_up,
         )
 
     async def close(self) -> None:
@@ -114,11 +118,12 @@ class Customer:
             await client.close()
 
     async def _follow(self, order: Order) -> None:
-        with suppress(GivenUp):
-            try:
-                await self._ordered(order)
-            except SchedoraError as error:
-                self._complain(f"order {order.number} ({order.kind})", f"{type(error).__name__}: {error}")
+        try:
+            await self._ordered(order)
+        except (GivenUp, asyncio.CancelledError):
+            self.given_up.append(order)
+        except SchedoraError as error:
+            self._complain(f"order {order.number} ({order.kind})", f"{type(error).__name__}: {error}")
 
     async def _ordered(self, order: Order) -> None:
         match order.kind:

@@ -92,6 +92,12 @@ def test_a_job_that_ended_otherwise_than_ordered() -> None:
     assert told(accepted={"asked": {ORDER.key: doomed}}) == {Promise.ENDS_AS_ORDERED}
 
 
+def test_an_order_that_nobody_followed_to_its_end_is_told_as_that() -> None:
+    doomed = attrs.evolve(ORDER, ending=JobState.DEAD)
+    order = Order(at_seconds=0, number=1, kind=OrderKind.REQUEUED, jobs=(doomed,))
+    assert told(accepted={"asked": {ORDER.key: doomed}, "given_up": [order]}) == {Promise.EVERYTHING_ENDS}
+
+
 def test_a_result_of_another_run() -> None:
     other = attrs.evolve(JOB, result=JsonText("7"))
     found = breaches(accepted(other), evidence(other), ())
