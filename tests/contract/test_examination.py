@@ -173,9 +173,18 @@ async def test_nothing_is_wrong_with_processes_that_have_just_begun(stores: Stor
 
 
 async def test_what_processes_tell_of_themselves(stores: Stores) -> None:
-    gauges = {Series("event_loop_lag_seconds", ()): 7.5, Series("redis_up", ()): 0.0}
+    gauges = {
+        Series("event_loop_lag_seconds", ()): 7.5,
+        Series("redis_up", ()): 0.0,
+        Series("stuck_threads", ()): 1.0,
+    }
     await stores.process_reports.put(
         a_process(ProcessKind.API, "0.9"), clock_at=await stores.now(), gauges=gauges
     )
     found = await findings(stores, "processes")
-    assert {finding.code for finding in found} == {"version_differs", "loop_blocked", "redis_lost"}
+    assert {finding.code for finding in found} == {
+        "version_differs",
+        "loop_blocked",
+        "threads_stuck",
+        "redis_lost",
+    }

@@ -29,6 +29,7 @@ def running_processes(reports: Iterable[ProcessReport]) -> list[RunningProcess]:
                 version=report.identity.version,
                 running=report.seen_at - report.started_at,
                 loop_lag=None if lag is None else timedelta(seconds=lag),
+                stuck_threads=int(_gauge(report, Gauge.STUCK_THREADS) or 0),
                 redis_up=None if redis_up is None else bool(redis_up),
             )
         )

@@ -36,8 +36,11 @@ def a_report(
 def test_how_a_process_stands() -> None:
     [bare] = running_processes([a_report()])
     assert (bare.running, bare.loop_lag, bare.redis_up) == (timedelta(hours=1), None, None)
-    up, down = running_processes([a_report(redis_up=1, event_loop_lag_seconds=0.5), a_report(redis_up=0)])
+    up, down = running_processes(
+        [a_report(redis_up=1, event_loop_lag_seconds=0.5, stuck_threads=2), a_report(redis_up=0)]
+    )
     assert (up.redis_up, down.redis_up, up.loop_lag) == (True, False, SECOND / 2)
+    assert (bare.stuck_threads, up.stuck_threads) == (0, 2)
 
 
 def test_a_clock_that_seems_late_may_be_that_of_a_late_report() -> None:

@@ -24,6 +24,11 @@ LOOP_BLOCKED = Ailment(
     consequence="Meanwhile that process hears nothing, starts nothing and answers nobody.",
     fix="Find the handler that keeps the event loop of {process}: make it a plain function, which runs in a thread, or let it wait with await.",
 )
+THREADS_STUCK = Ailment(
+    "threads_stuck",
+    consequence="Each keeps a slot of that worker, which starts anew before they hold half of them.",
+    fix="Find the handlers of {process} that outlive their timeout: let them look at ctx.cancelled, or run in a process.",
+)
 REDIS_LOST = Ailment(
     "redis_lost",
     consequence="That process goes on over PostgreSQL: whom it tells of jobs hears of them later, and it hears of them later.",
@@ -46,6 +51,7 @@ class RunningProcess:
     version: str
     running: timedelta
     loop_lag: timedelta | None = None
+    stuck_threads: int = 0
     redis_up: bool | None = None
 
     @property
@@ -81,6 +87,14 @@ class Processes(Observation):
                 process=one.named,
                 host=one.host,
                 lag_seconds=round(one.loop_lag.total_seconds(), 3),
+            )
+        if one.stuck_threads:
+            yield THREADS_STUCK.found(
+                Severity.WARNING,
+                f"{counted(one.stuck_threads, 'thread', 'threads')} of {one.named} on {one.host} can't be stopped",
+                process=one.named,
+                host=one.host,
+                threads=one.stuck_threads,
             )
         if one.redis_up is False:
             yield REDIS_LOST.found(

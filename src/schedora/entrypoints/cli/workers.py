@@ -30,7 +30,7 @@ def list_(
         (
             worker.worker_id,
             worker.status,
-            f"{worker.running_jobs}/{worker.max_concurrent_jobs}",
+            f"{worker.running_jobs}/{worker.max_concurrent_jobs}" + _stuck(worker.stuck_threads),
             ", ".join(worker.queues) or "all",
             worker.hostname,
             worker.pid,
@@ -44,6 +44,11 @@ def list_(
         rows,
         spare=("VERSION", "HOST", "PID", "HEARTBEAT"),
     )
+
+
+def _stuck(threads: int) -> str:
+    """Slots that look free and are not."""
+    return f", {threads} stuck" if threads else ""
 
 
 @app.command()

@@ -334,6 +334,7 @@ RUNNING = RunningProcess(name="p", host="h", kind=ProcessKind.UP, version="1", r
         ([{}, {"kind": ProcessKind.CLIENT, "version": "2"}], []),
         ([{"loop_lag": 5 * SECOND - MILLISECOND}], []),
         ([{"loop_lag": 5 * SECOND}], ["loop_blocked"]),
+        ([{"stuck_threads": 1}], ["threads_stuck"]),
         ([{"redis_up": True}], []),
         ([{"redis_up": False}], ["redis_lost"]),
     ],

@@ -681,6 +681,7 @@ TOLD: Sequence[tuple[Observation, list[tuple[str, Severity, str, dict[str, Detai
                     version="2",
                     running=2 * MINUTE,
                     loop_lag=5 * SECOND + FINE,
+                    stuck_threads=2,
                     redis_up=False,
                 )
             ],
@@ -697,6 +698,12 @@ TOLD: Sequence[tuple[Observation, list[tuple[str, Severity, str, dict[str, Detai
                 WARNING,
                 "the event loop of api p on h was kept for 5.1 s",
                 {"process": "api p", "host": "h", "lag_seconds": 5.124},
+            ),
+            (
+                "threads_stuck",
+                WARNING,
+                "2 threads of api p on h can't be stopped",
+                {"process": "api p", "host": "h", "threads": 2},
             ),
             ("redis_lost", WARNING, "api p on h has lost Redis", {"process": "api p", "host": "h"}),
             ("reaper_missing", WARNING, "there is no reaper among 1 process that runs", {}),
