@@ -11,6 +11,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
 import httpx
 
 from schedora.entrypoints.sdk import endpoints
+from schedora.entrypoints.sdk.answer_bounds import ajoined, aread_whole, joined, read_whole
 from schedora.entrypoints.sdk.conversation import Conversation, Done, Pause, Send
 from schedora.entrypoints.sdk.following import Did, Following, Give, Open, ReadAll, ReadPiece
 from schedora.entrypoints.sdk.server_url import api_url
@@ -155,8 +156,8 @@ class SchedoraClient(_Methods):
             time.sleep(step.seconds)
             return None
         try:
-            return self._http.send(step.call.request(self._http))
-        except httpx.TransportError as error:
+            return read_whole(self._http.send(step.call.request(self._http), stream=True))
+        except httpx.RequestError as error:
             return error
 
     def follow(self, following: Following[E]) -> Generator[E, None, None]:
@@ -185,8 +186,8 @@ class SchedoraClient(_Methods):
                         case ReadPiece():
                             done = next(pieces, None)
                         case ReadAll():
-                            done = b"".join(pieces)
-                except httpx.TransportError as error:
+                            done = joined(pieces)
+                except httpx.RequestError as error:
                     done = error
 
     def close(self) -> None:
@@ -233,8 +234,8 @@ class AsyncSchedoraClient(_Methods):
             await asyncio.sleep(step.seconds)
             return None
         try:
-            return await self._http.send(step.call.request(self._http))
-        except httpx.TransportError as error:
+            return await aread_whole(await self._http.send(step.call.request(self._http), stream=True))
+        except httpx.RequestError as error:
             return error
 
     async def follow(self, following: Following[E]) -> AsyncGenerator[E, None]:
@@ -263,8 +264,8 @@ class AsyncSchedoraClient(_Methods):
                         case ReadPiece():
                             done = await anext(pieces, None)
                         case ReadAll():
-                            done = b"".join([piece async for piece in pieces])
-                except httpx.TransportError as error:
+                            done = await ajoined(pieces)
+                except httpx.RequestError as error:
                     done = error
 
     async def close(self) -> None:

@@ -80,7 +80,7 @@ class Pause:
     seconds: float
 
 
-Done = httpx.Response | httpx.TransportError | None
+Done = httpx.Response | httpx.RequestError | None
 """What came of a step; None of a pause."""
 
 Conversation = Generator[Send | Pause, Done, T]
@@ -128,7 +128,8 @@ def _problem(response: httpx.Response, body: bytes) -> Problem:
         document = None
     if not isinstance(document, dict):
         return Problem(status=response.status_code, title=response.reason_phrase)
-    errors = [error for error in document.get("errors") or () if isinstance(error, dict)]
+    told = document.get("errors")
+    errors = [error for error in told if isinstance(error, dict)] if isinstance(told, list) else []
     return Problem(
         status=response.status_code,
         type=str(document.get("type", "about:blank")),

@@ -5,7 +5,14 @@ import re
 
 from attrs import frozen
 
+from schedora.entrypoints.sdk.answer_bounds import EVENT_LENGTH_MAX
+
 _LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+class EventTooLong(Exception):
+    def __init__(self) -> None:
+        super().__init__(f"an event of the stream has more than {EVENT_LENGTH_MAX} characters")
 
 
 @frozen(kw_only=True)
@@ -30,14 +37,17 @@ class EventParser:
         self._event_id = ""
 
     def feed(self, piece: bytes) -> list[SentEvent]:
-        """The events that end in this piece."""
+        """The events that end in this piece. Raises ``EventTooLong`` where one does not come to an end."""
         text = self._rest + self._decode(piece)
         # A carriage return at the end may be half of an end of line.
         held_back = text.endswith("\r")
         *lines, self._rest = _LINE_END.split(text[:-1] if held_back else text)
         if held_back:
             self._rest += "\r"
-        return [event for line in lines if (event := self._take(line)) is not None]
+        events = [event for line in lines if (event := self._take(line)) is not None]
+        if len(self._rest) + sum(map(len, self._data)) > EVENT_LENGTH_MAX:
+            raise EventTooLong
+        return events
 
     def _take(self, line: str) -> SentEvent | None:
         if not line:

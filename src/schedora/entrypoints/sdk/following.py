@@ -17,10 +17,11 @@ from schedora.application.backoff import Backoff
 from schedora.application.encoding import decode_json
 from schedora.application.errors import NotJson
 from schedora.entrypoints.sdk import conversation
+from schedora.entrypoints.sdk.answer_bounds import RETRY_AFTER_MAX
 from schedora.entrypoints.sdk.conversation import Call, Pause, refusal
 from schedora.entrypoints.sdk.decoding import nothing, structured
 from schedora.entrypoints.sdk.errors import ServerError, Unavailable
-from schedora.entrypoints.sdk.event_parser import EventParser, SentEvent
+from schedora.entrypoints.sdk.event_parser import EventParser, EventTooLong, SentEvent
 from schedora.entrypoints.sdk.event_views import JobMove, StreamGap, StreamReady
 from schedora.entrypoints.sdk.views import WorkflowStatus
 
@@ -66,7 +67,7 @@ class Give(Generic[E]):
     event: E
 
 
-Did = httpx.Response | bytes | httpx.TransportError | None
+Did = httpx.Response | bytes | httpx.RequestError | None
 Step = Open | ReadPiece | ReadAll | Pause | Give[E]
 Following = Generator[Step[E], Did, None]
 
@@ -90,7 +91,11 @@ class _Place:
                 raise failure
         elif time.monotonic() - self.reached_at > patience.total_seconds():
             raise failure
-        return Pause(seconds=max(self.backoff.next(), failure.retry_after or timedelta(0)).total_seconds())
+        return Pause(
+            seconds=max(
+                self.backoff.next(), min(failure.retry_after or timedelta(0), RETRY_AFTER_MAX)
+            ).total_seconds()
+        )
 
 
 def follow(path: str, query: Mapping[str, Any], *, after: str | None, patience: timedelta) -> Following[Any]:
@@ -125,7 +130,7 @@ def _given(response: httpx.Response, place: _Place) -> Generator[Step[Any], Did,
     place.reached_at = time.monotonic()
     parser = EventParser()
     while isinstance(piece := (yield ReadPiece()), bytes):
-        for sent in parser.feed(piece):
+        for sent in _parsed(parser, piece):
             place.reached_at = time.monotonic()
             place.last_id = sent.event_id or place.last_id
             if sent.event == "end":
@@ -135,6 +140,13 @@ def _given(response: httpx.Response, place: _Place) -> Generator[Step[Any], Did,
     pause = FIRST_PAUSE if parser.retry_seconds is None else timedelta(seconds=parser.retry_seconds)
     place.backoff = _backoff(pause)
     return False
+
+
+def _parsed(parser: EventParser, piece: bytes) -> list[SentEvent]:
+    try:
+        return parser.feed(piece)
+    except EventTooLong as error:
+        raise ServerError(str(error)) from error
 
 
 def _call(path: str, query: Mapping[str, Any], last_id: str | None) -> Call[None]:
