@@ -108,7 +108,6 @@ def main() -> int:
 
 async def _prepared(attacked: Api) -> Target:
     """Large jobs to list, and one to wait for."""
-    job_id = ""
     async with httpx.AsyncClient(base_url=attacked.url, timeout=60) as http:
         for number in range(LARGE_JOBS):
             job = {
@@ -116,8 +115,10 @@ async def _prepared(attacked: Api) -> Target:
                 "payload": {"text": "x" * LARGE_BYTES},
                 "idempotency_key": f"large-{number}",
             }
-            answer = (await http.post("/api/v1/jobs", json=job)).raise_for_status()
-            job_id = answer.json()["data"]["job_id"]
+            (await http.post("/api/v1/jobs", json=job)).raise_for_status()
+        waits = {"type": "waits", "idempotency_key": "waits"}
+        answer = (await http.post("/api/v1/jobs", json=waits)).raise_for_status()
+        job_id = answer.json()["data"]["job_id"]
     return Target(host=attacked.host, port=attacked.port, job_id=job_id)
 
 

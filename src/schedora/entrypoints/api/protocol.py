@@ -18,6 +18,9 @@ from schedora.entrypoints.api.problems import Problem
 log = Logger("schedora.api")
 
 MALFORMED = Problem(kind="bad-request", status=400, detail="This is no request in HTTP/1.1.")
+UNWANTED_BYTES_MAX = 8 * 1024 * 1024
+"""What is read of a body that nobody wants, so that its client comes to read the answer."""
+
 PIPELINED_MAX = 100
 """Requests that may wait on a connection for those before them. They come many in one piece, each with memory to take."""
 
@@ -42,6 +45,8 @@ class _Own:
     refused_status: int | None = None
     """What the client was told in place of an answer to the request that is under way."""
     head_bytes = 0
+    _unwanted_bytes = 0
+    """Received behind the answer, or the refusal."""
     _reason = MALFORMED
     _last = False
     """Nothing more is heard; once what is under way is answered, the connection closes."""
@@ -63,17 +68,34 @@ class _Own:
 
     def data_received(self, data: bytes) -> None:
         if self._last:
+            self._read_unwanted(data)
             return
         self.received_bytes += len(data)
         before = self.cycle
         in_head = before is None or not before.more_body
+        if not in_head and before.response_complete:
+            self._read_unwanted(data)
+        limit_bytes = self.connections_of_all.limits.head_bytes
+        if in_head and len(data) > limit_bytes:
+            # No more of a head than is allowed is parsed: each line of it costs a call.
+            super().data_received(data[: limit_bytes + 1])  # type: ignore[misc] # as above
+            if self.cycle is before or self._last:
+                if not self._last:
+                    self.connections_of_all.refuse(self, HEAD_TOO_LARGE)
+                return
+            data = data[limit_bytes + 1 :]
         super().data_received(data)  # type: ignore[misc] # as above
         if self.cycle is not before:
-            self.head_bytes = 0
+            self.head_bytes = self._unwanted_bytes = 0
         elif in_head and not self._last:
             self.head_bytes += len(data)
             if self.head_bytes > self.connections_of_all.limits.head_bytes:
                 self.connections_of_all.refuse(self, HEAD_TOO_LARGE)
+
+    def _read_unwanted(self, data: bytes) -> None:
+        self._unwanted_bytes += len(data)
+        if self._unwanted_bytes > UNWANTED_BYTES_MAX:
+            self.abort()
 
     def send_400_response(self, _: str) -> None:
         """In place of uvicorn's, which answers plain text."""

@@ -11,10 +11,10 @@ ANSWER_BYTES_MAX = 1 << 30
 EVENT_LENGTH_MAX = 1 << 24
 """Characters of one event of a stream, which tells of one move."""
 
-RETRY_AFTER_MAX = timedelta(seconds=30)
+RETRY_AFTER_MAX = timedelta(minutes=5)
 """Who asks for a longer pause may be asked again before it."""
 
-_SENT_ONLY = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+_SENT_ONLY = frozenset({b"content-encoding", b"content-length", b"transfer-encoding"})
 
 
 class AnswerTooLarge(httpx.RequestError):
@@ -63,5 +63,5 @@ def _add(content: bytearray, piece: bytes) -> None:
 
 
 def _whole(response: httpx.Response, content: bytes) -> httpx.Response:
-    headers = [(name, value) for name, value in response.headers.multi_items() if name not in _SENT_ONLY]
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() not in _SENT_ONLY]
     return httpx.Response(response.status_code, headers=headers, content=content, request=response.request)

@@ -13,7 +13,7 @@ from attrs import define, evolve
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.application.ports.totals import Series
 from schedora.entrypoints.api.connections import LINGER_SECONDS
-from schedora.entrypoints.api.protocol import PIPELINED_MAX
+from schedora.entrypoints.api.protocol import PIPELINED_MAX, UNWANTED_BYTES_MAX
 from schedora.entrypoints.api.service import ApiService
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
@@ -185,6 +185,20 @@ async def test_a_body_that_nobody_wants_is_read_for_a_while(house: House, connec
         await client.send(b"x" * 10_000)
         await house.pass_seconds(1)
     assert await client.ended()
+
+
+async def test_of_a_body_that_nobody_wants_only_so_much_is_read(house: House, connect: Connect) -> None:
+    client = await connect()
+    await client.send(POST + b"Content-Length: 1000000000\r\n\r\n")
+    assert (await client.answer()).status == 413
+    sent_bytes = 0
+    with suppress(ConnectionError):
+        while sent_bytes < 10 * UNWANTED_BYTES_MAX:
+            client.writer.write(b"x" * 100_000)
+            await client.writer.drain()
+            sent_bytes += 100_000
+    assert await client.ended()
+    assert UNWANTED_BYTES_MAX < sent_bytes < 10 * UNWANTED_BYTES_MAX
 
 
 async def test_a_body_behind_its_answer_does_not_hide_the_next_head(house: House, connect: Connect) -> None:

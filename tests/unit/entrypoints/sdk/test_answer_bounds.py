@@ -4,7 +4,6 @@ import gzip
 import inspect
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -117,6 +116,4 @@ def test_nobody_is_made_to_wait_for_years(monkeypatch: pytest.MonkeyPatch) -> No
     with SchedoraClient("http://schedora.test", transport=transport) as client, pytest.raises(SchedoraError):
         next(client.stream_events())
     assert pauses
-    assert (
-        max(pauses) <= answer_bounds.RETRY_AFTER_MAX.total_seconds() == timedelta(seconds=30).total_seconds()
-    )
+    assert max(pauses) <= answer_bounds.RETRY_AFTER_MAX.total_seconds()

@@ -10,6 +10,7 @@ from schedora.application.errors import NotFound
 from schedora.application.ports.job_reader import JobFilter
 from schedora.domain.ids import JobId, WorkerId, WorkflowId
 from schedora.domain.job import Job
+from schedora.domain.job_state import ENDED
 from schedora.entrypoints.api import examples
 from schedora.entrypoints.api.addresses import PREFIX
 from schedora.entrypoints.api.admission import wait_longer
@@ -66,14 +67,12 @@ async def get_job(
     request: Request, system: TheSystem, job_id: PathId, query: Annotated[WaitQuery, Query()]
 ) -> Response:
     """With ``wait`` it answers once the job has ended, or after so many seconds."""
-    job = await _found(system, JobId(job_id))
-    if query.wait and not job.ended:
+    if query.wait and not await _has_ended(system, JobId(job_id)):
         if system.endings.waiting >= system.settings.api_waits_max:
             raise Refused(_too_many_wait(system.settings.api_waits_max))
         wait_longer(request, query.wait)
-        await _until_ended(request, system, job.job_id, timedelta(seconds=query.wait))
-        job = await _found(system, job.job_id)
-    return answer({"data": job_view(job)})
+        await _until_ended(request, system, JobId(job_id), timedelta(seconds=query.wait))
+    return answer({"data": job_view(await _found(system, JobId(job_id)))})
 
 
 @router.post(
@@ -157,6 +156,14 @@ async def _found(system: System, job_id: JobId) -> Job:
     if job is None:
         raise NotFound("job", job_id)
     return job
+
+
+async def _has_ended(system: System, job_id: JobId) -> bool:
+    """Without reading it whole: those who wait are many."""
+    standing = (await system.jobs.standings([job_id])).get(job_id)
+    if standing is None:
+        raise NotFound("job", job_id)
+    return standing.status in ENDED
 
 
 async def _until_ended(request: Request, system: System, job_id: JobId, at_most: timedelta) -> None:
