@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from schedora.entrypoints.torture.plan import Plan
 from schedora.entrypoints.torture.report import Report, document, lines
 from schedora.entrypoints.torture.run import torture
 from schedora.entrypoints.torture.verdict import Promise
+from schedora.entrypoints.torture.workload import JobOrder, Order, OrderKind
 from tests.programs import ROOT, Program, unconfigured_environment, until
 
 
@@ -34,8 +35,25 @@ FEW = (
     a_fault(4, FaultKind.CRASH_POSTGRES, 0.5),
     a_fault(4, FaultKind.KILL_REAPER, 0.5),
 )
-LATE = (a_fault(3, FaultKind.SWALLOW_COMMANDS, 5, late=True),)
-"""What the first worker says arrives when its jobs run elsewhere."""
+LATE = (a_fault(3, FaultKind.SWALLOW_COMMANDS, 11, late=True),)
+"""What the first worker says arrives when its jobs run elsewhere: by then it was declared lost, however busy the machine."""
+SILENT = tuple(
+    Order(
+        at_seconds=2.0,
+        number=number,
+        kind=OrderKind.LONG,
+        jobs=(
+            JobOrder(
+                key=f"e2e/{number}",
+                type="torture.silent",
+                payload={"seconds": 1.0},
+                options={"queue": "torture-e2e", "max_retries": 100, "retry_base_seconds": 0.1},
+            ),
+        ),
+    )
+    for number in range(20)
+)
+"""As many as both workers run at once, under way when the fault begins."""
 
 
 @pytest.fixture
@@ -47,9 +65,9 @@ def leaves_nothing() -> Iterator[None]:
     assert set(Path("/tmp").glob(f"{postgres_server.PREFIX}*")) <= before
 
 
-def tortured(plan: Plan, faults: tuple[Fault, ...]) -> Report:
+def tortured(plan: Plan, faults: tuple[Fault, ...], ordered: Sequence[Order] | None = None) -> Report:
     said: list[str] = []
-    report = asyncio.run(torture(plan, said.append, faults))
+    report = asyncio.run(torture(plan, said.append, faults, ordered))
     assert said[0].startswith(f"Seed {plan.seed}")
     return report
 
@@ -84,8 +102,8 @@ def test_a_fence_that_is_missing_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    plan = a_plan(tmp_path, duration=timedelta(seconds=8), rate=12.0, app="tests.e2e.unfenced_torture:app")
-    report = tortured(plan, LATE)
+    plan = a_plan(tmp_path, duration=timedelta(seconds=14), app="tests.e2e.unfenced_torture:app")
+    report = tortured(plan, LATE, SILENT)
 
     assert not report.held
     assert Promise.RESULT_OF_THE_HOLDER in {breach.promise for breach in report.breaches}

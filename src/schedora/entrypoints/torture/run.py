@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from redis.asyncio import Redis
@@ -41,9 +41,11 @@ SLOTS_BOUND = REPORTED_EVERY * 3
 """A worker tells every so often how many slots it uses; what was canceled may take a moment to stop."""
 
 
-async def torture(plan: Plan, say: Say, faults: tuple[Fault, ...] | None = None) -> Report:
-    """What came of it. Ctrl-C ends faults and orders, and what is there is checked. ``faults`` come in place of those that
-    the seed decides.
+async def torture(
+    plan: Plan, say: Say, faults: tuple[Fault, ...] | None = None, ordered: Sequence[Order] | None = None
+) -> Report:
+    """What came of it. Ctrl-C ends faults and orders, and what is there is checked. ``faults`` and ``ordered`` come in place
+    of what the seed decides.
 
     Raises ``EmbeddedUnavailable``, ``NoRoute`` and ``NotReady`` where it can't begin.
     """
@@ -52,10 +54,12 @@ async def torture(plan: Plan, say: Say, faults: tuple[Fault, ...] | None = None)
     say(f"Seed {plan.seed}: {counted(len(faults), 'fault')}. Logs: {plan.directory}")
     async with staged(plan) as scene:
         with stop_signals(stopping, at_once=scene.fleet.kill_all):
-            return await _tortured(scene, faults, stopping, say)
+            return await _tortured(scene, faults, orders(plan) if ordered is None else ordered, stopping, say)
 
 
-async def _tortured(scene: Scene, faults: tuple[Fault, ...], stopping: asyncio.Event, say: Say) -> Report:
+async def _tortured(
+    scene: Scene, faults: tuple[Fault, ...], ordered: Iterable[Order], stopping: asyncio.Event, say: Say
+) -> Report:
     plan = scene.plan
     loop = asyncio.get_running_loop()
     say("Everything runs. Orders and faults begin.")
@@ -66,7 +70,7 @@ async def _tortured(scene: Scene, faults: tuple[Fault, ...], stopping: asyncio.E
         scene, lambda number, hold_seconds: customer.take(_blocking(plan, number, hold_seconds))
     )
     try:
-        await _torment(customer, striker, faults, stopping, say)
+        await _torment(customer, striker, faults, ordered, stopping=stopping, say=say)
         over = loop.time()
         say("No more faults. Waiting until all that was accepted has ended.")
         await customer.finish(DRAIN_BOUND)
@@ -125,14 +129,20 @@ def _described(plan: Plan) -> str:
 
 
 async def _torment(
-    customer: Customer, striker: Striker, faults: tuple[Fault, ...], stopping: asyncio.Event, say: Say
+    customer: Customer,
+    striker: Striker,
+    faults: tuple[Fault, ...],
+    ordered: Iterable[Order],
+    *,
+    stopping: asyncio.Event,
+    say: Say,
 ) -> None:
     """Orders and faults side by side, until both are over."""
     began = asyncio.get_running_loop().time()
     news = asyncio.create_task(_tell(customer, striker, began, say))
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(customer.run(orders(striker.plan), stopping))
+            tasks.create_task(customer.run(ordered, stopping))
             tasks.create_task(striker.run(faults, began, stopping))
     finally:
         news.cancel()
