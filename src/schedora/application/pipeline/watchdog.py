@@ -75,6 +75,7 @@ class Watchdog:
         self._answered = 0
         self._blocked_for = timedelta(0)
         self._told = False
+        self._given_up = False
 
     async def run(self) -> None:
         """Until it is canceled, or the loop has ended."""
@@ -104,13 +105,14 @@ class Watchdog:
         if self._asked == self._answered:
             if self._told:
                 log.info("the event loop turns again", seconds=self._blocked_for.total_seconds())
-            self._blocked_for, self._told = timedelta(0), False
+            self._blocked_for, self._told, self._given_up = timedelta(0), False, False
             return
         self._blocked_for += passed
         if self._blocked_for >= TELL_AFTER and not self._told:
             self._told = True
             self._tell(self._seen())
-        if self._told and self._blocked_for > self._limit():
+        if self._told and not self._given_up and self._blocked_for > self._limit():
+            self._given_up = True
             await self._on_blocked(self._seen())
 
     def _tell(self, blocked: Blocked) -> None:
