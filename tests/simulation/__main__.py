@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 
 from attrs import define, field
@@ -17,6 +18,7 @@ from tests.simulation.check import planted, replay_command, simulated
 from tests.simulation.world import Report, World
 
 FAILURES_TOLD = 5
+TOLD_EVERY = 500
 
 
 @define
@@ -60,12 +62,13 @@ def _replay(seed: int) -> int:
 
 def _many(seeds: range, defect: str | None) -> int:
     totals, began = Totals(), time.monotonic()
-    for report in _on_all_cores(seeds, defect):
-        totals.add(report)
-        if sys.stdout.isatty():
-            print(f"\r{totals.seeds:,} seeds, {len(totals.failed)} fail", end="", flush=True)
+    with suppress(KeyboardInterrupt):  # what was seen so far is told
+        for report in _on_all_cores(seeds, defect):
+            totals.add(report)
+            if totals.seeds % TOLD_EVERY == 0:
+                print(f"{totals.seeds:,} seeds, {len(totals.failed)} fail", file=sys.stderr, flush=True)
     seconds = time.monotonic() - began
-    print(f"\r{totals.seeds:,} seeds in {seconds:.0f} s, {totals.seeds / seconds:.1f} a second")
+    print(f"{totals.seeds:,} seeds in {seconds:.0f} s, {totals.seeds / seconds:.1f} a second")
     print(f"{totals.hours:,.0f} hours of simulated time, {totals.steps:,} steps")
     print(f"{totals.jobs:,} jobs, {totals.claims:,} claims, {totals.fenced:,} writes fenced")
     for what, times in sorted(totals.struck.items()):

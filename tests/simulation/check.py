@@ -1,5 +1,6 @@
 """Checks seeds: with the engine as it is, or with a defect planted."""
 
+import gc
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -11,6 +12,7 @@ from tests.simulation.world import Report, World
 def simulated(seeds: Sequence[int], defect: str | None = None) -> list[Report]:
     """One after the other, in this process. Traces are kept of those that fail."""
     logging.getLogger("schedora").setLevel(logging.CRITICAL)  # the trace says it
+    gc.freeze()  # what is there before is there after
     with planted(defect):
         return [World(seed).run().without_trace_if_well() for seed in seeds]
 

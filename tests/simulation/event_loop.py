@@ -74,6 +74,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def __init__(self, chance: random.Random) -> None:
         self.now_us = 0
+        self.since_begin = timedelta(0)
+        """The same, as clocks tell it."""
         self.steps = 0
         self._chance = chance
         self._outside = SimulatedThread("world")
@@ -121,7 +123,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         try:
             while self._let_all_run() and self._timers and self._timers[0][0] <= moment_us:
                 self._pass_on_to(self._timers[0][0])
-            self.now_us = max(self.now_us, moment_us)
+            self._move_on_to(moment_us)
         finally:
             asyncio._set_running_loop(None)
 
@@ -159,8 +161,13 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 raise Stuck(f"{thread.name} is never done: {handle.callback}")
         return True
 
+    def _move_on_to(self, moment_us: int) -> None:
+        if moment_us > self.now_us:
+            self.now_us = moment_us
+            self.since_begin = timedelta(microseconds=moment_us)
+
     def _pass_on_to(self, moment_us: int) -> None:
-        self.now_us = max(self.now_us, moment_us)
+        self._move_on_to(moment_us)
         while self._timers and self._timers[0][0] <= self.now_us:
             _, _, handle = heappop(self._timers)
             if not handle.canceled:
@@ -267,7 +274,7 @@ class SimulatedClock(SystemClock):
         self.wrong_by = timedelta(0)
 
     def now(self) -> datetime:
-        return BEGINNING + self.monotonic() + self.wrong_by
+        return BEGINNING + self._loop.since_begin + self.wrong_by
 
     def monotonic(self) -> timedelta:
-        return timedelta(microseconds=self._loop.now_us)
+        return self._loop.since_begin

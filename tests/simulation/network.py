@@ -21,7 +21,7 @@ SLOW_SECONDS: Final = 4.0
 LATE_SECONDS: Final = 3.0
 WITHIN_A_UNIT: Final = ("jobs.", "workflows.")
 """Statements of a transaction: the memory store runs it in one piece."""
-HOUSEKEEPING: Final = ("events.", "rate_limiter.", "records.", "request_spans.", "trails.")
+HOUSEKEEPING: Final = ("records.", "workers.prune", "workers.watch")
 """What nobody waits for takes no time while all is well: half of all calls would be of this kind."""
 
 

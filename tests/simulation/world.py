@@ -46,7 +46,7 @@ SETTINGS: Final = Settings(
 """Short spans, so that much happens in little time; their proportions are those of the defaults."""
 CALM_SECONDS_MAX: Final = 1_200
 """So long after the last trouble everything has settled, whatever the seed."""
-AFTERMATH_SECONDS: Final = 20.0
+AFTERMATH_SECONDS: Final = 20
 """What has ended may leave handlers behind that do not stop; not for longer."""
 RESTART_SECONDS: Final = 12.0
 ASK_AGAIN_SECONDS: Final = 1.5
@@ -405,7 +405,9 @@ class World:
         else:
             self.witness.breaks(Seen.SETTLED, "; ".join(self._unsettled()[:3]))
             return
-        self._pass(self.loop.now_us / SECOND_US + AFTERMATH_SECONDS)
+        end = self.loop.now_us + AFTERMATH_SECONDS * SECOND_US
+        while self.loop.now_us < end and any(map(leaked_slots, self.workers)):
+            self._pass(self.loop.now_us / SECOND_US + 1)
         self._look_back()
 
     def _settled(self) -> bool:

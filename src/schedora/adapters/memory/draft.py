@@ -62,6 +62,7 @@ class Draft(MutableMapping[K, V]):
 
     def apply(self) -> None:
         """Writes the changes into the committed rows."""
-        self._committed.update(self._written)
+        if self._written:
+            self._committed.update(self._written)
         for key in self._gone:
             del self._committed[key]

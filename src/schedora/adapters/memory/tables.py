@@ -2,7 +2,7 @@
 
 from collections.abc import MutableMapping
 from datetime import datetime
-from typing import Self, cast
+from typing import Final, Self, cast
 
 import attrs
 from attrs import define, field
@@ -45,8 +45,7 @@ class Tables:
 
     def draft(self) -> Self:
         """The same tables, whose changes stay apart until ``apply``."""
-        tables = attrs.asdict(self, recurse=False)
-        return type(self)(**{name: Draft(table) for name, table in tables.items()})
+        return type(self)(**{name: Draft(getattr(self, name)) for name in _NAMES})
 
     def job_changes(self) -> list[tuple[Job | None, Job | None]]:
         """Each job changed in this draft, before and after."""
@@ -54,5 +53,9 @@ class Tables:
 
     def apply(self) -> None:
         """Writes the changes of this draft into what it was drafted from."""
-        for table in attrs.asdict(self, recurse=False).values():
-            table.apply()
+        for name in _NAMES:
+            getattr(self, name).apply()
+
+
+_NAMES: Final = tuple(one.name for one in attrs.fields(Tables))
+"""Of all tables: asked for at each transaction."""
