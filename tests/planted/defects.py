@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 from unittest.mock import patch
+from uuid import UUID
 
 import attrs
 from attrs import frozen
@@ -27,8 +28,9 @@ from schedora.application.propagation import Ending, propagate
 from schedora.domain import completion as completions_module
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion, completed, settle
-from schedora.domain.ids import JobId, LeaseId
+from schedora.domain.ids import IncarnationId, JobId, LeaseId, WorkerId
 from schedora.domain.job_state import JobState
+from schedora.domain.lease import Lease
 from schedora.domain.outcome import HandedBack, Outcome
 from schedora.domain.worker import LIVE, Worker
 
@@ -67,9 +69,10 @@ def fence_removed() -> Iterator[None]:
         accepted: set[LeaseId] = set()
         for completion in completions:
             job = tables.jobs.get(completion.job_id)
-            if job is not None and job.lease is not None:
-                under_this = attrs.evolve(completion, lease_id=job.lease.lease_id)
-                tables.jobs[job.job_id] = completed(job, under_this)
+            if job is not None and not job.ended:
+                its_own = job.lease is not None and job.lease.lease_id == completion.lease_id
+                held = job if its_own else attrs.evolve(job, lease=_lease_of(completion))
+                tables.jobs[job.job_id] = completed(held, completion)
                 accepted.add(completion.lease_id)
         return accepted
 
@@ -193,6 +196,17 @@ def cancel_overwritten() -> Iterator[None]:
 
     with _replaced((jobs, "complete", complete), (job_queue, "complete", complete)):
         yield
+
+
+def _lease_of(completion: Completion) -> Lease:
+    """As if it were still there."""
+    return Lease(
+        lease_id=completion.lease_id,
+        token=completion.lease_token,
+        owner=IncarnationId(UUID(int=0)),
+        worker_id=WorkerId("whoever brings it"),
+        claimed_at=completion.started_at or completion.ended_at,
+    )
 
 
 Alteration = Callable[[ClaimedJob, Outcome, Completion], Completion]

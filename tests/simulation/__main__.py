@@ -81,11 +81,14 @@ def _many(seeds: range, defect: str | None) -> int:
 
 def _on_all_cores(seeds: range, defect: str | None) -> Iterator[Report]:
     cores = os.cpu_count() or 1
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-        size = max(1, min(50, len(seeds) // cores))
-        some = [seeds[start : start + size] for start in range(0, len(seeds), size)]
+    size = max(1, min(50, len(seeds) // cores))
+    some = [seeds[start : start + size] for start in range(0, len(seeds), size)]
+    pool = ProcessPoolExecutor(cores, mp_context=get_context("spawn"))
+    try:
         for reports in pool.map(simulated, some, [defect] * len(some)):
             yield from reports
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -17,6 +17,13 @@ def simulated(seeds: Sequence[int], defect: str | None = None) -> list[Report]:
         return [World(seed).run().without_trace_if_well() for seed in seeds]
 
 
+def first_broken(defect: str, seeds_max: int) -> Report | None:
+    """Of the seeds from 0 on, the first in which this defect is found."""
+    with planted(defect):
+        reports = (World(seed).run() for seed in range(seeds_max))
+        return next((report for report in reports if report.broken is not None), None)
+
+
 def planted(defect: str | None) -> AbstractContextManager[None]:
     return nullcontext() if defect is None else DEFECTS[defect].planted()
 

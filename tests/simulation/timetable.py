@@ -9,7 +9,7 @@ from attrs import frozen
 from tests.simulation.network import Trouble
 from tests.simulation.workload import BUSY_SECONDS
 
-STALL_SECONDS: Final = (1.0, 8.0, 20.0, 30.0)
+STALL_SECONDS: Final = (5.0, 20.0, 40.0)
 """At most; the heartbeat timeout lies between."""
 WINDOW_SECONDS: Final = (2.0, 10.0, 40.0)
 CHANCES: Final = (0.02, 0.1, 0.4)

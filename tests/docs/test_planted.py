@@ -1,0 +1,34 @@
+"""What ``docs/reliability.md`` says of the simulation and of planted defects is what their tests hold."""
+
+import ast
+import inspect
+from itertools import pairwise
+
+from tests.docs.pages import ROOT, table
+from tests.planted.defects import DEFECTS
+from tests.planted.expected import EXPECTED, SEEDS_MAX
+from tests.simulation.invariants import Seen
+
+PAGE = ROOT / "docs" / "reliability.md"
+
+
+def test_what_only_a_simulation_sees_is_told_as_the_code_says_it() -> None:
+    body = ast.parse(inspect.getsource(Seen)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    said = {
+        ast.literal_eval(name.value): " ".join(ast.literal_eval(text.value).split())
+        for name, text in pairwise(body.body)
+        if isinstance(name, ast.Assign) and isinstance(text, ast.Expr)
+    }
+    assert set(said) == set(Seen)
+    assert {row["invariant"]: row["what holds"] for row in table(PAGE, "invariant", nth=1)} == said
+
+
+def test_each_planted_defect_is_told_with_what_finds_it() -> None:
+    rows = {row["defect"]: row for row in table(PAGE, "defect")}
+    assert {name: row["what it is"] for name, row in rows.items()} == {
+        defect.name: defect.told for defect in DEFECTS.values()
+    }
+    for name, row in rows.items():
+        assert row["simulation: broken"] in EXPECTED[name]
+        assert 1 <= int(row["in seed no."]) <= SEEDS_MAX
