@@ -66,5 +66,5 @@ def brief(value: object, length_max: int = 80) -> str:
         text = repr(value)
     except Exception as error:  # noqa: BLE001 - a repr is the user's code and may raise anything
         text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
-    text = text.encode("utf-8", "backslashreplace").decode()
+    text = text.encode(errors="backslashreplace").decode()
     return text if len(text) <= length_max else f"{text[: length_max - 1]}…"

@@ -35,7 +35,12 @@ def test_value_whose_repr_raises_is_shown_by_its_type(raised: Exception) -> None
 
 
 def test_lone_surrogates_are_escaped() -> None:
+    class Sly:
+        def __repr__(self) -> str:
+            return "\ud800"
+
     assert "\ud800" not in brief("\ud800")
+    assert brief(Sly()) == "\\ud800"
 
 
 def test_path_is_kept_apart_from_the_message() -> None:

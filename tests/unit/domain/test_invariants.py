@@ -600,3 +600,14 @@ def test_behind_an_effect_that_is_not_judged_the_next_one_is() -> None:
     life.run(Snoozed(delay=SECOND))
     lost, wrong = an_effect(life.job, 1, 99), an_effect(life.job, life.job.lease_token + 1, 1)
     assert violated(life.job, lost, wrong) == {I.EFFECT_OF_A_CLAIM}
+
+
+def test_who_holds_a_job_that_nobody_is_to_hold_is_told() -> None:
+    held, done = Life().claim().job, Life().run(Succeeded()).job
+    assert told(invariants.of_job(attrs.evolve(held, lease=None))) == [
+        f"lease_while_held: {held.job_id}: it is SCHEDULED, and nobody holds it"
+    ]
+    kept = attrs.evolve(done, lease=held.lease)
+    assert told(invariants.of_job(kept)) == [
+        f"lease_while_held: {done.job_id}: it is SUCCESS, and has a lease"
+    ]
