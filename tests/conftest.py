@@ -101,7 +101,9 @@ def way(postgres_server_url: str) -> Iterator[Callable[[str], Way]]:
         yield Way
         return
     with pgbouncer(postgres_server_url) as pooler_url:
-        yield lambda url: Way(on(pooler_url, urlsplit(url).path.strip("/")), direct_url=url)
+        # That there is a direct way says that there is a pooler: the URL is one that other clients take as well.
+        plain = pooler_url.partition("?")[0]
+        yield lambda url: Way(on(plain, urlsplit(url).path.strip("/")), direct_url=url)
 
 
 @pytest.fixture
