@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 from attrs import frozen
 from benchmarks.hostile.attacks import ATTACKS, Attack, Tally, Target, strike
+from benchmarks.hostile.fuzzing import fuzz
 from benchmarks.hostile.healthy import Served, beside
 from benchmarks.hostile.server import Api, api
 from benchmarks.hostile.submissions import AtOnce, submit_at_once
@@ -61,6 +62,9 @@ def main() -> int:
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the API"
     )
+    parser.add_argument(
+        "--fuzz", type=int, default=120, help="seconds of requests at random; 0 for none (120)"
+    )
     arguments = parser.parse_args()
     settings = dict(one.split("=", 1) for one in arguments.set)
     chosen = [
@@ -86,6 +90,9 @@ def main() -> int:
                     harm = harm or result.bad
                 for line in attacked.defects()[:5]:
                     print(line[:2_000], file=sys.stderr)
+        if arguments.fuzz:
+            with api(database_url=database.url, **settings) as asked:
+                harm = _fuzzed(asked, arguments.fuzz) or harm
         if arguments.at_once:
             redis_url = stack.enter_context(redis_server())
             for through in (None, redis_url):
@@ -169,8 +176,21 @@ def _line(result: Result) -> str:
     return f"| {result.attack.name} | {opened} | {_told(tally.answers)} | {memory} | {result.left_open} | {fared} |"
 
 
-def _told(counts: Counter[str]) -> str:
+def _told(counts: Counter[str] | Counter[int]) -> str:
     return ", ".join(f"{name} × {count}" for name, count in counts.most_common()) or "none read"
+
+
+def _fuzzed(asked: Api, seconds: int) -> bool:
+    """Whether any answer was not as described."""
+    description = httpx.get(f"{asked.url}/openapi.json", timeout=60).json()
+    found = fuzz(description, asked.url, examples=50, seconds=seconds)
+    print(
+        f"{found.cases} requests at random: {_told(found.statuses)}; {len(found.failures)} findings",
+        flush=True,
+    )
+    for what, again in found.failures.items():
+        print(f"{what}\n{again}", file=sys.stderr)
+    return bool(found.failures or asked.defects())
 
 
 def _at_once(first: Api, second: Api, database_url: str, count: int, through: str) -> bool:
