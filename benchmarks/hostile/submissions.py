@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PATIENCE_SECONDS = 60.0
+CONNECTING_SECONDS = 5.0
+"""Less than the API keeps a connection on which nothing is asked."""
 
 
 @frozen(kw_only=True)
@@ -54,7 +56,7 @@ async def submit_at_once(urls: Sequence[str], database_url: str, keys: Sequence[
                 named.add(answer.json()["data"]["job_id"])
 
     waiting = [asyncio.create_task(submit(urls[number % len(urls)], key)) for number, key in enumerate(keys)]
-    await asyncio.sleep(5)
+    await asyncio.sleep(CONNECTING_SECONDS)
     start.set()
     began = time.perf_counter()
     await asyncio.gather(*waiting)

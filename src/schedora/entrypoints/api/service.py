@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import math
 import socket
 import sys
 import time
@@ -92,6 +93,9 @@ class ApiService:
             log_config=None,
             access_log=False,
             server_header=False,
+            # Longer than clients keep a connection that they don't use, most of them for five seconds as uvicorn does: who closes
+            # first while the other one asks loses the request.
+            timeout_keep_alive=math.ceil(system.settings.api_client_timeout),
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
         self._listening = listening

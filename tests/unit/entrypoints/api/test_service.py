@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from unittest.mock import patch
 
+import httpx
 import pytest
 import structlog
 
@@ -71,6 +72,11 @@ async def test_what_is_no_http_gets_a_problem(port: int, request_: bytes) -> Non
     told = json.loads(body)
     assert (told["status"], told["errors"]) == (400, [])
     assert [line["trace_id"] for line in lines if line["event"] == "request refused"] == [told["trace_id"]]
+
+
+async def test_a_connection_is_kept_for_longer_than_clients_keep_it(service: ApiService) -> None:
+    """Else it is closed under their next request."""
+    assert service._server.config.timeout_keep_alive > httpx.Limits().keepalive_expiry  # type: ignore[operator]
 
 
 def test_a_port_that_is_taken_is_named() -> None:
