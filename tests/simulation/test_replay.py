@@ -22,5 +22,5 @@ def replayed(seed: int, hash_seed: str) -> str:
 @pytest.mark.parametrize("seed", [3, 8])
 def test_a_seed_is_replayed_exactly_whatever_the_hashes_of_texts(seed: int) -> None:
     once, again = replayed(seed, "1"), replayed(seed, "2")
-    assert once.count("\n") > 100
+    assert once.count("\n") > 50, "a trace tells what happened"
     assert once == again
