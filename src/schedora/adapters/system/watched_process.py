@@ -9,7 +9,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-import psutil
 from attrs import frozen
 
 from schedora.domain.worker_death import ended_how, peak_memory
@@ -53,6 +52,8 @@ class WatchedProcess:
     @property
     def is_stopped(self) -> bool:
         """Whether somebody has stopped it (SIGSTOP, a debugger), or it is not there to be asked."""
+        import psutil  # noqa: PLC0415 - reapers need not carry it
+
         try:
             return psutil.Process(self.pid).status() in {psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP}
         except psutil.NoSuchProcess:
