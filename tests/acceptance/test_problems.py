@@ -23,7 +23,7 @@ def test_unknown_addresses(api: Api, path: str) -> None:
     ("method", "path", "allowed"),
     [
         ("PUT", "/api/v1/jobs", {"GET", "POST"}), ("DELETE", "/api/v1/jobs", {"GET", "POST"}),
-        ("PATCH", "/api/v1/jobs/batch", {"GET", "POST"}),
+        ("PATCH", "/api/v1/jobs/batch", {"POST"}),
         ("DELETE", "/api/v1/jobs/0198c0de-0000-7000-8000-000000000000", {"GET"}),
         ("GET", "/api/v1/jobs/0198c0de-0000-7000-8000-000000000000/cancel", {"POST"}),
         ("POST", "/api/v1/jobs/0198c0de-0000-7000-8000-000000000000", {"GET"}),

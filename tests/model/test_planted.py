@@ -13,7 +13,7 @@ STEPS, POISON, JOIN = (
     "two jobs and one behind both, no faults",
 )
 FOUND = {
-    "fence_removed": (STEPS, "its history was rewritten"),
+    "fence_removed": (STEPS, "was accepted, and its lease was gone"),
     "heartbeat_ignored": (STEPS, "was declared lost, and was heard all the time"),
     "release_forgotten": (STEPS, "waits_for_counted"),
     "release_doubled": (JOIN, "waits_for_counted"),

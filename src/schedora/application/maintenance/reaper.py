@@ -33,6 +33,8 @@ log = Logger("schedora.reaper")
 
 LONGEST_INTERVAL = timedelta(seconds=10)
 ROUNDS_PER_TIMEOUT = 6
+LATE_INTERVALS = 1.5
+"""A quarter of the timeout, and so well below the longest gap between looks."""
 BUCKETS_MAX = 10_000
 """Forgotten in one round: whatever has not been limited for a while."""
 TRAILS_MAX = 1_000
@@ -80,15 +82,6 @@ class Reaper:
         self._watched = True
         """Whether reapers have been there for as long as a worker's silence may last."""
         self._watched_at = clock.monotonic()
-        self._tidying = (
-            self._forget_workers,
-            self._forget_processes,
-            self._forget_buckets,
-            self._forget_trails,
-            self._forget_requests,
-            self._forget_events,
-            self._forget_records,
-        )
         self._spared: frozenset[IncarnationId] = frozenset()
         self._clock = clock
         self._randomness = randomness
@@ -106,10 +99,18 @@ class Reaper:
         """One round; answers how many jobs were rescued. Raises ``StoreUnavailable``."""
         await self._declare_lost()
         rescued_count = await self._rescue()
-        for tidy_up in self._tidying:
-            await self._keep_watching()
-            await tidy_up()
-        await self._keep_watching()
+        pruned_count = await self._workers.prune(self._cleanup_after)
+        if pruned_count:
+            log.info("forgot workers long gone", workers=pruned_count)
+        if self._process_reports is not None:
+            await self._process_reports.prune(self._cleanup_after)
+        await self._rate_limiter.prune(limit=BUCKETS_MAX)
+        await self._trails.prune(limit=TRAILS_MAX)
+        await self._request_spans.prune(
+            self._trace_retention, spans_max=REQUESTS_KEPT_MAX, limit=REQUEST_BATCHES_MAX
+        )
+        await self._events.prune(EVENTS_KEPT)
+        self._behind = (await self._prune(self._stopped)).more
         return rescued_count
 
     async def _watch(self) -> timedelta:
@@ -117,37 +118,6 @@ class Reaper:
         watched_for = await self._workers.watch(watch_gap_max(self._heartbeat_timeout))
         self._watched_at = self._clock.monotonic()
         return watched_for
-
-    async def _keep_watching(self) -> None:
-        """On a slow store a round takes longer than the longest gap: without this no silence would ever count."""
-        if self._clock.monotonic() - self._watched_at > self._interval:
-            await self._watch()
-
-    async def _forget_workers(self) -> None:
-        pruned_count = await self._workers.prune(self._cleanup_after)
-        if pruned_count:
-            log.info("forgot workers long gone", workers=pruned_count)
-
-    async def _forget_processes(self) -> None:
-        if self._process_reports is not None:
-            await self._process_reports.prune(self._cleanup_after)
-
-    async def _forget_buckets(self) -> None:
-        await self._rate_limiter.prune(limit=BUCKETS_MAX)
-
-    async def _forget_trails(self) -> None:
-        await self._trails.prune(limit=TRAILS_MAX)
-
-    async def _forget_requests(self) -> None:
-        await self._request_spans.prune(
-            self._trace_retention, spans_max=REQUESTS_KEPT_MAX, limit=REQUEST_BATCHES_MAX
-        )
-
-    async def _forget_events(self) -> None:
-        await self._events.prune(EVENTS_KEPT)
-
-    async def _forget_records(self) -> None:
-        self._behind = (await self._prune(self._stopped)).more
 
     async def _declare_lost(self) -> None:
         timeout = self._heartbeat_timeout
@@ -209,6 +179,28 @@ class Reaper:
             self._metrics.count(Counter.WORKERS_SPARED, amount=len(new))
 
     async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(self._keep_watching())
+            try:
+                await self._rounds()
+            finally:
+                watching.cancel()
+
+    async def _keep_watching(self) -> None:
+        """Beside the rounds, when one of them is late: what takes longer than the longest gap there may be on a slow
+        store would keep silence from ever counting.
+        """
+        while True:
+            pause = self._watched_at + self._interval * LATE_INTERVALS - self._clock.monotonic()
+            if pause > NO_PAUSE:
+                await self._clock.sleep(pause)
+                continue
+            try:
+                await self._watch()
+            except StoreUnavailable:  # rounds tell of it
+                await self._clock.sleep(self._interval)
+
+    async def _rounds(self) -> None:
         reachable = True
         while not self._stopped.is_set():
             began = self._clock.monotonic()

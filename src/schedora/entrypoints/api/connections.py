@@ -24,6 +24,9 @@ LINGER_SECONDS = 2.0
 """What a client gets to read why it was refused, while it may still send."""
 
 TOO_SLOW = Problem(kind="too-slow", status=408, detail="The request did not come within its time limit.")
+ADDRESS_TOO_LONG = Problem(
+    kind="address-too-long", status=414, detail="The address is longer than the server reads."
+)
 HEAD_TOO_LARGE = Problem(
     kind="head-too-large", status=431, detail="The address and the headers are larger than the server reads."
 )

@@ -30,6 +30,7 @@ TITLES: Mapping[str, str] = {
     "workflow-closed": "The workflow takes no more jobs",
     "worker-declared-lost": "The worker was declared lost",
     "too-slow": "The request came too slowly",
+    "address-too-long": "The address is too long",
     "head-too-large": "The headers are too large",
     "unsupported-media-type": "The body is of the wrong kind",
     "too-large": "The request is too large",

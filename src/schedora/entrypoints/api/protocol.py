@@ -11,7 +11,14 @@ from uuid import uuid4
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from schedora.application.log import Logger
-from schedora.entrypoints.api.connections import HEAD_TOO_LARGE, LINGER_SECONDS, NO_ROOM, Connections, Phase
+from schedora.entrypoints.api.connections import (
+    ADDRESS_TOO_LONG,
+    HEAD_TOO_LARGE,
+    LINGER_SECONDS,
+    NO_ROOM,
+    Connections,
+    Phase,
+)
 from schedora.entrypoints.api.event_streams import CONNECTION
 from schedora.entrypoints.api.problems import Problem
 
@@ -81,7 +88,7 @@ class _Own:
             super().data_received(data[: limit_bytes + 1])  # type: ignore[misc] # as above
             if self.cycle is before or self._last:
                 if not self._last:
-                    self.connections_of_all.refuse(self, HEAD_TOO_LARGE)
+                    self.connections_of_all.refuse(self, self._too_large())
                 return
             data = data[limit_bytes + 1 :]
         super().data_received(data)  # type: ignore[misc] # as above
@@ -90,7 +97,13 @@ class _Own:
         elif in_head and not self._last:
             self.head_bytes += len(data)
             if self.head_bytes > self.connections_of_all.limits.head_bytes:
-                self.connections_of_all.refuse(self, HEAD_TOO_LARGE)
+                self.connections_of_all.refuse(self, self._too_large())
+
+    def _too_large(self) -> Problem:
+        """Which part of the head it is; the other parser does not tell what it has read of an address."""
+        address_bytes = len(getattr(self, "url", b""))
+        mostly_address = address_bytes * 2 > self.connections_of_all.limits.head_bytes
+        return ADDRESS_TOO_LONG if mostly_address else HEAD_TOO_LARGE
 
     def _read_unwanted(self, data: bytes) -> None:
         self._unwanted_bytes += len(data)
@@ -189,7 +202,7 @@ class _OfHttptools:
     def on_headers_complete(self: Any) -> None:
         size_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size_bytes > self.connections_of_all.limits.head_bytes:
-            self._reason = HEAD_TOO_LARGE
+            self._reason = self._too_large()
             raise _Refused
         if self._pipelined() >= PIPELINED_MAX:
             raise _Refused

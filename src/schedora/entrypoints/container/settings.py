@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     api_connections_max: int = Field(4_000, ge=1, le=1_000_000)
     api_waits_max: int = Field(2_000, ge=0, le=1_000_000)
     api_client_timeout: float = Field(20, gt=0, le=86_400)
-    api_head_bytes_max: int = Field(32_768, ge=1_024, le=16_777_216)
+    api_head_bytes_max: int = Field(65_536, ge=1_024, le=16_777_216)
     api_buffer_bytes_max: int = Field(268_435_456, ge=65_536, le=1_099_511_627_776)
     worker_max_jobs_per_child: int | None = Field(None, ge=1, le=1_000_000_000)
     worker_max_memory_mb_per_child: int | None = Field(None, ge=1, le=1_000_000_000)

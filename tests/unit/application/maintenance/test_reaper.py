@@ -1,10 +1,8 @@
 """The reaper."""
 
 import asyncio
-import itertools
 from collections.abc import Callable, Collection
 from datetime import timedelta
-from typing import Any
 
 import attrs
 import pytest
@@ -368,17 +366,37 @@ async def test_where_nobody_is_silent_it_does_not_matter_who_was_there_to_hear(b
     assert logs == []
 
 
-async def test_rounds_come_at_intervals_until_it_is_stopped(bench: Bench) -> None:
+def rounds_of(reaper: Reaper, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[timedelta]:
+    """The moments at which its rounds begin."""
+    moments: list[timedelta] = []
+    one_round = reaper.round
+
+    async def noted() -> int:
+        moments.append(bench.clock.monotonic())
+        return await one_round()
+
+    monkeypatch.setattr(reaper, "round", noted)
+    return moments
+
+
+async def until_round(bench: Bench, moments: list[timedelta]) -> timedelta:
+    """Moves on to the next round; how long it took to come."""
+    seen, before = len(moments), bench.clock.monotonic()
+    while len(moments) == seen:
+        assert bench.clock.advance_to_next_wait()
+        await settle()
+    return moments[-1] - before
+
+
+async def test_rounds_come_at_intervals_until_it_is_stopped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reaper = a_reaper(bench)
+    moments = rounds_of(reaper, bench, monkeypatch)
     task = asyncio.create_task(reaper.run())
     await settle()
     await bench.stores.worker()
-    moments = []
-    for _ in range(20):
-        assert bench.clock.advance_to_next_wait()
-        await settle()
-        moments.append(bench.clock.monotonic())
-    pauses = [after - before for before, after in itertools.pairwise(moments)]
+    pauses = [await until_round(bench, moments) for _ in range(20)]
     assert all(0.8 * LONGEST_INTERVAL <= pause <= 1.2 * LONGEST_INTERVAL for pause in pauses)
     assert len(set(pauses)) > 10, "spread, so that several reapers do not meet"
     assert await statuses(bench) == [WorkerState.STALE]
@@ -390,25 +408,45 @@ async def test_rounds_come_at_intervals_until_it_is_stopped(bench: Bench) -> Non
 async def test_silence_counts_however_slow_the_store_is(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each statement takes a while, and a round longer than the longest gap."""
-    stores, timeout = bench.stores, 6 * SECOND
-    for port in (stores.workers, stores.rate_limiter, stores.trails, stores.request_spans, stores.events):
-        prune = port.prune
+    """A single statement of a round takes longer than the longest gap."""
+    timeout = 6 * SECOND
+    prune = bench.stores.trails.prune
 
-        async def slow(*args: Any, prune: Callable[..., Any] = prune, **kwargs: Any) -> Any:
-            bench.clock.advance(SECOND)
-            return await prune(*args, **kwargs)
+    async def slow(*, limit: int) -> int:
+        await bench.clock.sleep(watch_gap_max(timeout) * 2)
+        return await prune(limit=limit)
 
-        monkeypatch.setattr(port, "prune", slow)
-    await stores.worker()
+    monkeypatch.setattr(bench.stores.trails, "prune", slow)
+    await bench.stores.worker()
     reaper = a_reaper(bench, timeout)
-    silent = 0
+    running = asyncio.create_task(reaper.run())
+    ends_at = bench.clock.monotonic() + timeout * 3
     while await statuses(bench) == [WorkerState.ACTIVE]:
-        began = bench.clock.monotonic()
-        await reaper.round()
-        assert bench.clock.monotonic() - began > watch_gap_max(timeout)
-        silent += 1
-        assert silent < 4, "silence does not count"
+        assert bench.clock.monotonic() < ends_at, "silence does not count"
+        await settle()
+        bench.clock.advance_to_next_wait()
+    reaper.stop()
+    while not running.done():
+        await settle()
+        bench.clock.advance_to_next_wait()
+    await running
+    assert bench.clock.sleepers == 0
+
+
+async def test_watching_goes_on_when_the_store_was_away(bench: Bench) -> None:
+    await bench.stores.worker()
+    reaper = a_reaper(bench, 6 * SECOND)
+    running = asyncio.create_task(reaper.run())
+    for away in (True, False):
+        bench.faults.away = away
+        for _ in range(20):
+            await settle()
+            assert not running.done()
+            bench.clock.advance_to_next_wait()
+    assert await statuses(bench) == [WorkerState.STALE]
+    reaper.stop()
+    await running
+    assert bench.clock.sleepers == 0
 
 
 async def test_short_timeout_is_looked_after_more_often(bench: Bench) -> None:
@@ -421,18 +459,15 @@ async def test_short_timeout_is_looked_after_more_often(bench: Bench) -> None:
     await task
 
 
-async def test_store_that_is_away_is_waited_for(bench: Bench) -> None:
+async def test_store_that_is_away_is_waited_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     await bench.stores.submit(a_request())
     await bench.claim()
     bench.faults.away = True
     reaper = a_reaper(bench)
+    moments = rounds_of(reaper, bench, monkeypatch)
     task = asyncio.create_task(reaper.run())
-    pauses = []
-    for _ in range(12):
-        await settle()
-        before = bench.clock.monotonic()
-        assert bench.clock.advance_to_next_wait()
-        pauses.append(bench.clock.monotonic() - before)
+    await settle()
+    pauses = [await until_round(bench, moments) for _ in range(12)]
     assert pauses[0] <= 0.5 * SECOND
     assert LONGEST_INTERVAL / 2 <= pauses[-1] <= LONGEST_INTERVAL
     bench.faults.away = False
@@ -443,10 +478,8 @@ async def test_store_that_is_away_is_waited_for(bench: Bench) -> None:
     assert await statuses(bench) == [WorkerState.STALE]
     assert bench.clock.monotonic() - back > TIMEOUT, "it had time to be heard"
     bench.faults.away = True
-    bench.clock.advance_to_next_wait()
-    await settle()
-    assert bench.clock.next_wait is not None
-    assert bench.clock.next_wait - bench.clock.now() <= 0.5 * SECOND, "patience begins anew"
+    await until_round(bench, moments)
+    assert await until_round(bench, moments) <= 0.5 * SECOND, "patience begins anew"
     reaper.stop()
     await task
 
