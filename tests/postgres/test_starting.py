@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from schedora.adapters.postgres.embedded import start_embedded
-from schedora.adapters.postgres.schema import VERSION_TABLE, migrate, verify
+from schedora.adapters.postgres.schema import COMPATIBILITY_TABLE, VERSION_TABLE, migrate, verify
 from tests.databases import on
 from tests.e2e.conftest import Cluster, swift_environment
 
@@ -73,6 +73,7 @@ def test_a_newer_schema_is_refused(processes: Cluster, database_url: str, comman
     migrate(database_url)
     with psycopg.connect(database_url) as connection:
         connection.execute(f"update {VERSION_TABLE} set version_num = '9999'".encode())
+        connection.execute(f"update {COMPATIBILITY_TABLE} set since = '9999'".encode())
     arguments = ("up", "--port", "0") if command == "up" else ("migrate",)
     assert "schema 9999, which is newer" in the_line(processes.run(*arguments), 1)
 

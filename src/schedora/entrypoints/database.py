@@ -16,16 +16,17 @@ log = Logger("schedora.process")
 
 
 @contextmanager
-def database_of(settings: Settings, *, creating: bool = False) -> Iterator[str]:
+def database_of(settings: Settings, *, creating: bool = False, waiting: bool = True) -> Iterator[str]:
     """Its URL, for as long as the context lasts.
 
-    One that was named and is away is waited for, for as long as the settings say: servers and programs start together. The embedded server is started, or joined when another process runs it, and brought to the schema of this
-    version; it stops with the last process that uses it. A database that was named is left as it is; ``creating``
+    One that was named and is away is waited for, for as long as the settings say, for servers and processes start
+    together; with ``waiting`` False it is not. The embedded server is started, or joined when another process runs it,
+    and brought to the schema of this version; it stops with the last process that uses it. A database that was named is left as it is; ``creating``
     gives it tables, where it has none of Schedora's. Raises ``EmbeddedUnavailable``, ``StoreUnavailable`` and
     ``SchemaMismatch``.
     """
     if settings.database_url is not None:
-        _wait_for(settings.database_url, settings.database_start_timeout)
+        _wait_for(settings.database_url, settings.database_start_timeout if waiting else 0)
         if creating:
             create(settings.database_direct_url or settings.database_url)
         yield settings.database_url

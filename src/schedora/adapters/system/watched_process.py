@@ -19,7 +19,9 @@ class ProcessEnd:
     returncode: int
     """The exit status; negative, the signal."""
     peak_bytes: int
-    """The most memory that it, or a child that it waited for, had resident."""
+    """The most memory that it, or a child that it waited for, had resident; no less than what whoever started it had by
+    then, for the system counts a process from before it runs its own program.
+    """
 
     @property
     def how(self) -> str:

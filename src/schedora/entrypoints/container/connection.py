@@ -20,7 +20,7 @@ async def connect(settings: Settings) -> AsyncIterator[System]:
     """
     with ExitStack() as stack:
         # Starting a server, and leaving it, takes a while: not on the event loop.
-        url = await asyncio.to_thread(stack.enter_context, database_of(settings))
+        url = await asyncio.to_thread(stack.enter_context, database_of(settings, waiting=False))
         try:
             system = build_system(settings, database_url=url)
             await system.open()

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from schedora.adapters.system.vitals import peak_bytes
 from schedora.adapters.system.watched_process import ProcessEnd, WatchedProcess
 from tests.programs import PATIENCE_SECONDS
 
@@ -21,12 +22,14 @@ async def end_of(process: WatchedProcess) -> ProcessEnd:
 
 
 async def test_exit_status_and_memory_are_known() -> None:
-    lean, fat = started("raise SystemExit(7)"), started("held = b'x' * 200_000_000; raise SystemExit(7)")
+    here_bytes = peak_bytes()
+    assert here_bytes is not None
+    lean, fat = started("raise SystemExit(7)"), started(f"held = b'x' * {here_bytes}; raise SystemExit(7)")
     assert (await end_of(lean)).returncode == 7
     end = await end_of(fat)
-    assert end.peak_bytes > 200_000_000
     assert end.how == f"exited with status 7{end.memory}"
-    assert end.peak_bytes > (await end_of(lean)).peak_bytes
+    assert end.peak_bytes > here_bytes
+    assert (await end_of(lean)).peak_bytes < end.peak_bytes
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

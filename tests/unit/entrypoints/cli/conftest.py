@@ -8,6 +8,7 @@ import pytest
 from attrs import frozen
 from typer.testing import CliRunner
 
+from schedora.entrypoints import processes
 from schedora.entrypoints.cli.main import app as command
 from tests.unit.entrypoints.sdk.serving import served
 
@@ -28,6 +29,12 @@ class Answer:
 
 
 Run = Callable[..., Answer]
+
+
+@pytest.fixture(autouse=True)
+def logs_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What commands set up for their process would hold for all tests after them."""
+    monkeypatch.setattr(processes, "set_up_logs", lambda: None)
 
 
 def invoke(*arguments: str, stdin: str | None = None, **environment: str) -> Answer:

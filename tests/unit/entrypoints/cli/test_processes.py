@@ -81,8 +81,10 @@ def test_worker_by_default(calls: Calls) -> None:
         "target": None,
         "queues": (),
         "concurrency": None,
-        "processes": 1,
+        "processes": None,
         "worker_id": None,
+        "max_jobs_per_child": None,
+        "max_memory_mb_per_child": None,
         "data_dir": None,
     }
 
@@ -90,7 +92,8 @@ def test_worker_by_default(calls: Calls) -> None:
 def test_worker_as_it_is_told(calls: Calls, shop: Schedora, tmp_path: Path) -> None:
     answer = invoke(
         "worker", "--app", "the_shop:app", "--queues", "a, b,a", "--concurrency", "3", "--processes", "2",
-        "--worker-id", "w 1", "--data-dir", str(tmp_path),
+        "--worker-id", "w 1", "--data-dir", str(tmp_path), "--max-jobs-per-child", "100",
+        "--max-memory-mb-per-child", "500",
     )  # fmt: skip
     assert answer.status == STATUS
     assert calls["run_worker"] == {
@@ -100,6 +103,8 @@ def test_worker_as_it_is_told(calls: Calls, shop: Schedora, tmp_path: Path) -> N
         "concurrency": 3,
         "processes": 2,
         "worker_id": "w 1",
+        "max_jobs_per_child": 100,
+        "max_memory_mb_per_child": 500,
         "data_dir": tmp_path,
     }
 
