@@ -24,6 +24,10 @@ from schedora.entrypoints.torture.workload import JobOrder, Order, OrderKind
 from tests.programs import ROOT, Program, unconfigured_environment, until
 
 
+pytestmark = pytest.mark.xdist_group("torture")
+"""One after the other: each asks what is left of it on this machine."""
+
+
 def a_fault(at: float, kind: FaultKind, hold: float, **fields: Any) -> Fault:
     return Fault(at_seconds=at, kind=kind, hold_seconds=hold, **fields)
 
@@ -119,7 +123,11 @@ def the_torture(directory: Path, *arguments: str, said: str) -> Program:
         assert program.process.poll() is None, program.err.read_text()
         return said in program.err.read_text()
 
-    until(begun, f"the torture to say: {said}")
+    try:
+        until(begun, f"the torture to say: {said}")
+    except BaseException:
+        program.process.kill()
+        raise
     return program
 
 
@@ -129,8 +137,10 @@ def test_interrupted_on_a_database_that_was_named(tmp_path: Path, migrated_url: 
         "--database-url", migrated_url, "--json", "report.json", "--html", "report.html", said="accepted",
     )  # fmt: skip
     program.send(signal.SIGINT)
-
-    assert program.ended() == 0, program.out.read_text()
+    try:
+        assert program.ended() == 0, program.out.read_text()
+    finally:
+        program.process.kill()
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["held"], report["interrupted"], report["own_database"]) == (True, True, False)
     assert set(report["left_out"]) == ON_OWN_POSTGRES | ON_REDIS
@@ -153,11 +163,13 @@ def test_a_torture_that_is_killed_takes_everything_with_it(tmp_path: Path) -> No
     program = the_torture(
         tmp_path, "--minutes", "10", "--logs", "logs", "--workers", "1", "--apis", "1", said="begin"
     )
-    children = psutil.Process(program.pid).children(recursive=True)
-    (data_dir,) = set(Path("/tmp").glob(f"{postgres_server.PREFIX}*")) - before
-    postmaster = psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
-    program.send(signal.SIGKILL)
-    program.process.wait()
+    try:
+        children = psutil.Process(program.pid).children(recursive=True)
+        (data_dir,) = set(Path("/tmp").glob(f"{postgres_server.PREFIX}*")) - before
+        postmaster = psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
+    finally:
+        program.send(signal.SIGKILL)
+        program.process.wait()
 
     assert len(children) >= 5
     until(lambda: not any(alive(child) for child in [*children, postmaster]), "every process to end")
