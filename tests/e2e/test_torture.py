@@ -23,7 +23,6 @@ from schedora.entrypoints.torture.verdict import Promise
 from schedora.entrypoints.torture.workload import JobOrder, Order, OrderKind
 from tests.programs import ROOT, Program, unconfigured_environment, until
 
-
 pytestmark = pytest.mark.xdist_group("torture")
 """One after the other: each asks what is left of it on this machine."""
 
