@@ -1,6 +1,5 @@
 """Stopping is asked for: what runs is finished or handed back, and nothing is used up."""
 
-import os
 import signal
 from pathlib import Path
 
