@@ -136,17 +136,9 @@ async def _wait(stopping: asyncio.Event, until: float) -> bool:
 
 
 @asynccontextmanager
-async def _killed(scene: Scene, victim: Member, _fault: Fault) -> AsyncIterator[None]:
-    await scene.fleet.kill(victim)
-    try:
-        yield
-    finally:
-        await scene.fleet.start(victim)
-
-
-@asynccontextmanager
-async def _drained(scene: Scene, victim: Member, _fault: Fault) -> AsyncIterator[None]:
-    await scene.fleet.stop(victim)
+async def _ended(scene: Scene, victim: Member, fault: Fault) -> AsyncIterator[None]:
+    end = scene.fleet.stop if fault.kind is FaultKind.DRAIN_WORKER else scene.fleet.kill
+    await end(victim)
     try:
         yield
     finally:
@@ -295,11 +287,11 @@ async def _redis_unreachable(scene: Scene, fault: Fault) -> AsyncIterator[None]:
 
 
 _ON_A_PROCESS = {
-    FaultKind.KILL_WORKER: _killed,
-    FaultKind.KILL_API: _killed,
-    FaultKind.KILL_REAPER: _killed,
+    FaultKind.KILL_WORKER: _ended,
+    FaultKind.KILL_API: _ended,
+    FaultKind.KILL_REAPER: _ended,
     FaultKind.FREEZE_WORKER: _frozen,
-    FaultKind.DRAIN_WORKER: _drained,
+    FaultKind.DRAIN_WORKER: _ended,
 }
 """All others that have a victim are on its way to the database."""
 _ON_THE_WHOLE = {
