@@ -225,6 +225,21 @@ async def test_a_death_is_kept_whole(stores: Stores) -> None:
     assert seen == {worker.incarnation: "was ended by SIGSEGV", other.incarnation: None}
 
 
+async def test_a_death_may_have_left_anything(stores: Stores) -> None:
+    """Handlers log what they like, and names of files are any bytes: nobody who looks at workers may suffer for it."""
+    worker = await stores.worker()
+    wild = "a\x00b\ud800c"
+    death = WorkerDeath(how=wild, stack=wild, lines={a_job_id(): (wild, "whole")})
+    assert await stores.workers.note_death(worker.incarnation, death)
+    [seen] = await stores.workers.registered()
+    kept = (await stores.workers.deaths([worker.incarnation]))[worker.incarnation]
+    assert seen.death == kept.how
+    for text in (kept.how, kept.stack, *kept.lines.popitem()[1]):
+        assert text in (wild, "a\ufffdb?c", "whole")
+    [stale] = await stores.workers.declare_stale([worker.incarnation], HOUR)
+    assert stale.death == kept.how
+
+
 async def test_whose_end_was_seen_is_lost_without_waiting_for_its_silence(stores: Stores) -> None:
     worker, other = await stores.worker(), await stores.worker()
     await stores.workers.note_death(worker.incarnation, DEATH)

@@ -8,6 +8,7 @@ from uuid import UUID
 import orjson
 
 from schedora.adapters.postgres import rows
+from schedora.adapters.postgres.arrays import storable
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import load, written
 from schedora.application.ports.workers import SilentWorker
@@ -197,9 +198,9 @@ class PostgresWorkers:
     async def note_death(self, incarnation: IncarnationId, death: WorkerDeath) -> bool:
         document = orjson.dumps(
             {
-                "how": death.how,
-                "stack": death.stack,
-                "lines": {str(job_id): list(lines) for job_id, lines in death.lines.items()},
+                "how": storable(death.how),
+                "stack": death.stack and storable(death.stack),
+                "lines": {str(job_id): list(map(storable, lines)) for job_id, lines in death.lines.items()},
             }
         ).decode()
         return bool(await self._database.fetch(_NOTE_DEATH, incarnation=incarnation, death=document))

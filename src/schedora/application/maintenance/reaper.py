@@ -121,8 +121,9 @@ class Reaper:
 
     async def _declare_lost(self) -> None:
         timeout = self._heartbeat_timeout
-        watched_for = await self._watch()
         silent = await self._workers.silent(timeout)
+        # Not before: of a store that stood still in between, everybody would look silent, and watched all the while.
+        watched_for = await self._watch()
         heard = await self._heard(silent)
         given_up: list[IncarnationId] = []
         spared: list[SilentWorker] = []

@@ -130,6 +130,23 @@ async def test_outage_of_the_store_makes_no_worker_lost(bench: Bench) -> None:
     assert (await bench.stores.job(job.job_id)).status is JobState.RUNNING
 
 
+@pytest.mark.parametrize("question", ["watch", "silent"])
+async def test_store_that_stands_still_in_the_middle_of_a_round_makes_no_worker_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, question: str
+) -> None:
+    await bench.watched(HOUR)
+    await bench.stores.worker()
+    ask = getattr(bench.stores.workers, question)
+
+    async def asked(span: timedelta) -> object:
+        bench.clock.advance(TIMEOUT * 2)
+        return await ask(span)
+
+    monkeypatch.setattr(bench.stores.workers, question, asked)
+    await a_reaper(bench).round()
+    assert await statuses(bench) == [WorkerState.ACTIVE]
+
+
 async def test_reaper_that_starts_beside_others_need_not_wait(bench: Bench) -> None:
     await bench.stores.worker()
     await bench.watched(TIMEOUT + SECOND)
@@ -504,7 +521,7 @@ async def test_it_says_once_that_the_store_went_and_once_that_it_is_back(bench: 
     away = {
         "event": "the store is away",
         "log_level": "warning",
-        "error": "the memory store fails on demand: workers.watch",
+        "error": "the memory store fails on demand: workers.silent",
     }
     assert logs == [away, {"event": "the store is back", "log_level": "info"}, away]
 
