@@ -171,8 +171,8 @@ class Worker:
         )
         self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
         self._store_is_away = False
-        self._lost_at = clock.monotonic()
-        """When it was found to be away last."""
+        self._failed_at = clock.monotonic()
+        """When it failed last."""
         self._audience = Audience(queues=identity.queues, types=identity.types)
         self._lookout = Lookout(clock=clock, randomness=randomness, pace=self._limits.pace)
         self._exchanges = Exchanges(
@@ -459,6 +459,7 @@ class Worker:
         finally:
             leaving.cancel()
             await asyncio.wait([leaving])
+            await self._exchanges.abandon()
         error = "it did not answer in time"
         if in_time and not leaving.cancelled():
             try:
@@ -554,23 +555,25 @@ class Worker:
     def store_answered(self, asked_at: timedelta) -> None:
         """It is there, whatever was thought of it; unless that was thought since it was asked."""
         self._answered_at = self._clock.monotonic()
-        if self._store_is_away and asked_at >= self._lost_at:
+        if asked_at < self._failed_at:
+            return
+        self._backoff.reset()
+        if self._store_is_away:
             self._store_is_away = False
-            self._backoff.reset()
             log.info("the store is back", worker_id=self.identity.worker_id)
 
     def store_away(self, error: StoreUnavailable) -> None:
         """It is left alone for a while; then everything is looked at again."""
+        self._failed_at = self._clock.monotonic()
         if isinstance(error, Entangled):
             log.debug("others were in the way", error=str(error), worker_id=self.identity.worker_id)
         elif not self._store_is_away:
             self._store_is_away = True
-            self._lost_at = self._clock.monotonic()
             log.warning("the store is away; outcomes are kept", error=str(error), kept=len(self._outbox))
         # Not knowing what has happened: look at everything again.
         self._lookout.hint()
         self._check_leases = True
-        self._retry_at = self._clock.monotonic() + self._backoff.next()
+        self._retry_at = self._failed_at + self._backoff.next()
 
     def _show(self, gauges: Gauges) -> None:
         gauges.register(Gauge.WORKER_SLOTS, lambda: self.slots.count)

@@ -13,7 +13,7 @@ from schedora.application.context import JobContext
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import DRAINED
 from schedora.application.pipeline.slots import GRACE, NO_HANDLER, NO_ROOM
-from schedora.application.pipeline.worker import MATCH_AGE_MAX, TAKEN_MAX
+from schedora.application.pipeline.worker import FAREWELL, MATCH_AGE_MAX, TAKEN_MAX
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue, Start
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.application.ports.wakeup import Hint
@@ -581,6 +581,21 @@ async def test_it_does_not_leave_before_that_is_written(
         await engine.advance(SECOND)
         assert engine.task.done()
         assert (await now(engine, unheard)).status is S.PENDING
+
+
+async def test_store_that_does_not_answer_is_asked_nothing_by_one_that_has_left(
+    engine: Engine, wakeup: RecordedWakeup, asked: Asked, held: Held
+) -> None:
+    async with engine.running() as worker:
+        unheard = await matched(engine)
+        asked.happening = {"before exchange": lambda: engine.bench.clock.sleep(HOUR)}
+        worker.drain()
+        await engine.advance(FAREWELL)
+        assert engine.task is not None
+        assert engine.task.done()
+        assert engine.bench.clock.sleepers == 0
+        await engine.advance(HOUR)
+        assert (await now(engine, unheard)).status is S.SCHEDULED
 
 
 async def test_leaving_it_touches_neither_what_has_started_nor_what_it_knows(

@@ -455,6 +455,27 @@ async def test_answer_to_what_was_asked_before_the_loss_tells_of_no_return(engin
     assert told == ["the store is away; outcomes are kept", "the store is back"]
 
 
+async def test_transactions_in_the_way_are_no_reason_to_keep_away(engine: Engine) -> None:
+    class InTheWay(MemoryJobQueue):
+        times = 0
+
+        async def exchange(self, delivery: Delivery) -> Exchanged:
+            if self.times:
+                self.times -= 1
+                raise Entangled("a deadlock")
+            return await super().exchange(delivery)
+
+    engine.queue = queue = InTheWay(engine.bench.store)
+    handler = Counted()
+    engine.handle(handler)
+    async with engine.running():
+        for _ in range(10):
+            queue.times = 1
+            [submission] = await engine.bench.submit([a_request()])
+            await engine.advance(SECOND)
+            assert handler.runs.get(submission.job.job_id) == 1, "pauses grow only while nothing comes through"
+
+
 async def claimed_by(engine: Engine, worker: Worker) -> list[ClaimedJob]:
     """All that can be claimed, under that worker's lease."""
     assert worker.incarnation is not None
