@@ -62,10 +62,6 @@ class BlackBox:
         with suppress(OSError):
             os.utime(self.descriptor)
 
-    def last_words(self, how: str, stack: str) -> None:
-        """This process is about to end itself, and says why."""
-        self._put({"schedora": "ends", "how": how, "stack": stack})
-
     def _put(self, note: dict[str, str]) -> None:
         text = orjson.dumps(note) + b"\n"
         with self._guard, suppress(OSError):
@@ -106,8 +102,6 @@ class KeptBox:
     def read(self, end: ProcessEnd) -> tuple[IncarnationId, WorkerDeath] | None:
         """Who ended so, with what it left; None when it ended before it was anybody."""
         incarnation: IncarnationId | None = None
-        how = end.how
-        stack = self.stack()
         lines: OrderedDict[JobId, deque[str]] = OrderedDict()
         for text in self._texts():
             note = _note(text)
@@ -115,8 +109,6 @@ class KeptBox:
                 continue
             if note["schedora"] == "incarnation":
                 incarnation = IncarnationId(UUID(note["is"]))
-            elif note["schedora"] == "ends":
-                how, stack = f"{note['how']}{end.memory}", note["stack"]
             else:
                 job_id = JobId(UUID(note["job"]))
                 lines.setdefault(job_id, deque(maxlen=LINES_MAX)).append(in_words(note["line"]))
@@ -126,7 +118,7 @@ class KeptBox:
         if incarnation is None:
             return None
         kept = {job_id: tuple(told) for job_id, told in lines.items()}
-        return incarnation, WorkerDeath(how=how, stack=stack, lines=kept)
+        return incarnation, WorkerDeath(how=end.how, stack=self.stack(), lines=kept)
 
     def _texts(self) -> Iterator[bytes]:
         size = os.fstat(self.descriptor).st_size

@@ -10,7 +10,7 @@ import signal
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import psutil
 
@@ -113,28 +113,29 @@ class _Child:
 
     @classmethod
     async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> "_Child":
-        box, line = KeptBox(), Lifeline()
-        try:
-            # A session of its own: Ctrl-C in the terminal is for the worker, which tells its children.
-            process = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=PIPE,
-                stdout=PIPE,
-                limit=LINE_BYTES_MAX,
-                start_new_session=True,
-                pass_fds=(box.descriptor, line.other_end),
-                env={
-                    **environment,
-                    black_box.VARIABLE: str(box.descriptor),
-                    lifeline.VARIABLE: str(line.other_end),
-                },
-            )
-        except BaseException:
-            line.cut()
-            box.close()
-            raise
-        finally:
-            line.handed_over()
+        with ExitStack() as undone:
+            box = KeptBox()
+            undone.callback(box.close)
+            line = Lifeline()
+            undone.callback(line.cut)
+            try:
+                # A session of its own: Ctrl-C in the terminal is for the worker, which tells its children.
+                process = await asyncio.create_subprocess_exec(
+                    *command,
+                    stdin=PIPE,
+                    stdout=PIPE,
+                    limit=LINE_BYTES_MAX,
+                    start_new_session=True,
+                    pass_fds=(box.descriptor, line.other_end),
+                    env={
+                        **environment,
+                        black_box.VARIABLE: str(box.descriptor),
+                        lifeline.VARIABLE: str(line.other_end),
+                    },
+                )
+            finally:
+                line.handed_over()
+            undone.pop_all()
         return cls(process, box, line)
 
     def lives(self) -> bool:
@@ -169,6 +170,8 @@ class _Child:
 
     async def kill(self) -> None:
         """Ends it and what it started; returns when it is gone, even while being cancelled."""
+        if self.process.returncode is not None and psutil.pid_exists(self.process.pid):
+            return  # it ended long ago, and nothing of it is left: a stranger has its number by now
         try:
             # Also where it has ended by itself: what it started goes on in its group.
             os.killpg(self.process.pid, signal.SIGKILL)

@@ -45,15 +45,6 @@ def test_who_was_nobody_is_not_told_of(kept: KeptBox) -> None:
     assert kept.read(END) is None
 
 
-def test_its_own_last_words_stand_before_what_was_seen(kept: KeptBox) -> None:
-    box = BlackBox(kept.descriptor)
-    box.name(an_incarnation())
-    box.last_words("blocked its event loop", "at f.py:1")
-    told = kept.read(END)
-    assert told is not None
-    assert (told[1].how, told[1].stack) == ("blocked its event loop (peak memory 1.9 GB)", "at f.py:1")
-
-
 def test_the_stacks_of_a_crash_are_kept_beside_the_notes(kept: KeptBox) -> None:
     program = (
         "import ctypes, faulthandler, sys; from schedora.adapters.system.black_box import BlackBox;"

@@ -1,6 +1,7 @@
 """Child processes: started when needed, kept for the next job, really killed."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ import pytest
 
 from schedora.adapters.system import processes
 from schedora.adapters.system.child_protocol import Ended, Progress, Written, encode_said
+from schedora.adapters.system.lifeline import Lifeline
 from schedora.adapters.system.processes import PROCESS_DIED, ChildProcesses
 from schedora.application.ports.processes import ProcessCall
 from schedora.domain.completion import Completion
@@ -203,6 +205,21 @@ async def test_child_whose_end_was_taken_note_of_by_the_system_alone_is_replaced
     assert gone(pids[0]), "it was there all the same"
 
 
+async def test_number_of_a_child_that_died_while_idle_may_be_anothers(
+    children: ChildProcesses, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await children.run(call(["tell", str(tmp_path / "x")], ends()), link=RecordedLink())
+    child, grandchild = map(int, (await told(tmp_path / "x"))[:2])
+    os.kill(child, signal.SIGKILL)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while psutil.pid_exists(child):  # until the event loop has taken note
+            await asyncio.sleep(0.005)
+    monkeypatch.setattr(psutil, "pid_exists", lambda pid: pid == child)
+    assert await children.run(call(ends()), link=RecordedLink()) == Succeeded()
+    assert not gone(grandchild), "it stands for whoever has the number"
+    os.kill(grandchild, signal.SIGKILL)
+
+
 def no_such_process(pid: int) -> psutil.Process:
     raise psutil.NoSuchProcess(pid)
 
@@ -345,3 +362,17 @@ async def test_nothing_is_left_open(children: ChildProcesses) -> None:
     for _ in range(3):
         await children.run(call(["exit", 1]), link=RecordedLink())
     assert psutil.Process().num_fds() <= before
+
+
+async def test_nothing_is_left_open_of_a_child_that_could_not_be_started(
+    children: ChildProcesses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_many() -> Lifeline:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(processes, "Lifeline", too_many)
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        with pytest.raises(OSError, match="Too many open files"):
+            await children.run(call(ends()), link=RecordedLink())
+    assert psutil.Process().num_fds() == before
