@@ -473,7 +473,9 @@ async def test_transactions_in_the_way_are_no_reason_to_keep_away(engine: Engine
             queue.times = 1
             [submission] = await engine.bench.submit([a_request()])
             await engine.advance(SECOND)
-            assert handler.runs.get(submission.job.job_id) == 1, "pauses grow only while nothing comes through"
+            assert handler.runs.get(submission.job.job_id) == 1, (
+                "pauses grow only while nothing comes through"
+            )
 
 
 async def claimed_by(engine: Engine, worker: Worker) -> list[ClaimedJob]:
