@@ -34,7 +34,7 @@ log = Logger("schedora.reaper")
 LONGEST_INTERVAL = timedelta(seconds=10)
 ROUNDS_PER_TIMEOUT = 6
 LATE_INTERVALS = 1.5
-"""A quarter of the timeout, and so well below the longest gap between looks."""
+"""At most a quarter of the timeout, and so well below the longest gap between looks."""
 BUCKETS_MAX = 10_000
 """Forgotten in one round: whatever has not been limited for a while."""
 TRAILS_MAX = 1_000

@@ -4,9 +4,9 @@ Any number of processes may do this at once: each outcome is addressed to the le
 store accepts it once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from schedora.application.log import Logger
 from schedora.application.pipeline.complete import Completed, CompleteJobs
@@ -23,7 +23,6 @@ from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workers import Workers
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion, settle
-from schedora.domain.ids import LeaseId
 from schedora.domain.job_state import WAITING
 from schedora.domain.outcome import WorkerLost
 from schedora.domain.worker_death import WorkerDeath
@@ -67,34 +66,42 @@ class RescueJobs:
                 )
                 for job in lost
             ]
-            completed = await self._deliver([completion for _, completion in ended])
-            accepted = completed.accepted
-            settled = [one for one in ended if one[1].lease_id in accepted]
-            count_completions(self.metrics, [completion for _, completion in settled])
-            count_canceled(self.metrics, completed.canceled)
-            self.metrics.count(Counter.JOBS_RESCUED, amount=len(accepted))
-            waiting = [completion for _, completion in settled if completion.status in WAITING]
-            self.wakeup.ring(
-                queues={completion.queue for completion in waiting},
-                later=all(completion.scheduled_at is not None for completion in waiting),
-            )
-            tell_completed(self.events, settled)
-            export_runs(self.span_export, settled)
-            tell_moved(self.events, completed.canceled)
-            _log(settled)
-            rescued_count += len(accepted)
-            if not accepted:  # another reaper was faster
+            accepted_count = 0
+            # The one is told before the other is tried, which may fail.
+            for part in (
+                [one for one in ended if one[0].workflow_id is None],
+                [one for one in ended if one[0].workflow_id is not None],
+            ):
+                if part:
+                    accepted_count += await self._give_back(part)
+            rescued_count += accepted_count
+            if not accepted_count:  # another reaper was faster
                 break
         return rescued_count
 
-    async def _deliver(self, completions: list[Completion]) -> Completed:
-        accepted: frozenset[LeaseId] = frozenset()
-        if standalone := [c for c in completions if c.workflow_id is None]:
-            accepted = (await self.queue.exchange(Delivery(completions=standalone))).accepted
-        if in_workflows := [c for c in completions if c.workflow_id is not None]:
-            completed = await self.complete(in_workflows)
-            return evolve(completed, accepted=completed.accepted | accepted)
-        return Completed(accepted=accepted)
+    async def _give_back(self, ended: Sequence[tuple[ClaimedJob, Completion]]) -> int:
+        completed = await self._deliver([completion for _, completion in ended])
+        settled = [one for one in ended if one[1].lease_id in completed.accepted]
+        count_completions(self.metrics, [completion for _, completion in settled])
+        count_canceled(self.metrics, completed.canceled)
+        self.metrics.count(Counter.JOBS_RESCUED, amount=len(settled))
+        waiting = [completion for _, completion in settled if completion.status in WAITING]
+        self.wakeup.ring(
+            queues={completion.queue for completion in waiting},
+            later=all(completion.scheduled_at is not None for completion in waiting),
+        )
+        tell_completed(self.events, settled)
+        export_runs(self.span_export, settled)
+        tell_moved(self.events, completed.canceled)
+        _log(settled)
+        return len(settled)
+
+    async def _deliver(self, completions: Sequence[Completion]) -> Completed:
+        """Either all of them are of workflows' jobs, or none is."""
+        if completions[0].workflow_id is not None:
+            return await self.complete(completions)
+        answer = await self.queue.exchange(Delivery(completions=completions))
+        return Completed(accepted=answer.accepted)
 
 
 def _worker_lost(job: ClaimedJob, death: WorkerDeath | None) -> WorkerLost:

@@ -214,6 +214,21 @@ async def test_failing_store_leaves_the_rest_to_the_next_round(bench: Bench, poi
     assert (record.status, record.worker_deaths) == (S.RETRYING, 1)
 
 
+async def test_what_was_given_back_before_the_store_failed_is_told(bench: Bench) -> None:
+    workflow_id = await bench.stores.workflow()
+    await bench.submit([a_request(workflow_id=workflow_id)])
+    job = await bench.stores.submit_one(a_request(queue="alone"))
+    await lost(bench)
+    bench.faults.fail(BEFORE_COMMIT, nth=3)  # after the time and the one that is alone
+    with pytest.raises(StoreUnavailable):
+        await bench.rescue()
+    assert (await bench.stores.job(job.job_id)).status is S.RETRYING
+    assert [hint.queues for hint in bench.hints] == [{"alone"}]
+    assert bench.metrics.counted[Counter.JOBS_RESCUED, ""] == 1
+    assert len(bench.export.runs) == 1
+    assert await bench.rescue() == 1
+
+
 async def test_clock_that_was_set_back_puts_no_end_before_the_start(bench: Bench) -> None:
     job = await bench.stores.submit_one()
     worker = await bench.stores.worker()
