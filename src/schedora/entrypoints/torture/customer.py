@@ -10,13 +10,13 @@ from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
 
-from attrs import frozen
+from attrs import field, frozen
 
 from schedora.domain.job_state import JobState
 from schedora.domain.workflow import WorkflowState
 from schedora.entrypoints.sdk.api_views import CreatedWorkflow
 from schedora.entrypoints.sdk.client import AsyncSchedoraClient
-from schedora.entrypoints.sdk.errors import ConflictError, SchedoraError, ServerError, Unavailable
+from schedora.entrypoints.sdk.errors import ConflictError, ServerError, Unavailable
 from schedora.entrypoints.torture.plan import Plan
 from schedora.entrypoints.torture.workload import JobOrder, Order, OrderKind
 
@@ -52,6 +52,8 @@ class Accepted:
     complaints: Sequence[Complaint]
     given_up: Sequence[Order] = ()
     """What was not done to the end: nobody saw to it that these end as they should."""
+    failed_answers: Mapping[str, int] = field(factory=dict)
+    """Those with a 5xx other than 503, by what they say: how often."""
 
 
 class Customer:
@@ -72,7 +74,7 @@ class Customer:
         self.asked_workflows: dict[str, Order] = {}
         self.complaints: list[Complaint] = []
         self.given_up: list[Order] = []
-        self.server_errors: Counter[str] = Counter()
+        self.failed_answers: Counter[str] = Counter()
         self.calls = 0
         self.failed_calls = 0
 
@@ -111,6 +113,7 @@ class Customer:
             asked_workflows=self.asked_workflows,
             complaints=self.complaints,
             given_up=self.given_up,
+            failed_answers=self.failed_answers,
         )
 
     async def close(self) -> None:
@@ -122,7 +125,7 @@ class Customer:
             await self._ordered(order)
         except (GivenUp, asyncio.CancelledError):
             self.given_up.append(order)
-        except SchedoraError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, this order was not followed to its end
             self._complain(f"order {order.number} ({order.kind})", f"{type(error).__name__}: {error}")
 
     async def _ordered(self, order: Order) -> None:
@@ -228,7 +231,7 @@ class Customer:
             try:
                 return await call(next(self._turn))
             except ServerError as error:
-                self.server_errors[str(error)] += 1
+                self.failed_answers[str(error)] += 1
             except Unavailable:
                 pass
             self.failed_calls += 1

@@ -15,9 +15,15 @@ from schedora.entrypoints.torture.tether import tethered
 
 FAILED = 1
 COMPLAINT = "schedora: "
-TAIL_BYTES = 10_000
 COMMAND = (sys.executable, "-m", "schedora.entrypoints.cli.main")
 STOP_SECONDS = 20.0
+"""While faults strike, whoever has not ended by then is killed."""
+END_SECONDS = 60.0
+"""Once faults are over, whoever is asked to end does so within this."""
+BEGIN_SECONDS_MAX = 80.0
+"""For so long, and some more, a process waits for its database when it starts."""
+BEGUN = (b"worker registered", b"Schedora listens")
+"""What workers and APIs say when they are at work; a reaper says nothing."""
 AGAIN_SECONDS = 0.5
 """Before another try, where one has ended by itself."""
 INHERITED = (
@@ -41,11 +47,15 @@ class Ending:
     status: int
     last_words: str
     log: str
+    lived_seconds: float
+    begun: bool
+    """Whether its log tells that it was at work."""
 
     @property
     def in_vain(self) -> bool:
         """Whether it could not begin, and said so as every command does: in one line that is no line of a log."""
-        return self.status == FAILED and self.last_words.startswith(COMPLAINT)
+        complained = self.status == FAILED and self.last_words.startswith(COMPLAINT)
+        return complained and not self.begun and self.lived_seconds <= BEGIN_SECONDS_MAX
 
 
 @define
@@ -67,6 +77,10 @@ class Member:
     def name(self) -> str:
         return f"{self.role}-{self.number + 1}.{self.starts}"
 
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.returncode is None
+
 
 class Fleet:
     """All members. Every process of it ends with this one, however this one ends."""
@@ -76,6 +90,10 @@ class Fleet:
         self.members: list[Member] = []
         self.endings: list[Ending] = []
         """Of processes that nobody had asked to end."""
+        self.stubborn: list[str] = []
+        """Names of those that had to be killed in the end."""
+        self._asked: set[Process] = set()
+        """Those that were killed or stopped on purpose."""
         self._closing = False
 
     async def add(
@@ -110,41 +128,61 @@ class Fleet:
         member.watching = asyncio.create_task(self._watch(member, member.process))
 
     async def _watch(self, member: Member, process: Process) -> None:
+        loop = asyncio.get_running_loop()
+        start, name, began = member.starts, member.name, loop.time()
         status = await process.wait()
-        if member.down or self._closing:
+        if process in self._asked or self._closing:
             return
-        log = f"{member.name}.log"
-        said = _last_line(self._logs / log)
-        self.endings.append(Ending(name=member.name, status=status, last_words=said, log=log))
+        log = f"{name}.log"
+        said = (self._logs / log).read_bytes()
+        self.endings.append(
+            Ending(
+                name=name,
+                status=status,
+                last_words=said.decode(errors="replace").strip().rpartition("\n")[2],
+                log=log,
+                lived_seconds=loop.time() - began,
+                begun=any(words in said for words in BEGUN),
+            )
+        )
         await asyncio.sleep(AGAIN_SECONDS)
-        if not member.down:
+        if not member.down and member.starts == start:  # nobody has started it meanwhile
             await self.start(member)
 
-    async def kill(self, member: Member) -> None:
-        """Gone at once, and not started again until ``start``."""
+    async def kill(self, member: Member) -> bool:
+        """Gone at once, and not started again until ``start``. Whether it was there."""
         member.down = True
-        await self._end(member, signal.SIGKILL)
+        was_there = member.runs
+        await self._end(member, signal.SIGKILL, STOP_SECONDS)
+        return was_there
 
-    async def stop(self, member: Member) -> None:
-        """Asked to end, and killed if it does not."""
+    async def stop(self, member: Member) -> bool:
+        """Asked to end, and killed if it does not. Whether it was there."""
         member.down = True
-        await self._end(member, signal.SIGTERM)
+        was_there = member.runs
+        await self._end(member, signal.SIGTERM, STOP_SECONDS)
+        return was_there
 
-    async def _end(self, member: Member, number: signal.Signals) -> None:
+    async def _end(self, member: Member, number: signal.Signals, patience_seconds: float) -> None:
         process = member.process
         if process is None or process.returncode is not None:
             return
+        self._asked.add(process)
         self._send(member, number)
         try:
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout(patience_seconds):
                 await process.wait()
         except TimeoutError:
+            if self._closing:
+                self.stubborn.append(member.name)
             self._send(member, signal.SIGKILL)
             await process.wait()
 
-    def freeze(self, member: Member) -> None:
+    def freeze(self, member: Member) -> bool:
+        """Whether it was there."""
         member.frozen = True
         self._send(member, signal.SIGSTOP)
+        return member.runs
 
     def thaw(self, member: Member) -> None:
         member.frozen = False
@@ -156,7 +194,7 @@ class Fleet:
         for member in self.members:
             member.down = True
             self._send(member, signal.SIGCONT)
-        await asyncio.gather(*(self._end(member, signal.SIGTERM) for member in self.members))
+        await asyncio.gather(*(self._end(member, signal.SIGTERM, END_SECONDS) for member in self.members))
         for member in self.members:
             if member.watching is not None:
                 member.watching.cancel()
@@ -166,12 +204,6 @@ class Fleet:
             self._send(member, signal.SIGKILL)
 
     def _send(self, member: Member, number: signal.Signals) -> None:
-        if member.process is not None and member.process.returncode is None:
+        if (process := member.process) is not None and member.runs:
             with suppress(ProcessLookupError):
-                member.process.send_signal(number)
-
-
-def _last_line(log: Path) -> str:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
-        return file.read().decode(errors="replace").strip().rpartition("\n")[2]
+                process.send_signal(number)

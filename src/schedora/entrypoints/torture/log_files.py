@@ -9,9 +9,12 @@ import orjson
 from attrs import field, frozen
 
 ERRORS = frozenset({"error", "critical"})
-EXPECTED_TRACEBACKS = ("schedora.entrypoints.torture.handlers.Intended",)
-"""Those that the torture's own handlers raise on purpose."""
-TOLD_MAX = 40
+INTENDED = "schedora.entrypoints.torture.handlers.Intended"
+"""What the torture's own handlers raise on purpose."""
+FATAL = "Fatal Python error:"
+LAST_WORDS = ("Traceback (most recent call last):", FATAL)
+GROUP_FRAME = " \n|+-"
+"""With what the traceback of a group of exceptions is drawn."""
 
 
 @frozen(kw_only=True)
@@ -57,7 +60,7 @@ def read_logs(directory: Path) -> LogFindings:
         messages=messages,
         tracebacks=tuple(
             TracebackFound(said=said, times=times, first_in=places[said])
-            for said, times in tracebacks.most_common(TOLD_MAX)
+            for said, times in tracebacks.most_common()
         ),
     )
 
@@ -95,7 +98,7 @@ def _unformatted(raw: list[str]) -> Iterator[tuple[str, str, str | None]]:
     """What was written past the log: a program's last words."""
     if not raw:
         return
-    if any(line.startswith("Traceback ") for line in raw):
+    if any(beginning in line for line in raw for beginning in LAST_WORDS):
         yield "error", "", _unexpected(raw)
     else:
         yield "info", raw[-1], None
@@ -103,5 +106,7 @@ def _unformatted(raw: list[str]) -> Iterator[tuple[str, str, str | None]]:
 
 def _unexpected(lines: Iterable[str]) -> str | None:
     """The last line of a traceback that says what was raised; None for one that was raised on purpose."""
-    said = next((line.strip() for line in reversed(list(lines)) if line.strip()), "")
-    return None if said.startswith(EXPECTED_TRACEBACKS) or "torture.handlers.Intended" in said else said
+    told = [line.strip(GROUP_FRAME) for line in lines]
+    fatal = next((line for line in told if line.startswith(FATAL)), None)
+    said = fatal or next((line for line in reversed(told) if line), "")
+    return None if said.startswith(INTENDED) else said

@@ -18,13 +18,19 @@ TAKES_JOBS_AWAY = frozenset({FaultKind.KILL_WORKER, FaultKind.FREEZE_WORKER})
 
 @frozen(kw_only=True)
 class Second:
-    """One second: what ended in it, and how long what became ready in it waited to be picked up; None where nothing did."""
+    """One second: how many jobs ended in it, and how long each that became ready in it waited to be picked up, the shortest first."""
 
     at: int
     ended: int
-    picked_up: int
-    p50_ms: float | None
-    p99_ms: float | None
+    waits_ms: tuple[float, ...]
+
+    @property
+    def p50_ms(self) -> float | None:
+        return quantile(self.waits_ms, 0.5) if self.waits_ms else None
+
+    @property
+    def p99_ms(self) -> float | None:
+        return quantile(self.waits_ms, 0.99) if self.waits_ms else None
 
 
 @frozen(kw_only=True)
@@ -84,12 +90,9 @@ def seconds(jobs: Iterable[Job], began: datetime) -> list[Second]:
         Second(
             at=at,
             ended=ended.get(at, 0),
-            picked_up=len(figures),
-            p50_ms=quantile(figures, 0.5) * 1000 if figures else None,
-            p99_ms=quantile(figures, 0.99) * 1000 if figures else None,
+            waits_ms=tuple(sorted(seconds * 1000 for seconds in waited.get(at, []))),
         )
         for at in range(last + 1)
-        for figures in [sorted(waited.get(at, []))]
     ]
 
 

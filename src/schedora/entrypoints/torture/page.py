@@ -8,7 +8,7 @@ from attrs import frozen
 
 from schedora.entrypoints.torture.faults import IN_WORDS, ON_LINKS, ON_REDIS, POSTGRES_AWAY, FaultKind
 from schedora.entrypoints.torture.measures import Recovery
-from schedora.entrypoints.torture.report import BREACHES_TOLD, LOGGED_TOLD, Report, lines, verdict_line
+from schedora.entrypoints.torture.report import BREACHES_TOLD, Report, lines, verdict_line
 
 WIDTH = 1000
 LEFT, RIGHT = 92, 10
@@ -78,12 +78,13 @@ def page(report: Report) -> str:
 
 def _page(report: Report) -> Iterator[str]:
     title = f"Torture, seed {report.plan.seed}"
-    verdict = "held" if report.held else "violated"
+    verdict = "held" if report.held else "violated" if report.breaches else "nothing tried"
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
     yield f"<title>{escape(title)}: {verdict}</title>\n<style>\n{_STYLE}\n</style>\n</head>\n<body>"
     yield f"<h1>{escape(title)}</h1>"
-    yield f'<p class="{verdict}"><strong>{escape(verdict_line(report))}</strong></p>'
+    colour = "held" if report.held else "violated"
+    yield f'<p class="{colour}"><strong>{escape(verdict_line(report))}</strong></p>'
     yield f'<h2>Faults, and what became of the work</h2>\n<div class="wide">{_picture(report)}</div>'
     yield (
         '<p class="soft">Jobs that ended in each second; and how long jobs that became ready in it waited to be picked'
@@ -221,7 +222,7 @@ def _duration(ms: float) -> str:
 
 
 def _breaches(report: Report) -> Iterator[str]:
-    if report.held:
+    if not report.breaches:
         return
     yield "<h2>Violations</h2>"
     for breach in report.breaches[:BREACHES_TOLD]:
@@ -257,7 +258,7 @@ def _tracebacks(report: Report) -> Iterator[str]:
         return
     yield "<h2>Tracebacks in the logs</h2>"
     yield '<div class="wide"><table><tr><th class="figure">times</th><th>said</th><th>first in</th></tr>'
-    for one in found[:LOGGED_TOLD]:
+    for one in found:
         yield (
             f'<tr><td class="figure">{one.times}</td><td>{escape(one.said[:400])}</td>'
             f"<td>{escape(one.first_in)}</td></tr>"

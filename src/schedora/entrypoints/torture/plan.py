@@ -15,6 +15,11 @@ RATE = 10.0
 DRAIN_BOUND = timedelta(seconds=120)
 """After the last fault, everything that was accepted has ended within this."""
 HANDLERS = "schedora.entrypoints.torture.handlers:app"
+RETENTION_SECONDS = 3_153_600_000
+"""A hundred years: the longest that there is."""
+_RETENTIONS = (
+    "JOB_RETENTION_SUCCESS", "JOB_RETENTION_CANCELED", "JOB_RETENTION_DEAD", "TRACE_RETENTION"
+)  # fmt: skip
 
 
 @frozen(kw_only=True)
@@ -67,6 +72,8 @@ def process_settings(plan: Plan, database_url: str, redis_url: str | None) -> Ma
         "WORKER_SHUTDOWN_TIMEOUT": "5",
         # Here workers are killed whatever they run: none of it is poison.
         "MAX_WORKER_DEATHS": "1000",
+        # Who keeps records for longer than by default loses none of them to the reapers of a torture.
+        **dict.fromkeys(_RETENTIONS, str(RETENTION_SECONDS)),
         "LOG_FORMAT": "json",
         "SCHEDORA_TORTURE_RUN": plan.run,
     }

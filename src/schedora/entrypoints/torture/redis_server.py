@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import signal
 import sysconfig
-import tempfile
 from asyncio.subprocess import Process
 from pathlib import Path
 
@@ -30,7 +29,6 @@ class OwnRedis:
     def __init__(self, program: str, logs: Path) -> None:
         self._program = program
         self._logs = logs
-        self._directory = Path(tempfile.mkdtemp(prefix="schedora-torture-redis-"))
         self._port = Port()
         self._process: Process | None = None
 
@@ -42,7 +40,7 @@ class OwnRedis:
         """Returns once it answers; empty. Raises ``TimeoutError``."""
         command = [
             self._program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
-            "--dir", str(self._directory),
+            "--dir", str(self._logs),
         ]  # fmt: skip
         with (self._logs / "redis-server.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -81,7 +79,6 @@ class OwnRedis:
     async def close(self) -> None:
         await self.kill()
         self._port.release()
-        shutil.rmtree(self._directory, ignore_errors=True)
 
     def _send(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:

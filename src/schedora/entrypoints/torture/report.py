@@ -28,8 +28,9 @@ MOVES_TOLD = 20
 
 @frozen(kw_only=True)
 class Report:
-    """``began`` is by the clock of the database. ``drain_seconds``: from the last fault until all had ended; None where that
-    did not come within the bound. ``left_out``: kinds of faults that this torture may not do. ``interrupted``: somebody
+    """``began`` is by the clock of the database. ``lasted_seconds``: until all had ended, or the bound was over.
+    ``drain_seconds``: from the last fault until all had ended; None where that did not come within the bound.
+    ``fenced``: as far as processes lived to tell. ``faults`` stood in the timetable: not all found what they were to strike. ``left_out``: kinds of faults that this torture may not do. ``interrupted``: somebody
     ended it before its time.
     """
 
@@ -43,13 +44,13 @@ class Report:
     workflows: int
     calls: int
     failed_calls: int
-    server_errors: Mapping[str, int]
     by_status: Mapping[JobState, int]
     claims: int
     effects: int
     fenced: int
     starts: int
     """Of processes."""
+    faults: int
     left_out: Sequence[FaultKind]
     breaches: Sequence[Breach]
     seconds: Sequence[Second]
@@ -58,16 +59,16 @@ class Report:
 
     @property
     def held(self) -> bool:
-        """Whether every promise was kept."""
-        return not self.breaches
+        """Whether every promise was kept, and there was anything to keep it of."""
+        return self.jobs > 0 and not self.breaches
 
     @property
     def quiet_pick_up_ms(self) -> tuple[float, float] | None:
-        """The median of each second's p50 and p99, of the seconds in which no fault was under way."""
-        quiet = [second for second in self.seconds if not self._disturbed(second.at)]
-        p50 = sorted(second.p50_ms for second in quiet if second.p50_ms is not None)
-        p99 = sorted(second.p99_ms for second in quiet if second.p99_ms is not None)
-        return (quantile(p50, 0.5), quantile(p99, 0.5)) if p50 and p99 else None
+        """p50 and p99 of all jobs that became ready in seconds in which no fault was under way."""
+        waits = sorted(
+            ms for second in self.seconds if not self._disturbed(second.at) for ms in second.waits_ms
+        )
+        return (quantile(waits, 0.5), quantile(waits, 0.99)) if waits else None
 
     def _disturbed(self, at: int) -> bool:
         return any(
@@ -120,9 +121,9 @@ def document(report: Report) -> dict[str, Any]:
         "drain_seconds": None if report.drain_seconds is None else round(report.drain_seconds, 3),
         "jobs": report.jobs,
         "workflows": report.workflows,
+        "planned_faults": report.faults,
         "calls": report.calls,
         "failed_calls": report.failed_calls,
-        "server_errors": dict(report.server_errors),
         "by_status": {state.value: amount for state, amount in report.by_status.items()},
         "claims": report.claims,
         "effects": report.effects,
@@ -150,7 +151,7 @@ def document(report: Report) -> dict[str, Any]:
             for recovery in report.recoveries
         ],
         "seconds": [
-            {"at": second.at, "ended": second.ended, "picked_up": second.picked_up}
+            {"at": second.at, "ended": second.ended, "picked_up": len(second.waits_ms)}
             | {"p50_ms": second.p50_ms, "p99_ms": second.p99_ms}
             for second in report.seconds
         ],
@@ -185,6 +186,8 @@ def verdict_line(report: Report) -> str:
     """The one that counts."""
     if report.held:
         return "HELD: nothing lost, nothing twice."
+    if not report.breaches:
+        return "NOTHING TRIED: it ended before any job was accepted."
     kinds = Counter(str(breach.promise) for breach in report.breaches)
     told = ", ".join(f"{name} {times}" for name, times in kinds.most_common())
     return f"VIOLATED: {counted(len(report.breaches), 'violation')}: {told}"
@@ -228,7 +231,8 @@ def _what_was_done(report: Report) -> Iterator[str]:
     )
     ended = ", ".join(f"{amount:,} {state}" for state, amount in sorted(report.by_status.items()))
     yield f"ended as       {ended}"
-    yield f"claims         {report.claims:,}, effects {report.effects:,}, writes fenced {report.fenced:,}"
+    yield f"faults         {len(report.recoveries):,} struck, of {report.faults:,} in the timetable"
+    yield f"claims         {report.claims:,}, effects {report.effects:,}, writes fenced {report.fenced:,} at least"
     yield f"calls          {report.calls:,}, {report.failed_calls:,} of them said again"
     if report.drain_seconds is None:
         yield "drained        no: see everything_ends"
@@ -270,10 +274,15 @@ def _logged(report: Report) -> Iterator[str]:
     yield f"The processes logged {counted(logs.lines, 'line')}: {levels}"
     for message, times in logs.messages.most_common(LOGGED_TOLD):
         yield f"  {times:>6}  error: {message[:160]}"
+    yield from _more(len(logs.messages), "errors")
     for found in logs.tracebacks[:LOGGED_TOLD]:
         yield f"  {found.times:>6}  traceback: {found.said[:160]} ({found.first_in})"
-    for message, times in list(report.server_errors.items())[:LOGGED_TOLD]:
-        yield f"  {times:>6}  answered with 5xx: {message[:160]}"
+    yield from _more(len(logs.tracebacks), "tracebacks")
+
+
+def _more(kinds: int, of_what: str) -> Iterator[str]:
+    if kinds > LOGGED_TOLD:
+        yield f"          … and {kinds - LOGGED_TOLD:,} more sorts of {of_what}: --json FILE has all of them"
 
 
 def _broken(report: Report) -> Iterator[str]:

@@ -30,7 +30,7 @@ from schedora.entrypoints.torture.report import Report
 from schedora.entrypoints.torture.scene import Scene, staged
 from schedora.entrypoints.torture.strikes import Striker
 from schedora.entrypoints.torture.timetable import kinds_for, timetable
-from schedora.entrypoints.torture.verdict import breaches, unfreed
+from schedora.entrypoints.torture.verdict import breaches, misbehaved, unfreed
 from schedora.entrypoints.torture.workload import Order, OrderKind, blocking_job, orders
 
 Say = Callable[[str], None]
@@ -77,16 +77,18 @@ async def _tortured(
         drained = await _drained(scene, over + DRAIN_BOUND.total_seconds())
     finally:
         await customer.close()
+    lasted_seconds = loop.time() - began
     drain_seconds = loop.time() - over if drained else None
-    endings = list(scene.fleet.endings)
     if not drained:
         await scene.fleet.close()  # what still moves can't be checked
     say("Reading records and ledger.")
     evidence = await collect(plan, scene.database_url, tuple(customer.asked_workflows))
-    found = breaches(customer.accepted(), evidence, endings)
+    found = breaches(customer.accepted(), evidence)
     if not found:
-        found = unfreed(await _slots(scene))
+        workers = sorted(member.name for member in scene.fleet.of("worker"))
+        found = unfreed(workers, await _slots(scene, workers))
     await scene.fleet.close()  # its logs and counts are whole now
+    found += misbehaved(scene.fleet.endings, scene.fleet.stubborn)
     fenced = await fenced_writes(scene.database_url) - fenced_before
     if not found:
         await _tidy_up(scene)
@@ -95,19 +97,19 @@ async def _tortured(
         plan=plan,
         database=_described(plan),
         began=began_at,
-        lasted_seconds=loop.time() - began,
+        lasted_seconds=lasted_seconds,
         drain_seconds=drain_seconds,
         interrupted=stopping.is_set(),
         jobs=len(jobs),
         workflows=len(evidence.workflows),
         calls=customer.calls,
         failed_calls=customer.failed_calls,
-        server_errors=dict(customer.server_errors),
         by_status=Counter(job.status for job in jobs),
         claims=sum(job.lease_token for job in jobs),
         effects=len(evidence.effects),
         fenced=fenced,
         starts=sum(member.starts for member in scene.fleet.members),
+        faults=len(faults),
         left_out=[kind for kind in FaultKind if kind not in kinds_for(plan)],
         breaches=found,
         seconds=seconds(jobs, began_at),
@@ -168,9 +170,9 @@ async def _drained(scene: Scene, bound: float) -> bool:
     return await until(ended, bound - asyncio.get_running_loop().time())
 
 
-async def _slots(scene: Scene) -> Mapping[str, int]:
-    """How many slots each worker has in use once it has told that it has none, or after a while."""
-    names = {member.name for member in scene.fleet.of("worker")}
+async def _slots(scene: Scene, workers: Sequence[str]) -> Mapping[str, int]:
+    """How many slots each of them has in use once it has told that it has none, or after a while."""
+    names = frozenset(workers)
     since = await store_time(scene.database_url)
     told: dict[str, int] = {}
 

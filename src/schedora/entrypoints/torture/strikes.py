@@ -13,6 +13,7 @@ from schedora.entrypoints.torture.fleet import Member
 from schedora.entrypoints.torture.plan import Plan
 from schedora.entrypoints.torture.postgres_server import FAST, IMMEDIATE
 from schedora.entrypoints.torture.proxy import BOTH, Direction
+from schedora.entrypoints.torture.redis_server import OwnRedis
 from schedora.entrypoints.torture.scene import Scene
 
 DELAY_SECONDS = 0.2
@@ -21,6 +22,9 @@ RECOVERY_SECONDS = 5.0
 """PostgreSQL is left alone for so long after it has come back."""
 _ENGINE = "schedora"
 """The name under which the engine's sessions are known to the server."""
+
+_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""How it shows that another fault has taken the database away."""
 
 Order = Callable[[int, float], None]
 """Submits a job that blocks the event loop of its worker, by its number and for so many seconds."""
@@ -69,11 +73,13 @@ class Striker:
                     return
             struck = loop.time() - began
             name = victim.name if victim is not None else ""
-            async with self._fault(fault, victim):
-                await _wait(stopping, loop.time() + fault.hold_seconds)
-            self.strikes.append(
-                Strike(fault=fault, began_seconds=struck, ended_seconds=loop.time() - began, victim=name)
-            )
+            async with self._fault(fault, victim) as has_struck:
+                if has_struck:
+                    await _wait(stopping, loop.time() + fault.hold_seconds)
+            if has_struck:
+                self.strikes.append(
+                    Strike(fault=fault, began_seconds=struck, ended_seconds=loop.time() - began, victim=name)
+                )
             if fault.kind in POSTGRES_AWAY:
                 await _wait(stopping, loop.time() + RECOVERY_SECONDS)
 
@@ -115,7 +121,8 @@ class Striker:
             case _:
                 return None
 
-    def _fault(self, fault: Fault, victim: Member | None) -> AbstractAsyncContextManager[None]:
+    def _fault(self, fault: Fault, victim: Member | None) -> AbstractAsyncContextManager[bool]:
+        """Whether it strikes: what is away already is not struck."""
         if fault.kind is FaultKind.BLOCK_LOOP:
             return self._blocked(fault)
         if victim is not None:
@@ -123,9 +130,9 @@ class Striker:
         return _ON_THE_WHOLE[fault.kind](self._scene, fault)
 
     @asynccontextmanager
-    async def _blocked(self, fault: Fault) -> AsyncIterator[None]:
+    async def _blocked(self, fault: Fault) -> AsyncIterator[bool]:
         self._order_blocking(int(fault.at_seconds * 1000), fault.hold_seconds)
-        yield
+        yield True
 
 
 async def _wait(stopping: asyncio.Event, until: float) -> bool:
@@ -136,45 +143,47 @@ async def _wait(stopping: asyncio.Event, until: float) -> bool:
 
 
 @asynccontextmanager
-async def _ended(scene: Scene, victim: Member, fault: Fault) -> AsyncIterator[None]:
+async def _ended(scene: Scene, victim: Member, fault: Fault) -> AsyncIterator[bool]:
     end = scene.fleet.stop if fault.kind is FaultKind.DRAIN_WORKER else scene.fleet.kill
-    await end(victim)
+    was_there = await end(victim)
     try:
-        yield
+        yield was_there
     finally:
         await scene.fleet.start(victim)
 
 
 @asynccontextmanager
-async def _frozen(scene: Scene, victim: Member, _fault: Fault) -> AsyncIterator[None]:
-    scene.fleet.freeze(victim)
+async def _frozen(scene: Scene, victim: Member, _fault: Fault) -> AsyncIterator[bool]:
+    was_there = scene.fleet.freeze(victim)
     try:
-        yield
+        yield was_there
     finally:
         scene.fleet.thaw(victim)
 
 
 @asynccontextmanager
-async def _postgres_down(scene: Scene, fault: Fault) -> AsyncIterator[None]:
+async def _postgres_down(scene: Scene, fault: Fault) -> AsyncIterator[bool]:
     postgres = scene.postgres
     if postgres is None:
         raise AssertionError("only a server of the torture's own is stopped")
     await postgres.stop(FAST if fault.kind is FaultKind.RESTART_POSTGRES else IMMEDIATE)
     try:
-        yield
+        yield True
     finally:
         await postgres.start()
 
 
 @asynccontextmanager
-async def _terminated(scene: Scene, _fault: Fault) -> AsyncIterator[None]:
-    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # away already: another fault
+async def _terminated(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
+    has_struck = False
+    with suppress(*_AWAY):
         connection = await ledger.connect(scene.database_url)
         try:
             await _end_sessions(scene, connection)
+            has_struck = True
         finally:
             await connection.close()
-    yield
+    yield has_struck
 
 
 async def _end_sessions(scene: Scene, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -196,29 +205,35 @@ async def _end_sessions(scene: Scene, connection: "asyncpg.Connection[asyncpg.Re
 
 
 @asynccontextmanager
-async def _locked_out(scene: Scene, _fault: Fault) -> AsyncIterator[None]:
+async def _locked_out(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
+    has_struck = False
     async with AsyncExitStack() as stack:
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # away already
+        with suppress(*_AWAY):
             connection = await ledger.connect(scene.database_url)
             stack.callback(connection.terminate)
             await connection.execute("begin; lock table jobs in exclusive mode")
-        yield
+            has_struck = True
+        yield has_struck
 
 
 @asynccontextmanager
-async def _full(scene: Scene, _fault: Fault) -> AsyncIterator[None]:
+async def _full(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
+    is_full = False
     async with AsyncExitStack() as stack:
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):  # full, or away already
+        with suppress(*_AWAY):
             first = await ledger.connect(scene.database_url)
             stack.callback(first.terminate)
             await _end_sessions(scene, first)
-            for _ in range(CONNECTIONS_MAX):
-                stack.callback((await ledger.connect(scene.database_url)).terminate)
-        yield
+            try:
+                for _ in range(CONNECTIONS_MAX):
+                    stack.callback((await ledger.connect(scene.database_url)).terminate)
+            except asyncpg.TooManyConnectionsError:
+                is_full = True
+        yield is_full
 
 
 @asynccontextmanager
-async def _unreachable(scene: Scene, victim: Member, fault: Fault) -> AsyncIterator[None]:
+async def _unreachable(scene: Scene, victim: Member, fault: Fault) -> AsyncIterator[bool]:
     link = scene.link_of(victim)
     match fault.kind:
         case FaultKind.CUT_DATABASE:
@@ -230,47 +245,47 @@ async def _unreachable(scene: Scene, victim: Member, fault: Fault) -> AsyncItera
         case _:
             link.swallow(Direction.ANSWERS)
     try:
-        yield
+        yield True
     finally:
         if not fault.late:
             await link.reset()
         link.heal()
 
 
+def _own_redis(scene: Scene) -> OwnRedis:
+    if scene.redis is None:
+        raise AssertionError("this is done to a Redis of the torture's own alone")
+    return scene.redis
+
+
 @asynccontextmanager
-async def _redis_down(scene: Scene, _fault: Fault) -> AsyncIterator[None]:
-    redis = scene.redis
-    if redis is None:
-        raise AssertionError("only a Redis of the torture's own is killed")
+async def _redis_down(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
+    redis = _own_redis(scene)
     await redis.kill()
     try:
-        yield
+        yield True
     finally:
         await redis.start()
 
 
 @asynccontextmanager
-async def _redis_frozen(scene: Scene, _fault: Fault) -> AsyncIterator[None]:
-    redis = scene.redis
-    if redis is None:
-        raise AssertionError("only a Redis of the torture's own is frozen")
+async def _redis_frozen(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
+    redis = _own_redis(scene)
     redis.freeze()
     try:
-        yield
+        yield True
     finally:
         redis.thaw()
 
 
 @asynccontextmanager
-async def _emptied(scene: Scene, _fault: Fault) -> AsyncIterator[None]:
-    if scene.redis is None:
-        raise AssertionError("only a Redis of the torture's own is emptied")
-    await scene.redis.empty()
-    yield
+async def _emptied(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
+    await _own_redis(scene).empty()
+    yield True
 
 
 @asynccontextmanager
-async def _redis_unreachable(scene: Scene, fault: Fault) -> AsyncIterator[None]:
+async def _redis_unreachable(scene: Scene, fault: Fault) -> AsyncIterator[bool]:
     link = scene.redis_link
     if link is None:
         raise AssertionError("there is no Redis")
@@ -279,7 +294,7 @@ async def _redis_unreachable(scene: Scene, fault: Fault) -> AsyncIterator[None]:
     else:
         link.swallow(BOTH)
     try:
-        yield
+        yield True
     finally:
         if not fault.late:
             await link.reset()

@@ -1,7 +1,7 @@
 """Whether the promises were kept: what was accepted against records, ledger and counts."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from enum import StrEnum
 
@@ -47,8 +47,12 @@ class Promise(StrEnum):
     """Where all has ended there is no lease, nothing ready, and no slot in use."""
     COUNTS_AGREE = "counts_agree"
     """The statistics of the queue are the sum of its records."""
+    NO_FAILED_ANSWERS = "no_failed_answers"
+    """The API answers with no 5xx but 503."""
     PROCESSES_STAY = "processes_stay"
     """No process ends unless it is asked to, or finds no database when it starts."""
+    PROCESSES_END = "processes_end"
+    """Once faults are over, a process that is asked to end does so."""
 
 
 @frozen(kw_only=True)
@@ -61,8 +65,8 @@ class Breach:
     history: tuple[str, ...] = ()
 
 
-def breaches(accepted: Accepted, evidence: Evidence, endings: Sequence[Ending]) -> list[Breach]:
-    """All of them, the gravest promises first."""
+def breaches(accepted: Accepted, evidence: Evidence) -> list[Breach]:
+    """All that records and answers tell of, the gravest promises first."""
     return [
         *_lost(accepted, evidence),
         *_unasked(accepted, evidence),
@@ -73,20 +77,40 @@ def breaches(accepted: Accepted, evidence: Evidence, endings: Sequence[Ending]) 
         *_broken_invariants(evidence),
         *_left(evidence),
         *_miscounted(evidence),
-        *_gone(endings),
+        *_failed_answers(accepted),
     ]
 
 
-def unfreed(slots_used: Mapping[str, int]) -> list[Breach]:
-    """``slots_used`` are what workers tell long enough after everything has ended."""
-    return [
+def unfreed(workers: Iterable[str], slots_used: Mapping[str, int]) -> list[Breach]:
+    """``slots_used`` are what workers tell long enough after everything has ended; each must have told."""
+    found = []
+    for name in workers:
+        used = slots_used.get(name)
+        if used != 0:
+            still = (
+                "it does not tell how many slots it uses" if used is None else f"it still uses {used} slots"
+            )
+            detail = f"everything has ended, and {still}"
+            found.append(Breach(promise=Promise.NOTHING_LEFT, subject=f"worker {name}", detail=detail))
+    return found
+
+
+def misbehaved(endings: Iterable[Ending], stubborn: Iterable[str]) -> list[Breach]:
+    """What processes have done: ``endings`` that nobody had asked for, and names of those that had to be killed."""
+    gone = [
         Breach(
-            promise=Promise.NOTHING_LEFT,
-            subject=f"worker {name}",
-            detail=f"everything has ended, and it still uses {used} slots",
+            promise=Promise.PROCESSES_STAY,
+            subject=ending.name,
+            detail=f"ended with status {ending.status}, and nobody had asked it to; see {ending.log}",
         )
-        for name, used in slots_used.items()
-        if used
+        for ending in endings
+        if not ending.in_vain
+    ]
+    return gone + [
+        Breach(
+            promise=Promise.PROCESSES_END, subject=name, detail="was asked to end, did not, and was killed"
+        )
+        for name in stubborn
     ]
 
 
@@ -135,17 +159,40 @@ def _lost(accepted: Accepted, evidence: Evidence) -> Iterator[Breach]:
         if workflow is None:
             yield Breach(promise=promise, subject=subject, detail="accepted, and not stored")
             continue
-        stored = {job.request.key for job in members.get(workflow.workflow_id, ())}
-        if stored != {step.key for step in ordered.jobs}:
-            yield Breach(promise=promise, subject=subject, detail=f"of its jobs only {stored} are stored")
+        stored = {job.job_id: job for job in members.get(workflow.workflow_id, ())}
+        steps = {step.key: step for step in ordered.jobs}
+        keys = sorted(str(job.request.key) for job in stored.values())
+        if keys != sorted(steps):
+            detail = f"its jobs are {keys}, and were ordered as {sorted(steps)}"
+            yield Breach(promise=promise, subject=subject, detail=detail)
+            continue
+        for job in stored.values():
+            step = steps[str(job.request.key)]
+            upstream = sorted(str(stored[cause].request.key) for cause in job.request.depends_on)
+            if upstream != sorted(step.depends_on):
+                yield _of_job(
+                    promise, job, f"it depends on {upstream}, and should on {sorted(step.depends_on)}"
+                )
+            if (difference := _difference(job, step)) is not None:
+                yield _of_job(promise, job, difference)
 
 
 def _difference(job: Job, order: JobOrder) -> str | None:
     request = job.request
-    if request.idempotency_key != order.key:
-        return f"its key is {request.idempotency_key}, and was {order.key}"
+    # Within a workflow the order's key is that of the step.
+    key = request.idempotency_key if request.workflow_id is None else request.key
+    if key != order.key:
+        return f"its key is {key}, and was {order.key}"
     if request.type != order.type or decode_json(request.payload) != order.payload:
         return f"it is {request.type} {request.payload}, and was ordered as {order.type} {order.payload}"
+    stored = {
+        "queue": request.queue,
+        "max_retries": request.retry.max_retries,
+        "timeout_seconds": request.timeout.total_seconds(),
+    }
+    for name, value in stored.items():
+        if value != (wanted := order.options.get(name, value)):
+            return f"its {name} is {value}, and was ordered as {wanted}"
     return None
 
 
@@ -170,6 +217,9 @@ def _unasked(accepted: Accepted, evidence: Evidence) -> Iterator[Breach]:
     for key, times in Counter(job.request.idempotency_key for job in evidence.jobs.values()).items():
         if key is not None and times > 1:
             yield Breach(promise=promise, subject=f"key {key}", detail=f"{times} jobs have it")
+    for name, times in Counter(workflow.name for workflow in evidence.workflows.values()).items():
+        if times > 1:
+            yield Breach(promise=promise, subject=f"name {name}", detail=f"{times} workflows have it")
 
 
 def _contradicted(accepted: Accepted) -> Iterator[Breach]:
@@ -255,11 +305,6 @@ def _miscounted(evidence: Evidence) -> Iterator[Breach]:
             yield Breach(promise=Promise.COUNTS_AGREE, subject="the queue", detail=detail)
 
 
-def _gone(endings: Sequence[Ending]) -> Iterator[Breach]:
-    for ending in endings:
-        if not ending.in_vain:
-            yield Breach(
-                promise=Promise.PROCESSES_STAY,
-                subject=ending.name,
-                detail=f"ended with status {ending.status}, and nobody had asked it to; see {ending.log}",
-            )
+def _failed_answers(accepted: Accepted) -> Iterator[Breach]:
+    for said, times in accepted.failed_answers.items():
+        yield Breach(promise=Promise.NO_FAILED_ANSWERS, subject="the API", detail=f"{times} times: {said}")

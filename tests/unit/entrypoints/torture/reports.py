@@ -27,9 +27,8 @@ def a_recovery(kind: FaultKind, began: float, ended: float, **fields: Any) -> Re
     return Recovery(strike=strike, **{"first_done_seconds": 0.5, **fields})
 
 
-def a_second(at: int, p50_ms: float | None = 10.0) -> Second:
-    p99_ms = None if p50_ms is None else p50_ms * 4
-    return Second(at=at, ended=at, picked_up=0 if p50_ms is None else 5, p50_ms=p50_ms, p99_ms=p99_ms)
+def a_second(at: int, *waits_ms: float) -> Second:
+    return Second(at=at, ended=at, waits_ms=waits_ms)
 
 
 def a_report(**fields: Any) -> Report:
@@ -44,16 +43,16 @@ def a_report(**fields: Any) -> Report:
         "workflows": 40,
         "calls": 1500,
         "failed_calls": 20,
-        "server_errors": {},
         "by_status": Counter({JobState.SUCCESS: 1180, JobState.DEAD: 20}),
         "claims": 1300,
         "effects": 1190,
         "fenced": 3,
         "starts": 9,
+        "faults": 3,
         "left_out": [FaultKind.KILL_REDIS],
         "breaches": [],
-        "seconds": [a_second(at) for at in range(5)]
-        + [a_second(5, None)]
+        "seconds": [a_second(0, *[5.0] * 50), *(a_second(at, 10.0, 40.0) for at in range(1, 5))]
+        + [a_second(5)]
         + [a_second(at, 900.0) for at in range(6, 20)],
         "recoveries": [
             a_recovery(FaultKind.KILL_WORKER, 6, 8, victim="worker-1.1", elsewhere_seconds=(3.0, 4.0)),

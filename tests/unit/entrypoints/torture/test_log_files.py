@@ -51,6 +51,38 @@ def test_last_words_past_the_log_are_a_traceback(tmp_path: Path) -> None:
     assert dict(found.by_level) == {"error": 1, "info": 2}
 
 
+def test_of_a_group_of_exceptions_the_last_that_it_holds_is_told(tmp_path: Path) -> None:
+    write(
+        tmp_path / "api-1.1.log",
+        "  + Exception Group Traceback (most recent call last):",
+        "  |   File ...",
+        "  | ExceptionGroup: unhandled errors in a TaskGroup (1 sub-exception)",
+        "  +-+---------------- 1 ----------------",
+        "    | Traceback (most recent call last):",
+        "    | KeyError: 'oops'",
+        "    +------------------------------------",
+    )
+    assert [one.said for one in read_logs(tmp_path).tracebacks] == ["KeyError: 'oops'"]
+
+
+def test_a_crash_of_the_interpreter_is_told(tmp_path: Path) -> None:
+    write(
+        tmp_path / "worker-1.1.log", "Fatal Python error: Segmentation fault", "", "Thread 0x1:", "  File ...",
+    )  # fmt: skip
+    found = read_logs(tmp_path)
+    assert [one.said for one in found.tracebacks] == ["Fatal Python error: Segmentation fault"]
+    assert dict(found.by_level) == {"error": 1}
+
+
+def test_all_sorts_of_tracebacks_are_told(tmp_path: Path) -> None:
+    lines = [
+        {"message": f"no. {n}", "exception": f"Traceback (most recent call last):\nError: {n}"}
+        for n in range(60)
+    ]
+    write(tmp_path / "worker-1.1.log", *lines)
+    assert len(read_logs(tmp_path).tracebacks) == 60
+
+
 def test_logs_of_servers_are_not_schedoras(tmp_path: Path) -> None:
     for name in ("postgres-server-postgresql-Thu.log", "redis-server.log"):
         write(tmp_path / name, "Traceback (most recent call last):", "nothing of ours")

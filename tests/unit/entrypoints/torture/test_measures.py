@@ -60,8 +60,8 @@ def test_what_was_never_picked_up_or_depended_on_others_does_not_count() -> None
 def test_each_second_tells_what_ended_and_how_long_what_became_ready_waited() -> None:
     told = seconds([a_done_job(), a_done_job()], NOON)
     assert [second.at for second in told] == [0, 1, 2, 3]
-    assert (told[0].picked_up, told[0].p50_ms, told[0].p99_ms) == (2, 1000.0, 1000.0)
-    assert (told[1].picked_up, told[1].p50_ms) == (0, None)
+    assert (told[0].waits_ms, told[0].p50_ms, told[0].p99_ms) == ((1000.0, 1000.0), 1000.0, 1000.0)
+    assert (told[1].waits_ms, told[1].p50_ms) == ((), None)
     assert [second.ended for second in told] == [0, 0, 0, 2]
     assert seconds([], NOON) == []
 

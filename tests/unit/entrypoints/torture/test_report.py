@@ -5,8 +5,10 @@ import json
 import pytest
 
 from schedora.entrypoints.torture.faults import FaultKind
+from schedora.entrypoints.torture.log_files import LogFindings, TracebackFound
 from schedora.entrypoints.torture.report import (
     BREACHES_TOLD,
+    LOGGED_TOLD,
     MOVES_TOLD,
     again,
     document,
@@ -23,7 +25,8 @@ def test_what_held() -> None:
     assert report.held
     assert told[0] == verdict_line(report) == "HELD: nothing lost, nothing twice."
     assert f"Again: {again(report.plan)}" in told
-    assert "claims         1,300, effects 1,190, writes fenced 3" in told
+    assert "claims         1,300, effects 1,190, writes fenced 3 at least" in told
+    assert "faults         2 struck, of 3 in the timetable" in told
     assert any(line.startswith("drained        2.5 s") for line in told)
     assert any("kill_worker" in line and "median 3.5 s, at most 4.0 s, of 2 jobs" in line for line in told)
     assert any("postgres back" in line and "median 1.5 s" in line for line in told)
@@ -45,9 +48,23 @@ def test_what_did_not_hold_is_told_with_its_end() -> None:
     assert any(line.startswith("drained        no") for line in told)
 
 
-def test_pick_up_is_told_of_the_seconds_without_a_fault() -> None:
-    assert a_report().quiet_pick_up_ms == (10.0, 40.0)
+def test_nothing_has_held_where_nothing_was_tried() -> None:
+    report = a_report(jobs=0, interrupted=True)
+    assert not report.held
+    assert verdict_line(report).startswith("NOTHING TRIED")
+
+
+def test_pick_up_is_told_of_all_jobs_in_the_seconds_without_a_fault() -> None:
+    assert a_report().quiet_pick_up_ms == (5.0, 40.0)
     assert a_report(seconds=[]).quiet_pick_up_ms is None
+
+
+def test_what_the_text_leaves_out_of_the_logs_is_told() -> None:
+    found = tuple(
+        TracebackFound(said=f"error {n}", times=1, first_in="a.log") for n in range(LOGGED_TOLD + 2)
+    )
+    told = list(lines(a_report(logs=LogFindings(tracebacks=found))))
+    assert any("and 2 more sorts of tracebacks" in line for line in told)
 
 
 def test_the_document_has_everything() -> None:

@@ -8,10 +8,12 @@ import pytest
 
 from schedora.domain.ids import JsonText, LeaseToken
 from schedora.domain.invariants import Guard, Invariant
+from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
+from schedora.domain.workflow import Workflow
 from schedora.entrypoints.torture.customer import Complaint
 from schedora.entrypoints.torture.fleet import Ending
-from schedora.entrypoints.torture.verdict import Promise, breaches, unfreed
+from schedora.entrypoints.torture.verdict import Promise, breaches, misbehaved, unfreed
 from schedora.entrypoints.torture.workload import JobOrder, Order, OrderKind
 from tests.builders import NOON, a_job, a_workflow, a_workflow_id
 from tests.unit.entrypoints.torture.evidences import ORDER, a_done_job, accepted, an_effect, evidence
@@ -24,7 +26,6 @@ def told(**what: Any) -> set[str]:
     found = breaches(
         accepted(JOB, **what.pop("accepted", {})),
         evidence(JOB, **what.pop("evidence", {})),
-        what.pop("endings", ()),
     )
     assert not what
     return {str(breach.promise) for breach in found}
@@ -35,7 +36,7 @@ def test_promises_that_were_kept() -> None:
 
 
 def test_a_job_that_was_accepted_and_is_not_there() -> None:
-    (breach,) = breaches(accepted(JOB), evidence(), ())
+    (breach,) = breaches(accepted(JOB), evidence())
     assert breach.promise == Promise.ACCEPTED_IS_STORED
 
 
@@ -45,6 +46,9 @@ def test_a_job_that_was_accepted_and_is_not_there() -> None:
         attrs.evolve(ORDER, key="r/other"),
         attrs.evolve(ORDER, payload={"seconds": 0.2}),
         attrs.evolve(ORDER, type="torture.flaky"),
+        attrs.evolve(ORDER, options={"queue": "torture-r", "max_retries": 100}),
+        attrs.evolve(ORDER, options={"queue": "another"}),
+        attrs.evolve(ORDER, options={"timeout_seconds": 0.5}),
     ],
 )
 def test_a_job_that_was_stored_otherwise(order: JobOrder) -> None:
@@ -63,6 +67,62 @@ def test_a_workflow_that_was_stored_in_part() -> None:
     )
 
 
+def a_chain(*changes: Any) -> tuple[Workflow, list[Job]]:
+    """Two steps, and what makes another request of each."""
+    workflow = a_workflow(workflow_id=a_workflow_id(), name="r/2", created_at=NOON)
+    first, second = (a_job(), a_job())
+    requests = [
+        attrs.evolve(
+            JOB.request,
+            key=key,
+            idempotency_key=None,
+            workflow_id=workflow.workflow_id,
+            depends_on=depends_on,
+        )
+        for key, depends_on in (("link0", ()), ("link1", (first.job_id,)))
+    ]
+    jobs = [
+        attrs.evolve(job, request=attrs.evolve(request, **change))
+        for job, request, change in zip((first, second), requests, changes, strict=True)
+    ]
+    return workflow, jobs
+
+
+@pytest.mark.parametrize(
+    ("changes", "as_ordered"),
+    [
+        (({}, {}), True),
+        (({}, {"key": "link0"}), False),
+        (({}, {"depends_on": ()}), False),
+        (({"payload": JsonText("{}")}, {}), False),
+        (({}, {"type": "torture.flaky"}), False),
+    ],
+)
+def test_a_workflow_is_stored_step_by_step_as_it_was_ordered(
+    changes: tuple[dict[str, Any], ...], as_ordered: bool
+) -> None:
+    workflow, jobs = a_chain(*changes)
+    steps = (
+        attrs.evolve(ORDER, key="link0"),
+        attrs.evolve(ORDER, key="link1", depends_on=("link0",)),
+    )
+    order = attrs.evolve(BATCH, jobs=steps)
+    found = breaches(
+        accepted(workflows={workflow.workflow_id: order}, asked_workflows={"r/2": order}),
+        evidence(*jobs, workflows={workflow.workflow_id: workflow}),
+    )
+    assert (Promise.ACCEPTED_IS_STORED not in {breach.promise for breach in found}) is as_ordered
+
+
+def test_two_workflows_with_one_name() -> None:
+    twins = [a_workflow(workflow_id=a_workflow_id(), name="r/2", created_at=NOON) for _ in range(2)]
+    found = breaches(
+        accepted(asked_workflows={"r/2": BATCH}),
+        evidence(workflows={workflow.workflow_id: workflow for workflow in twins}),
+    )
+    assert "2 workflows have it" in {breach.detail for breach in found}
+
+
 def test_what_nobody_ordered() -> None:
     assert told(accepted={"asked": {}}) == {Promise.NOTHING_UNASKED}
     workflow = a_workflow(workflow_id=a_workflow_id(), name="r/2", created_at=NOON)
@@ -71,7 +131,7 @@ def test_what_nobody_ordered() -> None:
 
 def test_two_jobs_with_one_key() -> None:
     twin = a_done_job()
-    found = breaches(accepted(JOB, twin), evidence(JOB, twin), ())
+    found = breaches(accepted(JOB, twin), evidence(JOB, twin))
     assert {breach.promise for breach in found} == {Promise.NOTHING_UNASKED}
 
 
@@ -79,10 +139,14 @@ def test_answers_that_contradict_each_other() -> None:
     assert told(accepted={"complaints": [Complaint(about="r/1", said="two ids")]}) == {Promise.ANSWERS_AGREE}
 
 
+def test_an_answer_that_no_api_should_give() -> None:
+    assert told(accepted={"failed_answers": {"500 Internal Server Error": 2}}) == {Promise.NO_FAILED_ANSWERS}
+
+
 def test_a_job_that_has_not_ended_is_told_with_what_it_waits_for_and_what_it_went_through() -> None:
     waiting = attrs.evolve(a_job(), request=JOB.request)
     seen = evidence(waiting, effects=(), whys={waiting.job_id: "PENDING: no worker"})
-    (breach,) = breaches(accepted(waiting), seen, ())
+    (breach,) = breaches(accepted(waiting), seen)
     assert (breach.promise, breach.detail) == (Promise.EVERYTHING_ENDS, "PENDING: no worker")
     assert breach.history == (f"{NOON.isoformat(timespec='milliseconds')} new to PENDING attempt 0",)
 
@@ -100,7 +164,7 @@ def test_an_order_that_nobody_followed_to_its_end_is_told_as_that() -> None:
 
 def test_a_result_of_another_run() -> None:
     other = attrs.evolve(JOB, result=JsonText("7"))
-    found = breaches(accepted(other), evidence(other), ())
+    found = breaches(accepted(other), evidence(other))
     assert {breach.promise for breach in found} == {Promise.RESULT_OF_THE_HOLDER}
 
 
@@ -123,18 +187,40 @@ def test_effects_that_do_not_fit_the_records(effects: list[Any], invariant: Inva
 def test_what_is_left_behind() -> None:
     assert told(evidence={"leases": 1}) == {Promise.NOTHING_LEFT}
     assert told(evidence={"ready": 1}) == {Promise.NOTHING_LEFT}
-    (breach,) = unfreed({"worker-1.1": 2, "worker-2.1": 0})
-    assert (breach.promise, breach.subject) == (Promise.NOTHING_LEFT, "worker worker-1.1")
+    used, silent = unfreed(["worker-1.1", "worker-2.1", "worker-3.1"], {"worker-1.1": 2, "worker-2.1": 0})
+    assert (used.promise, used.subject) == (Promise.NOTHING_LEFT, "worker worker-1.1")
+    assert (silent.promise, silent.subject) == (Promise.NOTHING_LEFT, "worker worker-3.1")
 
 
 def test_statistics_that_count_otherwise() -> None:
     assert told(evidence={"counts": {JobState.SUCCESS: 2}}) == {Promise.COUNTS_AGREE}
 
 
-def test_a_process_that_ended_by_itself_unless_it_found_no_database_at_its_start() -> None:
-    ending = Ending(name="api-1.1", status=1, last_words='{"message":"service failed"}', log="api-1.1.log")
-    assert told(endings=[ending]) == {Promise.PROCESSES_STAY}
-    assert told(endings=[attrs.evolve(ending, status=-11, last_words="schedora: no")]) == {
-        Promise.PROCESSES_STAY
-    }
-    assert told(endings=[attrs.evolve(ending, last_words="schedora: the database can't be reached")]) == set()
+IN_VAIN = Ending(
+    name="api-1.1", status=1, last_words="schedora: the database can't be reached", log="api-1.1.log",
+    lived_seconds=61, begun=False,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"last_words": '{"message":"service failed"}'},
+        {"status": -11},
+        {"status": 2},
+        {"begun": True},
+        {"lived_seconds": 300},
+    ],
+)
+def test_a_process_that_ended_by_itself(changed: dict[str, Any]) -> None:
+    (breach,) = misbehaved([attrs.evolve(IN_VAIN, **changed)], [])
+    assert (breach.promise, breach.subject) == (Promise.PROCESSES_STAY, "api-1.1")
+
+
+def test_a_process_may_find_no_database_when_it_starts() -> None:
+    assert misbehaved([IN_VAIN], []) == []
+
+
+def test_a_process_that_does_not_end_when_it_is_asked_to() -> None:
+    (breach,) = misbehaved([], ["worker-1.1"])
+    assert (breach.promise, breach.subject) == (Promise.PROCESSES_END, "worker-1.1")
