@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from tests.docs.pages import ROOT, table
 from tests.planted.defects import DEFECTS
-from tests.planted.expected import EXPECTED, SEEDS_MAX
+from tests.planted.expected import EXPECTED, MODEL, OUT_OF_SIGHT, SEEDS_MAX, STATES_MAX
 from tests.simulation.invariants import Seen
 
 PAGE = ROOT / "docs" / "reliability.md"
@@ -32,3 +32,8 @@ def test_each_planted_defect_is_told_with_what_finds_it() -> None:
     for name, row in rows.items():
         assert row["simulation: broken"] in EXPECTED[name]
         assert 1 <= int(row["in seed no."]) <= SEEDS_MAX
+        if (why := OUT_OF_SIGHT.get(name)) is not None:
+            assert (row["model check: broken"], row["in state no."]) == (f"not looked for: {why}", "")
+        else:
+            assert row["model check: broken"] == MODEL[name].invariant
+            assert 1 <= int(row["in state no."].replace(",", "")) <= STATES_MAX

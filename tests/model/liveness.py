@@ -3,6 +3,7 @@
 from collections import deque
 from itertools import pairwise
 
+from tests.model.invariants import Seen
 from tests.model.moves import Kind, moves
 from tests.model.search import Broken, Space
 
@@ -19,9 +20,8 @@ def check(space: Space) -> int:
             onward[edge.source].append(edge.target)
     for number, system in enumerate(space.systems):
         if not onward[number] and not system.settled:
-            raise Broken(
-                space.situation, ["nothing goes on by itself, and not all has ended"], space.way_to(number)
-            )
+            told = f"{Seen.ENDS}: nothing goes on by itself, and not all has ended"
+            raise Broken(space, [told], space.way_to(number))
     return _longest(space, onward)
 
 
@@ -44,9 +44,8 @@ def _longest(space: Space, onward: list[list[int]]) -> int:
             if left[source] == 0:
                 ready.append(source)
     if seen < len(onward):
-        raise Broken(
-            space.situation, ["it may go on for ever by itself:", *_round(space, onward, left)], "at first"
-        )
+        told = f"{Seen.ENDS}: it may go on for ever by itself:"
+        raise Broken(space, [told, *_round(space, onward, left)], "at first")
     return max(length)
 
 

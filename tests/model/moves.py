@@ -37,6 +37,7 @@ from schedora.domain.job_state import REQUEUABLE, WAITING
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded
 from schedora.domain.worker import Worker, WorkerState
 from schedora.domain.workflow import WorkflowState
+from tests.model.invariants import Seen
 from tests.model.situations import Situation, a_row
 from tests.model.store import Numbers, Opened, Unheeded, done
 from tests.model.system import SILENT_SINCE, Hand, Node, Phase, System
@@ -160,7 +161,9 @@ class _Worker:
                 (after,) = opened.systems()
                 told = f"{self.name} claims {claimed.type}" + (" and starts it" if claimed.started_at else "")
                 broken = (
-                    () if row.status is WorkerState.ACTIVE else (f"{self.name} claims and is {row.status}",)
+                    ()
+                    if row.status is WorkerState.ACTIVE
+                    else (f"{Seen.CLAIMED_WHILE_ACTIVE}: {self.name} claims and is {row.status}",)
                 )
                 yield Move(told, Kind.PROGRESS, self._holding(Hand(claim=claimed), after), broken=broken)
                 yield Move(f"{told}, and does not hear of it", Kind.FAULT, after, broken=broken)
@@ -333,7 +336,11 @@ def _reaper(situation: Situation, system: System) -> Iterator[Move]:
     for after, worker in _declare(system):
         name = worker.identity.worker_id
         heard = worker.last_heartbeat != SILENT_SINCE
-        broken = (f"{name} was declared lost, and was heard all the time",) if heard else ()
+        broken = (
+            (f"{Seen.LOST_WHEN_SILENT}: {name} was declared lost, and was heard all the time",)
+            if heard
+            else ()
+        )
         yield Move(f"the reaper declares {name} lost", Kind.PROGRESS, after, broken=broken)
     if system.lost is not None:
         yield from _rescue(situation, system, system.lost)
@@ -447,5 +454,6 @@ def _unfenced(
 ) -> tuple[str, ...]:
     """What is wrong where the store took a write under a lease that was gone."""
     if claim.lease_id in accepted and before.lease_of(claim) is None:
-        return (f"a write for {claim.type} was accepted, and its lease was gone",)
+        told = f"a write for {claim.type} was accepted, and its lease was gone"
+        return (f"{Seen.ACCEPTED_UNDER_ITS_LEASE}: {told}",)
     return ()

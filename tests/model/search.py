@@ -9,6 +9,7 @@ from schedora.adapters.memory.workflows import with_live_counts
 from schedora.domain import invariants
 from schedora.domain.invariants import Terms
 from schedora.domain.job_state import JobState
+from tests.model.invariants import Seen
 from tests.model.moves import Kind, Move, moves
 from tests.model.situations import Situation
 from tests.model.store import tables_of
@@ -50,11 +51,19 @@ class Space:
 
 
 class Broken(AssertionError):
-    """Something does not hold. Tells the shortest way there."""
+    """Something does not hold, each told behind the name of an invariant. Tells the shortest way there, and how many states
+    had been met by then.
+    """
 
-    def __init__(self, situation: Situation, what: list[str], way: str) -> None:
+    def __init__(self, space: Space, what: list[str], way: str) -> None:
         self.what = what
-        super().__init__("\n".join([f"{situation.name}:", *what, "the shortest way there:", way]))
+        self.states = len(space.systems)
+        super().__init__("\n".join([f"{space.situation.name}:", *what, "the shortest way there:", way]))
+
+    @property
+    def invariant(self) -> str:
+        """The name of the first."""
+        return self.what[0].partition(":")[0]
 
 
 def explore(situation: Situation) -> Space:
@@ -107,7 +116,7 @@ def violations(system: System, terms: Terms) -> Iterator[invariants.Violation]:
 def _check(space: Space, number: int) -> None:
     terms = Terms(worker_deaths_max=space.situation.worker_deaths_max)
     if wrong := [str(violation) for violation in violations(space.systems[number], terms)]:
-        raise Broken(space.situation, wrong, space.way_to(number))
+        raise Broken(space, wrong, space.way_to(number))
 
 
 def _check_move(space: Space, number: int, move: Move) -> None:
@@ -117,7 +126,7 @@ def _check_move(space: Space, number: int, move: Move) -> None:
     ]
     wrong = [*move.broken, *(str(found) for pair in changed for found in invariants.of_change(*pair))]
     if wrong:
-        raise Broken(space.situation, wrong, space.way_to(number, then=f"{move.told}: {move.after.told()}"))
+        raise Broken(space, wrong, space.way_to(number, then=f"{move.told}: {move.after.told()}"))
     for job_before, job_after in changed:
         new = job_after.events()[len(job_before.events()) :]
         space.job_moves.update(
@@ -130,8 +139,8 @@ def _check_alike(space: Space, known: int, number: int, move: Move, met: System)
     first, again = (_onward(space.situation, system) for system in (space.systems[known], met))
     if first != again:
         way = space.way_to(number, then=f"{move.told}: {met.told()}")
-        told = ["these two ways lead to one key, and go on differently:", space.way_to(known), "and"]
-        raise Broken(space.situation, told, way)
+        differ = f"{Seen.KEY_DECIDES}: these two ways lead to one key, and go on differently:"
+        raise Broken(space, [differ, space.way_to(known), "and"], way)
 
 
 def _onward(situation: Situation, system: System) -> dict[Hashable, bool]:

@@ -99,6 +99,7 @@ class Witness:
         name = self.name_of(after.job_id)
         if after.request.workflow_id is not None:
             self._touched[after.request.workflow_id] = None
+        self.holds(invariants.of_job(after, TERMS))
         if before is None:
             self.tell("store", f"{name} is stored: {_told(after)}")
             return
