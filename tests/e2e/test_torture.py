@@ -6,13 +6,13 @@ import signal
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
 import psutil
 import pytest
 
-from schedora.entrypoints.torture import postgres_server
 from schedora.entrypoints.torture.faults import ON_OWN_POSTGRES, ON_REDIS, Fault, FaultKind
 from schedora.entrypoints.torture.ledger import SCHEMA
 from schedora.entrypoints.torture.page import page
@@ -60,13 +60,16 @@ SILENT = tuple(
 
 
 @pytest.fixture
-def leaves_nothing() -> Iterator[None]:
-    """Neither processes nor data."""
-    before = set(Path("/tmp").glob(f"{postgres_server.PREFIX}*"))
+def temporary(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a torture keeps what it removes in the end: nothing of it is left, nor any process."""
     running = set(psutil.Process().children())  # a server of other tests, whose own children come and go
-    yield
+    with TemporaryDirectory(prefix="torture-", dir="/tmp") as name:
+        directory = Path(name)
+        directory.chmod(0o755)  # the account that PostgreSQL runs under passes through it
+        monkeypatch.setenv("TMPDIR", name)
+        yield directory
+        assert list(directory.iterdir()) == []
     assert set(psutil.Process().children()) <= running
-    assert set(Path("/tmp").glob(f"{postgres_server.PREFIX}*")) <= before
 
 
 def tortured(plan: Plan, faults: tuple[Fault, ...], ordered: Sequence[Order] | None = None) -> Report:
@@ -85,7 +88,7 @@ def a_plan(directory: Path, **fields: Any) -> Plan:
 
 
 def test_promises_are_kept_whatever_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     report = tortured(a_plan(tmp_path), FEW)
@@ -103,7 +106,7 @@ def test_promises_are_kept_whatever_fails(
 
 
 def test_a_fence_that_is_missing_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves_nothing: None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     plan = a_plan(tmp_path, duration=timedelta(seconds=14), app="tests.e2e.unfenced_torture:app")
@@ -157,14 +160,13 @@ async def schemas(url: str) -> int:
         await connection.close()
 
 
-def test_a_torture_that_is_killed_takes_everything_with_it(tmp_path: Path) -> None:
-    before = set(Path("/tmp").glob(f"{postgres_server.PREFIX}*"))
+def test_a_torture_that_is_killed_takes_everything_with_it(tmp_path: Path, temporary: Path) -> None:
     program = the_torture(
         tmp_path, "--minutes", "10", "--logs", "logs", "--workers", "1", "--apis", "1", said="begin"
     )
     try:
         children = psutil.Process(program.pid).children(recursive=True)
-        (data_dir,) = set(Path("/tmp").glob(f"{postgres_server.PREFIX}*")) - before
+        (data_dir,) = temporary.iterdir()
         postmaster = psutil.Process(int((data_dir / "postgres" / "postmaster.pid").read_text().split()[0]))
     finally:
         program.send(signal.SIGKILL)

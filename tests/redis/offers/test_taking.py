@@ -13,6 +13,7 @@ from tests.builders import an_incarnation
 from tests.programs import PATIENCE_SECONDS
 from tests.redis.offering import (
     LONG_SECONDS,
+    MAKE,
     TAKE,
     NotedLink,
     Passing,
@@ -171,6 +172,7 @@ async def test_none_on_another_event_loop(redis_server: RedisServer, link: Noted
 async def test_silent_server_is_waited_for_once_and_not_for_longer_than_it_is_worth(
     redis_server: RedisServer, proxy: FaultProxy, passing: Passing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(offers_module, "_REPEAT_SECONDS", 2 * LONG_SECONDS)  # patience ends before
     monkeypatch.setattr(offers_module, "_PATIENCE_SECONDS", LONG_SECONDS)
     owner = an_incarnation()
     async with (
@@ -193,6 +195,7 @@ async def test_silent_server_is_waited_for_once_and_not_for_longer_than_it_is_wo
         assert offer is not None
         assert offer.owner == owner, "what came late is not lost"
         assert link.asked == [TAKE]
+        assert offerer.link.asked == [MAKE], "offers are not made again because time was made to pass"
         assert await offerer.left() == 7
 
 
