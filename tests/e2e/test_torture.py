@@ -42,7 +42,7 @@ LATE = (a_fault(3, FaultKind.SWALLOW_COMMANDS, 11, late=True),)
 """What the first worker says arrives when its jobs run elsewhere: by then it was declared lost, however busy the machine."""
 SILENT = tuple(
     Order(
-        at_seconds=2.0,
+        at_seconds=0.2,
         number=number,
         kind=OrderKind.LONG,
         jobs=(

@@ -8,7 +8,7 @@ from schedora.entrypoints.torture.handlers import app
 
 FENCE = (" and seen.lease_id = d.lease_id", " and l.lease_id = d.lease_id")
 
-FIRST_SECONDS, NEXT_SECONDS = 2.0, 9.0
+FIRST_SECONDS, NEXT_SECONDS = 5.0, 9.0
 
 __all__ = ["app"]
 

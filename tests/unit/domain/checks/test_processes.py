@@ -1,0 +1,65 @@
+"""What the check of processes says."""
+
+import pytest
+
+from schedora.domain.checks.processes import Processes, RunningProcess
+from schedora.domain.finding import Observation
+from schedora.domain.process import ProcessKind
+from tests.unit.domain.checks.told import FINE, MINUTE, SECOND, WARNING, Cases, Told, told_of
+
+CASES: Cases = [
+    (
+        Processes(
+            version="1",
+            processes=[
+                RunningProcess(
+                    name="p",
+                    host="h",
+                    kind=ProcessKind.API,
+                    version="2",
+                    running=2 * MINUTE,
+                    loop_lag=5 * SECOND + FINE,
+                    stuck_threads=2,
+                    redis_up=False,
+                )
+            ],
+        ),
+        [
+            (
+                "version_differs",
+                WARNING,
+                "api p on h is of version 2, this is 1",
+                {"process": "api p", "host": "h", "version": "2", "wanted": "1"},
+            ),
+            (
+                "loop_blocked",
+                WARNING,
+                "the event loop of api p on h was kept for 5.1 s",
+                {"process": "api p", "host": "h", "lag_seconds": 5.124},
+            ),
+            (
+                "threads_stuck",
+                WARNING,
+                "2 threads of api p on h can't be stopped",
+                {"process": "api p", "host": "h", "threads": 2},
+            ),
+            ("redis_lost", WARNING, "api p on h has lost Redis", {"process": "api p", "host": "h"}),
+            ("reaper_missing", WARNING, "there is no reaper among 1 process that runs", {}),
+        ],
+    ),
+    (
+        Processes(
+            version="1",
+            processes=[
+                RunningProcess(name="p", host="h", kind=ProcessKind.API, version="1", running=2 * MINUTE)
+            ]
+            * 2,
+        ),
+        [("reaper_missing", WARNING, "there is no reaper among 2 processes that run", {})],
+    ),
+]
+
+
+@pytest.mark.parametrize(("facts", "told"), CASES)
+def test_what_is_told(facts: Observation, told: Told) -> None:
+    assert told_of(facts) == told
