@@ -1,6 +1,6 @@
 """What findings say, in words and in values: people read the one, programs the other. Of the tests of all checks what they share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import attrs
@@ -16,7 +16,7 @@ PSQL = ServerSession(pid=7, application_name="psql", user="ada", state="active",
 IDLE = attrs.evolve(PSQL, state="idle in transaction", lasting=HOUR)
 BACKEND = attrs.evolve(PSQL, state=None, query=None)
 
-Told = list[tuple[str, Severity, str, dict[str, Detail]]]
+Told = list[tuple[str, Severity, str, Mapping[str, Detail]]]
 """Of each finding: its code, how bad it is, what it says, and its values."""
 Cases = Sequence[tuple[Observation, Told]]
 
