@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schedora.entrypoints.api.addresses import PREFIX
 from schedora.entrypoints.api.errors import CutOff, answer_problem
-from schedora.entrypoints.api.problems import unavailable
+from schedora.entrypoints.api.problems import Refused, unavailable
 from schedora.entrypoints.api.visit import visit_of
 
 OUTAGE_SECONDS_MAX = 2.0
@@ -18,6 +18,8 @@ OUTAGE_SECONDS_MAX = 2.0
 
 ALWAYS = frozenset({"/health", "/health/deep", "/health/live", "/health/ready", "/metrics"})
 """What tells how things are, most of all when they are bad. Each bounds itself."""
+
+TOO_MANY = unavailable("Too many requests are under way; this one was not looked at. Try again soon.")
 
 _KEY = "schedora.stay"
 
@@ -40,11 +42,8 @@ class Admission:
         if scope["type"] != "http" or scope["path"].removeprefix(PREFIX) in ALWAYS:
             await self._app(scope, receive, send)
             return
-        if self._requests >= self._requests_max:
-            problem = unavailable(
-                "Too many requests are under way; this one was not looked at. Try again soon."
-            )
-            await problem.response(visit_of(scope).trace.trace_id)(scope, receive, send)
+        if not self.has_room:
+            await TOO_MANY.response(visit_of(scope).trace.trace_id)(scope, receive, send)
             return
         stay = scope[_KEY] = _Stay(self, asyncio.timeout(None))
         answering = False
@@ -58,11 +57,9 @@ class Admission:
 
         try:
             async with stay.limit:
-                if _has_body(scope):
-                    await self._app(scope, stay.hearing(receive), send_marked)
-                else:
-                    stay.begin()
-                    await self._app(scope, receive, send_marked)
+                stay.begin()
+                hears = stay.hearing(receive) if _has_body(scope) else receive
+                await self._app(scope, hears, send_marked)
         except TimeoutError as error:
             if answering or not stay.limit.expired():
                 raise
@@ -72,6 +69,10 @@ class Admission:
             await response(scope, receive, send)
         finally:
             stay.leave()
+
+    @property
+    def has_room(self) -> bool:
+        return self._requests < self._requests_max
 
     @property
     def seconds(self) -> float:
@@ -91,51 +92,75 @@ class _Stay:
         self.seconds = 0.0
         self._admission = admission
         self._counted = False
+        self._waits = False
         self._over = False
 
     def begin(self) -> None:
-        """It has arrived whole: from now on it is ours to answer."""
-        if self._over or self._counted:
-            return
-        self._counted = True
-        self._admission.count(requests=1)
-        self.allow(self._admission.seconds)
+        """From now on it is ours to answer."""
+        if not self._over:
+            self._count()
+            self.allow(self._admission.seconds)
 
     def allow(self, seconds: float) -> None:
         """So much time from now, in place of what was left."""
         if not self._over:
             self.seconds = seconds
-            self.limit.reschedule(asyncio.get_running_loop().time() + seconds)
+            self._reschedule(asyncio.get_running_loop().time() + seconds)
 
     def wait(self, seconds: float) -> None:
         """It waits because it was asked to, and stands in nobody's way: it has so much more time, and gives up its place."""
+        self._waits = True
         self.allow(seconds + self._admission.seconds)
-        if self._counted:
-            self._counted = False
-            self._admission.count(requests=-1)
+        self._count_out()
 
     def end(self) -> None:
         """Its answer begins, and takes as long as its client likes."""
         if not self._over:
-            if not self.limit.expired():
-                self.limit.reschedule(None)
+            self._reschedule(None)
             self.leave()
 
     def leave(self) -> None:
         """It is under way no more."""
         if not self._over:
             self._over = True
-            if self._counted:
-                self._admission.count(requests=-1)
+            self._count_out()
 
     def hearing(self, receive: Receive) -> Receive:
+        """While the body is waited for, it is its client who takes the time. Most answers need no body, and do not wait for one:
+        whoever sends it all the same gains nothing by that. The receiver raises ``Refused`` where others have taken the room
+        meanwhile.
+        """
+        whole = False
+
         async def heard() -> Message:
+            nonlocal whole
+            if whole or self._waits or self._over:
+                return await receive()
+            self._reschedule(None)
+            self._count_out()
             message = await receive()
             if message["type"] == "http.request" and not message.get("more_body", False):
+                whole = True
+                if not self._admission.has_room:
+                    raise Refused(TOO_MANY)
                 self.begin()
             return message
 
         return heard
+
+    def _reschedule(self, when: float | None) -> None:
+        if not self.limit.expired():  # else it is too late, and said to be
+            self.limit.reschedule(when)
+
+    def _count(self) -> None:
+        if not self._counted:
+            self._counted = True
+            self._admission.count(requests=1)
+
+    def _count_out(self) -> None:
+        if self._counted:
+            self._counted = False
+            self._admission.count(requests=-1)
 
 
 def wait_longer(request: Request, seconds: float) -> None:

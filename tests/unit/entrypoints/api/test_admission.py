@@ -102,8 +102,67 @@ async def test_are_given_up_with_a_word_on_when_to_come_again(
     assert silence.asked == 1
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/jobs"), ("POST", f"/jobs/{NOBODY}/cancel"), ("DELETE", f"/dlq/{NOBODY}")]
+)
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_body_that_nobody_asked_for_buys_no_time(
+    serve: Serve, silence: Silence, method: str, path: str, *, whole: bool
+) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        if not whole:
+            await asyncio.Event().wait()
+
+    async with serve(api_timeout_seconds=0.01) as client:
+        answer = await asyncio.wait_for(client.request(method, path, content=body()), PATIENT)
+    problem(answer, 503)
+    assert silence.asked == 1
+
+
+async def test_a_body_that_nobody_asked_for_buys_no_place(serve: Serve, silence: Silence) -> None:
+    async with serve(api_requests_max=1) as client:
+        first = asyncio.create_task(client.request("GET", "/jobs", content=b"{}"))
+        while silence.asked < 1:
+            await asyncio.sleep(0)
+        problem(await asyncio.wait_for(client.request("GET", "/jobs", content=b"{}"), PATIENT), 503)
+        first.cancel()
+        await asyncio.wait([first])
+    assert silence.asked == 1
+
+
+async def test_bodies_that_come_while_others_take_the_room_are_refused(
+    serve: Serve, silence: Silence
+) -> None:
+    arrives = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b'{"type": "echo", '
+        await arrives.wait()
+        yield b'"idempotency_key": "k"}'
+
+    async with serve(api_requests_max=1) as client:
+        slow = asyncio.create_task(client.post("/jobs", content=body()))
+        await asyncio.sleep(0)
+        other = asyncio.create_task(client.get("/jobs"))
+        while silence.asked < 1:
+            await asyncio.sleep(0)
+        arrives.set()
+        told = problem(await asyncio.wait_for(slow, PATIENT), 503)
+        assert "Too many requests" in told["detail"]
+        assert silence.asked == 1
+        other.cancel()
+        await asyncio.wait([other])
+        again = asyncio.create_task(client.get("/jobs"))
+        while silence.asked < 2:
+            await asyncio.sleep(0)
+        again.cancel()
+        await asyncio.wait([again])
+
+
+@pytest.mark.parametrize("body", [None, b"{}"])
 async def test_who_asks_to_wait_has_that_time_as_well(
-    system: System, settings: Settings, clock: VirtualClock
+    system: System, settings: Settings, clock: VirtualClock, body: bytes | None
 ) -> None:
     app = create_app(
         attrs.evolve(
@@ -113,7 +172,7 @@ async def test_who_asks_to_wait_has_that_time_as_well(
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://schedora.test/api/v1") as client:
         job = await submit(client)
-        waiting = asyncio.create_task(client.get(f"/jobs/{job['job_id']}?wait=60"))
+        waiting = asyncio.create_task(client.request("GET", f"/jobs/{job['job_id']}?wait=60", content=body))
         while clock.sleepers < 2 and not waiting.done():
             await asyncio.sleep(0)
         await asyncio.sleep(0.6)
