@@ -3,6 +3,7 @@ too long is ended; and the application learns of the connection what ASGI has no
 """
 
 import asyncio
+import sys
 from collections import deque
 from http import HTTPStatus
 from typing import Any
@@ -22,9 +23,17 @@ from schedora.entrypoints.api.connections import (
 from schedora.entrypoints.api.event_streams import CONNECTION
 from schedora.entrypoints.api.problems import Problem
 
+if sys.platform != "win32":
+    from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
 log = Logger("schedora.api")
 
 MALFORMED = Problem(kind="bad-request", status=400, detail="This is no request in HTTP/1.1.")
+FRAMING_TOO_LARGE = Problem(
+    kind="head-too-large",
+    status=431,
+    detail="What stands between the pieces of the body, or behind them, is larger than the server reads.",
+)
 UNWANTED_BYTES_MAX = 8 * 1024 * 1024
 """What is read of a body that nobody wants, so that its client comes to read the answer."""
 
@@ -120,9 +129,6 @@ class _Own:
         if self._last and nothing_follows:
             self.transport.close()
 
-    def _unsupported_upgrade_warning(self) -> None:
-        """None: it would recommend a library, for each request that asks for another protocol."""
-
     def step(self) -> tuple[Phase, object]:
         cycle = self.cycle
         if self._said or self.transport.is_closing():
@@ -194,10 +200,36 @@ class _Own:
 
 
 class _OfHttptools:
-    """For the parser that has no bound of its own."""
+    """For the parser that has no bound of its own, calls the next request before this one is answered, and takes what follows
+    a wish for another protocol to be said in that one.
+    """
 
+    # uvicorn's
     url: bytes
-    headers: list[tuple[bytes, bytes]]
+    headers: list[tuple[bytes, bytes]] | deque[tuple[bytes, bytes]]
+
+    # Ours
+    _under_way: Any = None
+    """The request that is answered; ``cycle`` may be one that waits behind it."""
+    _framing_bytes = 0
+    """Received since anything came of it: a head, or a piece of a body."""
+
+    def data_received(self: Any, data: bytes) -> None:
+        """In place of uvicorn's."""
+        self._unset_keepalive_if_required()
+        self._framing_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            if self._asks_for_another_protocol():
+                self._ask_for_none(data[upgrade.args[0] :])
+            return
+        except HttpParserError as error:
+            self.send_400_response(str(error))
+            return
+        in_body = self.cycle is not None and self.cycle.more_body and not self._last
+        if in_body and self._framing_bytes > self.connections_of_all.limits.head_bytes:
+            self.connections_of_all.refuse(self, FRAMING_TOO_LARGE)
 
     def on_headers_complete(self: Any) -> None:
         size_bytes = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -206,11 +238,50 @@ class _OfHttptools:
             raise _Refused
         if self._pipelined() >= PIPELINED_MAX:
             raise _Refused
+        if self._asks_for_another_protocol():
+            return
         super().on_headers_complete()  # type: ignore[misc] # as above
+        self._framing_bytes = 0
+        self.headers = deque(maxlen=0)  # for trailers, which are nothing to anybody
+        if not self._pipelined():
+            self._under_way = self.cycle
+
+    def on_body(self: Any, body: bytes) -> None:
+        self._framing_bytes = 0
+        super().on_body(body)  # type: ignore[misc] # as above
 
     def on_message_complete(self: Any) -> None:
+        if self._asks_for_another_protocol():
+            return
         super().on_message_complete()  # type: ignore[misc] # as above
         self.cycle.more_body = False  # which uvicorn forgets where the answer came before the body
+
+    def on_response_complete(self: Any) -> None:
+        if self.pipeline:
+            self._under_way = self.pipeline[-1][0]
+        super().on_response_complete()  # type: ignore[misc] # as above
+
+    def connection_lost(self: Any, error: Exception | None) -> None:
+        if self._under_way is not None and not self._under_way.response_complete:
+            # uvicorn tells the newest request alone, and not the one that it waits behind.
+            self._under_way.disconnected = True
+            self._under_way.message_event.set()
+        super().connection_lost(error)  # type: ignore[misc] # as above
+
+    def _asks_for_another_protocol(self: Any) -> bool:
+        return self.parser.should_upgrade() and any(name == b"upgrade" for name, _ in self.headers)
+
+    def _ask_for_none(self: Any, rest: bytes) -> None:
+        """The same request without its wish, which may be passed over (RFC 9110, section 7.8): the parser has stopped at its body.
+        Clients of Java, for one, wish for HTTP/2 wherever nobody told them not to.
+        """
+        first = b" ".join(
+            (self.parser.get_method(), self.url, f"HTTP/{self.parser.get_http_version()}".encode())
+        )
+        lines = [b": ".join(header) for header in self.headers if header[0] != b"upgrade"]
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        _OfHttptools.data_received(self, b"\r\n".join((first, *lines, b"", rest)))
 
 
 def protocol(connections: Connections) -> type[asyncio.Protocol]:

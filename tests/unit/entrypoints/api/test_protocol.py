@@ -311,6 +311,91 @@ async def test_who_asks_for_another_protocol_gets_an_answer_in_this_one(
     assert "pip install" not in caplog.text
 
 
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\n"
+
+
+@pytest.mark.parametrize("wish", [H2C, b"Connection: keep-alive, upgrade\r\nUpgrade: websocket\r\n"])
+@pytest.mark.parametrize("chunked", [True, False])
+async def test_a_wish_for_another_protocol_takes_nothing_from_the_body(
+    connect: Connect, wish: bytes, *, chunked: bool
+) -> None:
+    """The client that comes with Java wishes for HTTP/2 with each request, unless it is told not to."""
+    client = await connect()
+    if chunked:
+        request = POST + wish + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(JOB), JOB)
+    else:
+        request = POST + wish + b"Content-Length: %d\r\n\r\n" % len(JOB) + JOB
+    for piece in (request[:50], request[50:-5], request[-5:]):
+        await client.send(piece)
+    assert (await client.answer()).status == 201
+    await client.send(request + LIVE + b"\r\n")
+    assert [(await client.answer()).status for _ in range(2)] == [409, 200]
+
+
+async def test_nothing_is_a_tunnel(connect: Connect) -> None:
+    for wish in (b"", H2C):
+        client = await connect()
+        await client.send(b"CONNECT example.org:80 HTTP/1.1\r\nHost: x\r\n" + wish + b"\r\n")
+        is_problem(await client.answer(), 400)
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"0\r\n" + b"X-One: %b\r\n" % (b"x" * 100) * 30, b"0\r\nX-One: " + b"x" * 3_000, b"2;" + b"x" * 3_000],
+    ids=["many trailers", "one trailer", "an extension"],
+)
+async def test_what_stands_around_a_body_is_bounded(house: House, connect: Connect, framing: bytes) -> None:
+    client = await connect()
+    await client.send(POST + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+    for start in range(0, len(framing), 500):
+        await client.send(framing[start : start + 500])
+    is_problem(await client.answer(), 431)
+    assert await client.ended()
+    assert house.answered("POST", "/api/v1/jobs", 431) == 1
+
+
+async def test_trailers_are_no_headers(connect: Connect) -> None:
+    client = await connect()
+    await client.send(
+        POST + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n" % (len(JOB), JOB)
+        + b"Content-Encoding: gzip\r\nContent-Type: text/plain\r\n\r\n"
+    )  # fmt: skip
+    assert (await client.answer()).status == 201
+
+
+async def test_a_body_in_small_pieces_is_a_body(connect: Connect) -> None:
+    client = await connect()
+    body = JOB + b" " * HEAD_BYTES
+    await client.send(POST + b"Transfer-Encoding: chunked\r\n\r\n")
+    for start in range(0, len(body), 50):
+        piece = body[start : start + 50]
+        await client.send(b"".join(b"1;why=not\r\n%c\r\n" % one for one in piece))
+    await client.send(b"0\r\n\r\n")
+    assert (await client.answer()).status == 201
+
+
+@pytest.mark.parametrize("path", ["/jobs/%s?wait=60", "/jobs/%s/events/stream"])
+async def test_who_leaves_leaves_all_that_was_asked(
+    house: House,
+    connect: Connect,
+    api: Api,
+    system: System,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+) -> None:
+    job = await submit(api)
+    client = await connect()
+    ask = b"GET /api/v1%b HTTP/1.1\r\nHost: x\r\n\r\n" % (path % job["job_id"]).encode()
+    await client.send(ask + LIVE + b"\r\n")
+    tasks = house.service._server.server_state.tasks
+    streams = house.service._streams
+    await until(lambda: system.endings.waiting or len(streams), "the request to wait")
+    client.writer.transport.abort()
+    await until(lambda: not tasks, "nobody to be waited for")
+    assert (system.endings.waiting, len(streams)) == (0, 0)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_who_closes_one_half_is_let_go(house: House, connect: Connect) -> None:
     client = await connect()
     await client.send(LIVE)
