@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from schedora.entrypoints.api.addresses import PREFIX
 from schedora.entrypoints.api.errors import CutOff, answer_problem
-from schedora.entrypoints.api.problems import Refused, unavailable
+from schedora.entrypoints.api.problems import STOPPING, Refused, unavailable
 from schedora.entrypoints.api.visit import visit_of
 
 OUTAGE_SECONDS_MAX = 2.0
@@ -26,16 +26,24 @@ _KEY = "schedora.stay"
 
 class Admission:
     """Pure ASGI. The time of a request is counted from when it has arrived, for clients may be slow to send it, until its
-    answer begins. ``outage`` tells whether the store is known to be away.
+    answer begins. ``outage`` tells whether the store is known to be away, ``stopping`` whether requests are given up since the server
+    ends.
     """
 
     def __init__(
-        self, app: ASGIApp, *, seconds: float, requests_max: int, outage: Callable[[], bool]
+        self,
+        app: ASGIApp,
+        *,
+        seconds: float,
+        requests_max: int,
+        outage: Callable[[], bool],
+        stopping: Callable[[], bool],
     ) -> None:
         self._app = app
         self._seconds = seconds
         self._requests_max = requests_max
         self._outage = outage
+        self._stopping = stopping
         self._requests = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,6 +68,10 @@ class Admission:
                 stay.begin()
                 hears = stay.hearing(receive) if _has_body(scope) else receive
                 await self._app(scope, hears, send_marked)
+        except asyncio.CancelledError:
+            if answering or not self._stopping():
+                raise
+            await STOPPING.response(visit_of(scope).trace.trace_id)(scope, receive, send)
         except TimeoutError as error:
             if answering or not stay.limit.expired():
                 raise

@@ -1,5 +1,6 @@
 """The API as an ASGI application."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
@@ -69,6 +70,7 @@ def create_app(
     )
     app.state.system = system
     app.state.http_metrics = HttpMetrics()
+    app.state.stopping = stopping = asyncio.Event()
     app.state.room = Room(settings.api_buffer_bytes_max)
     app.state.event_streams = streams = EventStreams(settings.event_streams_max, system.metrics)
     system.gauges.register(Gauge.EVENT_STREAMS_OPEN, lambda: len(streams))
@@ -92,6 +94,7 @@ def create_app(
         seconds=settings.api_timeout_seconds,
         requests_max=settings.api_requests_max,
         outage=lambda: outage.known,
+        stopping=stopping.is_set,
     )
     app.add_middleware(
         Edge,

@@ -20,7 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 from schedora.application.log import Logger
 from schedora.application.ports.metrics import Counter, Metrics
 from schedora.entrypoints.api.answers import encoded
-from schedora.entrypoints.api.problems import Refused, unavailable
+from schedora.entrypoints.api.problems import STOPPING, Refused, unavailable
 from schedora.entrypoints.api.visit import visit_of
 
 log = Logger("schedora.api")
@@ -111,7 +111,7 @@ class EventStreams:
     def opened(self, scope: Scope) -> Iterator[Stream]:
         """Raises ``Refused`` when there are too many, and when the server stops."""
         if self._stopping:
-            raise Refused(unavailable("The server is stopping."))
+            raise Refused(STOPPING)
         if len(self._streams) >= self._limit:
             raise Refused(
                 unavailable(f"There are {self._limit} event streams already, and no room for more.")

@@ -103,6 +103,9 @@ def unavailable(detail: str) -> Problem:
     return Problem(kind="unavailable", status=503, detail=detail, headers=headers)
 
 
+STOPPING = unavailable("The server is stopping; another one may be there already.")
+
+
 def _told(errors: Sequence[FieldProblem]) -> str:
     """The first few, for people."""
     told = "; ".join(

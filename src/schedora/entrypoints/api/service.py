@@ -78,6 +78,7 @@ class ApiService:
         )
         self._outage: Outage = app.state.outage
         self._streams: EventStreams = app.state.event_streams
+        self._stopping: asyncio.Event = app.state.stopping
         http_metrics: HttpMetrics = app.state.http_metrics
         self._connections = Connections(
             limits_of(system.settings),
@@ -132,7 +133,9 @@ class ApiService:
         self._connections.look()
 
     def stop(self) -> None:
-        self._streams.stop()  # which would be under way for as long as their clients like
+        # What waits, for clients or for jobs, would do so for longer than there is time.
+        self._stopping.set()
+        self._streams.stop()
         self._server.should_exit = True
 
 

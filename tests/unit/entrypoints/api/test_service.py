@@ -15,6 +15,9 @@ import structlog
 from schedora.entrypoints.api import service as api_service
 from schedora.entrypoints.api.service import ApiService, PortInUse, listen, url_of
 from schedora.entrypoints.system import System
+from tests.programs import PATIENCE_SECONDS
+from tests.unit.entrypoints.api.conftest import Api, submit
+from tests.unit.entrypoints.api.following import until
 
 
 @pytest.fixture
@@ -72,6 +75,31 @@ async def test_what_is_no_http_gets_a_problem(port: int, request_: bytes) -> Non
     told = json.loads(body)
     assert (told["status"], told["errors"]) == (400, [])
     assert [line["trace_id"] for line in lines if line["event"] == "request refused"] == [told["trace_id"]]
+
+
+@pytest.mark.parametrize("what", ["a job", "its client"])
+async def test_who_waits_when_the_server_stops_is_told_to_come_again(
+    service: ApiService, api: Api, system: System, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    service._server.config.timeout_graceful_shutdown = 0.01  # type: ignore[assignment] # it may be a part of a second
+    port: int = service._listening.getsockname()[1]
+    if what == "a job":
+        job = await submit(api)
+        request = b"GET /api/v1/jobs/%b?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n" % job["job_id"].encode()
+    else:
+        request = b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+    asked = asyncio.create_task(said(port, request))
+    await until(
+        lambda: system.endings.waiting if what == "a job" else service._server.server_state.tasks,
+        "it to wait",
+    )
+    service.stop()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        first, headers, body = await asked
+    assert first == b"HTTP/1.1 503 Service Unavailable"
+    assert (headers["content-type"], headers["retry-after"]) == ("application/problem+json", "1")
+    assert json.loads(body)["detail"].startswith("The server is stopping")
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 async def test_a_connection_is_kept_for_longer_than_clients_keep_it(service: ApiService) -> None:
