@@ -138,15 +138,22 @@ async def _supervise(commands: Sequence[Sequence[str]], spans: _Spans, note_deat
 
 
 class _Child:
-    """One worker process, with what it leaves, and with what it hangs on."""
+    """One worker process, with what it leaves, and with what it hangs on. Raises ``OSError`` where the system has no room for it."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._box = KeptBox()
         self._lifeline = Lifeline()
         descriptors = (self._box.descriptor, self._lifeline.other_end)
         named = dict(zip((black_box.VARIABLE, lifeline.VARIABLE), map(str, descriptors), strict=True))
-        self.process = WatchedProcess(command, descriptors=descriptors, environment={**os.environ, **named})
-        self._lifeline.handed_over()
+        try:
+            self.process = WatchedProcess(
+                command, descriptors=descriptors, environment={**os.environ, **named}
+            )
+        except OSError:
+            self.close()
+            raise
+        finally:
+            self._lifeline.handed_over()
         self._hung_for: float | None = None
 
     def death(self, end: ProcessEnd) -> tuple[IncarnationId, WorkerDeath] | None:
@@ -237,17 +244,21 @@ async def _keep_alive(
     backoff = _backoff(clock)
     while True:
         started = clock.monotonic()
-        child = _Child(command)
-        alive.add(child)
         try:
-            status = await _watch(child, stopping, spans, witness)
-        finally:
-            alive.discard(child)
-            child.close()
-        if stopping.is_set():
-            return status
-        if clock.monotonic() - started > LIVED_WELL:
-            backoff.reset()
+            child = _Child(command)
+        except OSError as error:  # for the others go on, and this one may be started later
+            log.error("no worker process can be started; trying again", error=str(error))  # noqa: TRY400 - one line says all
+        else:
+            alive.add(child)
+            try:
+                status = await _watch(child, stopping, spans, witness)
+            finally:
+                alive.discard(child)
+                child.close()
+            if stopping.is_set():
+                return status
+            if clock.monotonic() - started > LIVED_WELL:
+                backoff.reset()
         if await clock.wait(stopping, backoff.next()):
             return 0
 
@@ -274,7 +285,9 @@ async def _watch(child: _Child, stopping: asyncio.Event, spans: _Spans, witness:
         )
     if death is not None:
         witness.note(*death)
-    return 0 if end.returncode == 0 else 1
+    # Until it is somebody it does not listen for signals, and ends by the first: as it was asked to.
+    unborn = stopping.is_set() and death is None and end.returncode == -signal.SIGTERM
+    return 0 if end.returncode == 0 or unborn else 1
 
 
 async def _stop(process: WatchedProcess, stop_seconds: float) -> None:

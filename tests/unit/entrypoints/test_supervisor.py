@@ -1,11 +1,13 @@
 """Worker processes under one command: what is started, what is started again, how they end."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -145,15 +147,69 @@ async def test_the_store_is_told_how_one_ended_even_if_it_is_away_at_first(
     assert len([entry for entry in logs if entry["event"].startswith("the store can't be told")]) == 2
 
 
-async def test_what_the_store_does_not_hear_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_the_store_does_not_hear_keeps_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(supervisor, "LAST_NOTES_SECONDS", 0.01)
     heard = Heard(away=1_000)
-    code = IS_SOMEBODY + "signal.signal(signal.SIGTERM, signal.SIG_DFL); box.touch(); time.sleep(60)"
-    running = asyncio.create_task(supervisor._supervise([[sys.executable, "-c", code]], SPANS, heard))
-    await asyncio.sleep(0)
+    command = [sys.executable, "-c", IS_SOMEBODY + NOTES_ITS_START + "time.sleep(60)", str(tmp_path)]
+    with capture_logs() as logs:
+        running = asyncio.create_task(supervisor._supervise([command], SPANS, heard))
+        await started(tmp_path, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(30):
+            assert await running == 1
+    assert "the store can't be told how a worker ended" in {entry["event"] for entry in logs}
+
+
+async def test_one_that_has_not_begun_is_no_failure_when_it_is_stopped(tmp_path: Path) -> None:
+    running = asyncio.create_task(
+        supervisor._supervise([program(tmp_path, "import time; time.sleep(60)")], SPANS, nobody)
+    )
+    await started(tmp_path, 1)
     os.kill(os.getpid(), signal.SIGTERM)
-    async with asyncio.timeout(30):
-        assert await running == 1
+    assert await running == 0
+
+
+async def test_one_that_can_not_be_started_is_tried_again_and_takes_nothing_from_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", timedelta(milliseconds=1))
+    real, failures = WatchedProcess.__init__, 3
+    descriptors: set[int] = set()
+
+    def start(process: WatchedProcess, *args: Any, **kwargs: Any) -> None:
+        nonlocal failures
+        if (tmp_path / "first").exists() and failures:
+            failures -= 1
+            descriptors.update(kwargs["descriptors"])
+            raise OSError(errno.EAGAIN, "no room")
+        real(process, *args, **kwargs)
+
+    monkeypatch.setattr(WatchedProcess, "__init__", start)
+    stays = tmp_path / "stays"
+    stays.mkdir()
+    waits = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); "
+    staying = program(stays, "signal.sigwait([signal.SIGTERM])")
+    dying = program(stays, f"pathlib.Path({str(tmp_path / 'first')!r}).touch(); signal.sigwait([signal.SIGTERM])")
+    for command in (staying, dying):
+        command[2] = waits + command[2]
+    with capture_logs() as logs:
+        running = asyncio.create_task(supervisor._supervise([staying, dying], SPANS, nobody))
+        both = await started(stays, 2)
+        async with asyncio.timeout(30):
+            while not (tmp_path / "first").exists():
+                await asyncio.sleep(0.01)
+        for pid in both:
+            os.kill(pid, signal.SIGKILL)
+        await started(stays, 4)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == 0
+    told = [entry for entry in logs if entry["event"] == "no worker process can be started; trying again"]
+    assert [entry["error"] for entry in told] == [f"[Errno {errno.EAGAIN}] no room"] * 3
+    for descriptor in descriptors:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
 
 
 async def test_one_that_runs_no_python_is_ended_and_tells_where(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A process of which is known how it ended, and how much memory it had at most."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -33,7 +34,7 @@ class ProcessEnd:
 
 
 class WatchedProcess:
-    """Started when it is made, in a session of its own."""
+    """Started when it is made, in a session of its own. Raises ``OSError`` where it can't be."""
 
     def __init__(
         self, command: Sequence[str], *, descriptors: Sequence[int] = (), environment: Mapping[str, str]
@@ -49,7 +50,12 @@ class WatchedProcess:
         self.ended: asyncio.Future[ProcessEnd] = self._loop.create_future()
         # Not asyncio's: it would ask for the end before this does, and what memory it had would be lost.
         self._waiting = threading.Thread(target=self._wait, name=f"schedora-wait-{self.pid}", daemon=True)
-        self._waiting.start()
+        try:
+            self._waiting.start()
+        except RuntimeError as error:  # where there is no room for a thread: by the same limit as for processes
+            self._process.kill()
+            self._process.wait()
+            raise OSError(errno.EAGAIN, str(error)) from error
 
     @property
     def is_stopped(self) -> bool:

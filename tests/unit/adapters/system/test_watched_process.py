@@ -3,7 +3,10 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
+import threading
+from typing import Any
 
 import pytest
 
@@ -49,3 +52,21 @@ async def test_who_gave_up_on_it_is_not_told() -> None:
     await asyncio.to_thread(process._waiting.join, PATIENCE_SECONDS)
     await asyncio.sleep(0)
     assert process.ended.cancelled()
+
+
+async def test_what_nobody_can_wait_for_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[subprocess.Popen[bytes]] = []
+
+    class Popen(subprocess.Popen[bytes]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            made.append(self)
+
+    def no_room(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(subprocess, "Popen", Popen)
+    monkeypatch.setattr(threading.Thread, "start", no_room)
+    with pytest.raises(OSError, match="can't start new thread"):
+        started("import time; time.sleep(60)")
+    assert [process.returncode for process in made] == [-signal.SIGKILL]
