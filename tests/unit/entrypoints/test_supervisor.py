@@ -191,7 +191,9 @@ async def test_one_that_can_not_be_started_is_tried_again_and_takes_nothing_from
     stays.mkdir()
     waits = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); "
     staying = program(stays, "signal.sigwait([signal.SIGTERM])")
-    dying = program(stays, f"pathlib.Path({str(tmp_path / 'first')!r}).touch(); signal.sigwait([signal.SIGTERM])")
+    dying = program(
+        stays, f"pathlib.Path({str(tmp_path / 'first')!r}).touch(); signal.sigwait([signal.SIGTERM])"
+    )
     for command in (staying, dying):
         command[2] = waits + command[2]
     with capture_logs() as logs:

@@ -52,7 +52,9 @@ class WatchedProcess:
         self._waiting = threading.Thread(target=self._wait, name=f"schedora-wait-{self.pid}", daemon=True)
         try:
             self._waiting.start()
-        except RuntimeError as error:  # where there is no room for a thread: by the same limit as for processes
+        except (
+            RuntimeError
+        ) as error:  # where there is no room for a thread: by the same limit as for processes
             self._process.kill()
             self._process.wait()
             raise OSError(errno.EAGAIN, str(error)) from error
