@@ -5,11 +5,12 @@ store accepts it once.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from attrs import frozen
 
 from schedora.application.log import Logger
-from schedora.application.pipeline.complete import Completed, CompleteJobs
+from schedora.application.pipeline.complete import Completed, CompleteJobs, in_transactions
 from schedora.application.pipeline.ledger import count_canceled, count_completions
 from schedora.application.pipeline.relay import tell_completed, tell_moved
 from schedora.application.pipeline.traces import export_runs
@@ -30,6 +31,8 @@ from schedora.domain.worker_death import WorkerDeath
 log = Logger("schedora.reaper")
 
 BATCH_MAX = 500
+
+_Ended: TypeAlias = tuple[ClaimedJob, Completion]
 
 
 @frozen(kw_only=True)
@@ -67,19 +70,14 @@ class RescueJobs:
                 for job in lost
             ]
             accepted_count = 0
-            # The one is told before the other is tried, which may fail.
-            for part in (
-                [one for one in ended if one[0].workflow_id is None],
-                [one for one in ended if one[0].workflow_id is not None],
-            ):
-                if part:
-                    accepted_count += await self._give_back(part)
+            for part in _parts(ended):
+                accepted_count += await self._give_back(part)
             rescued_count += accepted_count
             if not accepted_count:  # another reaper was faster
                 break
         return rescued_count
 
-    async def _give_back(self, ended: Sequence[tuple[ClaimedJob, Completion]]) -> int:
+    async def _give_back(self, ended: Sequence[_Ended]) -> int:
         completed = await self._deliver([completion for _, completion in ended])
         settled = [one for one in ended if one[1].lease_id in completed.accepted]
         count_completions(self.metrics, [completion for _, completion in settled])
@@ -110,7 +108,16 @@ def _worker_lost(job: ClaimedJob, death: WorkerDeath | None) -> WorkerLost:
     return WorkerLost(message=f"worker {job.worker_id} {death.how}", evidence=death.evidence(job.job_id))
 
 
-def _log(settled: Iterable[tuple[ClaimedJob, Completion]]) -> None:
+def _parts(ended: Sequence[_Ended]) -> list[list[_Ended]]:
+    """One is told before the next is tried, which may fail."""
+    jobs = {completion.lease_id: job for job, completion in ended}
+    completions = [completion for _, completion in ended]
+    alone = [one for one in completions if one.workflow_id is None]
+    in_workflows = in_transactions([one for one in completions if one.workflow_id is not None])
+    return [[(jobs[one.lease_id], one) for one in part] for part in (alone, *in_workflows) if part]
+
+
+def _log(settled: Iterable[_Ended]) -> None:
     for job, completion in settled:
         log.warning(
             "job rescued from a lost worker",

@@ -33,25 +33,13 @@ class CompleteJobs:
     wakeup: Wakeup
 
     async def __call__(self, completions: Sequence[Completion]) -> Completed:
-        """Raises ``StoreUnavailable``."""
-        advancing = [one for one in completions if one.workflow_id is not None and not _cancels(one)]
-        completed = Completed()
-        if advancing:
-            advanced = await self.units.advance(advancing)
-            self.wakeup.ring(queues=advanced.queues)
+        """In one transaction, which is quickest for those that ``in_transactions`` gives. Raises ``StoreUnavailable``."""
+        if all(map(_advances, completions)):
+            advanced = await self.units.advance(completions)
             completed = Completed(accepted=advanced.accepted, queues=advanced.queues)
-        if len(advancing) == len(completions):
-            return completed
-        rest = await self._in_unit([one for one in completions if one.workflow_id is None or _cancels(one)])
-        return Completed(
-            accepted=completed.accepted | rest.accepted,
-            queues=completed.queues | rest.queues,
-            canceled=rest.canceled,
-        )
-
-    async def _in_unit(self, completions: Sequence[Completion]) -> Completed:
-        async with self.units.begin() as unit:
-            completed = await complete(unit, completions)
+        else:
+            async with self.units.begin() as unit:
+                completed = await complete(unit, completions)
         self.wakeup.ring(queues=completed.queues)
         return completed
 
@@ -65,9 +53,19 @@ class CompleteJobs:
             return await complete_within(unit, completion)
 
 
-def _cancels(completion: Completion) -> bool:
-    """Whether what depends on the job is canceled by this."""
-    return completion.ends_job and effect(completion.status) is not Effect.RELEASE
+def in_transactions(completions: Sequence[Completion]) -> list[list[Completion]]:
+    """Those that cancel nothing, for whom one step is enough, and the others: so that whoever delivers them knows of the
+    ones whatever comes of the others.
+    """
+    advancing = [one for one in completions if _advances(one)]
+    others = [one for one in completions if not _advances(one)]
+    return [part for part in (advancing, others) if part]
+
+
+def _advances(completion: Completion) -> bool:
+    """Whether it concerns others at most by what it releases."""
+    cancels = completion.ends_job and effect(completion.status) is not Effect.RELEASE
+    return completion.workflow_id is not None and not cancels
 
 
 async def complete_within(unit: JoinedUnitOfWork, completion: Completion) -> frozenset[str]:

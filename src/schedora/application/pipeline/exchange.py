@@ -18,7 +18,7 @@ from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
 from schedora.application.pipeline.claim import Appetite
 from schedora.application.pipeline.claim_rate import ClaimRate
-from schedora.application.pipeline.complete import Completed, CompleteJobs
+from schedora.application.pipeline.complete import Completed, CompleteJobs, in_transactions
 from schedora.application.pipeline.execute import DRAINED
 from schedora.application.pipeline.ledger import count_canceled, count_claims, time_exchange, time_handover
 from schedora.application.pipeline.lookout import Lookout
@@ -254,17 +254,17 @@ class Exchanges:
 
     async def _deliver_in_workflows(self, completions: Sequence[Completion]) -> None:
         try:
-            completed = await self._complete(completions)
-        except StoreUnavailable:
+            for part in in_transactions(completions):
+                try:
+                    completed = await self._complete(part)
+                except StoreUnavailable:
+                    raise
+                except Exception as error:  # noqa: BLE001 - each is tried by itself, and tells its own error
+                    await self._deliver_one_by_one(part, error)
+                else:
+                    self._completed(part, completed)
+        finally:
             self._outbox.put_back(completions)
-            raise
-        except Exception as error:  # noqa: BLE001 - each is tried by itself, and tells its own error
-            await self._deliver_one_by_one(completions, error)
-            return
-        self._accepted(completions, completed.accepted)
-        count_canceled(self._metrics, completed.canceled)
-        tell_moved(self._events, completed.canceled)
-        self._went_back(completions, completed.accepted)
         self._lookout.hint()  # what was released may be for this worker
 
     async def _deliver_one_by_one(self, completions: Sequence[Completion], error: Exception) -> None:
@@ -279,10 +279,7 @@ class Exchanges:
                 except Exception as own_error:  # noqa: BLE001 - the outbox logs it, or raises it when nothing helps
                     self._outbox.refused(completion, own_error)
                 else:
-                    self._accepted([completion], completed.accepted)
-                    count_canceled(self._metrics, completed.canceled)
-                    tell_moved(self._events, completed.canceled)
-                    self._went_back([completion], completed.accepted)
+                    self._completed([completion], completed)
         finally:
             self._outbox.put_back(completions)
 
@@ -291,6 +288,12 @@ class Exchanges:
             return await self._complete([completion])
         answer = await self._queue.exchange(Delivery(completions=[completion]))
         return Completed(accepted=answer.accepted)
+
+    def _completed(self, completions: Sequence[Completion], completed: Completed) -> None:
+        self._accepted(completions, completed.accepted)
+        count_canceled(self._metrics, completed.canceled)
+        tell_moved(self._events, completed.canceled)
+        self._went_back(completions, completed.accepted)
 
     def _accepted(self, completions: Sequence[Completion], accepted: Collection[LeaseId]) -> None:
         self._outbox.delivered(completions, accepted)

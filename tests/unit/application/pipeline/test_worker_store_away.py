@@ -8,9 +8,10 @@ import pytest
 from attrs import frozen
 from structlog.testing import capture_logs
 
-from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
+from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT, BEGIN
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.context import JobContext
+from schedora.application.directives import Discard
 from schedora.application.errors import Entangled, StoreUnavailable
 from schedora.application.pipeline import outbox
 from schedora.application.pipeline.complete import Completed, CompleteJobs
@@ -171,6 +172,31 @@ async def test_completion_in_a_workflow_whose_answer_is_lost_counts_once(engine:
         assert await engine.bench.states(flow) == {"a": S.SUCCESS, "b": S.SUCCESS}
         assert (await engine.bench.workflow_of(flow)).counts.succeeded == 2
     assert [context.job.key for context in held.contexts] == ["a", "b"]
+
+
+async def test_what_of_a_workflow_was_accepted_before_the_store_failed_is_not_told_again(
+    engine: Engine,
+) -> None:
+    well, badly = Held(), Held()
+
+    async def fail(context: JobContext) -> str:
+        raise Discard(await badly(context))
+
+    engine.handle(well)
+    engine.handle(fail, job_type="fail")
+    workflow_id = await engine.bench.stores.workflow()
+    requests = [a_request(type=job_type, workflow_id=workflow_id) for job_type in ("work", "fail")]
+    jobs = [submission.job for submission in await engine.bench.submit(requests)]
+    async with engine.running():
+        engine.bench.faults.fail(BEGIN, nth=2)
+        for held in (well, badly):
+            held.let_go()
+        await engine.advance(LONG_ENOUGH)
+    assert [(await engine.bench.stores.job(job.job_id)).status for job in jobs] == [S.SUCCESS, S.DEAD]
+    counted = engine.bench.metrics.counted
+    assert [counted[counter, "work"] for counter in (Counter.JOBS_SUCCEEDED, Counter.JOBS_DEAD)] == [1, 0]
+    assert [counted[counter, "fail"] for counter in (Counter.JOBS_SUCCEEDED, Counter.JOBS_DEAD)] == [0, 1]
+    assert not counted[Counter.JOBS_FENCED, ""]
 
 
 @pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT])
