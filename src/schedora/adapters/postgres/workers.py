@@ -51,21 +51,28 @@ returning status
 _SET_STATUS = written(
     "update workers set status = :status::text where incarnation = any(:incarnations::uuid[])"
 )
-# Clocks that were set back make a gap, those of transactions that overtook each other do not.
+# Waits for whatever heartbeats wait for, such as a lock on the table, and looks at the clock after that: while nobody can be
+# heard nobody looks. Clocks that were set back make a gap, those of transactions that overtook each other do not.
 _WATCH = written("""
-insert into worker_watch (watched_since, watched_at) values (now(), now())
+with heard as (
+    update workers set status = status where false
+),
+look as materialized (
+    select clock_timestamp() as at
+)
+insert into worker_watch (watched_since, watched_at) select at, at from look
 on conflict (one) do update
 set watched_since = case
-        when now() - worker_watch.watched_at between -:gap_max::interval and :gap_max::interval
+        when excluded.watched_at - worker_watch.watched_at between -:gap_max::interval and :gap_max::interval
         then worker_watch.watched_since
-        else now()
+        else excluded.watched_since
     end,
     watched_at = case
-        when now() - worker_watch.watched_at between -:gap_max::interval and :gap_max::interval
-        then greatest(worker_watch.watched_at, now())
-        else now()
+        when excluded.watched_at - worker_watch.watched_at between -:gap_max::interval and :gap_max::interval
+        then greatest(worker_watch.watched_at, excluded.watched_at)
+        else excluded.watched_at
     end
-returning greatest(now() - watched_since, interval '0') as watched_for
+returning greatest((select at from look) - watched_since, interval '0') as watched_for
 """)
 _SILENT = written("""
 select w.incarnation, w.worker_id, now() - w.last_heartbeat as silent_for, w.death is not null as seen_dead
