@@ -21,10 +21,10 @@ from schedora.application.commands.requeue import RequeueJob
 from schedora.application.commands.workflows import CancelWorkflow
 from schedora.application.errors import ApplicationError, Conflict, Entangled
 from schedora.application.pipeline.complete import CompleteJobs
-from schedora.application.ports.job_queue import Delivery, Start
+from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
 from schedora.application.ports.workflows import CountChange
 from schedora.domain import invariants
-from schedora.domain.ids import JobId, WorkflowId
+from schedora.domain.ids import JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, HandedBack, Succeeded, WorkerLost
 from tests.builders import a_new_job, a_request
@@ -121,6 +121,51 @@ async def test_rivals_claim_disjoint_jobs_until_none_is_left(rivals: list[Stores
     # Whoever found a lock in the way may have left too early.
     await drain(rivals[0])
     assert sorted(claimed) == sorted(job.job_id for job in jobs)
+
+
+@pytest.mark.parametrize("way", ["any number", "few", "with completions"])
+async def test_a_claim_that_had_to_wait_is_not_older_than_what_it_claims(
+    rivals: list[Stores], migrated_url: str, way: str
+) -> None:
+    """It sees what was committed while it waited, such as for a lock on a table."""
+    stores, others = rivals[:2]
+    first, second = await others.worker(), await stores.worker()
+    job = await stores.submit_one()
+    await stores.submit(a_request(type="other"), a_request(type="other"))
+    [held] = await others.claim(first)
+    deliveries = [
+        Delivery(
+            completions=[await stores.settle(other, Succeeded())] if way == "with completions" else [],
+            claim=ClaimRequest(
+                owner=second.incarnation,
+                worker_id=WorkerId("w2"),
+                queues=(),
+                types=("work",),
+                limit=1,
+                start_count=1,
+            ),
+        )
+        for other in await stores.claim(second, types=("other",), limit=2)
+    ]
+    if way == "any number":
+        await stores.submit_one()
+    await stores.job_queue.exchange(
+        deliveries[0]
+    )  # what is sent for the first time waits before it counts as sent
+    async with someone(migrated_url) as other:
+        await other.execute("lock table workers")
+        asked = asyncio.create_task(stores.job_queue.exchange(deliveries[1]))
+        await somebody_waits_for(other)
+        assert await others.complete(held, HandedBack(reason="drained"))
+        await other.rollback()
+        answer = await asked
+    [claim] = answer.claimed
+    record = await stores.job(job.job_id)
+    assert claim.job_id == job.job_id
+    assert record.lease is not None
+    assert (
+        record.history[-1].at < record.lease.claimed_at == claim.claimed_at == claim.started_at == answer.at
+    )
 
 
 async def test_a_claim_passes_over_what_another_has_locked(stores: Stores, migrated_url: str) -> None:

@@ -18,6 +18,7 @@
 -- agree in it, and the rest as arrays, in no order: rows take twice as long to send and to read.
 with
 claimer as materialized (
+    -- When it began to look: now() is when the statement came in, which is before what it sees if it had to wait since then.
     select clock_timestamp() as began
     from workers w
     where w.incarnation = :owner::uuid and w.status = 'ACTIVE'
@@ -250,12 +251,13 @@ claimed as materialized (
                     c.priority is null
                     or (-j.priority, j.scheduled_at, j.job_id) < (-c.priority, c.scheduled_at, c.job_id)
                 )
-            then now()
-        end as started_at
+            then c.began
+        end as started_at,
+        c.began as claimed_at
     from (
         -- A lease id is half this claim's own and half its job's: random numbers are dear.
-        select left(gen_random_uuid()::text, 19) as half, b.priority, b.scheduled_at, b.job_id
-        from (select) as one
+        select left(gen_random_uuid()::text, 19) as half, one.began, b.priority, b.scheduled_at, b.job_id
+        from claimer one
         left join buffered b on true
     ) c
     join jobs j on j.job_id = any(array(select t.job_id from taken t))
@@ -265,7 +267,8 @@ leased as (
         job_id, tenant_id, lease_id, token, owner, worker_id, workflow_id, claimed_at, started_at
     )
     select
-        c.job_id, c.tenant_id, c.lease_id, c.token, :owner::uuid, :worker_id::text, c.workflow_id, now(), c.started_at
+        c.job_id, c.tenant_id, c.lease_id, c.token, :owner::uuid, :worker_id::text, c.workflow_id, c.claimed_at,
+        c.started_at
     from claimed c
 ),
 waiting as materialized (
@@ -301,7 +304,7 @@ alike as (
         c.retry_kind, c.max_retries, c.retry_base_us, c.retry_max_us, c.timeout_us, c.suspect
 )
 select
-    now() as at,
+    coalesce((select c.began from claimer c), now()) as at,
     (select w.due_at from waiting w) as next_due_at,
     (select s.seconds from sought s) as sought_seconds,
     (select s.heads from sought s) as heads,

@@ -8,6 +8,10 @@
 --
 -- The first row of the answer carries what that of claim.sql does, and `many`.
 with recursive
+look as materialized (
+    -- As in claim.sql: now() may be before what this sees.
+    select clock_timestamp() as began
+),
 lane as (
     -- The first job of each lane that holds any, due or not.
     (
@@ -75,9 +79,10 @@ claimed as materialized (
         j.type, j.queue, j.priority, j.payload::text as payload, j.status, j.attempt, j.retry_count,
         j.worker_deaths, j.retry_kind, j.max_retries, j.retry_base_us, j.retry_max_us, j.timeout_us,
         j.workflow_id, j.key, j.depends_on, j.traceparent, j.created_at, j.scheduled_at, j.suspect,
-        now() as claimed_at, case when not j.suspect and p.place <= :start_count::int then now() end as started_at,
+        l.began as claimed_at, case when not j.suspect and p.place <= :start_count::int then l.began end as started_at,
         p.place
-    from picked p
+    from look l
+    cross join picked p
     join jobs j on j.job_id = p.job_id
 ),
 leased as (
@@ -90,7 +95,7 @@ leased as (
     from claimed c
 )
 select
-    now() as at,
+    (select l.began from look l) as at,
     (
         select min(n.scheduled_at) from near n where n.job_id <> all(array(select p.job_id from picked p))
     ) as next_due_at,

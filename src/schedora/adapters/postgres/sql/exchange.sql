@@ -8,7 +8,7 @@ with
 {start},
 {claim}
 select
-    now() as at,
+    coalesce((select c.began from claimer c), now()) as at,
     case
         when (select count(*) from ended) + (select count(*) from told)
                 < cardinality(:job_id::uuid[]) + cardinality(:start_job_id::uuid[])
