@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -390,21 +390,77 @@ async def test_waiting_for_a_connection_ends_when_one_is_free(migrated_url: str)
         assert len(await waiting) == 1
 
 
-async def test_a_server_that_has_no_connection_left_is_told_as_such(
-    migrated_url: str, postgres_server_url: str
-) -> None:
+@pytest.fixture
+def few(migrated_url: str, postgres_server_url: str) -> Iterator[Callable[[int], str]]:
+    """The URL of one who may have so many connections and no more."""
     name = migrated_url.partition("?")[0].rpartition("/")[2]
+    scheme, _, rest = migrated_url.partition("://")
+    authority, slash, place = rest.partition("/")
+    _, _, hosts = authority.rpartition("@")
     with psycopg.connect(postgres_server_url, autocommit=True) as connection:
-        connection.execute("create role few login password 'few' connection limit 0")
+        connection.execute("create role few login password 'few'")
         connection.execute(f"grant connect on database {name} to few".encode())
-        scheme, _, rest = migrated_url.partition("://")
-        authority, slash, place = rest.partition("/")
-        _, _, hosts = authority.rpartition("@")
-        async with Database(f"{scheme}://few:few@{hosts}{slash}{place}") as database:
-            with pytest.raises(StoreUnavailable, match="is out of resources: too many connections"):
-                await database.fetch(ONE)
+
+        def limited(connections: int) -> str:
+            connection.execute(f"alter role few connection limit {connections}".encode())
+            return f"{scheme}://few:few@{hosts}{slash}{place}"
+
+        yield limited
         connection.execute(f"revoke connect on database {name} from few".encode())
         connection.execute("drop role few")
+
+
+async def test_a_server_that_has_no_connection_left_is_told_as_such(
+    few: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_ASK_AGAIN_SECONDS", 3600.0)
+    async with Database(few(0)) as database:
+        answers = await asyncio.gather(*(database.fetch(ONE) for _ in range(5)), return_exceptions=True)
+        for answer in answers:
+            with pytest.raises(StoreUnavailable, match="is out of resources: too many connections"):
+                raise answer if isinstance(answer, BaseException) else AssertionError(answer)
+
+
+async def test_few_connections_are_enough_to_go_on_with(
+    few: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where others use up what the server has: each waits for one that comes free, however many come at once."""
+    monkeypatch.setattr(engine, "_ASK_AGAIN_SECONDS", 3600.0)
+    async with Database(few(2)) as database:
+        answers = await asyncio.gather(*(database.fetch(ME) for _ in range(40)))
+        pids = {answer[0]["pid"] for answer in answers}
+        assert len(pids) == 2
+        async with database.transaction(), database.transaction():
+            canceled, waiting = (asyncio.create_task(database.fetch(ME)) for _ in range(2))
+            await until_refused(database, 2)
+            canceled.cancel()
+        assert (await waiting)[0]["pid"] in pids
+        assert not database.use().waiting
+
+
+async def test_all_that_the_server_gives_in_use_is_told_as_such(few: Callable[[int], str]) -> None:
+    async with Database(few(1)) as database:
+        async with database.transaction():
+            with pytest.raises(StoreBusy, match=r"all 1 connections to .* in use for 0\.05 seconds"):
+                await database.ping(timedelta(seconds=0.05))
+        await database.ping(timedelta(seconds=PATIENCE_SECONDS))
+
+
+async def test_a_server_that_has_connections_again_is_asked_for_one(
+    few: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_ASK_AGAIN_SECONDS", 0.01)
+    async with Database(few(1)) as database, database.transaction():
+        waiting = asyncio.create_task(database.fetch(ME))
+        await until_refused(database, 1)
+        few(2)
+        assert len(await waiting) == 1
+
+
+async def until_refused(database: Database, count: int) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(database._refused) < count:
+            await asyncio.sleep(0.001)
 
 
 async def test_closing_waits_for_what_is_under_way_but_not_for_ever(

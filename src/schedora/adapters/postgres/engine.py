@@ -1,6 +1,7 @@
 """The connection to PostgreSQL: a pool of asyncpg connections and what may be expected of it."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -38,6 +39,8 @@ _KEPT_MAX = 4
 """Connections that stay out of the pool between uses: to take one out and to hand it back costs as much as a round
 trip.
 """
+_ASK_AGAIN_SECONDS = 0.5
+"""Whether a server that had no connection left has one again, while one of this process's own may come free."""
 _IDLE_SECONDS_MAX = 300.0
 """As in the pool: what stands between here and the server may have forgotten the connection."""
 
@@ -100,6 +103,8 @@ class Database:
         self._kept: list[tuple[PoolConnectionProxy[asyncpg.Record], float]] = []
         """Each with the time of its last use, on the loop's clock."""
         self._acquiring = 0
+        self._refused: deque[asyncio.Future[None]] = deque()
+        """Those whom the server has no connection for, and who wait for one that comes free here; the first first."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cleaning: set[asyncio.Task[None]] = set()
         self._before_close: list[Callable[[], Awaitable[None]]] = []
@@ -242,10 +247,17 @@ class Database:
             elif canceled:
                 cleaning = self.loop.create_task(_clean_up(pool, connection, in_transaction=in_transaction))
                 self._cleaning.add(cleaning)
-                cleaning.add_done_callback(self._cleaning.discard)
+                cleaning.add_done_callback(self._cleaned_up)
             else:
-                with translated(self.description):
-                    await pool.release(connection, timeout=_RELEASE_TIMEOUT_SECONDS)
+                try:
+                    with translated(self.description):
+                        await pool.release(connection, timeout=_RELEASE_TIMEOUT_SECONDS)
+                finally:
+                    self._tell_of_one_free()
+
+    def _cleaned_up(self, cleaning: "asyncio.Task[None]") -> None:
+        self._cleaning.discard(cleaning)
+        self._tell_of_one_free()
 
     def _taken(self) -> "PoolConnectionProxy[asyncpg.Record] | None":
         """The one of those kept that was used last, if there is any."""
@@ -260,19 +272,64 @@ class Database:
     async def _acquired(
         self, pool: "asyncpg.Pool[asyncpg.Record]", patience: timedelta
     ) -> "PoolConnectionProxy[asyncpg.Record]":
+        give_up_at = self.loop.time() + patience.total_seconds()
+        refused = False
         self._acquiring += 1
         with connecting_to(self.description):
             try:
-                return await pool.acquire(timeout=patience.total_seconds())
+                if self._refused:  # nobody passes those who wait
+                    await self._one_free(give_up_at)
+                while True:
+                    try:
+                        return await pool.acquire(timeout=give_up_at - self.loop.time())
+                    except asyncpg.TooManyConnectionsError as error:
+                        refused = True
+                        if not pool.get_size() and self._acquiring - len(self._refused) == 1:
+                            self._refuse(error)
+                            raise
+                    # Those that this process has, or is about to have, are enough to go on with.
+                    if not pool.get_idle_size():
+                        await self._one_free(give_up_at)
             except TimeoutError:
-                if pool.get_size() - pool.get_idle_size() < self._connections_max:
+                opened = pool.get_size()
+                if not opened or opened - pool.get_idle_size() < (
+                    opened if refused else self._connections_max
+                ):
                     raise
                 raise StoreBusy(
-                    f"all {self._connections_max} connections to {self.description} were in use for"
+                    f"all {opened} connections to {self.description} were in use for"
                     f" {patience.total_seconds():g} seconds"
                 ) from None
             finally:
                 self._acquiring -= 1
+
+    async def _one_free(self, give_up_at: float) -> None:
+        """Returns once there may be one, of this process's or of the server's. Raises ``TimeoutError``."""
+        told = self.loop.create_future()
+        self._refused.append(told)
+        ask_again_at = min(give_up_at, self.loop.time() + _ASK_AGAIN_SECONDS)
+        try:
+            async with asyncio.timeout_at(ask_again_at):
+                await told
+        except TimeoutError:
+            if ask_again_at == give_up_at:
+                raise
+        finally:
+            with suppress(ValueError):  # who was told is out of it
+                self._refused.remove(told)
+
+    def _refuse(self, error: Exception) -> None:
+        """There is nothing to wait for."""
+        for told in self._refused:
+            if not told.done():
+                told.set_exception(error)
+
+    def _tell_of_one_free(self) -> None:
+        while self._refused:
+            told = self._refused.popleft()
+            if not told.done():
+                told.set_result(None)
+                return
 
     def _connecting(self) -> dict[str, Any]:
         return {
