@@ -97,7 +97,7 @@ _ALL: Final = (
     Situation(name="one job that is poison", edges=((),), max_retries=2, worker_deaths_max=2),
     Situation(name="two steps", edges=_STEPS, max_retries=0),
     Situation(name="two steps, one retry, one worker", edges=_STEPS, max_retries=1, workers=1),
-    Situation(name="two steps, one retry, within bounds", edges=_STEPS, max_retries=1, faults=2, requests=1),
+    Situation(name="two steps, one retry, two faults", edges=_STEPS, max_retries=1, faults=2, requests=1),
     Situation(name="two jobs, one worker", edges=((), ()), max_retries=0, workers=1),
     Situation(name="two jobs, within bounds", edges=((), ()), max_retries=0, faults=1, requests=1),
     Situation(
