@@ -211,6 +211,8 @@ class Worker:
         self._asking: asyncio.Task[bool] | None = None
         """What is asked of the store before the next exchange, while it has not answered."""
         self._drain_deadline: timedelta | None = None
+        self._waited_for = False
+        """Whether somebody waits for its end."""
         self._answered_at = now
         """When the store answered last."""
         if gauges is not None:
@@ -240,10 +242,9 @@ class Worker:
 
     def drain(self) -> None:
         """Claim no more; finish what runs; hand back, after the shutdown timeout, what does not finish."""
-        if self._drain_deadline is None:
-            self._drain_deadline = self._clock.monotonic() + self._limits.shutdown_timeout
-            self.slots.hand_back_buffer(DRAINED)
-            self.changed.set()
+        if not self._waited_for:
+            self._waited_for = True
+            self._begin_to_drain()
 
     def heard(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
         """What the store answered to a heartbeat."""
@@ -601,7 +602,12 @@ class Worker:
                 slots=self.slots.count,
                 job_types=sorted({run.job.type for run in stuck}),
             )
-            self.drain()
+            self._begin_to_drain()
+
+    def _begin_to_drain(self) -> None:
+        self._drain_deadline = self._clock.monotonic() + self._limits.shutdown_timeout
+        self.slots.hand_back_buffer(DRAINED)
+        self.changed.set()
 
     def _stop_at_drain_deadline(self) -> None:
         if self._drain_deadline is not None and self._clock.monotonic() >= self._drain_deadline:
@@ -614,7 +620,7 @@ class Worker:
         if settled and not self._exchanges.under_way:  # a claim may bring jobs yet, which go back
             return True
         # With the store away for good, what is left is rescued like a dead worker's.
-        return self._clock.monotonic() >= self._drain_deadline + GRACE * 2
+        return self._waited_for and self._clock.monotonic() >= self._drain_deadline + GRACE * 2
 
     def _pause(self) -> timedelta | None:
         """How long there will be nothing to do, unless something happens."""

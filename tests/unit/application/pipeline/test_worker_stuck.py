@@ -99,6 +99,37 @@ async def test_a_coroutine_that_does_not_stop_counts_too_though_it_is_no_thread(
         held.let_go()
 
 
+@pytest.mark.parametrize("is_stopped", [False, True])
+async def test_worn_out_it_keeps_what_the_store_has_not_taken_unless_somebody_waits_for_its_end(
+    engine: Engine, *, is_stopped: bool
+) -> None:
+    sits, works = HeldThread(), Held()
+    engine.handle(sits, job_type="sits", executor=Executor.THREAD)
+    engine.handle(works)
+    replaceable(engine)
+    await engine.bench.stores.submit_one(a_request(type="sits", timeout=SECOND, retry=ONCE))
+    done = await engine.bench.stores.submit_one()
+    async with engine.running() as worker:
+        await engine.happens(sits.began)
+        engine.bench.faults.away = True
+        works.let_go()
+        await engine.advance(HOUR)
+        assert worker.worn_out
+        assert engine.task is not None
+        if is_stopped:
+            worker.drain()
+            await engine.advance(engine.limits.shutdown_timeout + 2 * GRACE - MICROSECOND)
+        assert not engine.task.done()
+        await engine.advance(GRACE)
+        assert engine.task.done() is is_stopped
+        engine.bench.faults.away = False
+        await engine.advance(10 * SECOND)
+        assert engine.task.done()
+        status = (await engine.bench.stores.job(done.job_id)).status
+        assert status is (S.RUNNING if is_stopped else S.SUCCESS)
+        sits.let_go()
+
+
 @pytest.mark.parametrize("why", ["fewer than half", "nothing takes over", "drained by request"])
 async def test_it_goes_on_with(engine: Engine, why: str) -> None:
     held = HeldThread()
