@@ -192,8 +192,6 @@ class Worker:
             report=self._limits.report,
             on_change=self.changed.set,
         )
-        self.worn_out = False
-        """Whether it drains because handlers that do not stop hold too many of its slots."""
         self.incarnation: IncarnationId | None = None
         self._joining: IncarnationId | None = None
         """One that the store was asked to register: it may have done so without this worker's knowledge."""
@@ -268,6 +266,11 @@ class Worker:
         self._run_locking.contested.update(leases)
         self._check_leases = True
         self.changed.set()
+
+    @property
+    def worn_out(self) -> bool:
+        """Whether it drains because handlers that do not stop hold too many of its slots, and for nothing else."""
+        return self._drain_deadline is not None and not self._waited_for
 
     @property
     def may_claim(self) -> bool:
@@ -594,7 +597,6 @@ class Worker:
             return
         stuck = self.slots.stuck()
         if len(stuck) * 2 >= self.slots.count:
-            self.worn_out = True
             log.error(
                 "handlers that do not stop hold half of the slots: the worker drains, and a fresh process takes over",
                 worker_id=self.identity.worker_id,
