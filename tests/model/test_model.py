@@ -22,6 +22,7 @@ AT_LEAST = {  # states, transitions: a model that has come to less has stopped t
 }
 pytestmark = [
     pytest.mark.xdist_group("model"),
+    pytest.mark.no_cover,  # tracing would take most of the time; unit tests run these lines as well
     pytest.mark.usefixtures("quiet"),
 ]  # found once, for all of them
 found = cache(lambda name: explore(SITUATIONS[name]))

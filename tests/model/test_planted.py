@@ -6,6 +6,8 @@ from tests.model.check import first_broken
 from tests.planted.defects import DEFECTS
 from tests.planted.expected import MODEL, OUT_OF_SIGHT, STATES_MAX
 
+pytestmark = pytest.mark.no_cover  # tracing would take most of the time; unit tests run these lines as well
+
 
 @pytest.mark.usefixtures("quiet")
 @pytest.mark.parametrize("name", MODEL)

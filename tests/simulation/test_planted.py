@@ -9,6 +9,8 @@ from tests.planted.expected import EXPECTED, SEEDS_MAX
 from tests.simulation.check import first_broken, replay_command
 from tests.simulation.world import World
 
+pytestmark = pytest.mark.no_cover  # tracing would take most of the time; unit tests run these lines as well
+
 
 @pytest.fixture(autouse=True)
 def quiet() -> None:

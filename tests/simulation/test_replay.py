@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.no_cover  # tracing would take most of the time; unit tests run these lines as well
+
 
 def replayed(seed: int, hash_seed: str) -> str:
     done = subprocess.run(

@@ -12,6 +12,7 @@ from tests.simulation.world import World
 
 SLICE = range(100)
 TRACE_LINES = 60
+pytestmark = pytest.mark.no_cover  # tracing would take most of the time; unit tests run these lines as well
 
 
 @pytest.fixture(autouse=True)
