@@ -12,10 +12,34 @@ from schedora.entrypoints.torture.proxy import Direction, Proxy, tcp, unix
 Answer = TypeVar("Answer")
 
 
+class LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def do(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+
+
+@contextmanager
+def loop_thread() -> Iterator[LoopThread]:
+    """Runs for as long as the context is open."""
+    loop = asyncio.new_event_loop()
+    thread = Thread(target=loop.run_forever, name="loop of a proxy")
+    thread.start()
+    try:
+        yield LoopThread(loop)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
 class FaultyNetwork:
     """Between programs and the PostgreSQL at ``url``; ``url`` of this one is where programs find it."""
 
-    def __init__(self, url: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, url: str, loop: LoopThread) -> None:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         if "host" in query:
@@ -32,38 +56,34 @@ class FaultyNetwork:
 
     def cut(self) -> None:
         """Every connection is reset, old and new."""
-        self._do(self._proxy.cut())
+        self._loop.do(self._proxy.cut())
 
     def swallow(self, directions: Direction) -> None:
         """Nothing passes in these directions, and nobody is told."""
-        self._loop.call_soon_threadsafe(self._proxy.swallow, directions)
+        self._loop.do(self._swallowing(directions))
 
     def heal(self) -> None:
-        self._loop.call_soon_threadsafe(self._proxy.heal)
+        self._loop.do(self._healing())
 
-    def _do(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=30)
+    async def _swallowing(self, directions: Direction) -> None:
+        self._proxy.swallow(directions)
+
+    async def _healing(self) -> None:
+        self._proxy.heal()
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        self._do(self._proxy.__aenter__())
+        self._loop.do(self._proxy.__aenter__())
         try:
             yield
         finally:
-            self._do(self._proxy.__aexit__(None, None, None))
+            self._loop.do(self._proxy.__aexit__(None, None, None))
 
 
 @contextmanager
 def faulty_network(url: str) -> Iterator[FaultyNetwork]:
     """Open for as long as the context is."""
-    loop = asyncio.new_event_loop()
-    thread = Thread(target=loop.run_forever, name="faulty network")
-    thread.start()
-    network = FaultyNetwork(url, loop)
-    try:
+    with loop_thread() as loop:
+        network = FaultyNetwork(url, loop)
         with network.open():
             yield network
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()

@@ -15,9 +15,12 @@ In what must have been printed, ``…`` stands for anything, and alone on a line
 ends with status 0 unless a comment behind it says ``# exits 1``.
 """
 
+import ast
 import importlib
+import inspect
 import re
 from collections.abc import Iterator
+from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -104,6 +107,19 @@ def table(path: Path, first_column: str, *, nth: int = 0) -> list[dict[str, str]
     assert len(found) > nth, f"{name_of(path)} has no table {nth} that begins with {first_column!r}"
     header, rows = found[nth]
     return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def said_of(names: type[StrEnum]) -> dict[str, str]:
+    """What the code says of each of these names, in the text beneath it; code spans without their marks."""
+    body = ast.parse(inspect.getsource(names)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    said = {
+        ast.literal_eval(name.value): " ".join(ast.literal_eval(text.value).split()).replace("``", "")
+        for name, text in pairwise(body.body)
+        if isinstance(name, ast.Assign) and isinstance(text, ast.Expr)
+    }
+    assert said.keys() == set(names), "each has a text"
+    return said
 
 
 def _tables(path: Path) -> Iterator[tuple[list[str], list[list[str]]]]:

@@ -1,10 +1,6 @@
 """What ``docs/reliability.md`` says of the simulation and of planted defects is what their tests hold."""
 
-import ast
-import inspect
-from itertools import pairwise
-
-from tests.docs.pages import ROOT, table
+from tests.docs.pages import ROOT, said_of, table
 from tests.planted.defects import DEFECTS
 from tests.planted.expected import EXPECTED, MODEL, OUT_OF_SIGHT, SEEDS_MAX, STATES_MAX
 from tests.simulation.invariants import Seen
@@ -13,15 +9,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 
 
 def test_what_only_a_simulation_sees_is_told_as_the_code_says_it() -> None:
-    body = ast.parse(inspect.getsource(Seen)).body[0]
-    assert isinstance(body, ast.ClassDef)
-    said = {
-        ast.literal_eval(name.value): " ".join(ast.literal_eval(text.value).split())
-        for name, text in pairwise(body.body)
-        if isinstance(name, ast.Assign) and isinstance(text, ast.Expr)
-    }
-    assert set(said) == set(Seen)
-    assert {row["invariant"]: row["what holds"] for row in table(PAGE, "invariant", nth=1)} == said
+    assert {row["invariant"]: row["what holds"] for row in table(PAGE, "invariant", nth=1)} == said_of(Seen)
 
 
 def test_each_planted_defect_is_told_with_what_finds_it() -> None:

@@ -110,5 +110,5 @@ def counted(mutants: Iterable[Mutant]) -> Counter[str]:
 
 
 def score(mutants: Sequence[Mutant]) -> float:
-    """The part of them that tests have found; all of none."""
-    return sum(one.status in FOUND for one in mutants) / len(mutants) if mutants else 1.0
+    """The part of them that tests have found. Where there are none, nothing was tried, and nothing found."""
+    return sum(one.status in FOUND for one in mutants) / len(mutants) if mutants else 0.0

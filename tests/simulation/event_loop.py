@@ -9,7 +9,7 @@ import asyncio
 import contextvars
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context, ContextVar
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -143,6 +143,14 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         finally:
             asyncio._set_running_loop(None)
 
+    def unheard(self) -> Iterator[BaseException]:
+        """What has ended tasks of threads that live, and nobody has asked them for."""
+        for task, thread in self._tasks:
+            if not thread.dead and task.done() and not task.cancelled() and task._log_traceback:
+                error = task.exception()
+                if error is not None:
+                    yield error
+
     def _let_all_run(self) -> bool:
         steps_left = STEPS_MAX
         runnable = self._runnable
@@ -208,7 +216,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Whoever starts a task here looks at its end."""
+        """It is about what is collected, and when that is nobody knows; ``unheard`` tells the same."""
 
     def create_future(self) -> "asyncio.Future[Any]":
         return asyncio.Future(loop=self)

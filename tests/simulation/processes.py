@@ -122,9 +122,10 @@ class Process:
         task.add_done_callback(self._over)
 
     def _over(self, task: "asyncio.Task[None]") -> None:
-        if self.around.witness.closed or task.cancelled():
+        if self.around.witness.closed or not self.running:
             return
-        if (error := task.exception()) is not None:
+        error = asyncio.CancelledError("nobody has") if task.cancelled() else task.exception()
+        if error is not None:
             self.around.witness.defect(self.name, error)
             self.crash()
         elif self.running:

@@ -428,6 +428,8 @@ class World:
 
     def _look_back(self) -> None:
         witness = self.witness
+        for error in self.loop.unheard():
+            witness.defect("a task", error)
         with self.store.committed() as tables:
             jobs = [*tables.jobs.values()]
             for key, job_id in self._acknowledged.items():

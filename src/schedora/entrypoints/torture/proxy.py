@@ -40,7 +40,8 @@ class Proxy:
     otherwise.
     """
 
-    def __init__(self, connect: Connect) -> None:
+    def __init__(self, connect: Connect, port: int = 0) -> None:
+        """``port`` 0: any that is free."""
         self._connect = connect
         self._server: asyncio.Server | None = None
         self._refusing = False
@@ -48,11 +49,11 @@ class Proxy:
         self._flowing = {Direction.COMMANDS: asyncio.Event(), Direction.ANSWERS: asyncio.Event()}
         self._pairs: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._upstream_ports: dict[asyncio.Task[None], int] = {}
-        self.port = 0
+        self.port = port
 
     async def __aenter__(self) -> Self:
         self.heal()
-        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accepted, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -97,13 +98,13 @@ class Proxy:
     async def reset(self) -> None:
         """Resets the connections that there are, once."""
         for task, client in self._pairs.items():
-            _reset_when_closed(client)
+            reset_when_closed(client)
             task.cancel()
         await asyncio.gather(*self._pairs, return_exceptions=True)
 
     def _accepted(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         if self._refusing:
-            _reset_when_closed(client)
+            reset_when_closed(client)
             client.close()
             return
         task = asyncio.create_task(self._serve(reader, client))
@@ -117,16 +118,16 @@ class Proxy:
     async def _serve(self, commands: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         await self._flowing[Direction.COMMANDS].wait()  # its first packet does not arrive either
         try:
-            answers, server = await self._connect()
+            answers, server = await self._connected()
         except OSError:
-            _reset_when_closed(client)
+            reset_when_closed(client)
             return
         name = server.get_extra_info("sockname")
         if isinstance(name, tuple) and (task := asyncio.current_task()) is not None:
             self._upstream_ports[task] = name[1]
         ways = [
-            asyncio.ensure_future(self._forward(commands, server, Direction.COMMANDS)),
-            asyncio.ensure_future(self._forward(answers, client, Direction.ANSWERS)),
+            asyncio.ensure_future(self._forward(commands, server, Direction.COMMANDS, client)),
+            asyncio.ensure_future(self._forward(answers, client, Direction.ANSWERS, client)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -136,20 +137,43 @@ class Proxy:
             server.close()
             await asyncio.gather(*ways, return_exceptions=True)
 
+    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A cancellation at the moment that the connection is there must not leave it open."""
+        connecting = asyncio.ensure_future(self._connect())
+        try:
+            return await asyncio.shield(connecting)
+        except asyncio.CancelledError:
+            with suppress(OSError):
+                _, server = await connecting
+                server.close()
+            raise
+
     async def _forward(
-        self, source: asyncio.StreamReader, to: asyncio.StreamWriter, direction: Direction
+        self,
+        source: asyncio.StreamReader,
+        to: asyncio.StreamWriter,
+        direction: Direction,
+        client: asyncio.StreamWriter,
     ) -> None:
         with suppress(OSError):  # either side is gone
             while piece := await source.read(CHUNK_BYTES):
                 if self._delay_seconds:
                     await asyncio.sleep(self._delay_seconds)
-                await self._flowing[direction].wait()
-                to.write(piece)
-                await to.drain()
+                if not await self._pass_on(piece, to, direction, client):
+                    return
             await self._flowing[direction].wait()  # an end is not heard of either
 
+    async def _pass_on(
+        self, piece: bytes, to: asyncio.StreamWriter, direction: Direction, _client: asyncio.StreamWriter
+    ) -> bool:
+        """Whether the connection goes on after it."""
+        await self._flowing[direction].wait()
+        to.write(piece)
+        await to.drain()
+        return True
 
-def _reset_when_closed(writer: asyncio.StreamWriter) -> None:
+
+def reset_when_closed(writer: asyncio.StreamWriter) -> None:
     """Its peer is told so by RST."""
     with suppress(OSError):  # it has ended already
         connection: socket.socket = writer.get_extra_info("socket")

@@ -12,7 +12,7 @@ from schedora.entrypoints.torture.faults import POSTGRES_AWAY, Fault, FaultKind
 from schedora.entrypoints.torture.fleet import Member
 from schedora.entrypoints.torture.plan import Plan
 from schedora.entrypoints.torture.postgres_server import FAST, IMMEDIATE
-from schedora.entrypoints.torture.proxy import BOTH, Direction
+from schedora.entrypoints.torture.proxy import BOTH, Direction, Proxy
 from schedora.entrypoints.torture.redis_server import OwnRedis
 from schedora.entrypoints.torture.scene import Scene
 
@@ -233,6 +233,16 @@ async def _full(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
 
 
 @asynccontextmanager
+async def _healed_afterwards(link: Proxy, fault: Fault) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        if not fault.late:
+            await link.reset()
+        link.heal()
+
+
+@asynccontextmanager
 async def _unreachable(scene: Scene, victim: Member, fault: Fault) -> AsyncIterator[bool]:
     link = scene.link_of(victim)
     match fault.kind:
@@ -244,12 +254,8 @@ async def _unreachable(scene: Scene, victim: Member, fault: Fault) -> AsyncItera
             link.swallow(Direction.COMMANDS)
         case _:
             link.swallow(Direction.ANSWERS)
-    try:
+    async with _healed_afterwards(link, fault):
         yield True
-    finally:
-        if not fault.late:
-            await link.reset()
-        link.heal()
 
 
 def _own_redis(scene: Scene) -> OwnRedis:
@@ -293,12 +299,8 @@ async def _redis_unreachable(scene: Scene, fault: Fault) -> AsyncIterator[bool]:
         await link.cut()
     else:
         link.swallow(BOTH)
-    try:
+    async with _healed_afterwards(link, fault):
         yield True
-    finally:
-        if not fault.late:
-            await link.reset()
-        link.heal()
 
 
 _ON_A_PROCESS = {
