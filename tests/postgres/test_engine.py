@@ -489,6 +489,25 @@ async def test_what_comes_before_the_close_still_has_connections(migrated_url: s
     assert len(told) == 1
 
 
+async def test_what_comes_before_the_close_does_not_keep_it_from_a_server_that_hangs(
+    migrated_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_CLOSE_TIMEOUT_SECONDS", 0.05)
+    database = small(migrated_url)
+
+    async def last_words() -> None:
+        await database.fetch(SLEEP)
+
+    database.before_close(last_words)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await database.open()
+        assert len(await database.fetch(ONE)) == 1
+        await database.close()
+    assert database.use().in_use == 0
+    with pytest.raises(StoreUnavailable, match="is not open"):
+        await database.fetch(ONE)
+
+
 async def test_health_is_the_servers_answer(migrated_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_PATIENCE", timedelta(seconds=PATIENCE_SECONDS))
     async with small(migrated_url) as database:

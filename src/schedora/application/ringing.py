@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
-from contextlib import suppress
 from threading import Lock
 from typing import Any, Final
 
@@ -69,13 +68,16 @@ class Ringing:
             first = self._next is None
             self._next = ring if self._next is None else self._next.merged(ring)
         if first:
-            # Without a loop, or with one that has come to its end, there is nobody to send it.
-            with suppress(RuntimeError):
+            try:
                 loop = self._loop()
                 if _running_loop() is loop:
                     self._send_soon()
                 else:
                     loop.call_soon_threadsafe(self._send_soon)
+            except RuntimeError:
+                # Without a loop, or with one that has come to its end, there is nobody to send it, nor what joins it.
+                with self._guard:
+                    self._next = None
 
     def pass_by(self) -> bool:
         """Whether one may go another way now, before any that wait: then it counts as sent."""

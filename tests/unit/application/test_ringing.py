@@ -145,3 +145,14 @@ def test_without_a_loop_it_is_lost(told: Told, closed_loop: asyncio.AbstractEven
     Ringing(told, loop=no_loop).put(queues=["a"])
     Ringing(told, loop=lambda: closed_loop).put(queues=["a"])
     assert told.rings == []
+
+
+async def test_what_was_lost_keeps_nothing_from_being_told_later(told: Told) -> None:
+    loops: list[asyncio.AbstractEventLoop] = []
+    ringing = Ringing(told, loop=lambda: loops[0] if loops else no_loop())
+    ringing.put(queues=["a"])
+    loops.append(asyncio.get_running_loop())
+    ringing.put(queues=["b"])
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await told.came.wait()
+    assert told.rings == [ring("b")]

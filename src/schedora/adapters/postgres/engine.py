@@ -120,17 +120,20 @@ class Database:
 
     async def close(self) -> None:
         """Lets what is under way come to its end, for a moment; then closes all connections."""
-        for action in self._before_close:
-            await action()
-        pool, self._pool = self._pool, None
-        kept, self._kept = self._kept, []
-        if pool is not None:
-            try:
-                async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
+        pool = self._pool
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
+                for action in self._before_close:
+                    await action()
+                self._pool = None
+                kept, self._kept = self._kept, []
+                if pool is not None:
                     for connection, _ in kept:
                         await pool.release(connection)
                     await pool.close()
-            except TimeoutError:
+        except TimeoutError:
+            self._pool, self._kept = None, []
+            if pool is not None:
                 pool.terminate()
 
     def use(self) -> "ConnectionUse":
@@ -161,7 +164,7 @@ class Database:
         return self._loop
 
     def before_close(self, action: Callable[[], Awaitable[None]]) -> None:
-        """What must come to an end before the connections do."""
+        """What must come to an end before the connections do; it is given a moment."""
         self._before_close.append(action)
 
     async def fetch(self, statement: Statement, /, **values: Any) -> Sequence[Row]:
