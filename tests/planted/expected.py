@@ -21,6 +21,8 @@ EXPECTED: Final[Mapping[str, frozenset[str]]] = {
             Invariant.NOTHING_UNDONE,
             Invariant.LAWFUL_MOVES,
             Invariant.CHAINED_MOVES,
+            Invariant.TOKEN_COUNTS_CLAIMS,
+            Invariant.ATTEMPTS_COUNTED,
         }
     ),
     "heartbeat_ignored": frozenset({Seen.LOST_WHEN_SILENT}),
