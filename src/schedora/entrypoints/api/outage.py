@@ -63,6 +63,14 @@ class Outage:
             await self._watching
 
     async def _watch(self) -> None:
+        try:
+            await self._follow()
+        except Exception:
+            log.exception("whether the store is away can't be told")
+        finally:
+            self._away = False  # what nobody follows is not known
+
+    async def _follow(self) -> None:
         error = await self._trouble()
         if error is None:
             self._tell_failures()
@@ -80,7 +88,6 @@ class Outage:
                 "requests_refused": self._refused - refused_before,
             }
             if error is None:
-                self._away = False
                 log.info("the store is back", **told)
                 return
             if now >= tell_at:

@@ -18,10 +18,13 @@ class Store:
     def __init__(self) -> None:
         self.away = True
         self.busy = False
+        self.broken = False
         self.looks = 0
 
     async def look(self) -> None:
         self.looks += 1
+        if self.broken:
+            raise ValueError("a defect")
         if self.busy:
             raise StoreBusy("all connections are in use")
         if self.away:
@@ -123,3 +126,29 @@ async def test_nobody_looks_after_the_end(outage: Outage, store: Store, clock: V
     await settle()
     await outage.close()
     assert (store.looks, clock.sleepers) == (1, 0)
+
+
+async def test_is_not_known_for_ever_when_a_look_fails_for_another_reason(
+    outage: Outage, store: Store, clock: VirtualClock
+) -> None:
+    with capture_logs() as lines:
+        outage.refused(NO_ROUTE, trace_id="t")
+        await settle()
+        assert outage.known
+        store.broken = True
+        await pass_by(clock, LOOK_EVERY)
+        assert not outage.known
+        store.broken = False
+        outage.refused(NO_ROUTE, trace_id="t")
+        await settle()
+        assert outage.known, "and it is looked at again"
+    assert [line["event"] for line in lines] == [
+        "the store is away", "whether the store is away can't be told", "the store is away"
+    ]  # fmt: skip
+
+
+async def test_can_be_closed_after_a_look_that_failed(outage: Outage, store: Store) -> None:
+    store.broken = True
+    outage.suspected()
+    await settle()
+    await outage.close()
