@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Sequence
@@ -28,7 +29,7 @@ from schedora.entrypoints.container.settings import LogFormat, Settings, WrongSe
 from schedora.entrypoints.database import database_of
 from schedora.entrypoints.metrics_flush import MetricsFlush
 from schedora.entrypoints.reaper import ReaperService
-from schedora.entrypoints.replacement import reap_left_behind, replace_process
+from schedora.entrypoints.replacement import keep, kept, reap_left_behind, replace_process
 from schedora.entrypoints.schema_watch import SchemaWatch
 from schedora.entrypoints.sdk.systems import SharedSystem
 from schedora.entrypoints.service import REPLACE, Service, serve
@@ -43,17 +44,19 @@ if TYPE_CHECKING:
 
 log = Logger("schedora.process")
 
+PORT = "SCHEDORA_PORT_KEPT"
+
 MakeServices = Callable[[System], Sequence[Service]]
 
 
 def run_up(*, app: "Schedora", host: str, port: int, data_dir: Path | None, memory: bool) -> int:
     """API, worker and reaper in one process. Answers the exit status, as all of these do."""
-    from schedora.entrypoints.api.service import ApiService, listen  # noqa: PLC0415 - workers need not carry it
+    from schedora.entrypoints.api.service import ApiService  # noqa: PLC0415 - workers need not carry it
 
     settings = _prepared(data_dir, app)
     if not memory:
         _load_what_requests_take()
-    with listen(host, port) as listening:
+    with _listen_as_before(host, port) as listening:
 
         def services(system: System) -> Sequence[Service]:
             return (
@@ -64,6 +67,21 @@ def run_up(*, app: "Schedora", host: str, port: int, data_dir: Path | None, memo
             )
 
         return _run(settings, services, kind=ProcessKind.UP, app=app, memory=memory, creating=True)
+
+
+def _listen_as_before(host: str, port: int) -> socket.socket:
+    """Where any port will do, on the one of the program that this one takes the place of: its clients know that."""
+    from schedora.entrypoints.api.service import PortInUse, listen  # noqa: PLC0415 - as above
+
+    before = kept(PORT)
+    try:
+        listening = listen(host, int(before) if before and port == 0 else port)
+    except PortInUse:
+        if port:
+            raise
+        listening = listen(host, 0)
+    keep(PORT, str(listening.getsockname()[1]))
+    return listening
 
 
 def run_api(*, host: str, port: int, data_dir: Path | None) -> int:

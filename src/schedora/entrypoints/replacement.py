@@ -13,9 +13,21 @@ log = Logger("schedora.process")
 
 _REPLACES = "SCHEDORA_REPLACES"
 
+_kept: dict[str, str] = {}
+
 
 class ReplaceProcess(Exception):
     """Raised by a service that has ended so that a fresh process takes over."""
+
+
+def keep(variable: str, value: str) -> None:
+    """For the program that takes the place of this one, and for nothing else that this one starts."""
+    _kept[variable] = value
+
+
+def kept(variable: str) -> str | None:
+    """What the program that this one takes the place of has kept for it."""
+    return os.environ.pop(variable, None)
 
 
 def replace_process() -> NoReturn:
@@ -25,7 +37,7 @@ def replace_process() -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     inherited.hand_on()
-    os.environ[_REPLACES] = "1"
+    os.environ.update(_kept, **{_REPLACES: "1"})
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this program, as it was called
 
 

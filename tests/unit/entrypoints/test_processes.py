@@ -18,7 +18,8 @@ import structlog
 from schedora import Schedora
 from schedora.domain.ids import IncarnationId
 from schedora.domain.worker_death import WorkerDeath
-from schedora.entrypoints import processes
+from schedora.entrypoints import processes, replacement
+from schedora.entrypoints.api.service import listen
 from schedora.entrypoints.container.settings import WrongSettings
 from schedora.entrypoints.processes import run_api, run_migrate, run_reaper, run_up, run_worker
 from schedora.entrypoints.service import Service, serve
@@ -87,6 +88,33 @@ def test_up_in_memory(visitor: Any) -> None:
     assert run_up(app=app, host="127.0.0.1", port=0, data_dir=None, memory=True) == 0
     job = visit.left()
     assert (job["status"], job["result"]) == ("SUCCESS", {"n": 1})
+
+
+def test_one_that_starts_anew_listens_where_it_did(visitor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports: list[int] = []
+
+    def run(port: int = 0) -> None:
+        visit = visitor(lambda client: client.base_url.port)
+        assert run_up(app=app, host="127.0.0.1", port=port, data_dir=None, memory=True) == 0
+        ports.append(visit.left())
+
+    def take_the_place() -> None:
+        monkeypatch.setenv(processes.PORT, replacement._kept[processes.PORT])
+
+    run()
+    take_the_place()
+    run()
+    assert ports[1] == ports[0]
+    assert processes.PORT not in os.environ, "nothing else that it starts is to take it"
+    with listen("127.0.0.1", 0) as other:
+        free: int = other.getsockname()[1]
+    take_the_place()
+    run(free)
+    assert ports[2] == free, "what is typed wins"
+    take_the_place()
+    with listen("127.0.0.1", free):
+        run()
+    assert ports[3] != free, "where somebody has taken it, any other will do"
 
 
 def test_a_handler_whose_thread_does_not_end_keeps_no_process(

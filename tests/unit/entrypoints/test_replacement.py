@@ -16,7 +16,7 @@ from pathlib import Path
 from uuid import UUID
 from schedora.adapters.system.black_box import BlackBox
 from schedora.adapters.system.lifeline import hang_on
-from schedora.entrypoints.replacement import reap_left_behind, replace_process
+from schedora.entrypoints.replacement import keep, kept, reap_left_behind, replace_process
 
 notes = Path(sys.argv[1])
 reap_left_behind()
@@ -24,9 +24,11 @@ hang_on(signal.SIGKILL)
 box = BlackBox.given()
 told = notes.read_text().splitlines() if notes.exists() else []
 box.name(UUID(int=len(told)))
-inherited = {"SCHEDORA_BLACK_BOX", "SCHEDORA_LIFELINE", "SCHEDORA_REPLACES"} & set(os.environ)
+port = kept("PORT")
+keep("PORT", "1" if port is None else port + "1")
+inherited = {"SCHEDORA_BLACK_BOX", "SCHEDORA_LIFELINE", "SCHEDORA_REPLACES", "PORT"} & set(os.environ)
 with notes.open("a") as file:
-    print(os.getpid(), sys.argv[2], sorted(inherited), file=file)
+    print(os.getpid(), sys.argv[2], sorted(inherited), port, file=file)
 if not told:
     child = subprocess.Popen([sys.executable, "-c", ""])
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
@@ -54,7 +56,7 @@ def test_it_has_the_same_pid_arguments_and_descriptors_and_no_thread_of_before(t
     line.handed_over()
     assert process.wait(60) == 5, "the child that had ended was not asked how"
     first, second = notes.read_text().splitlines()
-    assert first == second == f"{process.pid} an argument []"
+    assert [first, second] == [f"{process.pid} an argument [] {port}" for port in (None, 1)]
     assert b"00000000-0000-0000-0000-000000000001" in os.pread(box.descriptor, 1_000, 0)
     line.cut()
     box.close()
