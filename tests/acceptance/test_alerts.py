@@ -113,6 +113,7 @@ WELL: Mapping[str, Curve] = {
     'worker_slots{kind="worker",process="w2"}': always(10),
     'worker_slots_used{kind="worker",process="w1"}': lambda at: at % 11,
     'worker_slots_used{kind="worker",process="w2"}': always(10),
+    'stuck_threads{kind="worker",process="w1"}': always(0),
     **exchanges(always(0)),
     'database_connections_waiting{kind="worker",pool="shared",process="w1"}': lambda at: at // 15 % 2,
     'database_connections_max{kind="worker",pool="shared",process="w1"}': always(10),
@@ -228,6 +229,9 @@ NORMAL = {
             **exchanges(risen(90 * MINUTE)),
         }
     ),
+    "threads end some minutes after their jobs": scraped(
+        {'stuck_threads{kind="worker",process="w1"}': during(BEGIN, BEGIN + 600, always(2), always(0))}
+    ),
     "all slots are used and nothing waits": scraped(
         {'worker_slots_used{kind="worker",process="w1"}': always(10)}
     ),
@@ -319,6 +323,9 @@ INCIDENTS: dict[str, tuple[set[str], list[Samples]]] = {
                 'queue_oldest_ready_seconds{queue_name="mail"}': from_begin(60),
             }
         ),
+    ),
+    "a thread does not end": (
+        {"SchedoraThreadsStuck"}, scraped({'stuck_threads{kind="worker",process="w1"}': from_begin(1)})
     ),
     "the database is slow": ({"SchedoraExchangesSlow"}, scraped(exchanges(rising(1, begin=BEGIN)))),
     "a pool is exhausted": (
