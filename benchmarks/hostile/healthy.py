@@ -65,8 +65,17 @@ async def be_served(url: str, until: Event) -> Served:
         await asyncio.sleep(PAUSE_SECONDS)
     async with httpx.AsyncClient(base_url=url, timeout=10 * PATIENCE_SECONDS) as http:
         for job_id in accepted:
-            served.lost += (await http.get(f"/api/v1/jobs/{job_id}")).status_code != httpx.codes.OK
+            served.lost += not await _is_there(http, job_id)
     return served
+
+
+async def _is_there(http: httpx.AsyncClient, job_id: str) -> bool:
+    """As soon as the API answers: it may still work on what was asked in the attack."""
+    while True:
+        answer = await http.get(f"/api/v1/jobs/{job_id}")
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            return answer.status_code == httpx.codes.OK
+        await asyncio.sleep(int(answer.headers["Retry-After"]))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from schedora.application.errors import TooLarge
 from schedora.entrypoints.api.connections import Room
+from schedora.entrypoints.api.encoded_size import least_bytes
 from schedora.entrypoints.api.field_count import TooManyFields, check_fields
 from schedora.entrypoints.api.problems import Problem, Refused, field_problem, invalid, shown, unavailable
 from schedora.entrypoints.api.repeated_names import repeated_name
@@ -28,6 +29,8 @@ SMALL_BYTES = 65_536
 
 ESCAPED_BYTES = 6
 """What JSON can spend on a character that is one byte when encoded as briefly as can be."""
+
+FAR_MORE = 2
 
 NO_ROOM_FOR_BODY = unavailable("There are as many large bodies as the server has memory for; try again soon.")
 _TAKEN = "schedora.taken"
@@ -131,6 +134,14 @@ def checked(model: type[M], value: object) -> M:
         return model.model_validate(value)
     except ValidationError as error:
         raise Refused(_problem_of(error)) from None
+
+
+def check_size(body: bytes, payload_max_bytes: int) -> None:
+    """Raises ``TooLarge`` for a body that, however it is written, has far more than a payload can have: to look at it all
+    would take seconds. What has less is looked at, and refused by the name of what is too large.
+    """
+    if (size_bytes := least_bytes(body)) > FAR_MORE * payload_max_bytes + SMALL_BYTES:
+        raise TooLarge("body", size_bytes, payload_max_bytes + SMALL_BYTES)
 
 
 async def read_json(request: Request, model: type[M], limit_bytes: int) -> M:

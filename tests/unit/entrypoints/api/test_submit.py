@@ -239,6 +239,14 @@ async def test_the_payloads_limit_counts_bytes(api: Api) -> None:
     problem(await api.post("/jobs", json=a_submission(payload={"a": "é" * 1_000})), 413, "payload")
 
 
+async def test_a_body_of_far_more_than_a_payload_is_not_looked_at(api: Api) -> None:
+    body = f'{{"type":"work","idempotency_key":"k1","payload":{{"a":[{"[]," * 24_000}[]]}}}}'
+
+    told = problem(await api.post("/jobs", content=body.encode(), headers=JSON), 413, "body")
+
+    assert f"at most {2_000 + 65_536} are allowed" in told["detail"]
+
+
 async def test_a_payload_written_at_length_is_measured_in_brief(api: Api) -> None:
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in "x" * 1_900)
     body = f'{{"type":"work","idempotency_key":"k1","payload":{{"a":"{escaped}"}}}}'

@@ -13,10 +13,10 @@ from schedora.entrypoints.api.addresses import PREFIX, job_address
 from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.body import (
     batch_limit_bytes,
+    check_size,
     checked,
     parsed,
     read_body,
-    read_json,
     single_limit_bytes,
 )
 from schedora.entrypoints.api.documented import answers, takes
@@ -64,7 +64,9 @@ async def submit_job(request: Request) -> Response:
     system = await system_of(request)
     visit = visit_of(request)
     limit = system.settings.max_payload_bytes
-    submission = await read_json(request, JobSubmission, single_limit_bytes(limit))
+    body = await read_body(request, single_limit_bytes(limit))
+    check_size(body, limit)
+    submission = parsed(JobSubmission, body)
     job_request = submission.request(trace=visit.trace, payload_max_bytes=limit)
     (done,) = await system.submit_jobs([job_request])
     visit.is_about(job_id=done.job_id)
