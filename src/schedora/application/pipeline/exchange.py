@@ -235,7 +235,7 @@ class Exchanges:
         began = self._clock.monotonic()
         try:
             answer = await self._queue.exchange(delivery)
-        except StoreUnavailable:
+        except (StoreUnavailable, asyncio.CancelledError):
             self._outbox.put_back(delivery.completions)
             raise
         except Exception as error:

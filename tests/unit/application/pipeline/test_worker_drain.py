@@ -4,12 +4,15 @@ import asyncio
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.context import JobContext
 from schedora.application.handlers import Executor
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import DRAINED
 from schedora.application.pipeline.slots import GRACE
+from schedora.application.ports.job_queue import Delivery, Exchanged
 from schedora.domain.ids import JsonText
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Succeeded
@@ -176,6 +179,32 @@ async def test_store_that_comes_back_in_time_gets_the_outcome(engine: Engine) ->
         await engine.advance(2 * GRACE)
         assert ended(engine)
         assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
+
+
+async def test_outcome_that_got_stuck_on_its_way_is_sent_once_more_with_the_good_bye(engine: Engine) -> None:
+    """One connection is dead, and not the store."""
+
+    class Stuck(MemoryJobQueue):
+        times = 1
+
+        async def exchange(self, delivery: Delivery) -> Exchanged:
+            if delivery.completions and self.times:
+                self.times -= 1
+                await asyncio.Event().wait()
+            return await super().exchange(delivery)
+
+    engine.queue = Stuck(engine.bench.store)
+    held = Held()
+    engine.handle(held)
+    job = await engine.bench.stores.submit_one()
+    with capture_logs() as logs:
+        async with engine.running() as worker:
+            held.let_go()
+            worker.drain()
+            await engine.advance(engine.limits.shutdown_timeout + 3 * GRACE)
+            assert ended(engine)
+    assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
+    assert not [entry for entry in logs if entry["event"].startswith("outcomes were not written")]
 
 
 async def test_timeout_counts_while_draining(engine: Engine) -> None:
