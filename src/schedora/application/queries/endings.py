@@ -51,12 +51,13 @@ class Endings:
                 self._ask_while_waited_for(), name="schedora-endings", context=Context()
             )
             self._poll.add_done_callback(_heard)
+        poll = self._poll  # others may begin another one as soon as it has failed
         try:
             if not await self._clock.wait(event, at_most):
                 return False
         finally:
             self._forget(job_id, event)
-        if self._poll.done() and (error := self._poll.exception()) is not None:
+        if poll.done() and (error := poll.exception()) is not None:
             raise error
         return True
 

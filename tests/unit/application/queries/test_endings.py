@@ -21,6 +21,8 @@ class Reader:
     def __init__(self) -> None:
         self.over: set[JobId] = set()
         self.away = False
+        self.failures = 0
+        """So many questions fail."""
         self.answers = asyncio.Event()
         """Unset, questions hang."""
         self.answers.set()
@@ -31,7 +33,8 @@ class Reader:
 
     async def ended(self, job_ids: Collection[JobId]) -> set[JobId]:
         await self.answers.wait()
-        if self.away:
+        if self.away or self.failures:
+            self.failures = max(0, self.failures - 1)
             raise StoreUnavailable("away")
         self.questions.append(set(job_ids))
         return self.over & set(job_ids)
@@ -158,6 +161,21 @@ async def test_waiters_learn_that_the_store_is_away_and_may_try_again(waiting: W
     waiting.reader.over.add(job_id)
     await waiting.ask_again()
     assert await again
+
+
+async def test_waiter_learns_of_a_failure_though_another_asks_again_at_that_moment(waiting: Waiting) -> None:
+    first = await waiting.begin(a_job_id())
+    waiting.reader.answers.clear()
+    await waiting.ask_again()
+    second = await waiting.begin(a_job_id())
+    waiting.reader.failures = 1
+    waiting.reader.answers.set()
+    await waiting.settle()
+    with pytest.raises(StoreUnavailable):
+        await first
+    assert not second.done()
+    second.cancel()
+    await waiting.endings.close()
 
 
 async def test_nobody_learns_that_the_store_is_away_when_the_last_has_left(waiting: Waiting) -> None:
