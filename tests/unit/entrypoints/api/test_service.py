@@ -33,6 +33,11 @@ async def port(system: System) -> AsyncIterator[int]:
     await running
 
 
+def port_of(service: ApiService) -> int:
+    port: int = service._listening.getsockname()[1]
+    return port
+
+
 async def said(port: int, request: bytes) -> tuple[bytes, dict[str, str], bytes]:
     """First line, headers and body of what the server answers before it closes.
 
@@ -77,22 +82,28 @@ async def test_what_is_no_http_gets_a_problem(port: int, request_: bytes) -> Non
     assert [line["trace_id"] for line in lines if line["event"] == "request refused"] == [told["trace_id"]]
 
 
-@pytest.mark.parametrize("what", ["a job", "its client"])
-async def test_who_waits_when_the_server_stops_is_told_to_come_again(
-    service: ApiService, api: Api, system: System, caplog: pytest.LogCaptureFixture, what: str
+async def test_who_waits_for_a_job_when_the_server_stops_gets_it_as_it_is(
+    service: ApiService, api: Api, system: System
+) -> None:
+    job = await submit(api)
+    request = b"GET /api/v1/jobs/%b?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n" % job["job_id"].encode()
+    asked = asyncio.create_task(said(port_of(service), request))
+    await until(lambda: system.endings.waiting, "it to wait")
+    service.stop()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        first, headers, body = await asked
+    assert (first, headers["connection"]) == (b"HTTP/1.1 200 OK", "close")
+    assert json.loads(body)["data"]["status"] == "PENDING"
+
+
+async def test_what_takes_too_long_when_the_server_stops_is_told_to_come_again(
+    service: ApiService, caplog: pytest.LogCaptureFixture
 ) -> None:
     service._server.config.timeout_graceful_shutdown = 0.01  # type: ignore[assignment] # it may be a part of a second
-    port: int = service._listening.getsockname()[1]
-    if what == "a job":
-        job = await submit(api)
-        request = b"GET /api/v1/jobs/%b?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n" % job["job_id"].encode()
-    else:
-        request = b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
-    asked = asyncio.create_task(said(port, request))
-    await until(
-        lambda: system.endings.waiting if what == "a job" else service._server.server_state.tasks,
-        "it to wait",
+    asked = asyncio.create_task(
+        said(port_of(service), b"POST /api/v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
     )
+    await until(lambda: service._server.server_state.tasks, "it to be under way")
     service.stop()
     async with asyncio.timeout(PATIENCE_SECONDS):
         first, headers, body = await asked

@@ -18,7 +18,7 @@ from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.cursors import cursor_of
 from schedora.entrypoints.api.documented import answers
 from schedora.entrypoints.api.inputs import PathId, TheSystem
-from schedora.entrypoints.api.problems import STOPPING, Problem, Refused, unavailable
+from schedora.entrypoints.api.problems import Problem, Refused, unavailable
 from schedora.entrypoints.api.schemas.envelopes import Data, Page
 from schedora.entrypoints.api.schemas.job_logs import JobLogView, LogsQuery, job_log_view
 from schedora.entrypoints.api.schemas.jobs import (
@@ -167,7 +167,9 @@ async def _has_ended(system: System, job_id: JobId) -> bool:
 
 
 async def _until_ended(request: Request, system: System, job_id: JobId, at_most: timedelta) -> None:
-    """Until the job has ended, the time is up, or nobody waits for the answer any more. Raises ``Refused`` when the server stops."""
+    """Until the job has ended, the time is up, nobody waits for the answer any more, or the server stops: whoever sees that the job
+    has not ended asks again, and finds another server.
+    """
     server_stops: asyncio.Event = request.app.state.stopping
     ending = asyncio.ensure_future(system.endings.wait(job_id, at_most))
     leaving = asyncio.ensure_future(_left(request))
@@ -182,8 +184,6 @@ async def _until_ended(request: Request, system: System, job_id: JobId, at_most:
         await asyncio.gather(leaving, stopping, ending, return_exceptions=True)
     if not ending.cancelled():
         await ending
-    elif server_stops.is_set():
-        raise Refused(STOPPING)
 
 
 async def _left(request: Request) -> None:
