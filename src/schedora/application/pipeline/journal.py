@@ -61,7 +61,7 @@ class Journal:
         if until is not None:
             with suppress(RuntimeError):  # without a loop, ``flush`` tells it
                 self._flushing = asyncio.get_running_loop().call_later(
-                    max(until - self._seconds(), 0), self._flush_what_is_over
+                    until - self._seconds(), self._flush_what_is_over
                 )
 
     def _flush_what_is_over(self) -> None:

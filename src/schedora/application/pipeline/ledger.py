@@ -40,7 +40,7 @@ def count_completions(metrics: Metrics, completions: Iterable[Completion]) -> No
         if completion.started_at is not None and completion.error is not None:
             durations[job_type, "failed"].append(completion.ended_at - completion.started_at)
     for job_type, spans in succeeded.items():
-        counts[Counter.JOBS_SUCCEEDED, job_type] += len(spans)
+        counts[Counter.JOBS_SUCCEEDED, job_type] = len(spans)
         durations[job_type, "success"] = spans
     for (counter, label), amount in counts.items():
         metrics.count(counter, label, amount)

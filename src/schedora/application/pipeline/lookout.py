@@ -58,7 +58,7 @@ class Lookout:
         )
         self._rest = self._pace.poll
         self._hold_back = NONE
-        self._hinted = True
+        self._hinted = False
         self._prompted = True
         """Whether the look that is due has a better reason than the interval."""
         self._alone = False

@@ -1,18 +1,24 @@
 """The completion of a workflow's job, what it releases and what it cancels: one transaction."""
 
+from collections.abc import Collection, Sequence
+from types import SimpleNamespace
+from typing import cast
+
 import attrs
 import pytest
 
 from schedora.adapters.memory.faults import BEFORE_COMMIT
 from schedora.application.errors import LeaseLost, StoreUnavailable
+from schedora.application.pipeline.complete import complete
+from schedora.application.ports.unit_of_work import UnitOfWork
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
-from schedora.domain.ids import JsonText
+from schedora.domain.ids import JsonText, LeaseId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Outcome, Snoozed, Succeeded
 from schedora.domain.workflow import WorkflowState
 from tests.builders import HOUR, a_lease_id
-from tests.unit.application.bench import DOWN, UP, Bench
+from tests.unit.application.bench import DOWN, UP, Bench, id_of
 
 S = JobState
 
@@ -43,6 +49,7 @@ async def test_failure_cancels_dependants_and_ends_the_workflow(bench: Bench) ->
     assert await bench.states(flow) == {"a": S.DEAD, "b": S.CANCELED, "c": S.CANCELED}
     assert (await bench.workflow_of(flow)).status is WorkflowState.FAILED
     assert bench.hints == []
+    assert completed.canceled[0].history[-1].at == bench.clock.now()
 
 
 async def test_job_that_waits_again_moves_nothing_else(bench: Bench) -> None:
@@ -80,12 +87,40 @@ async def test_completions_of_two_workflows_and_of_none_may_come_together(bench:
     one, two = await bench.flow("one", a="", b="a"), await bench.flow("two", a="", b="a")
     alone = await bench.stores.submit_one()
     claims = await bench.claim()
+    bench.hints.clear()
     completed = await bench.complete([await bench.stores.settle(claim, UP) for claim in claims])
     assert completed.accepted == {claim.lease_id for claim in claims}
+    assert completed.queues == {"queue-b"}
+    assert [hint.queues for hint in bench.hints] == [{"queue-b"}]
     assert (await bench.stores.job(alone.job_id)).status is S.SUCCESS
     for flow in (one, two):
         assert (await bench.states(flow))["a"] is S.SUCCESS
         assert (await bench.stores.job(flow["b"].job_id)).claimable
+
+
+async def test_workflows_are_locked_before_their_jobs(bench: Bench) -> None:
+    flow = await bench.flow(a="", b="a")
+    alone = await bench.stores.submit_one()
+    both = [await bench.stores.settle(claim, UP) for claim in await bench.claim()]
+    asked: list[object] = []
+    async with bench.stores.units.begin() as unit:
+
+        async def lock(workflow_ids: Collection[WorkflowId]) -> None:
+            asked.append(workflow_ids)
+            await unit.workflows.lock(workflow_ids)
+
+        async def end(completions: Sequence[Completion]) -> Collection[LeaseId]:
+            asked.append("jobs")
+            return await unit.jobs.complete(completions)
+
+        observed = SimpleNamespace(
+            now=unit.now,
+            workflows=SimpleNamespace(lock=lock, count=unit.workflows.count),
+            jobs=SimpleNamespace(complete=end, release=unit.jobs.release),
+        )
+        await complete(cast("UnitOfWork", observed), both)
+        assert asked == [{id_of(flow)}, "jobs"]
+    assert (await bench.stores.job(alone.job_id)).status is S.SUCCESS
 
 
 async def test_within_a_transaction_it_happens_if_and_only_if_that_commits(bench: Bench) -> None:

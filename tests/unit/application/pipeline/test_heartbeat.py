@@ -1,8 +1,9 @@
 """Signs of life."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 from structlog.testing import capture_logs
@@ -19,7 +20,7 @@ INTERVAL = 30 * SECOND
 class Chest:
     """A heartbeat and what it passes on."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, unit_random: Callable[[], float] | None = None) -> None:
         self.bench = bench
         self.heard: list[tuple[IncarnationId, WorkerState | None]] = []
         self.heartbeat = Heartbeat(
@@ -27,8 +28,9 @@ class Chest:
             clock=bench.clock,
             interval=INTERVAL,
             vitals=lambda: Vitals(cpu_percent=12.5, memory_percent=3.5),
+            stuck_threads=lambda: 2,
             on_status=lambda incarnation, status: self.heard.append((incarnation, status)),
-            unit_random=bench.store.randomness.unit,
+            unit_random=unit_random or bench.store.randomness.unit,
         )
 
     @asynccontextmanager
@@ -71,7 +73,7 @@ async def test_beats_at_once_and_then_at_its_interval(chest: Chest) -> None:
             assert len(chest.heard) == turn
             seen = await chest.seen(worker)
             assert seen.last_heartbeat == worker.registered_at + (turn - 1) * INTERVAL
-            assert (seen.cpu_percent, seen.memory_percent) == (12.5, 3.5)
+            assert (seen.cpu_percent, seen.memory_percent, seen.stuck_threads) == (12.5, 3.5, 2)
 
 
 async def test_beats_when_asked(chest: Chest) -> None:
@@ -111,6 +113,18 @@ async def test_store_that_is_away_is_tried_again_soon(chest: Chest) -> None:
         before = chest.bench.clock.monotonic()
         await chest.next_turn()
         assert chest.bench.clock.monotonic() - before == INTERVAL
+
+
+@pytest.mark.parametrize(("drawn", "pause"), [(0.0, RETRY_AFTER / 2), (1.0, RETRY_AFTER)])
+async def test_it_is_tried_again_after_between_half_of_the_span_and_all_of_it(
+    bench: Bench, drawn: float, pause: timedelta
+) -> None:
+    chest = Chest(bench, unit_random=lambda: drawn)
+    worker = await bench.stores.worker()
+    bench.faults.away = True
+    chest.heartbeat.beat_for(worker.incarnation)
+    async with chest.beating():
+        assert bench.clock.next_wait == bench.clock.now() + pause
 
 
 async def test_it_says_once_that_beats_do_not_arrive_and_once_that_they_do_again(chest: Chest) -> None:

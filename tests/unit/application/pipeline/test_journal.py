@@ -136,5 +136,26 @@ async def test_what_was_held_back_is_told_when_its_span_is_over(
         assert len(lines) == TOLD_MAX
         now += SPAN_SECONDS
         tell()
-    assert lines[-1]["repeated"] == 3
-    assert len(later) == 1, "nothing is held back any more"
+        assert lines[-1]["repeated"] == 3
+        assert len(later) == 1, "nothing is held back any more"
+        told_by.tell([(JOB, settled(BROKEN))] * (TOLD_MAX + 2))
+        assert len(later) == 2, "something is again"
+
+
+async def test_only_what_is_over_is_told(in_brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    later: list[tuple[float, Any]] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda *call: later.append(call) or call)
+    told_by = Journal(seconds=lambda: now)
+    other = Failed(kind="Other", message="x")
+    with structlog.testing.capture_logs() as lines:
+        told_by.tell([(JOB, settled(BROKEN))] * (TOLD_MAX + 2))
+        now += SPAN_SECONDS / 2
+        told_by.tell([(JOB, settled(other))] * (TOLD_MAX + 1))
+        now += SPAN_SECONDS / 2
+        later[0][1]()
+        assert [(line["kind"], line["repeated"]) for line in lines if "repeated" in line] == [("Oops", 2)]
+        assert [seconds for seconds, _ in later] == [SPAN_SECONDS, SPAN_SECONDS / 2]
+        now += SPAN_SECONDS / 2
+        later[1][1]()
+    assert [line["kind"] for line in lines if "repeated" in line] == ["Oops", "Other"]

@@ -52,6 +52,20 @@ def test_each_outcome_is_counted_once(outcome: Outcome, counted: object, status:
     assert metrics.observed == timed
 
 
+def test_all_of_a_batch_are_counted_together() -> None:
+    metrics = RecordedMetrics()
+    job = a_claimed_job(type="letter", queue="mail")
+    outcomes = [Succeeded(), Failed(kind="Oops", message=""), Succeeded(), Failed(kind="Oops", message="")]
+    count_completions(metrics, [settled(job, outcome) for outcome in outcomes])
+    assert metrics.counted == {
+        (Counter.JOBS_SUCCEEDED, "letter"): 2,
+        **{counter: 2 * amount for counter, amount in RETRIED.items()},
+    }
+    assert sorted(labels for _, labels, _ in metrics.observed) == [
+        *[("letter", "failed")] * 2, *[("letter", "success")] * 2,
+    ]  # fmt: skip
+
+
 def test_a_job_that_took_too_many_workers_with_it_is_counted_as_poison() -> None:
     metrics = RecordedMetrics()
     job = a_claimed_job(type="letter", worker_deaths=2)

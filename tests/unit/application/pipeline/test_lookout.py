@@ -163,8 +163,9 @@ def test_job_that_is_due_and_not_found_is_looked_for_in_ever_longer_steps(
         watch.look(due_in=due_in)
         pauses.append(watch.rest())
     assert pauses == sorted(pauses)
-    assert timedelta(0) < pauses[0] < timedelta(milliseconds=10)
-    assert timedelta(milliseconds=100) < pauses[-1] < timedelta(milliseconds=300)
+    three_quarters = 0.75  # of 5 ms at first, and of 250 ms at last
+    assert pauses[0] == three_quarters * timedelta(milliseconds=5)
+    assert pauses[-1] == three_quarters * timedelta(milliseconds=250)
     watch.look(found=1, due_in=due_in)
     assert watch.rest() == pauses[0]
 
@@ -187,6 +188,7 @@ def test_jobs_found_while_no_hint_was_to_be_expected_are_not_missed(watch: Watch
 
 
 def test_jobs_that_a_hint_told_of_or_that_fell_due_were_expected(watch: Watch) -> None:
+    assert watch.lookout.unable() is False, "nobody was told of it alone"
     assert watch.look(found=1, overdue=1) == 0, "the first look"
     watch.lookout.hint()
     assert watch.look(found=1, overdue=1) == 0
@@ -197,6 +199,33 @@ def test_jobs_that_a_hint_told_of_or_that_fell_due_were_expected(watch: Watch) -
     watch.lookout.due_at(watch.clock.monotonic() + SECOND)
     watch.clock.advance(SECOND)
     assert watch.look(found=1, overdue=1) == 0
+
+
+def test_jobs_that_were_claimed_by_others_for_a_moment_were_not_missed(watch: Watch) -> None:
+    watch.look(found=1)
+    watch.wait()
+    watch.look(due_in=NOW)
+    watch.wait()
+    assert watch.look(found=1, overdue=1) == 0
+
+
+def test_jobs_that_a_hint_told_of_while_others_went_first_were_not_missed(watch: Watch) -> None:
+    for _ in range(3):
+        watch.told()
+        watch.wait()
+        watch.look()
+    watch.told()
+    assert not watch.lookout.due
+    watch.wait()
+    assert watch.look(found=1, overdue=1) == 0
+
+
+def test_jobs_that_were_told_of_during_the_look_were_not_missed(watch: Watch) -> None:
+    watch.look(found=1)
+    watch.wait()
+    watch.lookout.looking()
+    watch.lookout.hint()
+    assert watch.looked(found=1, overdue=1) == 0
 
 
 def test_jobs_that_waited_for_room_were_not_missed(watch: Watch) -> None:
@@ -232,6 +261,16 @@ def test_who_finds_something_after_it_let_others_go_first_does_so_for_less_long(
         watch.look(found=1)
     longest = PACE.hold_back_longest / 2
     assert waits == [longest, longest / 4, longest / 16, longest / 64, NOW]
+
+
+def test_the_shortest_that_others_go_first_is_as_long_as_at_first(watch: Watch) -> None:
+    while watch.lookout.due or watch.rest() < 2 * PACE.hold_back:  # which is half of what it may be
+        watch.look()
+        watch.told()
+    watch.wait()
+    watch.look(found=1)
+    watch.told()
+    assert watch.wait() == PACE.hold_back / 2
 
 
 def test_others_go_first_once_and_not_anew_with_each_hint(watch: Watch) -> None:

@@ -15,21 +15,33 @@ from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, Outcome, Succeeded
+from schedora.domain.outcome import Failed, Outcome, Succeeded, WorkerLost
+from schedora.domain.retry import RetryKind, RetryPolicy
 from tests.builders import NOON, SECOND, a_claimed_job, a_workflow_id
 from tests.contract.memory import a_memory_store
 from tests.unit.application.bench import DOWN, RecordedMetrics
 from tests.unit.application.exported import RecordedExport
 
 
+class CountedRandomness(SeededRandomness):
+    """Knows how often it was asked."""
+
+    asked = 0
+
+    def unit(self) -> float:
+        self.asked += 1
+        return super().unit()
+
+
 class Desk:
     def __init__(self) -> None:
+        self.randomness = CountedRandomness(1, VirtualClock())
         self.metrics = RecordedMetrics()
         self.export = RecordedExport()
         self.outbox = Outbox(
             events=MemoryEvents(a_memory_store()),
             metrics=self.metrics,
-            randomness=SeededRandomness(1, VirtualClock()),
+            randomness=self.randomness,
             worker_deaths_max=3,
             span_export=self.export,
         )
@@ -102,9 +114,36 @@ def test_batch_is_bounded_and_in_the_order_of_job_ids(desk: Desk) -> None:
 def test_accepted_completions_are_counted_and_fenced_ones_are_counted_as_such(desk: Desk) -> None:
     taken, late = desk.put(), desk.put()
     desk.outbox.take_standalone()
-    desk.outbox.delivered([taken, late], {taken.lease_id})
+    with capture_logs() as logged:
+        desk.outbox.delivered([taken, late], {taken.lease_id})
     assert desk.metrics.counted == {(Counter.JOBS_SUCCEEDED, "work"): 1, (Counter.JOBS_FENCED, ""): 1}
     assert len(desk.outbox) == 0
+    event = "late result dropped: the lease is gone"
+    assert logged == [{"event": event, "log_level": "warning", "job_id": str(late.job_id)}]
+
+
+def test_answer_that_comes_twice_counts_once(desk: Desk) -> None:
+    taken = desk.put()
+    desk.outbox.take_standalone()
+    for _ in range(2):
+        desk.outbox.delivered([taken], {taken.lease_id})
+    assert desk.metrics.counted[Counter.JOBS_SUCCEEDED, "work"] == 1
+
+
+def test_failures_are_spread_and_successes_ask_for_no_chance(desk: Desk) -> None:
+    policy = RetryPolicy(kind=RetryKind.JITTER)
+    failed = Failed(kind="Oops", message="odd")
+    at = [desk.put(failed, job=a_claimed_job(retry=policy)).scheduled_at for _ in range(4)]
+    assert len(set(at)) == 4, "those that failed together do not come back together"
+    assert desk.randomness.asked == 4
+    desk.put()
+    assert desk.randomness.asked == 4
+
+
+@pytest.mark.parametrize(("deaths", "status"), [(1, JobState.RETRYING), (2, JobState.DEAD)])
+def test_one_that_loses_its_workers_too_often_is_dead(desk: Desk, deaths: int, status: JobState) -> None:
+    lost = WorkerLost(message="its process ended")
+    assert desk.put(lost, job=a_claimed_job(worker_deaths=deaths)).status is status
 
 
 @pytest.mark.parametrize("in_workflow", [False, True])
@@ -162,6 +201,32 @@ def test_large_results_go_in_several_batches(desk: Desk, monkeypatch: pytest.Mon
     while batch := desk.outbox.take_standalone():
         batches.append(sorted(len(completion.result or "") for completion in batch))
     assert batches == [[10, 10], [1], [50], [5]]
+
+
+def test_what_is_kept_is_measured_by_its_results_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "FULL_CHARACTERS", 20)
+    desk.put(DOWN)
+    desk.put(Succeeded(result=JsonText("1" * 19)))
+    assert not desk.outbox.full
+    desk.put(Succeeded(result=JsonText("1")))
+    assert desk.outbox.full
+
+
+@pytest.mark.parametrize("refused", [True, False])
+def test_each_that_is_answered_makes_as_much_room_as_it_took(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, refused: bool
+) -> None:
+    monkeypatch.setattr(outbox, "FULL_CHARACTERS", 20)
+    for _ in range(4):
+        desk.put(Succeeded(result=JsonText("1" * 10)))
+    full = []
+    for completion in desk.outbox.take_standalone():
+        if refused:
+            desk.outbox.refused(completion, RuntimeError("no"))
+        else:
+            desk.outbox.delivered([completion], {completion.lease_id})
+        full.append(desk.outbox.full)
+    assert full == [True, True, False, False]
 
 
 def test_full_until_the_store_has_taken_enough(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

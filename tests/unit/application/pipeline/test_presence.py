@@ -13,7 +13,7 @@ from schedora.application.pipeline.heartbeat import RETRY_AFTER
 from schedora.application.pipeline.presence import PATIENCE, Presence
 from schedora.application.pipeline.run_locks import Handover
 from schedora.application.ports.metrics import Counter
-from schedora.application.ports.run_locks import RunLock
+from schedora.application.ports.run_locks import Contested, RunLock
 from schedora.domain.ids import IncarnationId, LeaseId, WorkerId
 from schedora.domain.worker import WorkerState
 from tests.builders import SECOND, a_job_id, a_lease_id, an_incarnation
@@ -31,18 +31,55 @@ def same_job(lock: RunLock) -> RunLock:
     return a_lock(job_id=lock.job_id)
 
 
+class Heard:
+    """What a worker's presence asks for, in order, and what is answered."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, IncarnationId | None, int]] = []
+        """With the incarnation, and how many locks."""
+        self.noted = True
+        self.contested: list[Contested] = []
+        """What the next that takes, renews or releases is told."""
+
+    async def beat(self, incarnation: IncarnationId) -> bool:
+        self.calls.append(("beat", incarnation, 0))
+        return self.noted
+
+    async def alive(self, incarnations: Collection[IncarnationId]) -> frozenset[IncarnationId]:
+        raise AssertionError("who lives is for others to ask")
+
+    async def forget(self, incarnation: IncarnationId) -> None:
+        self.calls.append(("forget", incarnation, 0))
+
+    async def take(self, owner: IncarnationId, locks: Sequence[RunLock]) -> Sequence[Contested] | None:
+        return self._asked("take", owner, locks)
+
+    async def renew(self, owner: IncarnationId, locks: Sequence[RunLock]) -> Sequence[Contested] | None:
+        return self._asked("renew", owner, locks)
+
+    async def release(self, locks: Sequence[RunLock]) -> Sequence[Contested] | None:
+        return self._asked("release", None, locks)
+
+    def _asked(
+        self, what: str, owner: IncarnationId | None, locks: Sequence[RunLock]
+    ) -> Sequence[Contested] | None:
+        self.calls.append((what, owner, len(locks)))
+        contested, self.contested = self.contested, []
+        return contested if self.noted else None
+
+
 class Shown:
     """One worker's presence, and what is seen of it."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, heard: Heard | None = None, handover: Handover | None = None) -> None:
         self.bench = bench
         self.incarnation = an_incarnation()
         self.contested: list[LeaseId] = []
-        self.handover = Handover()
+        self.handover = handover or Handover()
         self.presence = Presence(
             worker_id=WorkerId("w1"),
-            heartbeats=bench.heartbeats,
-            run_locks=bench.run_locks,
+            heartbeats=heard or bench.heartbeats,
+            run_locks=heard or bench.run_locks,
             handover=self.handover,
             clock=bench.clock,
             metrics=bench.metrics,
@@ -200,6 +237,7 @@ async def test_lock_that_another_held_is_taken_and_told_of(shown: Shown) -> None
             await shown.advance(10 * INTERVAL)
             assert shown.conflicts == 1, "told of once"
     [told] = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert told["event"] == "run lock held by another lease; the store decides"
     assert (told["job_id"], told["worker_id"]) == (str(lock.job_id), "w1")
     assert told["lease_id"] == str(lock.lease_id)[:8]
     assert told["holder"] == str(earlier.lease_id)[:8], "a lease id is all that it takes to end a job"
@@ -288,3 +326,63 @@ async def test_stop_ends_it_at_once(shown: Shown) -> None:
         await shown.settle()
         assert task.done()
     assert shown.bench.clock.sleepers == 0
+
+
+async def test_whose_locks_and_signs_these_are_is_told_with_each(bench: Bench) -> None:
+    shown = Shown(bench, heard := Heard())
+    me, lock = shown.incarnation, a_lock()
+    async with shown.shown():
+        await shown.keep([lock])
+        await shown.hear(WorkerState.ACTIVE)
+        await shown.keep(released=[lock])
+    assert heard.calls == [
+        ("beat", me, 0), ("take", me, 1), ("beat", me, 0), ("renew", me, 1), ("release", None, 1), ("forget", me, 0),
+    ]  # fmt: skip
+
+
+async def test_a_sign_that_was_not_noted_is_followed_by_nothing(bench: Bench) -> None:
+    shown = Shown(bench, heard := Heard())
+    kept, released = a_lock(), a_lock()
+    async with shown.shown():
+        heard.noted = False
+        await shown.keep([kept, released], [])
+        await shown.keep(released=[released])
+        heard.calls.clear()
+        await shown.hear(WorkerState.ACTIVE)
+        assert heard.calls == [("beat", shown.incarnation, 0)]
+        heard.noted = True
+        heard.calls.clear()
+        await shown.hear(WorkerState.ACTIVE)
+        assert [what for what, _, _ in heard.calls] == ["beat", "renew", "release"]
+
+
+async def test_who_was_never_there_need_not_be_forgotten(bench: Bench) -> None:
+    shown = Shown(bench, heard := Heard())
+    async with shown.shown(registered=False):
+        await shown.hear(WorkerState.STALE)
+    assert heard.calls == []
+
+
+async def test_all_that_are_contested_are_counted(bench: Bench) -> None:
+    shown = Shown(bench, heard := Heard())
+    locks = [a_lock(), a_lock()]
+    async with shown.shown():
+        heard.contested = [Contested(lock, "somebody") for lock in locks]
+        await shown.keep(locks)
+    assert shown.conflicts == 2
+    assert shown.contested == [lock.lease_id for lock in locks]
+
+
+async def test_before_it_is_registered_it_waits_to_be_told(bench: Bench) -> None:
+    looks = 0
+
+    class Watched(Handover):
+        def draw(self) -> tuple[list[RunLock], list[RunLock]]:
+            nonlocal looks
+            looks += 1
+            return super().draw()
+
+    shown = Shown(bench, handover=Watched())
+    async with shown.shown(registered=False):
+        await shown.settle()
+        assert looks == 1

@@ -24,6 +24,7 @@ from schedora.application.pipeline.relay import (
 )
 from schedora.application.ports.events import Events, Position, Reading
 from schedora.application.ports.job_reader import JobFilter
+from schedora.application.ports.jobs import Submission
 from schedora.application.ports.wakeup import Hint
 from schedora.domain.events import JobEvent, Notice
 from schedora.domain.ids import JobId, WorkerId, WorkflowId
@@ -31,7 +32,17 @@ from schedora.domain.job import UPSTREAM_FAILED, Job
 from schedora.domain.job_state import MOVES, JobState
 from schedora.domain.outcome import Failed
 from schedora.domain.retry import RetryPolicy
-from tests.builders import HOUR, SECOND, a_claimed_job, a_job, a_new_job, a_request, settled
+from tests.builders import (
+    HOUR,
+    NOON,
+    SECOND,
+    a_claimed_job,
+    a_job,
+    a_new_job,
+    a_request,
+    a_workflow_id,
+    settled,
+)
 from tests.unit.application.bench import Bench, a_bench
 from tests.unit.application.pipeline.engine import Engine, Held
 
@@ -278,6 +289,28 @@ async def test_every_notice_says_whose_move_it_is(bench: Bench, everything: Ever
         *((job.job_id, "work", f"queue-{key}", job.request.workflow_id) for key, job in flow.items()),
         (alone[0].job_id, "other", "mail", None),
     ]
+
+
+async def test_every_notice_of_a_job_that_is_held_says_whose_move_it_is(
+    bench: Bench, everything: Everything
+) -> None:
+    events, workflow_id = bench.stores.events, a_workflow_id()
+    claim = a_claimed_job(type="other", queue="mail", workflow_id=workflow_id)
+    tell_claimed(events, [claim])
+    tell_started(events, [claim])
+    tell_completed(events, [(claim, settled(claim, Failed(kind="Oops", message="it failed")))])
+    told = await everything.told()
+    assert {(n.job_id, n.type, n.queue, n.workflow_id) for n in told} == {
+        (claim.job_id, "other", "mail", workflow_id)
+    }
+    assert [n.event.to_state for n in told] == [S.SCHEDULED, S.RUNNING, S.RUNNING, S.FAILED, S.RETRYING]
+
+
+async def test_submission_to_a_workflow_says_of_which(bench: Bench, everything: Everything) -> None:
+    new = a_new_job(a_request(workflow_id=(workflow_id := a_workflow_id())))
+    submission = Submission(new=new, created_at=NOON, created=True)
+    tell_submitted(bench.stores.events, [submission])
+    assert [n.workflow_id for n in await everything.told()] == [workflow_id]
 
 
 async def test_cause_is_told_before_what_it_brings_about(engine: Engine, everything: Everything) -> None:

@@ -74,6 +74,27 @@ def test_spans_are_kept_as_they_come_where_the_trace_is_sampled() -> None:
     assert run.held_spans is None
 
 
+def test_lines_are_kept_as_they_come() -> None:
+    run, _ = a_kept_run(sampled=False)
+    run.leave_line(A_SPAN)
+    assert run.trail is not None
+    assert run.trail.now().lines == (A_SPAN,)
+
+
+def test_nothing_is_kept_for_nobody() -> None:
+    run = a_run()
+    run.leave_line(A_SPAN)
+    run.leave_span(A_SPAN)
+    run.keep_held_spans()
+    assert run.trail is None
+
+
+def test_a_run_that_has_just_begun_holds_nothing_and_has_decided_nothing() -> None:
+    run = a_run()
+    assert (run.locked, run.settled, run.stoppable, run.cancelled) == (False, False, True, False)
+    assert (run.written, run.released, run.progress) == (None, (), None)
+
+
 def test_spans_of_a_trace_that_is_not_sampled_are_kept_once_the_attempt_has_failed() -> None:
     run, kept = a_kept_run(sampled=False)
     run.leave_span(A_SPAN)

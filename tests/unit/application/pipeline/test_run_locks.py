@@ -247,6 +247,19 @@ def test_handover_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert handover.draw() == ([], locks[2:])
 
 
+def test_of_a_release_that_was_left_out_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_locks, "RELEASED_MAX", 1)
+    handover = Handover()
+    first, second = [RunLock(a_job_id(), a_lease_id()) for _ in range(2)]
+    handover.put([first, second], [])
+    handover.draw()
+    handover.put([], [first, second])
+    assert handover.draw() == ([], [second])
+    handover.put([first], [])
+    handover.put([], [first])
+    assert handover.draw() == ([], []), "it was not taken again"
+
+
 def test_nothing_is_lost_or_doubled_between_threads() -> None:
     handover = Handover()
     locks = [a_lock() for _ in range(5_000)]

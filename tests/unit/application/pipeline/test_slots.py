@@ -15,14 +15,14 @@ from schedora.application.handlers import Executor, Handler, Handlers
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.run import Run, StopReason
-from schedora.application.pipeline.slots import GRACE, NO_ROOM, SLICE, Slots
+from schedora.application.pipeline.slots import GRACE, NO_ROOM, SLICE, Link, Slots
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.application.run_scope import RunScope, current_run
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import HandedBack, Outcome, Succeeded, TimedOut
-from tests.builders import NOON, SECOND, a_claimed_job
+from tests.builders import NOON, SECOND, a_claimed_job, settled
 from tests.unit.application.bench import Bench
 from tests.unit.application.pipeline.engine import RESULT_BYTES_MAX, Children, Held
 
@@ -294,6 +294,21 @@ async def test_lost_suspect_is_forgotten(rack: Rack) -> None:
     assert rack.slots.call_suspects() == [suspect]
     rack.slots.lose({suspect.lease_id})
     assert (rack.slots.free, rack.slots.held(), rack.slots.next_deadline) == (2, set(), None)
+
+
+async def test_what_a_context_leaves_comes_to_its_run(rack: Rack) -> None:
+    rack.take(*some(1))
+    [run] = rack.slots.runs.values()
+    link = Link(run, rack.slots)
+    line, span = JsonText('{"event":"half"}'), JsonText('{"name":"charge"}')
+    link.leave_line(line)
+    link.leave_span(span)
+    assert run.trail is not None
+    assert (run.trail.now().lines, run.trail.now().spans) == ((line,), (span,))
+    assert rack.trails == [run.trail] * 2
+    completion = settled(run.job, LET_GO)
+    link.written(completion, {"mail"})
+    assert (run.written, run.released) == (completion, {"mail"})
 
 
 STORY: ContextVar[str] = ContextVar("story", default="untold")

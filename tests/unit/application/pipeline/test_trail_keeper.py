@@ -74,6 +74,21 @@ async def test_a_trail_is_bounded_in_length(bench: Bench) -> None:
     assert trail.length == LINES_LENGTH_MAX + SPANS_LENGTH_MAX
 
 
+async def test_spans_are_bounded_in_length_together(bench: Bench) -> None:
+    trail, _ = a_live_trail(await a_running_job(bench))
+    for _ in range(3):
+        trail.add_span(a_line(SPANS_LENGTH_MAX // 2))
+    assert (len(trail.now().spans), trail.now().spans_dropped) == (2, 1)
+
+
+async def test_a_trail_says_whose_it_is(bench: Bench) -> None:
+    job = await a_running_job(bench)
+    trail, _ = a_live_trail(job)
+    assert trail.now() == Trail(
+        job_id=job.job_id, lease_token=job.lease_token, attempt=1, worker_id=job.worker_id
+    )
+
+
 async def test_what_changed_is_written_once(bench: Bench, keeper: TrailKeeper) -> None:
     job = await a_running_job(bench)
     trail = LiveTrail(job, keeper.note)
@@ -118,6 +133,47 @@ async def test_what_waits_is_bounded(
     assert len(keeper) == 1
 
 
+async def test_what_waits_is_measured_as_it_stands(
+    bench: Bench, keeper: TrailKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
+    grows, other = [LiveTrail(await a_running_job(bench), keeper.note) for _ in range(2)]
+    grows.add_line(a_line(4))
+    grows.add_line(a_line(4))  # 8 wait, and not 12
+    other.add_line(a_line(2))
+    assert len(keeper) == 2
+    assert not bench.metrics.counted
+    third = LiveTrail(await a_running_job(bench), keeper.note)
+    third.add_line(a_line(1))
+    assert len(keeper) == 2
+    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 1}
+
+
+async def test_what_was_written_makes_room(
+    bench: Bench, keeper: TrailKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
+    monkeypatch.setattr(trail_keeper, "BATCH_MAX", 1)
+    for _ in range(2):
+        LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(5))
+    await keeper.flush()
+    LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(10))
+    assert len(keeper) == 1
+    LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(1))
+    assert len(keeper) == 1
+
+
+async def test_a_trail_that_grows_beyond_what_may_wait_keeps_its_place(
+    bench: Bench, keeper: TrailKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
+    trail = LiveTrail(await a_running_job(bench), keeper.note)
+    trail.add_line(a_line(6))
+    trail.add_line(a_line(6))
+    assert len(keeper) == 1
+    assert not bench.metrics.counted
+
+
 async def test_it_writes_every_second_and_at_the_end(bench: Bench, keeper: TrailKeeper) -> None:
     job = await a_running_job(bench)
     trail = LiveTrail(job, keeper.note)
@@ -152,10 +208,46 @@ async def test_what_can_not_be_written_is_lost_and_the_rest_goes_on(
     bad, good = [LiveTrail(await a_running_job(bench), keeper.note) for _ in range(2)]
     bad.add_line(JsonText("bad"))
     good.add_line(JsonText("good"))
-    await keeper.flush()
+    with capture_logs() as lines:
+        await keeper.flush()
     assert choosy.kept == [good.now()]
+    assert lines == [{"event": "trails lost", "log_level": "error", "exc_info": True, "trails": 1}]
     assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 1}
     assert len(keeper) == 0
+
+
+async def test_all_of_a_batch_that_can_not_be_written_are_counted(bench: Bench) -> None:
+    class Defective:
+        async def keep(self, trails: Sequence[Trail]) -> None:
+            raise ValueError("never")
+
+    keeper = TrailKeeper(trails=cast("Trails", Defective()), clock=bench.clock, metrics=bench.metrics)
+    for _ in range(3):
+        LiveTrail(await a_running_job(bench), keeper.note).add_line(JsonText("1"))
+    await keeper.flush()
+    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 3}
+
+
+async def test_while_the_store_is_away_it_goes_on_and_tells_who_asks_for_detail(
+    bench: Bench, keeper: TrailKeeper
+) -> None:
+    job = await a_running_job(bench)
+    trail = LiveTrail(job, keeper.note)
+    running = asyncio.create_task(keeper.run())
+    trail.add_line(JsonText("1"))
+    await asyncio.sleep(0)
+    bench.faults.away = True
+    with capture_logs() as lines:
+        bench.clock.advance(SECOND)
+        while not lines:
+            await asyncio.sleep(0)
+    [line] = lines
+    assert (line["event"], line["log_level"], line["trails"]) == ("trails kept for later", "debug", 1)
+    assert line["reason"] not in {"", "None"}
+    bench.faults.away = False
+    keeper.stop()
+    await running
+    assert await bench.stores.kept_trails(job.job_id) == (trail.now(),)
 
 
 async def test_one_statement_carries_so_much_and_no_more(
@@ -173,6 +265,11 @@ async def test_one_statement_carries_so_much_and_no_more(
         LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(3))
     await keeper.flush()
     assert batches == [2, 2, 1]
+    batches.clear()
+    for length in (5, 1, 1):
+        LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(length))
+    await keeper.flush()
+    assert batches == [2, 1]
 
 
 async def test_what_is_given_up_is_said_and_counted(bench: Bench, keeper: TrailKeeper) -> None:

@@ -3,14 +3,15 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any, Self
 
 import pytest
 from structlog.testing import capture_logs
 
+from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.clock import SystemClock
 from schedora.application.pipeline import watchdog as module
 from schedora.application.pipeline.run import Run
@@ -83,7 +84,9 @@ async def test_a_handler_that_keeps_the_loop_for_longer_than_it_may_is_found() -
     assert blocked.where.startswith(f"{__file__}:")
     assert blocked.how.startswith("blocked its event loop for ")
     [told] = [entry for entry in logs if entry["event"] == TOLD]
-    assert told["job_id"] == str(run.job.job_id)
+    assert (told["job_id"], told["job_type"]) == (str(run.job.job_id), run.job.type)
+    assert told["where"] == blocked.where
+    assert "assert yard.called.wait(30)  # here" in told["stack"]
 
 
 async def test_one_that_keeps_it_for_less_is_told_of_once_and_let_be() -> None:
@@ -137,3 +140,102 @@ async def test_it_ends_with_the_loop() -> None:
     other.close()
     async with asyncio.timeout(30):
         await watchdog.run()
+
+
+class Standstill:
+    """A loop that does not turn by itself, whose thread has ended, and a watchdog at a clock that a test moves."""
+
+    def __init__(self, clock: VirtualClock, runs: list[Run]) -> None:
+        self.seen: list[Blocked] = []
+        self.looks = 0
+        self._clock = clock
+        self._runs = runs
+        self._loop = asyncio.new_event_loop()
+        self._in_thread(self._make())
+
+    async def _make(self) -> None:
+        self.watchdog = Watchdog(
+            clock=self._clock, runs=lambda: self._runs, on_blocked=self._on_blocked, on_look=self._on_look
+        )
+
+    async def _on_blocked(self, blocked: Blocked) -> None:
+        self.seen.append(blocked)
+
+    def _on_look(self) -> None:
+        self.looks += 1
+
+    def turn(self) -> None:
+        self._in_thread(asyncio.sleep(0))
+
+    def _in_thread(self, work: Coroutine[Any, Any, None]) -> None:
+        thread = threading.Thread(target=self._loop.run_until_complete, args=(work,))
+        thread.start()
+        thread.join()
+
+    async def look(self, times: int) -> None:
+        for _ in range(times):
+            assert self._clock.advance_to_next_wait()
+            await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[list[dict[str, Any]]]:
+        """What is logged meanwhile."""
+        with capture_logs() as logs:
+            task = asyncio.create_task(self.watchdog.run())
+            await self.settle()
+            try:
+                yield logs  # type: ignore[misc] # mutable mappings, by their type
+            finally:
+                task.cancel()
+                await asyncio.wait([task])
+                self._loop.close()
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is told of by the second."""
+    monkeypatch.setattr(module, "LOOK_EVERY", timedelta(seconds=0.34))
+    monkeypatch.setattr(module, "TELL_AFTER", timedelta(seconds=3.4))
+    monkeypatch.setattr(module, "GRACE", timedelta(seconds=1))
+
+
+@pytest.mark.usefixtures("slow")
+async def test_what_is_told_of_a_loop_whose_thread_is_not_known() -> None:
+    still = Standstill(VirtualClock(), [])
+    async with still.watched() as logs:
+        await still.look(9)
+        assert (logs, still.looks) == ([], 9)
+        await still.look(1)
+    told = {"seconds": 3.4, "where": "an unknown place", "stack": ""}
+    assert logs == [{"event": TOLD, "log_level": "warning", **told}]
+
+
+@pytest.mark.usefixtures("slow")
+async def test_it_may_be_kept_for_the_longest_timeout_and_a_while_and_that_is_told_once() -> None:
+    still = Standstill(VirtualClock(), [a_run(2.4), a_run(6.14), a_run(1)])
+    async with still.watched():
+        await still.look(21)  # 7.14 seconds
+        assert still.seen == []
+        await still.look(10)
+    assert still.seen == [Blocked(seconds=7.5, where="an unknown place", stack="", run=None)]
+    assert still.seen[0].how == "blocked its event loop for 8 s at an unknown place"
+
+
+@pytest.mark.usefixtures("slow")
+async def test_once_it_turns_again_time_is_counted_anew() -> None:
+    still = Standstill(VirtualClock(), [a_run(2.4)])
+    async with still.watched() as logs:
+        await still.look(11)
+        assert len(still.seen) == 1
+        still.turn()
+        await still.look(1)
+        await still.look(9)
+        assert [entry["event"] for entry in logs] == [TOLD, "the event loop turns again"]
+        assert logs[1] == {"event": logs[1]["event"], "log_level": "info", "seconds": 3.74}
+        await still.look(2)
+        assert [entry["event"] for entry in logs[2:]] == [TOLD]
+        assert len(still.seen) == 2
