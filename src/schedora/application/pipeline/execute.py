@@ -62,11 +62,7 @@ class Execute:
             if isinstance(outcome, Succeeded) and outcome.result is not None:
                 return checked_size(outcome.result, self._result_bytes_max)
             return outcome
-        decoded = (
-            {key: None if text is None else decode_json(text) for key, text in upstream.items()}
-            if upstream
-            else {}
-        )
+        decoded = {key: None if text is None else decode_json(text) for key, text in upstream.items()}
         context = JobContext(job, link=link, upstream=decoded, result_bytes_max=self._result_bytes_max)
         return await outcome_of(
             self._call(run, handler, context), result_bytes_max=self._result_bytes_max, run=run
@@ -166,7 +162,7 @@ def _traceback(error: BaseException) -> str:
         frames = tracebacks.extract_tb(error.__traceback__)
         own = [frame for frame in frames if "schedora/application/pipeline" not in frame.filename]
         lines = tracebacks.format_list(own)
-        lines += tracebacks.format_exception_only(type(error), error)
+        lines += tracebacks.format_exception_only(error)
     except Exception as second:  # noqa: BLE001 - formatting calls the user's __str__ and __repr__
         return f"<traceback can't be printed: {type(second).__name__}>"
     return "".join(["Traceback (most recent call last):\n", *lines])

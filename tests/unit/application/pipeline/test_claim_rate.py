@@ -49,6 +49,14 @@ def test_what_is_long_ago_does_not_count(clock: VirtualClock, rate: ClaimRate) -
     assert rate.per_second() == 15 / 10, "since the reading that is at least ten seconds old"
 
 
+def test_a_reading_is_remembered_as_soon_as_it_says_something(clock: VirtualClock, rate: ClaimRate) -> None:
+    rate.count(10)
+    clock.advance(SPACING)
+    assert rate.per_second() == 10
+    clock.advance(SPAN)
+    assert rate.per_second() == 0, "since then"
+
+
 def test_after_a_long_time_without_readings_all_of_it_counts(clock: VirtualClock, rate: ClaimRate) -> None:
     rate.count(100)
     clock.advance(100 * SECOND)

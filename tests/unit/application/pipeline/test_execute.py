@@ -3,8 +3,10 @@
 import asyncio
 import concurrent.futures
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
@@ -119,11 +121,36 @@ def assert_storable(outcome: Failed) -> None:
 
 @pytest.fixture
 async def desk(bench: Bench) -> AsyncIterator[Desk]:
-    with ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(2, thread_name_prefix="handlers") as threads:
         yield Desk(bench, threads)
 
 
 both = pytest.mark.parametrize("executor", [Executor.ASYNC, Executor.THREAD])
+
+
+STORY: ContextVar[str] = ContextVar("story", default="untold")
+
+
+async def test_blocking_handlers_run_on_the_threads_that_are_for_them_and_see_what_is_current(
+    desk: Desk,
+) -> None:
+    STORY.set("told")
+    outcome = await desk.run(lambda _: [threading.current_thread().name, STORY.get()], Executor.THREAD)
+    assert outcome == Succeeded(result=JsonText('["handlers_0","told"]'))
+
+
+@both
+async def test_handler_is_bound_to_the_payload_of_its_job(desk: Desk, executor: Executor) -> None:
+    bound: list[JsonText] = []
+
+    def bind(payload: JsonText) -> Function:
+        bound.append(payload)
+        return in_thread(lambda: None) if executor is Executor.THREAD else on_loop(lambda: None)
+
+    job = a_claimed_job(payload=JsonText('{"to":"ada"}'))
+    run = Run(job, started_at=NOON, began=timedelta(0))
+    await desk.execute(run, Handler(type="work", executor=executor, bind=bind, target="m:f"), desk.link)
+    assert bound == [job.payload]
 
 
 @both
@@ -208,6 +235,12 @@ async def test_endless_message_is_shortened_in_the_middle(desk: Desk) -> None:
     assert failure.message.startswith("begin")
     assert failure.message.endswith("end")
     assert "(100008 characters)" in failure.message
+
+
+async def test_traceback_may_be_longer_than_a_message(desk: Desk) -> None:
+    failure = await desk.failure(raising(LookupError("x" * 2 * MESSAGE_LENGTH_MAX)), Executor.ASYNC)
+    assert failure.traceback is not None
+    assert failure.traceback.endswith(f"LookupError: {'x' * 2 * MESSAGE_LENGTH_MAX}\n")
 
 
 async def test_way_through_a_deep_recursion_is_shortened(desk: Desk) -> None:
@@ -448,6 +481,14 @@ async def test_without_a_run_there_is_nobody_to_stop_it(desk: Desk) -> None:
 
 def test_exception_that_was_never_raised_has_a_traceback_without_steps() -> None:
     assert failed(LookupError("m")).traceback == "Traceback (most recent call last):\nLookupError: m\n"
+
+
+@pytest.mark.parametrize("length_max", [100, 101])
+def test_text_is_kept_whole_as_long_as_there_is_room_and_then_as_much_of_it_as_fits(length_max: int) -> None:
+    assert storable("x" * length_max, length_max) == "x" * length_max
+    shortened = storable("x" * 500 + "y" * 500, length_max)
+    assert length_max - 1 <= len(shortened) <= length_max
+    assert shortened.count("x") == shortened.count("y")
 
 
 @given(st.text(st.characters()), st.integers(40, 300))

@@ -80,6 +80,23 @@ def test_so_is_what_waits_again_and_has_lasted_for_no_time_if_it_did_not_start(i
     assert "duration_ms" not in line
 
 
+def test_what_waits_again_after_its_start_is_told_with_its_reason(in_detail: None) -> None:
+    [line] = told(settled(HandedBack(reason="its worker shuts down")))
+    assert (line["event"], line["reason"]) == ("job waits again", "its worker shuts down")
+
+
+def test_failures_are_told_though_successes_before_them_are_not(in_brief: None) -> None:
+    with structlog.testing.capture_logs() as lines:
+        Journal().tell([(JOB, settled(Succeeded())), (JOB, settled(BROKEN))])
+    assert [line["kind"] for line in lines] == ["Oops"]
+
+
+def test_it_is_told_by_the_microsecond_how_long_it_took(in_brief: None) -> None:
+    lasted = timedelta(seconds=1, microseconds=234_567)
+    [line] = told(attrs.evolve(settled(BROKEN), ended_at=NOON + lasted))
+    assert line["duration_ms"] == 1234.567
+
+
 @pytest.mark.parametrize("outcome", [Succeeded(result=None), HandedBack(reason="x")])
 def test_nobody_else_hears_of_them(in_brief: None, outcome: Outcome) -> None:
     assert told(settled(outcome)) == []

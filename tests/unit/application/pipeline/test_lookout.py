@@ -63,6 +63,10 @@ def test_first_look_is_due_at_once(watch: Watch) -> None:
     assert watch.lookout.due
 
 
+def test_nobody_has_to_look_in_place_of_one_that_was_told_nothing(watch: Watch) -> None:
+    assert watch.lookout.unable() is False
+
+
 def test_after_a_look_in_vain_the_interval_passes(watch: Watch) -> None:
     watch.look()
     assert not watch.lookout.due
@@ -188,7 +192,6 @@ def test_jobs_found_while_no_hint_was_to_be_expected_are_not_missed(watch: Watch
 
 
 def test_jobs_that_a_hint_told_of_or_that_fell_due_were_expected(watch: Watch) -> None:
-    assert watch.lookout.unable() is False, "nobody was told of it alone"
     assert watch.look(found=1, overdue=1) == 0, "the first look"
     watch.lookout.hint()
     assert watch.look(found=1, overdue=1) == 0

@@ -2,18 +2,24 @@
 
 import threading
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.application.context import JobContext
 from schedora.application.pipeline import run_locks
-from schedora.application.pipeline.run_locks import Handover
+from schedora.application.pipeline.run import Run
+from schedora.application.pipeline.run_locks import PACES, Handover, RunLocking
+from schedora.application.pipeline.slots import Slots
 from schedora.application.pipeline.worker import Worker
 from schedora.application.ports.run_locks import RunLock
 from schedora.domain.ids import JobId, LeaseId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import WorkerLost
-from tests.builders import HOUR, SECOND, a_job_id, a_lease_id, a_request
+from schedora.domain.retry import MICROSECOND
+from tests.builders import HOUR, NOON, SECOND, a_claimed_job, a_job_id, a_lease_id, a_request
 from tests.unit.application.pipeline.engine import Engine, Held
 
 
@@ -67,6 +73,24 @@ async def test_run_that_lasts_is_locked_until_it_ends(engine: Engine, keeper: Ke
         await engine.settle()
         assert keeper.held == {}
         assert keeper.batches == 2
+
+
+def test_who_keeps_the_locks_is_told_some_times_while_a_run_has_to_last_for_one() -> None:
+    clock, keeper = VirtualClock(), Keeper()
+    after, pace = PACES * SECOND, SECOND
+    first, second = [Run(a_claimed_job(), started_at=NOON, began=n * pace / 2) for n in range(2)]
+    slots = SimpleNamespace(runs={run.job.lease_id: run for run in (first, second)}, unlocked=[])
+    locking = RunLocking(slots=cast("Slots", slots), keeper=keeper, clock=clock, after=after)
+    clock.advance(after)
+    locking.tell()
+    assert keeper.taken == [first.job.job_id]
+    assert locking.next_at == after + pace
+    clock.advance(pace - MICROSECOND)
+    locking.tell()
+    assert keeper.batches == 1, "it was told not long ago"
+    clock.advance(MICROSECOND)
+    locking.tell()
+    assert keeper.taken == [first.job.job_id, second.job.job_id]
 
 
 async def test_lock_is_taken_beside_others_that_start_and_end(engine: Engine, keeper: Keeper) -> None:

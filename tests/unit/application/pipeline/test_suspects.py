@@ -50,6 +50,21 @@ def test_those_on_their_last_chance_are_called_one_by_one(suspects: Suspects) ->
     assert suspects.call(10, [third]) == [second]
 
 
+def test_while_one_on_its_last_chance_is_called_no_other_is(suspects: Suspects) -> None:
+    first, second = added(suspects, a_suspect(2), a_suspect(2))
+    assert suspects.call(10, []) == [first]
+    assert suspects.call(10, []) == [first], "its start is yet to be recorded"
+    assert suspects.take(first.lease_id) == first
+    assert suspects.call(10, []) == [second]
+
+
+def test_who_was_called_beside_those_on_their_last_chance_changes_nothing(suspects: Suspects) -> None:
+    chance, other, second = added(suspects, a_suspect(2), a_suspect(1), a_suspect(2))
+    for _ in range(2):
+        assert suspects.call(10, []) == [chance, other]
+    assert suspects.leases == {chance.lease_id, other.lease_id, second.lease_id}
+
+
 def test_one_that_died_often_but_is_no_suspect_is_not_at_stake(suspects: Suspects) -> None:
     [job] = added(suspects, a_suspect(2))
     assert suspects.call(1, [a_claimed_job(worker_deaths=0)]) == [job]

@@ -243,7 +243,7 @@ async def test_while_the_store_is_away_it_goes_on_and_tells_who_asks_for_detail(
             await asyncio.sleep(0)
     [line] = lines
     assert (line["event"], line["log_level"], line["trails"]) == ("trails kept for later", "debug", 1)
-    assert line["reason"] not in {"", "None"}
+    assert line["reason"] == "the memory store fails on demand: trails.keep"
     bench.faults.away = False
     keeper.stop()
     await running
@@ -270,6 +270,34 @@ async def test_one_statement_carries_so_much_and_no_more(
         LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(length))
     await keeper.flush()
     assert batches == [2, 1]
+
+
+async def test_what_is_on_its_way_and_what_waits_behind_it_are_measured_apart(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        async def keep(self, trails: Sequence[Trail]) -> None:
+            while newcomers:
+                newcomers.pop().add_line(a_line(3))
+
+    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
+    monkeypatch.setattr(trail_keeper, "BATCH_MAX", 1)
+    keeper = TrailKeeper(trails=cast("Trails", Slow()), clock=bench.clock, metrics=bench.metrics)
+    for length in (2, 8):
+        LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(length))
+    newcomers = [LiveTrail(await a_running_job(bench), keeper.note)]
+    await keeper.flush()
+    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 1}, "8 waited, and 3 were too many"
+
+
+async def test_what_was_given_up_leaves_room(
+    bench: Bench, keeper: TrailKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
+    for _ in range(2):
+        LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(10))
+        assert len(keeper) == 1
+        keeper.give_up()
 
 
 async def test_what_is_given_up_is_said_and_counted(bench: Bench, keeper: TrailKeeper) -> None:

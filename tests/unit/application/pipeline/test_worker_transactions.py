@@ -97,6 +97,8 @@ async def test_roll_back_leaves_nothing_and_the_run_has_failed(engine: Engine, l
     async with engine.running():
         job = await one_job(engine)
     assert (job.status, job.errors[-1].kind, job.result) == (S.RETRYING, NOT_COMMITTED, None)
+    told = "the handler called complete_in and returned, but its transaction was not committed"
+    assert job.errors[-1].message == told
     assert not await ledger.wrote()
     assert engine.bench.metrics.counted[Counter.JOBS_SUCCEEDED, "work"] == 0
 
