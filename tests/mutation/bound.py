@@ -1,4 +1,4 @@
-"""How long one test of a mutant may go on: where it spins or sleeps for good, there is no need to see the minute out."""
+"""How long one test of a mutant may go on: where it spins or sleeps for good, nobody has to see its time out."""
 
 import signal
 import time
@@ -10,28 +10,25 @@ from typing import Final
 
 LOOK_SECONDS: Final = 1.0
 SPIN_SECONDS: Final = 5.0
-"""Of the processor, beyond some times of what the test took when nothing was changed."""
+"""Of the processor, beyond some times of what the test takes when nothing is changed."""
 SPIN_TIMES: Final = 5.0
 SLEEP_SECONDS: Final = 10.0
-"""In which no thread ran or wanted to. The tests themselves sleep for less than a second."""
-TASKS: Final = Path("/proc/self/task")
+"""In which no thread runs or wants to. The tests by themselves sleep for less than a second."""
+_THREADS: Final = Path("/proc/self/task")
 
 
 @contextmanager
 def bounded(seconds: float, on_hang: Callable[[], None]) -> Iterator[None]:
-    """Calls ``on_hang`` where a test that took so many seconds by itself spins or sleeps. A machine that is busy
-    makes no difference: to wait for a processor is neither.
+    """Calls ``on_hang`` where a test that takes so many seconds by itself spins or sleeps. A machine that is busy makes no
+    difference: who waits for a processor does neither.
     """
-    spun_max = SPIN_SECONDS + SPIN_TIMES * seconds
-    spun, wall, awake = time.process_time(), time.monotonic(), _awake()
+    began, spun, awake = time.monotonic(), time.process_time(), _awake()
 
     def look(_signal: int, _frame: FrameType | None) -> None:
-        slept = (
-            time.monotonic()
-            - wall
-            - max((seconds - awake.get(task, 0.0) for task, seconds in _awake().items()), default=0.0)
-        )
-        if time.process_time() - spun > spun_max or slept > SLEEP_SECONDS:
+        if time.process_time() - spun > SPIN_SECONDS + SPIN_TIMES * seconds:
+            on_hang()
+        busiest = max(total - awake.get(thread, 0.0) for thread, total in _awake().items())
+        if time.monotonic() - began - busiest > SLEEP_SECONDS:
             on_hang()
 
     before = signal.signal(signal.SIGALRM, look)
@@ -44,13 +41,13 @@ def bounded(seconds: float, on_hang: Callable[[], None]) -> Iterator[None]:
 
 
 def _awake() -> dict[str, float]:
-    """For how long each thread has run or waited for a processor."""
-    return {task: _awake_seconds(task) for task in (place.name for place in TASKS.iterdir())}
+    """For how many seconds each thread has run or waited for a processor."""
+    return {thread.name: _awake_seconds(thread) for thread in _THREADS.iterdir()}
 
 
-def _awake_seconds(task: str) -> float:
+def _awake_seconds(thread: Path) -> float:
     try:
-        ran, waited, _ = (TASKS / task / "schedstat").read_text().split()
+        ran, waited, _ = (thread / "schedstat").read_text().split()
     except OSError:  # it has ended
         return 0.0
     return (int(ran) + int(waited)) / 1e9

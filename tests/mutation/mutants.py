@@ -36,6 +36,10 @@ class Mutant:
         """``ClaimPlan.findings``."""
         return self._parts[1].removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
 
+    def is_of(self, tests: str) -> bool:
+        """Whether its module is what the tests in a file of this name are for: ``test_worker_drain.py``."""
+        return tests.startswith(f"test_{Path(self.module).stem}")
+
     @property
     def _parts(self) -> tuple[str, str]:
         module, _, mangled = self.name.rpartition(".")

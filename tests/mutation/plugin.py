@@ -13,7 +13,6 @@ And where pytest does not find a test by its name, no test has failed, which mut
 
 import os
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 import structlog
@@ -49,7 +48,7 @@ def pytest_collection() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if mutant := _under_test():
-        items.sort(key=lambda item: in_turn(mutant, item.path.name, _seconds(item)))
+        items.sort(key=lambda item: (not mutant.is_of(item.path.name), _seconds(item)))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -58,11 +57,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     with bounded(_seconds(item), lambda: os._exit(HANGS)):
         return (yield)
-
-
-def in_turn(mutant: Mutant, file: str, seconds: float) -> tuple[bool, float]:
-    """By this the tests of a mutant are sorted: in which file each is, and how long it takes."""
-    return not file.startswith(f"test_{Path(mutant.module).stem}"), seconds
 
 
 def pytest_sessionfinish(exitstatus: int | pytest.ExitCode) -> None:

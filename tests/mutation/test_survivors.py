@@ -47,6 +47,13 @@ def test_a_function_of_which_more_survive_than_is_said_is_told() -> None:
     assert unnamed([*more, killed]) == more
 
 
+def test_the_tests_of_its_module_are_known_by_their_names() -> None:
+    mutant = Mutant("schedora.application.pipeline.worker.x_f__mutmut_1", "survived")
+    assert mutant.is_of("test_worker.py")
+    assert mutant.is_of("test_worker_drain.py")
+    assert not mutant.is_of("test_slots.py")
+
+
 def test_what_hangs_is_found_and_what_no_test_runs_is_not() -> None:
     mutants = [
         Mutant(f"schedora.domain.job.x_f__mutmut_{number}", status)

@@ -19,8 +19,10 @@ def test_what_can_be_stored_is_taken(text: str) -> None:
     st.text(max_size=10),
 )
 def test_what_can_not_be_stored_is_refused(before: str, bad: str, after: str) -> None:
-    with pytest.raises(InvalidField, match=r"^name must be 1 to 99 characters"):
-        check_text("name", before + bad + after, length_max=99)
+    text = before + bad + after
+    with pytest.raises(InvalidField, match=r"^name must be 1 to 99 characters") as refused:
+        check_text("name", text, length_max=99)
+    assert (refused.value.field, refused.value.value) == ("name", text)
 
 
 @pytest.mark.parametrize(("length", "taken"), [(1, False), (2, True), (4, True), (5, False)])

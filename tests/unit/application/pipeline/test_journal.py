@@ -162,7 +162,12 @@ async def test_what_was_held_back_is_told_when_its_span_is_over(
 async def test_only_what_is_over_is_told(in_brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     later: list[tuple[float, Any]] = []
-    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", lambda *call: later.append(call) or call)
+
+    def call_later(*call: Any) -> object:
+        later.append(call)
+        return call
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
     told_by = Journal(seconds=lambda: now)
     other = Failed(kind="Other", message="x")
     with structlog.testing.capture_logs() as lines:

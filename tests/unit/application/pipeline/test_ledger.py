@@ -55,7 +55,7 @@ def test_each_outcome_is_counted_once(outcome: Outcome, counted: object, status:
 def test_all_of_a_batch_are_counted_together() -> None:
     metrics = RecordedMetrics()
     job = a_claimed_job(type="letter", queue="mail")
-    outcomes = [Succeeded(), Failed(kind="Oops", message=""), Succeeded(), Failed(kind="Oops", message="")]
+    outcomes: list[Outcome] = [Succeeded(), Failed(kind="Oops", message="")] * 2
     count_completions(metrics, [settled(job, outcome) for outcome in outcomes])
     assert metrics.counted == {
         (Counter.JOBS_SUCCEEDED, "letter"): 2,

@@ -484,6 +484,7 @@ def test_jobs_that_died_lately(jobs: int, found: list[str]) -> None:
         ({}, []),
         ({"version": "6.2.14"}, []),
         ({"version": "6.0.20"}, ["redis_old"]),
+        ({"version": "6.2"}, []),
         ({"version": "5.0", "forked": True}, []),
         ({"role": "replica"}, ["redis_replica"]),
         ({"memory_bytes": 100}, []),
