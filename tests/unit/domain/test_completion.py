@@ -95,6 +95,7 @@ def test_attempt_that_did_not_start_can_only_be_given_back(outcome: Outcome) -> 
     assert (completion.attempt, completion.retry_count, completion.worker_deaths) == (0, 0, 0)
     assert completion.error is None
     assert completion.suspect is isinstance(outcome, WorkerLost)
+    assert completion.moves[-1].reason is not None
 
 
 def test_suspect_that_did_not_start_stays_suspect_and_one_that_ran_does_not() -> None:
@@ -151,8 +152,11 @@ def test_failure_is_retried_while_retries_are_left(claimed: ClaimedJob, outcome:
 
 @given(claims, st.integers(1, 5))
 def test_job_that_kills_its_workers_is_poison(claimed: ClaimedJob, deaths_max: int) -> None:
-    completion = settled(claimed, WorkerLost(message="silence"), worker_deaths_max=deaths_max)
+    lost = WorkerLost(message="silence", evidence="its last words")
+    completion = settled(claimed, lost, worker_deaths_max=deaths_max)
     assert completion.error is not None
+    assert completion.error.traceback == "its last words"
+    assert completion.suspect is (completion.status is S.RETRYING)
     if claimed.worker_deaths + 1 >= deaths_max:
         assert (completion.status, completion.error.kind) == (S.DEAD, "poison")
         assert completion.moves[-1].reason == "poison"

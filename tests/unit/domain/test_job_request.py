@@ -73,6 +73,29 @@ def test_field_that_breaks_its_rule_is_named(field: str, fields: dict[str, Any])
     assert caught.value.field == field
 
 
+ONE = a_job_id()
+MANY = (*(a_job_id() for _ in range(DEPENDENCIES_MAX)), ONE)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"priority": 11}, "priority must be between 0 and 10, not 11"),
+        (
+            {"timeout": TIMEOUT_LIMIT + SECOND},
+            "timeout_seconds must be greater than 0 and at most 31622400 seconds, not 31622401.0",
+        ),
+        ({"depends_on": MANY}, f"depends_on must be at most {DEPENDENCIES_MAX} jobs, not {len(MANY)}"),
+        ({"depends_on": (ONE, ONE)}, f"depends_on must be without repetition, not ['{ONE}', '{ONE}']"),
+    ],
+    ids=["priority", "timeout", "number of dependencies", "repetition"],
+)
+def test_it_is_told_what_is_allowed_and_what_was_given(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(InvalidField) as caught:
+        a_request(workflow_id=a_workflow_id(), **fields)
+    assert str(caught.value) == told
+
+
 def test_fields_may_fill_their_bounds() -> None:
     a_request(
         type="ж" * TYPE_LENGTH_MAX,

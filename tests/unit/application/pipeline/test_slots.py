@@ -183,6 +183,25 @@ async def test_how_long_jobs_take_is_learned_of_those_that_ended_and_those_that_
     assert rack.slots.durations == [HOUR, BUFFER_AGE_MAX, BUFFER_AGE_MAX]
 
 
+async def test_it_is_learned_how_long_a_run_took_whenever_it_began(rack: Rack) -> None:
+    rack.clock.advance(HOUR)
+    rack.take(*some(1))
+    await rack.settle()
+    rack.clock.advance(SECOND)
+    rack.held.let_go()
+    await rack.settle()
+    assert rack.slots.durations == [SECOND]
+
+
+async def test_what_has_not_waited_for_long_goes_on_waiting_when_something_else_is_due(rack: Rack) -> None:
+    rack.take(*some(2, timeout=SECOND / 2))
+    await rack.settle()
+    rack.clock.advance(SECOND / 4)
+    rack.take(*some(1))
+    rack.pass_time(SECOND / 4)
+    assert rack.slots.buffered == 1
+
+
 async def test_who_was_asked_to_stop_first_is_given_up_first(rack: Rack) -> None:
     rack.held.deaf = True
     rack.take(a_claimed_job(timeout=SECOND), a_claimed_job(timeout=HOUR))
@@ -251,6 +270,15 @@ async def test_start_is_told_until_the_store_knows(rack: Rack) -> None:
     rack.slots.told(run, None)
     assert (rack.slots.untold, run.recorded) == ([], True)
     assert rack.slots.runs[known.lease_id].started_at == NOON
+
+
+async def test_of_a_start_that_the_store_does_not_know_of_the_end_tells(rack: Rack) -> None:
+    rack.take(a_claimed_job(started_at=None))
+    assert len(rack.slots.untold) == 1
+    await rack.settle()
+    rack.held.let_go()
+    await rack.settle()
+    assert rack.slots._untold == {}
 
 
 async def test_report_that_came_while_another_was_told_is_told_next(rack: Rack) -> None:
