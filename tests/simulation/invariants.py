@@ -28,7 +28,7 @@ class Seen(StrEnum):
     """Each has one name, which traces and tests go by."""
 
     NO_DEFECTS = "no_defects"
-    """No process ends by an exception, and no request but by an error that is promised."""
+    """No process ends by an exception, no task fails unheard, and no request fails but by an error that is promised."""
     ONE_HOLDER = "one_holder"
     """A claim ends before the next begins."""
     ONE_COMPLETION_A_CLAIM = "one_completion_a_claim"

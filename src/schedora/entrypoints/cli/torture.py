@@ -69,6 +69,9 @@ def torture(
     """Run real work while processes, network, database and Redis fail; exit with 1 when a promise was broken."""
     if sys.platform != "linux":
         raise Misused("torture needs Linux: only there processes end for sure with the one that started them")
+    for name, file in (("--json", json_file), ("--html", html_file)):
+        if file is not None and not file.parent.is_dir():
+            raise Misused(f"{name}: there is no directory {file.parent}")
     if own_redis and redis_url is not None:
         raise Misused("--redis starts one, --redis-url names one: not both")
     if database_url is not None:
@@ -119,12 +122,12 @@ def publish(report: "Report", json_file: Path | None, html_file: Path | None) ->
     from schedora.entrypoints.torture.page import page  # noqa: PLC0415 - as above
     from schedora.entrypoints.torture.report import document, lines  # noqa: PLC0415
 
+    for line in lines(report):
+        print_line(plain(line))
     if json_file is not None:
         json_file.write_bytes(orjson.dumps(document(report), option=orjson.OPT_INDENT_2))
     if html_file is not None:
         html_file.write_text(page(report), encoding="utf-8")
-    for line in lines(report):
-        print_line(plain(line))
 
 
 def _directory(chosen: Path | None) -> Path:

@@ -1,11 +1,14 @@
 """``schedora torture`` touches nothing that it was not given, and asks before it uses what holds jobs."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from schedora.entrypoints.torture.consent import Inhabitants, objection
 from tests.unit.entrypoints.cli.conftest import invoke, refused
+from tests.unit.entrypoints.torture.reports import BREACH, a_report
 
 
 def test_one_redis_is_started_or_named() -> None:
@@ -35,6 +38,57 @@ def test_what_is_no_url(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_linux_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "darwin")
     refused(invoke("torture"), 2, "needs Linux")
+
+
+NAMED = ("--database-url", "postgresql://u@h/d")
+
+
+def inhabited(monkeypatch: pytest.MonkeyPatch, **found: int) -> None:
+    async def inhabitants(_url: str) -> Inhabitants:
+        return Inhabitants(description="db", **{"jobs": 0, "workers": 0, **found})
+
+    monkeypatch.setattr("schedora.entrypoints.torture.consent.inhabitants", inhabitants)
+
+
+def test_a_database_with_jobs_is_not_touched_unless_somebody_says_yes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inhabited(monkeypatch, jobs=7)
+    refused(invoke("torture", *NAMED), 2, "holds 7 jobs", "--yes")
+
+
+def test_a_database_with_live_workers_is_not_touched_whoever_says_yes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inhabited(monkeypatch, workers=1)
+    refused(invoke("torture", *NAMED, "--yes"), 2, "1 live worker")
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_file_that_could_not_be_written_is_told_before_anything_begins(tmp_path: Path, option: str) -> None:
+    refused(invoke("torture", option, str(tmp_path / "nowhere" / "report")), 2, option, "no directory")
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "told"),
+    [
+        ({}, 0, "HELD"),
+        ({"breaches": [BREACH]}, 1, "VIOLATED"),
+        ({"jobs": 0}, 1, "NOTHING TRIED"),
+    ],
+)
+def test_what_came_of_it_is_the_exit_status_and_in_the_files(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fields: dict[str, Any], status: int, told: str
+) -> None:
+    monkeypatch.setattr("schedora.entrypoints.cli.torture.run_torture", lambda _plan: a_report(**fields))
+    files = [tmp_path / name for name in ("report.json", "report.html")]
+    result = invoke(
+        "torture", "--json", str(files[0]), "--html", str(files[1]), "--logs", str(tmp_path / "logs")
+    )
+    assert result.status == status
+    assert result.out.startswith(told)
+    assert json.loads(files[0].read_text())["held"] is (status == 0)
+    assert told in files[1].read_text()
 
 
 def test_nobody_may_agree_to_what_takes_jobs_from_live_workers() -> None:
