@@ -245,7 +245,7 @@ class Exchanges:
             await self._deliver_one_by_one(delivery.completions, error)
             return
         time_exchange(self._metrics, delivery, answer, self._clock.monotonic() - began)
-        self._store_time.learn(answer.at)
+        self._store_time.learn(answer.at, asked_at=began)
         self._accepted(delivery.completions, answer.accepted)
         self._started(delivery.starts, answer)
         if delivery.claim is not None:

@@ -438,12 +438,13 @@ class Worker:
             log.warning("declared lost: registering again", worker_id=self.identity.worker_id)
         self.slots.lose(self.slots.held())
         self._joining = incarnation = IncarnationId(self._randomness.random_id())
+        asked_at = self._clock.monotonic()
         worker = await self._workers.register(self.identity, incarnation)
         status = worker.status
         if self._drained_by_request:  # this worker was meant, not only the incarnation of then
             status = WorkerState.DRAINING
             await self._workers.set_status([incarnation], status)
-        self._store_time.learn(worker.last_heartbeat)
+        self._store_time.learn(worker.last_heartbeat, asked_at=asked_at)
         self.incarnation, self._joining = incarnation, None
         self._status = status
         self._heard_at = self._clock.monotonic()

@@ -52,6 +52,24 @@ def test_newest_word_of_the_store_counts() -> None:
         assert time.now() == at + span
 
 
+def test_an_answer_that_was_long_on_its_way_does_not_set_time_back() -> None:
+    clock = WrongClock()
+    time = StoreTime(clock)
+    asked_at = clock.monotonic()
+    at = clock.now() - WrongClock.off_by
+    clock.advance(HOUR)
+    time.learn(at, asked_at=asked_at)
+    assert time.now() == at, "the first word counts: this machine's clock may be wrong"
+    time.learn(at + HOUR)
+    for late in (HOUR, SECOND, timedelta(0)):
+        time.learn(at + HOUR - late, asked_at=asked_at)
+        assert time.now() == at + HOUR
+    time.learn(at - SECOND, asked_at=asked_at)
+    assert time.now() == at - SECOND, "which nothing but a clock that was set back explains"
+    time.learn(at + SECOND, asked_at=asked_at)
+    assert time.now() == at + SECOND
+
+
 def test_what_has_come_to_pass_is_past() -> None:
     clock = VirtualClock()
     time = StoreTime(clock)
