@@ -30,6 +30,7 @@ class Totals:
     steps: int = 0
     hours: float = 0.0
     struck: Counter[str] = field(factory=Counter)
+    rested: Counter[str] = field(factory=Counter)
     failed: list[Report] = field(factory=list)
 
     def add(self, report: Report) -> None:
@@ -40,6 +41,7 @@ class Totals:
         self.steps += report.steps
         self.hours += report.seconds / 3600
         self.struck += report.struck
+        self.rested += report.rested
         if report.broken is not None:
             self.failed.append(report)
 
@@ -73,6 +75,8 @@ def _many(seeds: range, defect: str | None) -> int:
     print(f"{totals.jobs:,} jobs, {totals.claims:,} claims, {totals.fenced:,} writes fenced")
     for what, times in sorted(totals.struck.items()):
         print(f"{times:>12,} {what}")
+    for reason, times in sorted(totals.rested.items()):
+        print(f"{times:>12,} jobs at rest: {reason}")
     for report in sorted(totals.failed, key=lambda one: one.seed)[:FAILURES_TOLD]:
         print(f"seed {report.seed} fails: {report.broken}\n    {replay_command(report.seed, defect)}")
     print(f"{len(totals.failed):,} seeds fail" if totals.failed else "every invariant holds")

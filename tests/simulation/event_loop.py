@@ -92,6 +92,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         """Of nobody's thread: for what happens to processes."""
         return self._outside.context.copy()
 
+    @property
+    def current(self) -> SimulatedThread:
+        """Whose turn it is."""
+        return self._current
+
     def spawn(self, thread: SimulatedThread, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """A task that runs in this thread."""
         return self.create_task(work, context=thread.context.copy())

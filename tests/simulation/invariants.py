@@ -46,7 +46,9 @@ class Seen(StrEnum):
     NOTHING_LOST = "nothing_lost"
     """What was accepted is there, under one id for each idempotency key."""
     SETTLED = "settled"
-    """In the end every job has ended, or waits for a reason that stands."""
+    """Once troubles are over every job ends, or rests; and it rests for the very reasons that ``why`` tells. Once those are gone it
+    ends as well.
+    """
     CLAIMED_IN_TIME = "claimed_in_time"
     """A job that is ready, while a worker has room for it, is claimed within the longest interval of polls."""
     RESCUED_IN_TIME = "rescued_in_time"
@@ -159,16 +161,19 @@ class Waiting:
                 self._able_since.setdefault(process.name, now)
 
     def _unclaimed(self, tables: Tables, workers: "Sequence[WorkerProcess]", now: datetime) -> Iterator[Late]:
-        ready = [tables.jobs[place.job_id] for place in self._store.index.ready]
+        ready = [
+            job
+            for place in self._store.index.ready
+            if not tables.queues[(job := tables.jobs[place.job_id]).request.queue].paused
+        ]
         self._released_at = {job.job_id: self._released_at.get(job.job_id, now) for job in ready}
         for job in ready:
             since = max(job.scheduled_at, self._released_at[job.job_id], self._calm_since)
-            if tables.queues[job.request.queue].paused or now - since <= self._bounds.claim:
+            if now - since <= self._bounds.claim:
                 continue
             for process in workers:
                 able_since = self._able_since.get(process.name)
-                serves = not process.queues or job.request.queue in process.queues
-                if serves and able_since is not None and now - able_since > self._bounds.claim:
+                if process.takes(job) and able_since is not None and now - able_since > self._bounds.claim:
                     yield Late(
                         Seen.CLAIMED_IN_TIME,
                         f"{self._name_of(job.job_id)} is ready since {since:%H:%M:%S}, and {process.name} idles",

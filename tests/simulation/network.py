@@ -62,6 +62,7 @@ class Network:
         self._chance = chance
         self._store = store
         self._on_commit = on_commit
+        self._cut_off_until: dict[SimulatedThread, float] = {}
         store.faults.line = self
 
     @property
@@ -83,6 +84,10 @@ class Network:
         self.struck[trouble] += 1
         return True
 
+    def cut_off(self, thread: SimulatedThread, seconds: float) -> None:
+        """What it says from now on arrives then, and nothing before; what it is told, likewise."""
+        self._cut_off_until[thread] = self._loop.time() + seconds
+
     async def there(self, point: str) -> None:
         if point.startswith(WITHIN_A_UNIT):
             if self.strikes(Trouble.STATEMENTS_FAIL):
@@ -101,7 +106,10 @@ class Network:
             raise StoreUnavailable(f"no answer: {point}")
 
     async def _travel(self, point: str) -> None:
-        if self.strikes(Trouble.CALLS_SLOW):
+        cut_off_until = self._cut_off_until.get(self._loop.current, 0.0)
+        if cut_off_until > self._loop.time():
+            await asyncio.sleep(cut_off_until - self._loop.time())
+        elif self.strikes(Trouble.CALLS_SLOW):
             await asyncio.sleep(self._chance.random() * SLOW_SECONDS)
         elif not point.startswith(HOUSEKEEPING):
             await asyncio.sleep(self._chance.random() * QUICK_SECONDS)

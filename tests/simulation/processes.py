@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Protocol, cast
 
 from attrs import evolve
@@ -25,6 +26,7 @@ from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.processes import ProcessCall, ProcessLink
 from schedora.application.ports.run_locks import RunLock, RunLocks
 from schedora.domain.ids import IncarnationId, LeaseId, WorkerId
+from schedora.domain.job import Job
 from schedora.domain.outcome import Outcome
 from schedora.domain.worker import WorkerIdentity, WorkerState
 from schedora.entrypoints.system import System
@@ -32,6 +34,7 @@ from tests.simulation.event_loop import SECOND_US, SimulatedClock, SimulatedLoop
 from tests.simulation.invariants import Seen
 from tests.simulation.network import Network, SimulatedWakeup
 from tests.simulation.witness import Witness
+from tests.simulation.workload import UNKNOWN
 
 IDLE: Final = Vitals(cpu_percent=0.0, memory_percent=0.0)
 
@@ -50,7 +53,9 @@ class Surroundings(Protocol):
 
 
 class Process:
-    """``threads`` live and die together. What ends by itself has exited; what ends by an exception is a defect."""
+    """``threads`` live and die together. When what the first does ends by itself, it has exited; what ends by an exception is a
+    defect.
+    """
 
     def __init__(self, around: Surroundings, name: str) -> None:
         self.around = around
@@ -90,6 +95,12 @@ class Process:
         self.around.witness.tell(self.name, f"stands still for {seconds:.1f} s")
         self._hold(self.threads, seconds)
 
+    def cut_off(self, seconds: float) -> None:
+        """Nothing passes between it and the store for a while; then all of it does."""
+        self.around.witness.tell(self.name, f"is cut off for {seconds:.1f} s")
+        for thread in self.threads:
+            self.around.network.cut_off(thread, seconds)
+
     def _hold(self, threads: Sequence[SimulatedThread], seconds: float) -> None:
         loop = self.around.loop
         until = loop.now_us + int(seconds * SECOND_US)
@@ -119,17 +130,19 @@ class Process:
 
     def _spawn(self, thread: SimulatedThread, work: Coroutine[Any, Any, None]) -> None:
         task = self.around.loop.spawn(thread, work)
-        task.add_done_callback(self._over)
+        task.add_done_callback(partial(self._over, thread))
 
-    def _over(self, task: "asyncio.Task[None]") -> None:
-        if self.around.witness.closed or not self.running:
+    def _over(self, thread: SimulatedThread, task: "asyncio.Task[None]") -> None:
+        if self.around.witness.closed or not self.running or thread not in self.threads:
             return
         error = asyncio.CancelledError("nobody has") if task.cancelled() else task.exception()
         if error is not None:
             self.around.witness.defect(self.name, error)
             self.crash()
-        elif self.running:
+        elif thread is self.threads[0]:  # with which the others end, wherever they are
             self.running = False
+            for other in self.threads[1:]:
+                self.around.loop.kill(other)
             self.around.witness.tell(self.name, "exits")
             self.around.ended(self)
 
@@ -164,6 +177,13 @@ class WorkerProcess(Process):
     @property
     def drained_by_request(self) -> bool:
         return self.worker is not None and self.worker._drained_by_request
+
+    def serves(self, queue: str) -> bool:
+        return not self.queues or queue in self.queues
+
+    def takes(self, job: Job) -> bool:
+        """Whether it is for jobs like that."""
+        return self.serves(job.request.queue) and job.request.type != UNKNOWN
 
     def block(self, seconds: float) -> None:
         """A handler keeps the event loop; the heart goes on."""

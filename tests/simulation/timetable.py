@@ -30,6 +30,7 @@ class Mishap(StrEnum):
     API_VANISHES = "APIs that vanish"
     CLOCK_JUMPS = "clocks of workers that jump"
     WORKER_STOPPED = "workers that are told to stop"
+    WORKER_CUT_OFF = "workers whose calls arrive late"
 
 
 class Order(StrEnum):

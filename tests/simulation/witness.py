@@ -26,8 +26,8 @@ from schedora.domain.worker import WorkerState
 from tests.simulation.event_loop import SECOND_US, SimulatedLoop
 from tests.simulation.invariants import Seen
 
-TERMS: Final = Terms(clock_error=timedelta(seconds=5))
-"""Workers know the store's time as of an answer that may have been as long on its way."""
+TERMS: Final = Terms()
+"""Without an error of clocks: what workers take for the store's time is never ahead of it."""
 
 
 class Broken(Exception):

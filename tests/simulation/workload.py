@@ -28,8 +28,14 @@ if TYPE_CHECKING:
 BUSY_SECONDS: Final = 60.0
 """So long users submit, and troubles come."""
 QUEUES: Final = ("red", "blue")
-ASYNC, THREAD, NOTE = "async", "thread", "note"
-"""Job types. A note is submitted by a handler within the transaction that completes its job: its effect."""
+ASYNC, THREAD, NOTE, UNKNOWN = "async", "thread", "note", "unknown"
+"""Job types. A note is submitted by a handler within the transaction that completes its job: its effect. Of the last no worker
+has a handler.
+"""
+DAY: Final = timedelta(days=1)
+"""What is due then rests for all of a simulation."""
+LATE_SECONDS: Final = 12.0
+"""So long a worker stands still as a handler ends, at least: its jobs are given back meanwhile."""
 
 
 class Act(StrEnum):
@@ -46,10 +52,12 @@ class Act(StrEnum):
     BLOCKS = "blocks the event loop"
     NOT_COMMITTED = "does not commit"
     COMMITS_AND_HANGS = "commits, and hangs"
+    LATE = "ends as its worker stands still"
+    PUTS_OFF = "asks for a retry in a day"
 
 
 IN_TRANSACTIONS: Final = (Act.NOT_COMMITTED, Act.COMMITS_AND_HANGS)
-IN_THREADS: Final = (Act.RAISES, Act.RETRIES, Act.DISCARDS, Act.SNOOZES)
+IN_THREADS: Final = (Act.RAISES, Act.RETRIES, Act.DISCARDS, Act.SNOOZES, Act.PUTS_OFF)
 
 
 @frozen
@@ -120,7 +128,7 @@ class _Actor:
         around = self.process.around
         seconds = timedelta(seconds=scene.seconds)
         context.progress(0.5)
-        if around.calm and scene.act in (Act.KILLS, Act.BLOCKS):
+        if around.calm and scene.act in (Act.KILLS, Act.BLOCKS, Act.LATE):
             scene = Scene(Act.RETURNS, scene.seconds)  # these are troubles, which are over
         if scene.act is Act.KILLS:
             await sleep(seconds)
@@ -155,6 +163,9 @@ class _Actor:
             await self._commit(context, play)
         else:
             self._write(context, play)
+        if scene.act is Act.LATE:
+            around.network.struck["handlers that end as their worker stands still"] += 1
+            self.process.stall(LATE_SECONDS + 2 * scene.seconds)
         return {"play": play.number}
 
     def _enter(self, context: JobContext, play: Play) -> None:
@@ -218,6 +229,8 @@ def _raise(scene: Scene) -> None:
             raise Discard("of no use")
         case Act.SNOOZES:
             raise Snooze(scene.seconds)
+        case Act.PUTS_OFF:
+            raise Retry(after=DAY.total_seconds())
 
 
 class Workload:
@@ -230,6 +243,8 @@ class Workload:
         acts = [act for act in Act if act not in (Act.RETURNS, *IN_TRANSACTIONS)]
         self._acts = chance.sample(acts, chance.randint(1, len(acts)))
         self._troubled = chance.choice((0.1, 0.3, 0.6))
+        self._resting = chance.choice((0.0, 0.0, 0.05, 0.2))
+        """How many jobs wait for what does not come."""
 
     def job(self) -> JobRequest:
         chance = self._chance
@@ -242,14 +257,19 @@ class Workload:
             number=number, guard=guard, scenes=tuple(self._scenes(job_type, guard))
         )
         later = chance.random() < 0.15
-        delay = chance.random() * BUSY_SECONDS * 1.2
+        delay = timedelta(seconds=chance.random() * BUSY_SECONDS * 1.2)
+        if chance.random() < self._resting:
+            if chance.random() < 0.5:
+                job_type = UNKNOWN
+            else:
+                later, delay = True, DAY
         return JobRequest(
             type=job_type,
             payload=encode_json({"play": number}),
             idempotency_key=f"key-{number}",
             queue=chance.choice(QUEUES),
             priority=chance.randint(0, 10),
-            scheduled_at=BEGINNING + timedelta(seconds=delay) if later else None,
+            scheduled_at=BEGINNING + delay if later else None,
             retry=RetryPolicy(
                 kind=chance.choice(list(RetryKind)),
                 max_retries=chance.randint(0, 4),

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
@@ -23,15 +23,17 @@ from schedora.domain.invariants import Guard, SideEffect
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.job_state import JobState
+from schedora.domain.reason import ReasonCode, Why
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
 from tests.simulation.event_loop import SECOND_US, SimulatedClock, SimulatedLoop, Stuck
 from tests.simulation.invariants import Bounds, Seen, Waiting, leaked_slots
 from tests.simulation.network import SLOW_SECONDS, Network, Trouble
 from tests.simulation.processes import ApiProcess, Process, ReaperProcess, WorkerProcess
+from tests.simulation.rest import FAR, resting, told
 from tests.simulation.timetable import Event, Mishap, Order, Timetable
 from tests.simulation.witness import TERMS, Broken, Witness
-from tests.simulation.workload import BUSY_SECONDS, NOTE, QUEUES, Stage, Workload
+from tests.simulation.workload import BUSY_SECONDS, NOTE, QUEUES, UNKNOWN, Stage, Workload
 
 HEARTBEAT_TIMEOUT_SECONDS: Final = 9.0
 SETTINGS: Final = Settings(
@@ -67,6 +69,8 @@ class Report:
     seconds: float
     """Of simulated time."""
     struck: Counter[str]
+    rested: Counter[ReasonCode]
+    """For how many jobs each reason stood once all troubles were over."""
 
     def without_trace_if_well(self) -> "Report":
         return self if self.broken is not None else evolve(self, trace=())
@@ -94,6 +98,7 @@ class World:
         """Whether all troubles are over."""
         self._waiting = Waiting(self.store, BOUNDS, self.witness.name_of)
         self._submitted: list[JobRequest] = []
+        self._rested: Counter[ReasonCode] = Counter()
         self._acknowledged: dict[str, JobId] = {}
         """By idempotency key."""
         self.workers = [self._worker(number) for number in range(1, self._chance.randint(2, 4) + 1)]
@@ -109,6 +114,7 @@ class World:
             self._begin()
             self._pass(BUSY_SECONDS)
             self._calm_down()
+            self._come_to_rest()
             self._settle()
         except Stuck as error:
             self.witness.breaks(Seen.NO_DEFECTS, str(error))
@@ -127,6 +133,7 @@ class World:
             steps=self.loop.steps,
             seconds=seconds,
             struck=self.network.struck,
+            rested=self._rested,
         )
 
     def _worker(self, number: int) -> WorkerProcess:
@@ -206,6 +213,10 @@ class World:
                 struck = victim.running
                 victim.clock.wrong_by = timedelta(seconds=event.seconds)
                 self.witness.tell(victim.name, f"its clock is wrong by {event.seconds:.0f} s from now on")
+            case Mishap.WORKER_CUT_OFF:
+                victim = self._victim(event)
+                struck = victim.running
+                victim.cut_off(min(event.seconds, BUSY_SECONDS - event.at))
             case Mishap.WORKER_STOPPED:
                 struck = self._stop(self._victim(event))
         self.network.struck[event.what] += struck
@@ -367,7 +378,7 @@ class World:
     # The end.
 
     def _calm_down(self) -> None:
-        """All troubles are over: who stands still goes on, who is away comes back, what was paused goes on."""
+        """All troubles are over: who stands still goes on, who is away comes back. What people have asked for stands."""
         self.witness.tell("world", "all troubles are over")
         self.calm = True
         self._waiting.troubled()
@@ -377,24 +388,77 @@ class World:
             process.go_on()
             if not process.running:
                 process.start()
-        self._set_right()
+
+    def _come_to_rest(self) -> None:
+        """Until nothing goes on by itself; then it has to be told why not."""
+        begin = self.loop.now_us / SECOND_US
+        for second in range(1, CALM_SECONDS_MAX + 1):
+            self._pass(begin + second)
+            if self.witness.broken is not None:
+                return
+            expected = self._resting()
+            if expected is None:
+                continue
+            wrong = self._told_otherwise(expected)
+            if expected == self._resting():  # else a late request has changed something
+                for told_otherwise in wrong:
+                    self.witness.breaks(Seen.SETTLED, told_otherwise)
+                return
+        self.witness.breaks(Seen.SETTLED, "; ".join(self._unsettled()[:3]))
+
+    def _resting(self) -> Mapping[JobId, frozenset[ReasonCode]] | None:
+        return resting(self.store, self.workers) if self._all_answered() else None
+
+    def _told_otherwise(self, expected: Mapping[JobId, frozenset[ReasonCode]]) -> list[str]:
+        """Asks why each job rests."""
+        explained: dict[JobId, Why] = {}
+
+        async def explain() -> None:
+            for job_id in expected:
+                explained[job_id] = await self.system.explain_job(job_id)
+
+        asking = self.loop.spawn(self.api.threads[0], explain())
+        while not asking.done() and self.witness.broken is None:
+            self._pass(self.loop.now_us / SECOND_US + 1)
+        self._rested = sum((Counter(codes) for codes in expected.values()), Counter())
+        for why in explained.values():
+            self.witness.tell("world", f"{self.witness.name_of(why.job_id)} rests: {why.summary}")
+        return [
+            f"{self.witness.name_of(job_id)} rests for {sorted(codes)}, and it is said that {why.summary}"
+            for job_id, codes in expected.items()
+            if (why := explained.get(job_id)) is not None and told(why) != codes
+        ]
 
     def _set_right(self) -> None:
-        """What was asked for before, and is obeyed only now, keeps nobody from the end."""
+        """What people have asked for, be it before and obeyed only now, keeps nobody from the end; and what comes to no end by
+        itself they give up.
+        """
         for process in self.workers:
             if process.running and process.drained_by_request:
                 process.drain()
         with self.store.committed() as tables:
             paused = [queue.name for queue in tables.queues.values() if queue.paused]
+            far = self.store.clock.now() + FAR
+            in_vain = [
+                job.job_id
+                for job in tables.jobs.values()
+                if not job.ended and (job.scheduled_at > far or job.request.type == UNKNOWN)
+            ]
         for name in paused:
             if self.api.running:
                 self.api.ask(self._resume(name))
+        for job_id in in_vain:
+            if self.api.running:
+                self.api.ask(self._cancel(job_id))
 
     async def _resume(self, queue: str) -> None:
         await self.system.resume_queue(queue)
 
     def _settle(self) -> None:
+        if self.witness.broken is not None:
+            return
         begin = self.loop.now_us / SECOND_US
+        self._set_right()
         for second in range(1, CALM_SECONDS_MAX + 1):
             self._pass(begin + second)
             self._set_right()
@@ -412,8 +476,10 @@ class World:
 
     def _settled(self) -> bool:
         with self.store.committed() as tables:
-            acknowledged = all(one.idempotency_key in self._acknowledged for one in self._submitted)
-            return acknowledged and all(job.ended for job in tables.jobs.values())
+            return self._all_answered() and all(job.ended for job in tables.jobs.values())
+
+    def _all_answered(self) -> bool:
+        return all(one.idempotency_key in self._acknowledged for one in self._submitted)
 
     def _unsettled(self) -> list[str]:
         with self.store.committed() as tables:
