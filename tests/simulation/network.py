@@ -86,7 +86,11 @@ class Network:
 
     def cut_off(self, thread: SimulatedThread, seconds: float) -> None:
         """What it says from now on arrives then, and nothing before; what it is told, likewise."""
-        self._cut_off_until[thread] = self._loop.time() + seconds
+        until = self._loop.time() + seconds
+        self._cut_off_until[thread] = max(until, self._cut_off_until.get(thread, until))
+
+    def holds_up(self, thread: SimulatedThread) -> bool:
+        return self._cut_off_until.get(thread, 0.0) > self._loop.time()
 
     async def there(self, point: str) -> None:
         if point.startswith(WITHIN_A_UNIT):
@@ -106,9 +110,8 @@ class Network:
             raise StoreUnavailable(f"no answer: {point}")
 
     async def _travel(self, point: str) -> None:
-        cut_off_until = self._cut_off_until.get(self._loop.current, 0.0)
-        if cut_off_until > self._loop.time():
-            await asyncio.sleep(cut_off_until - self._loop.time())
+        if self.holds_up(self._loop.current):
+            await asyncio.sleep(self._cut_off_until[self._loop.current] - self._loop.time())
         elif self.strikes(Trouble.CALLS_SLOW):
             await asyncio.sleep(self._chance.random() * SLOW_SECONDS)
         elif not point.startswith(HOUSEKEEPING):

@@ -78,8 +78,8 @@ class Process:
 
     @property
     def held_up(self) -> bool:
-        """Whether any of its threads stands still."""
-        return bool(self._held_until)
+        """Whether any of its threads stands still, or is cut off."""
+        return bool(self._held_until) or any(map(self.around.network.holds_up, self.threads))
 
     def start(self) -> None:
         raise NotImplementedError

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from schedora.domain import why
-from schedora.domain.reason import BLOCKING, ReasonCode
+from schedora.domain.reason import BLOCKING, Reason, ReasonCode
 from tests.simulation.check import replay_command
 from tests.simulation.invariants import Seen
 from tests.simulation.network import Trouble
@@ -43,7 +43,9 @@ def test_every_invariant_holds_and_every_fault_strikes() -> None:
 
 
 def test_a_reason_that_is_not_told_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(why, "_nobody_takes_it", why._waits_for_jobs)
+    monkeypatch.setattr(
+        why, "_nobody_takes_it", lambda _facts: Reason(code=ReasonCode.READY, message="ready")
+    )
     reports = (World(seed).run() for seed in SLICE)
     broken = next(report.broken for report in reports if report.broken is not None)
     assert broken.invariant == Seen.SETTLED

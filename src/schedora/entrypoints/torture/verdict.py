@@ -19,9 +19,10 @@ from schedora.entrypoints.torture.fleet import Ending
 from schedora.entrypoints.torture.workload import JobOrder
 
 TERMS = Terms(
-    # Workers estimate the store's clock, and are stopped and slowed down while they do. And a statement bears the time at
-    # which it came in, but sees what was committed until it began: on a machine with too much to do, that was 73 ms.
-    clock_error=timedelta(milliseconds=250),
+    # Starts and ends bear what a worker takes for the store's time, which is never ahead of it: it is what the newest answer said,
+    # and the span since then. All else bears the store's own, read after what it goes by was seen. What is left is by how much
+    # the clocks of spans and of times go apart between two answers.
+    clock_error=timedelta(milliseconds=10),
     worker_deaths_max=1000,
 )
 _WITHOUT_EFFECT = frozenset({"torture.silent", "torture.doomed", "torture.endless"})
