@@ -133,6 +133,8 @@ class ApiService:
         self._connections.look()
 
     def stop(self) -> None:
+        for connection in tuple(self._server.server_state.connections):
+            connection.shutdown()  # at once, so that what is answered from now on says that it is the last
         # What waits, for clients or for jobs, would do so for longer than there is time.
         self._stopping.set()
         self._streams.stop()
