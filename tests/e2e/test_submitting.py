@@ -11,7 +11,7 @@ from tests.e2e.conftest import Cluster, swift_environment
 NAMES_ITS_DATABASE = """
 from schedora import Schedora
 
-app = Schedora(database_url="{url}")
+app = Schedora(database_url={url!r}, database_direct_url={direct_url!r})
 
 @app.job("submits")
 async def submits() -> str:
@@ -73,8 +73,9 @@ def test_a_handler_in_a_process_is_told_that_memory_is_out_of_its_reach(unset: C
 def test_handlers_submit_to_the_database_that_their_app_names(cluster: Cluster, tmp_path: Path) -> None:
     """Whose name stands in the app alone, not in the environment of its worker."""
     url = cluster.environment["DATABASE_URL"]
+    direct_url = cluster.environment.get("DATABASE_DIRECT_URL")
     api = cluster.api(cluster.start("api", "--port", "0"))
-    (tmp_path / "shop.py").write_text(NAMES_ITS_DATABASE.format(url=url))
+    (tmp_path / "shop.py").write_text(NAMES_ITS_DATABASE.format(url=url, direct_url=direct_url))
     cluster.environment = swift_environment(HOME=str(tmp_path / "home"))
     cluster.start("worker", "--app", "shop:app")
     for job_type in ("submits", "submits_in_thread", "submits_in_process"):
