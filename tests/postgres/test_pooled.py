@@ -9,6 +9,7 @@ from schedora.adapters.postgres import wakeup as wakeup_module
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import Statement
 from schedora.adapters.postgres.wakeup import PostgresWakeup
+from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.wakeup import Audience, Hint
 from tests.postgres.pooler import Pooler, running_beside
 from tests.programs import PATIENCE_SECONDS
@@ -79,3 +80,13 @@ async def test_a_direct_way_says_that_there_is_a_pooler_and_hears(
                     pass
         assert await database.fetch(CHANNELS) == []
     assert not caplog.records
+
+
+async def test_who_does_not_know_of_one_that_takes_no_settings_is_told_what_to_set(migrated_url: str) -> None:
+    with running_beside(Pooler(migrated_url, strict=True)) as url:
+        async with Database(url) as database:
+            with pytest.raises(
+                StoreUnavailable,
+                match=r"a pooler stands before .*; add \?pgbouncer=true to DATABASE_URL, or set DATABASE_DIRECT_URL: unsupported",
+            ):
+                await database.fetch(CHANNELS)

@@ -18,6 +18,7 @@ from schedora.application.errors import (
 )
 
 MIGRATE = "run: schedora migrate"
+NAME_POOLER = "add ?pgbouncer=true to DATABASE_URL, or set DATABASE_DIRECT_URL"
 
 _BY_SQLSTATE: tuple[tuple[str, type[ApplicationError], str], ...] = (
     ("08", StoreUnavailable, "the connection to {where} broke"),
@@ -65,8 +66,22 @@ def connecting_to(where: str) -> Iterator[None]:
     try:
         with translated(where):
             yield
+    except StoreUnavailable as error:
+        if settings_refused(error):
+            reason = _one_line(
+                f"a pooler stands before {where}; {NAME_POOLER}", _original(error.__cause__ or error)
+            )
+            raise StoreUnavailable(reason) from error.__cause__
+        raise
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, ValueError) as error:
         raise StoreUnavailable(_one_line(f"{where} can't be reached", error)) from error
+
+
+def settings_refused(error: StoreUnavailable) -> bool:
+    """Whether something before the server takes no settings at the start of a session, as PgBouncer doesn't unless it is told to."""
+    # It says all that it has to say with one code.
+    cause = _original(error.__cause__ or error)
+    return isinstance(cause, asyncpg.ProtocolViolationError) and "startup parameter" in str(cause)
 
 
 def translation(error: BaseException, where: str) -> ApplicationError | None:

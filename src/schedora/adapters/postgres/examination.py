@@ -14,7 +14,7 @@ from typing import TypeVar
 import asyncpg
 
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.errors import translated
+from schedora.adapters.postgres.errors import settings_refused, translated
 from schedora.adapters.postgres.session import Session, TransactionSession
 from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.clock import Clock
@@ -74,11 +74,10 @@ class _Look:
         try:
             await self._connected()
         except StoreUnavailable as error:
-            # PgBouncer says all that it has to say with one code.
             cause, pooler = error.__cause__, isinstance(error.__cause__, asyncpg.ProtocolViolationError)
             return DatabaseReach(
                 problem=str(error),
-                settings_refused=pooler and "startup parameter" in str(cause),
+                settings_refused=settings_refused(error),
                 full=isinstance(cause, asyncpg.TooManyConnectionsError)
                 or (pooler and "no more connections" in str(cause)),
             )
