@@ -87,12 +87,16 @@ MANY = (*(a_job_id() for _ in range(DEPENDENCIES_MAX)), ONE)
         ),
         ({"depends_on": MANY}, f"depends_on must be at most {DEPENDENCIES_MAX} jobs, not {len(MANY)}"),
         ({"depends_on": (ONE, ONE)}, f"depends_on must be without repetition, not ['{ONE}', '{ONE}']"),
+        (
+            {"depends_on": (ONE,), "workflow_id": None},
+            f"depends_on must be empty for a job outside of a workflow: dependencies need a workflow_id, not ['{ONE}']",
+        ),
     ],
-    ids=["priority", "timeout", "number of dependencies", "repetition"],
+    ids=["priority", "timeout", "number of dependencies", "repetition", "no workflow"],
 )
 def test_it_is_told_what_is_allowed_and_what_was_given(fields: dict[str, Any], told: str) -> None:
     with pytest.raises(InvalidField) as caught:
-        a_request(workflow_id=a_workflow_id(), **fields)
+        a_request(**{"workflow_id": a_workflow_id()} | fields)
     assert str(caught.value) == told
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from schedora.adapters.memory.faults import BEFORE_COMMIT
 from schedora.application.errors import LeaseLost, StoreUnavailable
-from schedora.application.pipeline.complete import complete
+from schedora.application.pipeline.complete import complete, in_transactions
 from schedora.application.ports.unit_of_work import UnitOfWork
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
@@ -17,7 +17,7 @@ from schedora.domain.ids import JsonText, LeaseId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Outcome, Snoozed, Succeeded
 from schedora.domain.workflow import WorkflowState
-from tests.builders import HOUR, a_lease_id
+from tests.builders import HOUR, a_claimed_job, a_lease_id, a_workflow_id, settled
 from tests.unit.application.bench import DOWN, UP, Bench, id_of
 
 S = JobState
@@ -121,6 +121,16 @@ async def test_workflows_are_locked_before_their_jobs(bench: Bench) -> None:
         await complete(cast("UnitOfWork", observed), both)
         assert asked == [{id_of(flow)}, "jobs"]
     assert (await bench.stores.job(alone.job_id)).status is S.SUCCESS
+
+
+def test_those_that_cancel_nothing_go_by_themselves() -> None:
+    claim = a_claimed_job(workflow_id=a_workflow_id())
+    success, again, failure = [settled(claim, outcome) for outcome in (UP, Snoozed(delay=HOUR), DOWN)]
+    alone = settled(a_claimed_job(), UP)
+    assert in_transactions([failure, success, alone, again]) == [[success, again], [failure, alone]]
+    assert in_transactions([failure]) == [[failure]]
+    assert in_transactions([success]) == [[success]]
+    assert in_transactions([]) == []
 
 
 async def test_within_a_transaction_it_happens_if_and_only_if_that_commits(bench: Bench) -> None:

@@ -1,21 +1,34 @@
 """Exchanges with the store: how many at a time, and what each of them takes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
 
 import pytest
+from attrs import field, frozen
 
 from schedora.application.context import JobContext
+from schedora.application.directives import Discard
 from schedora.application.errors import StoreUnavailable
+from schedora.application.pipeline import exchange
+from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.exchange import UNDER_WAY_MAX, WORTH_A_SECOND
+from schedora.application.pipeline.worker import Worker
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
+from schedora.application.ports.metrics import Counter
 from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.completion import Completion
 from schedora.domain.ids import IncarnationId, LeaseId
 from schedora.domain.job_state import JobState
-from tests.builders import SECOND, a_request
+from schedora.domain.outcome import Succeeded
+from tests.builders import SECOND, a_claimed_job, a_request, a_workflow_id, settled
 from tests.unit.application.bench import Bench
 from tests.unit.application.pipeline.engine import Engine, Held
+
+MILLISECOND = timedelta(milliseconds=1)
+"""The worker does not rest for less."""
 
 
 class SlowQueue:
@@ -168,3 +181,167 @@ async def test_what_a_claim_under_way_brings_to_a_worker_that_drains_goes_back(
         await engine.settle()
         assert (await bench.stores.job(job.job_id)).status is JobState.PENDING
         assert engine.task.done()
+
+
+@asynccontextmanager
+async def two_runs(engine: Engine, queue: SlowQueue) -> AsyncIterator[Held]:
+    """That go on, under a store that has become slow; there is room for one more."""
+    held = Held()
+    engine.handle(held)
+    engine.slots = 3
+    await engine.bench.stores.submit(*(a_request() for _ in range(2)))
+    async with engine.running():
+        await engine.advance(engine.limits.report)
+        queue.slow = True
+        yield held
+        queue.slow = False
+        while queue.waiting:
+            queue.pass_on()
+        await engine.settle()
+
+
+async def test_one_exchange_at_a_time_tells_of_starts_and_reports(engine: Engine, queue: SlowQueue) -> None:
+    async with two_runs(engine, queue) as held:
+        for context in held.contexts:
+            context.progress(0.5)
+            await engine.settle()
+        await engine.advance(2 * engine.limits.report)
+        assert [len(delivery.starts) for delivery in queue.deliveries] == [1]
+        queue.pass_on()
+        await engine.advance(engine.limits.report)
+        assert [len(delivery.starts) for delivery in queue.deliveries] == [1]
+
+
+async def test_few_completions_wait_for_the_exchange_under_way(engine: Engine, queue: SlowQueue) -> None:
+    async with two_runs(engine, queue) as held:
+        held.contexts[0].progress(0.5)
+        await engine.settle()
+        held.let_go()
+        await engine.settle()
+        assert len(queue.deliveries) == 1
+        queue.pass_on()
+        await engine.settle()
+        assert [len(delivery.completions) for delivery in queue.deliveries] == [2]
+
+
+async def test_a_third_exchange_waits_for_one_of_two_whatever_it_has_to_bring(
+    engine: Engine, queue: SlowQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "WORTH_A_SECOND", 1)
+    async with two_runs(engine, queue) as held:
+        held.contexts[0].progress(0.5)
+        await engine.settle()
+        engine.bench.stores.wakeup.ring(queues={"default"})
+        await engine.settle()
+        assert [(len(one.starts), one.claim is not None) for one in queue.deliveries] == [
+            (1, False),
+            (0, True),
+        ]
+        held.let_go()
+        await engine.settle()
+        assert len(queue.deliveries) == UNDER_WAY_MAX
+
+
+def an_outcome(worker: Worker, **fields: Any) -> None:
+    """A job has ended just now."""
+    job = a_claimed_job(**fields)
+    completion = settled(job, Succeeded())
+    worker._exchanges.put(job, completion, worker._clock.monotonic())
+    worker.changed.set()
+
+
+@asynccontextmanager
+async def one_that_waits(engine: Engine, queue: SlowQueue) -> AsyncIterator[Worker]:
+    """In the buffer, behind one that goes on: then outcomes wait a little for company."""
+    held = Held()
+    engine.handle(held)
+    engine.slots = 1
+    async with engine.running() as worker:
+        queue.slow = True
+        worker.slots.take([a_claimed_job(), a_claimed_job()])
+        assert worker.slots.buffered == 1
+        yield worker
+
+
+async def test_outcomes_wait_for_company_from_the_first_of_them_on(engine: Engine, queue: SlowQueue) -> None:
+    flush = engine.limits.flush
+    async with one_that_waits(engine, queue) as worker:
+        an_outcome(worker)
+        await engine.advance(flush - MILLISECOND)
+        an_outcome(worker)
+        await engine.settle()
+        assert queue.deliveries == []
+        await engine.advance(MILLISECOND)
+        assert [len(delivery.completions) for delivery in queue.deliveries] == [2]
+
+
+async def test_outcomes_enough_for_an_exchange_wait_for_no_more(
+    engine: Engine, queue: SlowQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "WORTH_A_SECOND", 2)
+    async with one_that_waits(engine, queue) as worker:
+        an_outcome(worker)
+        await engine.settle()
+        assert queue.deliveries == []
+        an_outcome(worker)
+        await engine.settle()
+        assert [len(delivery.completions) for delivery in queue.deliveries] == [2]
+
+
+async def test_start_is_told_once_a_run_has_lasted_for_a_moment(engine: Engine, queue: SlowQueue) -> None:
+    engine.handle(Held())
+    async with engine.running() as worker:
+        await engine.advance(SECOND)
+        queue.slow = True
+        worker.slots.take([a_claimed_job(started_at=None)])
+        worker.changed.set()
+        await engine.advance(engine.limits.flush - MILLISECOND)
+        assert queue.deliveries == []
+        await engine.advance(MILLISECOND)
+        assert [len(delivery.starts) for delivery in queue.deliveries] == [1]
+
+
+@frozen(kw_only=True)
+class SlowComplete(CompleteJobs):
+    batches: list[int] = field(factory=list)
+    passed: asyncio.Event = field(factory=asyncio.Event)
+
+    async def __call__(self, completions: Sequence[Completion]) -> Completed:
+        self.batches.append(len(completions))
+        await self.passed.wait()
+        return Completed(accepted=frozenset(one.lease_id for one in completions))
+
+
+async def test_completions_of_workflows_go_one_batch_at_a_time(engine: Engine) -> None:
+    stores = engine.bench.stores
+    engine.complete = slow = SlowComplete(units=stores.units, wakeup=stores.wakeup)
+    async with engine.running() as worker:
+        for _ in range(3):
+            an_outcome(worker, workflow_id=a_workflow_id())
+            await engine.settle()
+        assert slow.batches == [1]
+        slow.passed.set()
+        await engine.settle()
+        assert slow.batches == [1, 2]
+
+
+@pytest.mark.parametrize("in_workflow", [True, False])
+async def test_it_says_whether_there_was_anything_to_start(engine: Engine, in_workflow: bool) -> None:
+    stores = engine.bench.stores
+    engine.complete = SlowComplete(units=stores.units, wakeup=stores.wakeup)
+    async with engine.running() as worker:
+        assert worker._exchanges.start() is False
+        an_outcome(worker, workflow_id=a_workflow_id() if in_workflow else None)
+        assert worker._exchanges.start() is True
+        assert worker._exchanges.start() is False
+
+
+async def test_what_a_workflow_cancels_is_counted(engine: Engine) -> None:
+    async def give_up(_context: JobContext) -> None:
+        raise Discard
+
+    engine.handle(give_up)
+    await engine.bench.flow(a="", b="a", c="b")
+    async with engine.running():
+        pass
+    assert engine.bench.metrics.counted[Counter.JOBS_CANCELED, "work"] == 2
