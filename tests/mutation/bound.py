@@ -22,13 +22,16 @@ def bounded(seconds: float, on_hang: Callable[[], None]) -> Iterator[None]:
     """Calls ``on_hang`` where a test that takes so many seconds by itself spins or sleeps. A machine that is busy makes no
     difference: who waits for a processor does neither.
     """
-    began, spun, awake = time.monotonic(), time.process_time(), _awake()
+    awake = _awake()
+    began, spun = time.monotonic(), time.process_time()
 
     def look(_signal: int, _frame: FrameType | None) -> None:
-        if time.process_time() - spun > SPIN_SECONDS + SPIN_TIMES * seconds:
-            on_hang()
+        # In this order: the processor may be taken away in between, and that is no sleep.
+        now = time.monotonic()
         busiest = max(total - awake.get(thread, 0.0) for thread, total in _awake().items())
-        if time.monotonic() - began - busiest > SLEEP_SECONDS:
+        if now - began - busiest > SLEEP_SECONDS:
+            on_hang()
+        if time.process_time() - spun > SPIN_SECONDS + SPIN_TIMES * seconds:
             on_hang()
 
     before = signal.signal(signal.SIGALRM, look)

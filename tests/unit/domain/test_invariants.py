@@ -585,6 +585,67 @@ def test_what_is_wrong_with_effects_is_told_of_their_job() -> None:
     ]
 
 
+def test_the_last_effect_is_told_whichever_came_before() -> None:
+    job = Life().run(OOPS).run(OOPS).run(Succeeded()).job
+    effects = [an_effect(job, token, token, guard=Guard.TOKEN) for token in (1, 3, 2)]
+    assert told(invariants.of_effects([job], effects))[-1] == (
+        f"tokens_do_not_shrink: {job.job_id}: token 3 succeeded, and the last effect is of token 2"
+    )
+
+
+def due_a_second_later(job: Job) -> Job:
+    """Whatever its policy says, by the last move."""
+    due = job.history[-1].at + SECOND
+    return attrs.evolve(with_move(job, -1, due=due), scheduled_at=due)
+
+
+def succeeded_two_times() -> Job:
+    job = Life().run(Succeeded()).job
+    back = (a_move(S.SUCCESS, S.DEAD), a_move(S.DEAD, S.PENDING))
+    return attrs.evolve(job, history=(*job.events()[1:], *back))
+
+
+ONE_RETRY = RetryPolicy(max_retries=1)
+
+
+@pytest.mark.parametrize(
+    ("job", "detail"),
+    [
+        (succeeded_two_times(), "it succeeded 2 times"),
+        (
+            with_move(failed_once(), 0, from_state=S.RETRYING),
+            "it was created as PENDING, and its first move is from RETRYING",
+        ),
+        (
+            due_a_second_later(failed_once()),
+            "retry 1 after 0:00:01, and its policy says 0:01:00 to 0:01:00",
+        ),
+        (
+            due_a_second_later(Life().run(OOPS).run(OOPS).job),
+            "retry 2 after 0:00:01, and its policy says 0:02:00 to 0:02:00",
+        ),
+        (
+            due_a_second_later(Life(retry=ONE_RETRY).run(OOPS).run(OOPS).requeue().run(OOPS).job),
+            "retry 1 after 0:00:01, and its policy says 0:01:00 to 0:01:00",
+        ),
+    ],
+    ids=["two successes", "another beginning", "first retry", "second retry", "first after a requeue"],
+)
+def test_what_is_wrong_with_a_job_is_told_by_its_numbers(job: Job, detail: str) -> None:
+    assert detail in [violation.detail for violation in invariants.of_job(job)]
+
+
+def test_two_errors_of_one_attempt_are_caught() -> None:
+    job = Life().run(OOPS).run(OOPS).job
+    twice = attrs.evolve(job, errors=(job.errors[1], job.errors[1]))
+    assert "its errors are of the attempts [2, 2]" in [v.detail for v in invariants.of_job(twice)]
+
+
+def test_who_is_claimed_when_due_is_not_taken_for_early_where_clocks_may_err() -> None:
+    job = Life().run(OOPS).run(Succeeded()).job
+    assert of_job(job, Terms(clock_error=SECOND)) == set()
+
+
 def test_a_store_of_tokens_may_be_written_twice_by_one_and_is_not_judged_before_the_end() -> None:
     done = Life().run(Succeeded()).job
     twice = [an_effect(done, 1, 1, guard=Guard.TOKEN)] * 2
