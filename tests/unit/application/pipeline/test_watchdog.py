@@ -1,8 +1,11 @@
 """A loop that does not turn is noticed from another thread."""
 
 import asyncio
+import sys
+import sysconfig
 import threading
 import time
+import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -239,3 +242,35 @@ async def test_once_it_turns_again_time_is_counted_anew() -> None:
         await still.look(2)
         assert [entry["event"] for entry in logs[2:]] == [TOLD]
         assert len(still.seen) == 2
+
+
+def calling(file: str) -> Callable[..., Any]:
+    """A function of this file, which calls the first of what it is given with the rest."""
+    scope: dict[str, Any] = {}
+    exec(compile("def call(inner, *rest):\n    return inner(*rest)\n", file, "exec"), scope)
+    called: Callable[..., Any] = scope["call"]
+    return called
+
+
+HANDLER = "/app/handlers.py"
+LIBRARY = f"{sysconfig.get_path('purelib')}/requests.py"
+OWN = calling("/x/schedora/application/pipeline/execute.py")
+IN_HANDLER, IN_LIBRARY, IN_NO_FILE = calling(HANDLER), calling(LIBRARY), calling("<frozen x>")
+
+
+def test_the_way_is_told_from_where_the_handler_is_called() -> None:
+    frame = OWN(IN_HANDLER, OWN, OWN, IN_HANDLER, IN_LIBRARY, sys._getframe)
+    told = [f'  File "{file}", line 2, in call\n' for file in (HANDLER, LIBRARY)]
+    assert module._stack(frame) == "".join(told)
+
+
+@pytest.mark.parametrize("calls", [(IN_HANDLER, IN_LIBRARY), (IN_HANDLER, OWN)])
+def test_all_of_the_way_is_told_where_no_handler_is_called(calls: tuple[Callable[..., Any], ...]) -> None:
+    first, *rest = calls
+    frame = first(*rest, sys._getframe)
+    assert module._stack(frame) == "".join(traceback.format_list(traceback.extract_stack(frame)))
+
+
+def test_the_place_is_the_innermost_of_the_user() -> None:
+    frame = OWN(IN_HANDLER, calling("/app/mail.py"), IN_LIBRARY, OWN, IN_NO_FILE, sys._getframe)
+    assert module._where(frame) == "/app/mail.py:2"
