@@ -133,17 +133,23 @@ def test_who_asks_for_detail_gets_all_of_it(in_detail: None) -> None:
     assert len(lines) == 50
 
 
-async def test_what_was_held_back_is_told_when_its_span_is_over(
-    in_brief: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 100.0
-    later: list[tuple[float, Any]] = []
+@pytest.fixture
+async def later(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, Any]]:
+    """What is to be called, and in how many seconds."""
+    calls: list[tuple[float, Any]] = []
 
     def call_later(*call: Any) -> object:
-        later.append(call)
+        calls.append(call)
         return call
 
     monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
+    return calls
+
+
+async def test_what_was_held_back_is_told_when_its_span_is_over(
+    in_brief: None, later: list[tuple[float, Any]]
+) -> None:
+    now = 100.0
     told_by = Journal(seconds=lambda: now)
     with structlog.testing.capture_logs() as lines:
         told_by.tell([(JOB, settled(BROKEN))] * (TOLD_MAX + 2))
@@ -159,15 +165,8 @@ async def test_what_was_held_back_is_told_when_its_span_is_over(
         assert len(later) == 2, "something is again"
 
 
-async def test_only_what_is_over_is_told(in_brief: None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_what_is_over_is_told(in_brief: None, later: list[tuple[float, Any]]) -> None:
     now = 100.0
-    later: list[tuple[float, Any]] = []
-
-    def call_later(*call: Any) -> object:
-        later.append(call)
-        return call
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "call_later", call_later)
     told_by = Journal(seconds=lambda: now)
     other = Failed(kind="Other", message="x")
     with structlog.testing.capture_logs() as lines:

@@ -1,10 +1,12 @@
 """What the check of horizon says."""
 
+from collections.abc import Mapping
+
 import attrs
 import pytest
 
 from schedora.domain.checks.horizon import Holder, Horizon, Prepared, Slot
-from schedora.domain.finding import Observation
+from schedora.domain.finding import Detail, Observation
 from tests.builders import NOON
 from tests.unit.domain.checks.told import (
     BACKEND,
@@ -20,6 +22,15 @@ from tests.unit.domain.checks.told import (
     Told,
     told_of,
 )
+
+SLOT: Mapping[str, Detail] = {
+    "slot": "s",
+    "kind": "logical",
+    "active": False,
+    "transactions": 2_000_000,
+    "catalog_transactions": 3_000_000,
+    "retained_bytes": 3_221_225_472,
+}
 
 CASES: Cases = [
     (
@@ -117,40 +128,19 @@ CASES: Cases = [
                 "slot_horizon",
                 WARNING,
                 "logical replication slot s, which nobody uses, asks for rows that 2,000,000 transactions have begun since",
-                {
-                    "slot": "s",
-                    "kind": "logical",
-                    "active": False,
-                    "transactions": 2000000,
-                    "catalog_transactions": 3000000,
-                    "retained_bytes": 3221225472,
-                },
+                SLOT,
             ),
             (
                 "slot_catalogs",
                 WARNING,
                 "logical replication slot s, which nobody uses, asks for rows of the catalogs that 3,000,000 transactions have begun since",
-                {
-                    "slot": "s",
-                    "kind": "logical",
-                    "active": False,
-                    "transactions": 2000000,
-                    "catalog_transactions": 3000000,
-                    "retained_bytes": 3221225472,
-                },
+                SLOT,
             ),
             (
                 "slot_retains_wal",
                 WARNING,
                 "logical replication slot s, which nobody uses, keeps 3.0 GB of the write-ahead log",
-                {
-                    "slot": "s",
-                    "kind": "logical",
-                    "active": False,
-                    "transactions": 2000000,
-                    "catalog_transactions": 3000000,
-                    "retained_bytes": 3221225472,
-                },
+                SLOT,
             ),
         ],
     ),
