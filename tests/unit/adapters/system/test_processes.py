@@ -210,10 +210,9 @@ async def test_number_of_a_child_that_died_while_idle_may_be_anothers(
 ) -> None:
     await children.run(call(["tell", str(tmp_path / "x")], ends()), link=RecordedLink())
     child, grandchild = map(int, (await told(tmp_path / "x"))[:2])
+    [idle] = children._idle
     os.kill(child, signal.SIGKILL)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while psutil.pid_exists(child):  # until the event loop has taken note
-            await asyncio.sleep(0.005)
+    await idle.process.wait()  # until the event loop has taken note, not only the system
     monkeypatch.setattr(psutil, "pid_exists", lambda pid: pid == child)
     assert await children.run(call(ends()), link=RecordedLink()) == Succeeded()
     assert not gone(grandchild), "it stands for whoever has the number"
