@@ -13,13 +13,15 @@ from schedora.application.context import JobContext
 from schedora.application.handlers import Executor, Handler, Handlers
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.execute import Execute
+from schedora.application.pipeline.journal import Journal
 from schedora.application.pipeline.run_locks import RunLockKeeper
 from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.processes import ProcessCall, ProcessLink
 from schedora.application.ports.wakeup import Wakeup
-from schedora.domain.ids import IncarnationId, JobId, WorkerId
+from schedora.application.run_scope import RunSpans
+from schedora.domain.ids import IncarnationId, JobId, JsonText, WorkerId
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Outcome
@@ -137,6 +139,9 @@ class Engine:
         self.run_locks: RunLockKeeper | None = None
         self.wakeup: Wakeup = bench.stores.wakeup
         self.trails: list[LiveTrail] = []
+        self.spans: list[JsonText] = []
+        self.run_spans: RunSpans | None = None
+        self.journal = Journal()
         self.gauges = RegisteredGauges()
         self._worker: Worker | None = None
         self.task: asyncio.Task[None] | None = None
@@ -201,9 +206,12 @@ class Engine:
             metrics=bench.metrics,
             worker_deaths_max=WORKER_DEATHS_MAX,
             on_trail=self.trails.append,
+            on_span=self.spans.append,
             span_export=bench.export,
             gauges=self.gauges,
+            run_spans=self.run_spans,
             run_locks=self.run_locks,
+            journal=self.journal,
             limits=self.limits,
         )
 

@@ -9,23 +9,25 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 
+from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.context import JobContext
-from schedora.application.directives import Discard
+from schedora.application.directives import Discard, Retry
 from schedora.application.errors import StoreUnavailable
 from schedora.application.pipeline import exchange
 from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.exchange import UNDER_WAY_MAX, WORTH_A_SECOND
 from schedora.application.pipeline.worker import Worker
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
-from schedora.application.ports.metrics import Counter
+from schedora.application.ports.metrics import Counter, Histogram
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import IncarnationId, LeaseId
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Succeeded
+from schedora.domain.outcome import HandedBack, Outcome, Snoozed, Succeeded
 from tests.builders import SECOND, a_claimed_job, a_request, a_workflow_id, settled
 from tests.unit.application.bench import Bench
-from tests.unit.application.pipeline.engine import Engine, Held
+from tests.unit.application.pipeline.engine import W1, Engine, Held
+from tests.unit.application.pipeline.recorded import RecordedWakeup
 
 MILLISECOND = timedelta(milliseconds=1)
 """The worker does not rest for less."""
@@ -345,3 +347,177 @@ async def test_what_a_workflow_cancels_is_counted(engine: Engine) -> None:
     async with engine.running():
         pass
     assert engine.bench.metrics.counted[Counter.JOBS_CANCELED, "work"] == 2
+
+
+async def test_while_two_are_under_way_it_wakes_up_for_no_other(
+    engine: Engine, queue: SlowQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "WORTH_A_SECOND", 1)
+    async with two_runs(engine, queue) as held:
+        engine.bench.stores.wakeup.ring(queues={"default"})
+        await engine.settle()
+        an_outcome(engine.worker)
+        await engine.settle()
+        assert [(one.claim is not None, len(one.completions)) for one in queue.deliveries] == [
+            (True, 0),
+            (False, 1),
+        ]
+        held.contexts[0].progress(0.5)
+        await engine.settle()
+        assert engine.worker._exchanges.moments() == []
+
+
+async def test_suspect_keeps_no_slot_from_others_before_its_start_can_be_told(
+    engine: Engine, queue: SlowQueue
+) -> None:
+    async with two_runs(engine, queue) as held:
+        held.contexts[0].progress(0.5)
+        await engine.settle()
+        engine.worker.slots.take([a_suspect()])
+        engine.bench.stores.wakeup.ring(queues={"default"})
+        await engine.settle()
+        assert [(len(one.starts), one.claim is not None) for one in queue.deliveries] == [
+            (1, False),
+            (0, True),
+        ]
+        assert engine.worker.slots.free == 1
+
+
+async def test_starts_of_suspects_are_told_with_those_of_others(engine: Engine, queue: SlowQueue) -> None:
+    async with two_runs(engine, queue) as held:
+        held.contexts[0].progress(0.5)
+        suspect = a_suspect()
+        engine.worker.slots.take([suspect])
+        await engine.settle()
+        [told] = queue.deliveries
+        known = [run.job.lease_id for run in engine.worker.slots.untold]
+        assert [start.lease_id for start in told.starts] == [*known, suspect.lease_id]
+
+
+async def test_what_is_lost_keeps_no_other_from_its_start(engine: Engine, queue: SlowQueue) -> None:
+    """Of two starts in one exchange the store takes the second alone."""
+    held = Held()
+    engine.handle(held)
+    async with engine.running() as worker:
+        lost = a_claimed_job(started_at=None)
+        worker.slots.take([lost])
+        job = await engine.bench.stores.submit_one()
+        engine.bench.stores.wakeup.ring(queues={"default"})
+        await engine.advance(engine.limits.flush)
+        assert held.stopped == [lost.job_id]
+        assert worker.slots.untold == []
+        assert (await engine.bench.stores.job(job.job_id)).status is JobState.RUNNING
+
+
+async def test_one_that_is_ended_with_the_worker_is_no_error(engine: Engine, queue: SlowQueue) -> None:
+    errors: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    async with engine.running():
+        queue.slow = True
+        engine.bench.stores.wakeup.ring(queues={"default"})
+        await engine.settle()
+        assert len(queue.waiting) == 1
+    assert errors == []
+
+
+async def test_how_long_it_took_is_told(engine: Engine, queue: SlowQueue) -> None:
+    engine.handle(short)
+    async with engine.running():
+        await engine.advance(SECOND)
+        queue.slow = True
+        await engine.bench.submit([a_request()])
+        await engine.advance(2 * SECOND)
+        queue.slow = False
+        queue.pass_on()
+        await engine.settle()
+    took = [span for name, _, span in engine.bench.metrics.observed if name is Histogram.EXCHANGE_DURATION]
+    assert took == [2 * SECOND, 0 * SECOND]
+
+
+async def test_answer_that_was_long_on_its_way_sets_no_clock_back(engine: Engine) -> None:
+    class Far(MemoryJobQueue):
+        arrives: asyncio.Event | None = None
+
+        async def exchange(self, delivery: Delivery) -> Exchanged:
+            answer = await super().exchange(delivery)
+            if self.arrives is not None:
+                await self.arrives.wait()
+            return answer
+
+    engine.queue = queue = Far(engine.bench.store)
+    engine.handle(short)
+    async with engine.running() as worker:
+        await engine.advance(SECOND)
+        queue.arrives = asyncio.Event()
+        engine.bench.stores.wakeup.ring(queues={"default"})
+        await engine.advance(SECOND)
+        assert worker._exchanges.under_way
+        queue.arrives.set()
+        await engine.settle()
+        assert not worker._exchanges.under_way
+        assert worker._store_time.now() == engine.bench.clock.now()
+
+
+async def test_worker_that_found_all_it_asked_for_looks_again_as_soon_as_there_is_room(
+    engine: Engine, wakeup: RecordedWakeup
+) -> None:
+    """Though no hint tells of the rest."""
+    held = Held()
+    engine.handle(held)
+    jobs = await engine.bench.stores.submit(*(a_request() for _ in range(2 * engine.slots)))
+    async with engine.running():
+        assert len(held.contexts) == engine.slots
+        held.let_go()
+        await engine.settle()
+        done = [(await engine.bench.stores.job(job.job_id)).status for job in jobs]
+        assert done == [JobState.SUCCESS] * len(jobs)
+
+
+@pytest.mark.parametrize("in_workflow", [True, False])
+async def test_job_that_waits_again_is_looked_for_when_it_falls_due(
+    engine: Engine, wakeup: RecordedWakeup, in_workflow: bool
+) -> None:
+    runs: list[timedelta] = []
+
+    async def again(context: JobContext) -> None:
+        runs.append(engine.bench.clock.monotonic())
+        if context.attempt == 1:
+            raise Retry("later", after=5)
+
+    engine.handle(again)
+    if in_workflow:
+        await engine.bench.flow(a="")
+    else:
+        await engine.bench.stores.submit_one()
+    async with engine.running() as worker:
+        await engine.settle()
+        assert worker._lookout.expected_at == engine.bench.clock.monotonic() + 5 * SECOND
+        await engine.advance(5 * SECOND)
+    assert runs == [runs[0], runs[0] + 5 * SECOND]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "later"),
+    [
+        ([Snoozed(delay=SECOND)], True),
+        ([HandedBack(reason="drained")], False),
+        ([Snoozed(delay=SECOND), HandedBack(reason="drained")], False),
+    ],
+    ids=["later", "at once", "both"],
+)
+async def test_others_are_told_whether_all_that_waits_again_is_due_later(
+    engine: Engine, outcomes: list[Outcome], later: bool
+) -> None:
+    stores, hints = engine.bench.stores, engine.bench.hints
+    async with engine.running() as worker:
+        await stores.submit(*(a_request() for _ in outcomes))
+        jobs = await stores.claim(engine.pulse.incarnations[0], worker_id=W1, types=("work",))
+        hints.clear()
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            worker._on_outcome(job, None, outcome, engine.bench.clock.monotonic())
+        await engine.settle()
+    assert [(hint.queues, hint.later) for hint in hints] == [({"default"}, later)]
+
+
+def a_suspect() -> ClaimedJob:
+    return a_claimed_job(suspect=True, worker_deaths=1, started_at=None)

@@ -81,3 +81,27 @@ def test_what_has_come_to_pass_is_past() -> None:
     assert time.now() == at + SECOND
     time.reached(at)
     assert time.now() == at + SECOND
+
+
+def test_the_first_word_counts_however_long_it_was_on_its_way() -> None:
+    """This machine's clock may be wrong by less than that."""
+    clock = WrongClock()
+    clock.off_by = SECOND
+    time = StoreTime(clock)
+    asked_at = clock.monotonic()
+    clock.advance(HOUR)
+    at = clock.now() - WrongClock.off_by
+    time.learn(at, asked_at=asked_at)
+    assert time.now() == at
+
+
+def test_clock_that_was_set_back_by_more_than_an_answer_takes_is_believed() -> None:
+    clock = VirtualClock()
+    clock.advance(HOUR)
+    time = StoreTime(clock)
+    time.learn(clock.now())
+    asked_at = clock.monotonic()
+    clock.advance(SECOND)
+    at = clock.now() - 2 * SECOND
+    time.learn(at, asked_at=asked_at)
+    assert time.now() == at

@@ -1,19 +1,24 @@
 """The worker: what it takes, in which order, how it runs it and what it tells the store."""
 
+import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from schedora.application.context import JobContext
 from schedora.application.directives import Discard, Retry, Snooze
 from schedora.application.handlers import Executor
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import INVALID_RESULT
+from schedora.application.pipeline.journal import Journal
 from schedora.application.pipeline.lookout import Pace
 from schedora.application.pipeline.slots import GRACE, NO_ROOM
 from schedora.application.pipeline.worker import WorkerLimits
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.application.ports.wakeup import Hint
+from schedora.application.run_scope import RunScope
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Succeeded, WorkerLost
@@ -210,10 +215,12 @@ async def test_worker_looks_by_itself_and_counts_what_a_hint_should_have_brought
     engine.handle(answer)
     async with engine.running():
         await engine.advance(60 * SECOND)  # past any look that was planned before
-        job = await engine.bench.stores.submit_one()  # the store alone knows: nobody rings
+        jobs = await engine.bench.stores.submit(
+            a_request(), a_request()
+        )  # the store alone knows: nobody rings
         await engine.advance(engine.limits.pace.poll_longest * 1.2)
-        assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
-    assert engine.bench.metrics.counted[Counter.WAKEUPS_MISSED, ""] == 1
+        assert [(await engine.bench.stores.job(job.job_id)).status for job in jobs] == [S.SUCCESS] * 2
+    assert engine.bench.metrics.counted[Counter.WAKEUPS_MISSED, ""] == 2
 
 
 async def test_without_hints_it_looks_at_short_intervals(engine: Engine) -> None:
@@ -643,3 +650,59 @@ async def test_spans_may_be_chosen(engine: Engine) -> None:
         assert (await engine.bench.stores.job(job.job_id)).status is S.PENDING
         await engine.advance(0.6 * HOUR)
         assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
+
+
+async def test_what_it_is_given_for_runs_is_used_for_each(engine: Engine) -> None:
+    class Spans:
+        """Port ``RunSpans``."""
+
+        def enter(self, scope: RunScope) -> object:
+            scope.leave_line(JsonText('{"event": "a line"}'))
+            scope.leave_span(JsonText('{"name": "a span"}'))
+            return None
+
+        def leave(self, entered: object) -> None: ...
+
+    engine.run_spans = Spans()
+    engine.handle(answer)
+    job = await engine.bench.stores.submit_one()
+    async with engine.running():
+        assert engine.spans == ['{"name": "a span"}']
+        assert [trail.now().lines for trail in engine.trails[:1]] == [('{"event": "a line"}',)]
+        assert [run.job_id for run, _ in engine.bench.export.runs] == [job.job_id]
+
+
+async def test_it_writes_into_the_journal_that_it_was_given(engine: Engine) -> None:
+    async def fail(_context: JobContext) -> None:
+        raise Discard("of no use")
+
+    engine.journal = Journal(payloads=True)
+    engine.handle(fail)
+    await engine.bench.stores.submit_one(a_request(payload=JsonText('{"to": "ada"}')))
+    with capture_logs() as lines:
+        async with engine.running():
+            pass
+    assert [line["payload"] for line in lines if line["log_level"] == "error"] == [{"to": "ada"}]
+
+
+async def test_registration_that_was_long_on_its_way_sets_no_clock_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = type(engine.bench.stores.workers)
+    register = workers.register
+    arrives = asyncio.Event()
+
+    async def from_afar(self: Any, *of: Any) -> Any:
+        registered = await register(self, *of)
+        await arrives.wait()
+        return registered
+
+    async with engine.running() as worker:
+        await engine.advance(SECOND)
+        monkeypatch.setattr(workers, "register", from_afar)
+        worker.heard(engine.pulse.incarnations[0], WorkerState.STALE)
+        await engine.advance(SECOND)
+        arrives.set()
+        await engine.settle()
+        assert len(engine.pulse.incarnations) == 2
+        assert worker._store_time.now() == engine.bench.clock.now()

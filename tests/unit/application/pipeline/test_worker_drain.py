@@ -70,7 +70,8 @@ async def test_what_does_not_finish_in_time_is_handed_back(engine: Engine) -> No
     assert back.history[-1].reason == DRAINED
 
 
-async def test_jobs_in_the_buffer_are_handed_back_at_once(engine: Engine) -> None:
+@pytest.mark.parametrize("by_request", [False, True])
+async def test_jobs_in_the_buffer_are_handed_back_at_once(engine: Engine, by_request: bool) -> None:
     async def short(_context: JobContext) -> None: ...
 
     held = Held()
@@ -82,7 +83,10 @@ async def test_jobs_in_the_buffer_are_handed_back_at_once(engine: Engine) -> Non
     waits = await engine.bench.stores.submit_one(a_request(type="long", priority=0))
     async with engine.running() as worker:
         assert worker.slots.buffered == 1
-        worker.drain()
+        if by_request:
+            worker.heard(engine.pulse.incarnations[0], WorkerState.DRAINING)
+        else:
+            worker.drain()
         await engine.advance(engine.limits.flush)
         assert (await engine.bench.stores.job(runs.job_id)).status is S.RUNNING
         back = await engine.bench.stores.job(waits.job_id)
@@ -230,13 +234,30 @@ async def test_worker_that_is_torn_down_stops_its_handlers(engine: Engine) -> No
         assert held.stopped == [job.job_id]
 
 
+async def test_worker_that_is_torn_down_tells_its_threads(engine: Engine) -> None:
+    held = HeldThread()
+    engine.handle(held, executor=Executor.THREAD)
+    await engine.bench.stores.submit_one()
+    async with engine.running():
+        await engine.happens(held.began)
+        assert engine.task is not None
+        engine.task.cancel()
+        await engine.settle()
+        assert held.told_to_stop()
+        held.let_go()
+
+
 async def test_drain_before_the_first_step_takes_nothing(engine: Engine) -> None:
     engine.handle(Held())
     job = await engine.bench.stores.submit_one()
     threads_never_used = None
     worker = engine.build(threads_never_used)  # type: ignore[arg-type]  # nothing runs
     worker.drain()
-    await worker.run()
+    engine.bench.faults.away = True
+    with capture_logs() as logs:
+        await worker.run()
+    engine.bench.faults.away = False
+    assert logs == [], "the store knows nothing of it: there is no good-bye to say"
     assert await engine.bench.stores.job(job.job_id) == job
 
 

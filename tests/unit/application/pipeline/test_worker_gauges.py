@@ -3,7 +3,7 @@
 from schedora.application.context import JobContext
 from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.totals import Series
-from tests.builders import SECOND, a_request
+from tests.builders import SECOND, a_claimed_job, a_request
 from tests.unit.application.pipeline.engine import Engine, Held
 
 
@@ -65,3 +65,29 @@ async def test_a_store_that_does_not_answer_is_no_progress(engine: Engine) -> No
     assert ill is not None
     assert well <= 30
     assert ill >= 120
+
+
+async def test_jobs_that_wait_for_a_slot_are_counted(engine: Engine) -> None:
+    held = Held()
+    engine.handle(held)
+    engine.slots = 1
+    async with engine.running() as worker:
+        assert told(engine, Gauge.WORKER_JOBS_BUFFERED) == 0
+        worker.slots.take([a_claimed_job() for _ in range(3)])
+        assert told(engine, Gauge.WORKER_JOBS_BUFFERED) == 2
+
+
+async def test_progress_is_told_of_from_the_beginning(engine: Engine) -> None:
+    engine.bench.faults.away = True
+    async with engine.running():
+        await engine.advance(60 * SECOND)
+        assert told(engine, Gauge.LAST_PROGRESS) == 60
+
+
+async def test_each_answer_of_the_store_is_progress(engine: Engine) -> None:
+    engine.handle(Held())
+    async with engine.running():
+        await engine.advance(60 * SECOND)
+        await engine.bench.submit([a_request()])
+        await engine.settle()
+        assert told(engine, Gauge.LAST_PROGRESS) == 0

@@ -2,11 +2,12 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import pytest
 
 from schedora.application.context import JobContext
-from schedora.application.pipeline.exchange import PLENTY_INTERVAL
+from schedora.application.pipeline.exchange import HINT_TAKES_MAX, PLENTY_INTERVAL
 from schedora.application.pipeline.lookout import Pace
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
 from schedora.application.ports.metrics import Counter
@@ -216,16 +217,31 @@ async def test_one_job_for_one_slot_wakes_one_other_and_that_rarely(
         assert wakeup.rung == [({"default"}, False)]
 
 
+@pytest.mark.parametrize("ago", [SECOND / 2, HINT_TAKES_MAX])
 async def test_job_whose_hint_is_on_its_way_is_not_missed(
-    engine: Engine, wakeup: RecordedWakeup, held: Held
+    engine: Engine, wakeup: RecordedWakeup, held: Held, ago: timedelta
 ) -> None:
     async with engine.running() as worker:
         await engine.advance(HOUR)
-        await engine.advance(worker._lookout.next_at - engine.bench.clock.monotonic() - SECOND / 2)
+        await engine.advance(worker._lookout.next_at - engine.bench.clock.monotonic() - ago)
         job = await engine.bench.stores.submit_one()
-        await engine.advance(SECOND)
+        await engine.advance(ago)
         assert (await engine.bench.stores.job(job.job_id)).status is S.RUNNING
         assert engine.bench.metrics.counted[Counter.WAKEUPS_MISSED, ""] == 0
+
+
+async def test_worker_that_was_ended_follows_up_no_hint(
+    engine: Engine, wakeup: RecordedWakeup, held: Held
+) -> None:
+    engine.queue = counted = CountedQueue(engine.queue)
+    async with engine.running():
+        assert engine.task is not None
+        engine.task.cancel()
+        await engine.settle()
+        before = counted.claims_made
+        wakeup.subscription.deliver(Hint(queues=MAIL))
+        await engine.settle()
+        assert counted.claims_made == before
 
 
 async def test_of_many_idle_workers_few_look_for_each_job(engine: Engine) -> None:

@@ -138,6 +138,7 @@ async def test_it_runs_without_a_claim_or_a_question(
 ) -> None:
     async with engine.running():
         before = (asked.claims_made, asked.checks_made)
+        assert before == (1, 0), "one that has just registered holds nothing"
         job = await matched(engine)
         wakeup.subscription.deliver(told_of(job))
         await engine.settle()
@@ -385,9 +386,10 @@ async def test_told_of_twice_it_runs_once(
 async def test_it_remembers_no_more_than_it_needs(engine: Engine, wakeup: RecordedWakeup, held: Held) -> None:
     async with engine.running() as worker:
         job = await matched(engine)
-        for _ in range(TAKEN_MAX + 1):
-            worker._take([attrs.evolve(job, lease_id=a_lease_id())])
-        assert len(worker._taken) == TAKEN_MAX
+        leases = [a_lease_id() for _ in range(TAKEN_MAX + 1)]
+        for lease_id in leases:
+            worker._take([attrs.evolve(job, lease_id=lease_id)])
+        assert list(worker._taken) == leases[1:]
 
 
 def by_signal(engine: Engine) -> None:

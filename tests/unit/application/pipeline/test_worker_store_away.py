@@ -18,7 +18,7 @@ from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.execute import UPSTREAM_NOT_READ
 from schedora.application.pipeline.outbox import STORAGE_REFUSED
 from schedora.application.pipeline.slots import GRACE
-from schedora.application.pipeline.worker import FAREWELL, Worker
+from schedora.application.pipeline.worker import FAREWELL, RESULTS_NOT_TAKEN, Worker
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.wakeup import Hint
@@ -445,8 +445,10 @@ async def test_worker_holds_only_so_many_results(engine: Engine, monkeypatch: py
         assert (worker.slots.buffered, len(handler.runs)) == (0, 1), "the others are to go back"
         engine.bench.faults.away = False
         await engine.advance(LONG_ENOUGH)
-        states = [(await engine.bench.stores.job(job.job_id)).status for job in (first.job, *claimed)]
-    assert states == [S.SUCCESS] * 6
+        done = [await engine.bench.stores.job(job.job_id) for job in (first.job, *claimed)]
+    assert [job.status for job in done] == [S.SUCCESS] * 6
+    went_back = [event.reason for job in done for event in job.history if event.to_state is S.PENDING]
+    assert set(went_back) == {RESULTS_NOT_TAKEN}
     assert all(count == 1 for count in handler.runs.values())
 
 

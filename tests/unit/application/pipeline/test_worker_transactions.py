@@ -97,6 +97,7 @@ async def test_roll_back_leaves_nothing_and_the_run_has_failed(engine: Engine, l
     async with engine.running():
         job = await one_job(engine)
     assert (job.status, job.errors[-1].kind, job.result) == (S.RETRYING, NOT_COMMITTED, None)
+    assert job.history[-2].to_state is S.FAILED
     told = "the handler called complete_in and returned, but its transaction was not committed"
     assert job.errors[-1].message == told
     assert not await ledger.wrote()
@@ -182,7 +183,7 @@ async def test_run_that_was_stopped_can_not_complete_any_more(engine: Engine) ->
         job = await bench.stores.submit_one(a_request(timeout=SECOND))
         bench.stores.wakeup.ring(queues=["default"])
         await engine.advance(SECOND)
-        assert len(refused) == 1
+        assert [str(error) for error in refused] == [f"job {job.job_id} is no longer held by this run"]
         assert (await bench.stores.job(job.job_id)).status is S.RETRYING
 
 
