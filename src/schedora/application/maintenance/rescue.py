@@ -5,10 +5,12 @@ store accepts it once.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TypeAlias
 
 from attrs import frozen
 
+from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
 from schedora.application.pipeline.complete import Completed, CompleteJobs, in_transactions
 from schedora.application.pipeline.ledger import count_canceled, count_completions
@@ -55,20 +57,7 @@ class RescueJobs:
             async with self.units.begin() as unit:
                 now = await unit.now()
             deaths = await self.workers.deaths({job.owner for job in lost})
-            ended = [
-                (
-                    job,
-                    settle(
-                        job,
-                        _worker_lost(job, deaths.get(job.owner)),
-                        started_at=job.started_at,
-                        ended_at=max(now, job.started_at or job.claimed_at),
-                        unit_random=self.randomness.unit(),
-                        worker_deaths_max=self.worker_deaths_max,
-                    ),
-                )
-                for job in lost
-            ]
+            ended = [self._ended(job, _worker_lost(job, deaths.get(job.owner)), now) for job in lost]
             accepted_count = 0
             for part in _parts(ended):
                 accepted_count += await self._give_back(part)
@@ -77,7 +66,41 @@ class RescueJobs:
                 break
         return rescued_count
 
-    async def _give_back(self, ended: Sequence[_Ended]) -> int:
+    def _ended(self, job: ClaimedJob, outcome: WorkerLost, now: datetime) -> _Ended:
+        completion = settle(
+            job,
+            outcome,
+            started_at=job.started_at,
+            ended_at=max(now, job.started_at or job.claimed_at),
+            unit_random=self.randomness.unit(),
+            worker_deaths_max=self.worker_deaths_max,
+        )
+        return job, completion
+
+    async def _give_back(self, ended: Sequence[_Ended], *, plainly: bool = False) -> int:
+        """How many of them the store has accepted. Where one of them is more than it can take, the others must not wait for
+        that, in this round or any other: each is tried by itself, and then ``plainly``, without what its worker left.
+        """
+        try:
+            return await self._hand_in(ended)
+        except StoreUnavailable:
+            raise
+        except Exception as refused:  # noqa: BLE001 - whatever a store says of what it can't keep
+            error = refused
+        if len(ended) > 1:
+            log.warning("a batch of rescued jobs was refused", error=type(error).__name__)
+            return sum([await self._give_back([one]) for one in ended])
+        [(job, completion)] = ended
+        told = {"job_id": str(job.job_id), "exc_info": error}
+        if plainly:
+            log.error("the store does not take a job back: it stays with its lost worker", **told)
+            return 0
+        log.error("the store refuses what a lost worker left of a job", **told)
+        how = f"worker {job.worker_id} was lost, and the store refused to keep how ({type(error).__name__})"
+        one = self._ended(job, WorkerLost(message=how), completion.ended_at)
+        return await self._give_back([one], plainly=True)
+
+    async def _hand_in(self, ended: Sequence[_Ended]) -> int:
         completed = await self._deliver([completion for _, completion in ended])
         settled = [one for one in ended if one[1].lease_id in completed.accepted]
         count_completions(self.metrics, [completion for _, completion in settled])

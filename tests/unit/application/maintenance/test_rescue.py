@@ -11,10 +11,13 @@ from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.errors import StoreUnavailable
 from schedora.application.maintenance import rescue as module
+from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.ports.job_queue import Delivery, Exchanged, Start
 from schedora.application.ports.metrics import Counter
 from schedora.domain.claimed_job import ClaimedJob
+from schedora.domain.completion import Completion
 from schedora.domain.events import Notice
+from schedora.domain.ids import JobId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Succeeded
 from schedora.domain.retry import RetryPolicy
@@ -239,3 +242,99 @@ async def test_clock_that_was_set_back_puts_no_end_before_the_start(bench: Bench
     await bench.rescue()
     record = await bench.stores.job(job.job_id)
     assert record.errors[-1].at == claim.claimed_at + HOUR
+
+
+class Refusal(Exception):
+    """What a store says that can't keep a value."""
+
+
+class Fussy:
+    """Keeps nothing in which one of these texts is."""
+
+    def __init__(self, *texts: str) -> None:
+        self._texts = texts
+        self.batches: list[int] = []
+
+    def look_at(self, completions: Sequence[Completion]) -> None:
+        self.batches.append(len(completions))
+        for one in completions:
+            kept = f"{one.job_id} {'' if one.error is None else one.error.message}"
+            if any(text in kept for text in self._texts):
+                raise Refusal("a secret of the store")
+
+    def rescue(self, bench: Bench) -> module.RescueJobs:
+        look_at = self.look_at
+
+        class Queue(MemoryJobQueue):
+            async def exchange(self, delivery: Delivery) -> Exchanged:
+                look_at(delivery.completions)
+                return await super().exchange(delivery)
+
+        @attrs.frozen(kw_only=True)
+        class Complete(CompleteJobs):
+            async def __call__(self, completions: Sequence[Completion]) -> Completed:
+                look_at(completions)
+                return await super().__call__(completions)
+
+        complete = Complete(units=bench.stores.units, wakeup=bench.stores.wakeup)
+        return attrs.evolve(bench.rescue, queue=Queue(bench.store), complete=complete)
+
+
+async def two_of(bench: Bench, *, in_workflow: bool) -> list[JobId]:
+    workflow_id = await bench.stores.workflow() if in_workflow else None
+    jobs = await bench.stores.submit(*(a_request(workflow_id=workflow_id) for _ in range(2)))
+    return [job.job_id for job in jobs]
+
+
+@pytest.mark.parametrize("in_workflow", [False, True])
+async def test_what_the_store_refuses_to_keep_of_one_keeps_neither_it_nor_others(
+    bench: Bench, in_workflow: bool
+) -> None:
+    jobs = await two_of(bench, in_workflow=in_workflow)
+    await lost(bench)
+    fussy = Fussy("fell silent")
+    with capture_logs() as logs:
+        assert await fussy.rescue(bench)() == 2
+    for job_id in jobs:
+        record = await bench.stores.job(job_id)
+        told = "worker w1 was lost, and the store refused to keep how (Refusal)"
+        assert (record.status, record.worker_deaths) == (S.RETRYING, 1)
+        assert (record.errors[-1].kind, record.errors[-1].message) == ("worker_lost", told)
+        assert record.errors[-1].at == bench.clock.now()
+    assert fussy.batches == [2, 1, 1, 1, 1]
+    refused, *each = [line for line in logs if line["event"] != "job rescued from a lost worker"]
+    assert refused == {
+        "event": "a batch of rescued jobs was refused", "log_level": "warning", "error": "Refusal",
+    }  # fmt: skip
+    event = "the store refuses what a lost worker left of a job"
+    assert [(line["event"], line["log_level"], line["job_id"]) for line in each] == [
+        (event, "error", str(job_id)) for job_id in sorted(jobs)
+    ]
+    assert all(isinstance(line["exc_info"], Refusal) for line in each)
+
+
+@pytest.mark.parametrize("in_workflow", [False, True])
+async def test_job_that_the_store_refuses_in_any_form_keeps_nothing_from_the_others(
+    bench: Bench, in_workflow: bool
+) -> None:
+    bad, good = sorted(await two_of(bench, in_workflow=in_workflow))
+    await lost(bench)
+    fussy = Fussy(str(bad))
+    with capture_logs() as logs:
+        assert await fussy.rescue(bench)() == 1
+    assert [(await bench.stores.job(job_id)).status for job_id in (bad, good)] == [S.RUNNING, S.RETRYING]
+    stays = [line for line in logs if line["event"].startswith("the store does not take a job back")]
+    assert {(line["event"], line["log_level"], line["job_id"]) for line in stays} == {
+        ("the store does not take a job back: it stays with its lost worker", "error", str(bad))
+    }
+    assert all(isinstance(line["exc_info"], Refusal) for line in stays)
+    assert await bench.rescue() == 1, "once the store takes it"
+
+
+async def test_store_that_goes_away_among_single_jobs_leaves_the_rest_to_the_next_round(bench: Bench) -> None:
+    await two_of(bench, in_workflow=False)
+    await lost(bench)
+    bench.faults.fail(BEFORE_COMMIT, nth=2)  # the first asks for the time
+    with pytest.raises(StoreUnavailable):
+        await Fussy("fell silent").rescue(bench)()
+    assert await bench.rescue() == 2
