@@ -24,6 +24,7 @@ from schedora.domain.completion import Completion
 from schedora.domain.ids import IncarnationId, LeaseId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import HandedBack, Outcome, Snoozed, Succeeded
+from schedora.domain.worker import WorkerState
 from tests.builders import SECOND, a_claimed_job, a_request, a_workflow_id, settled
 from tests.unit.application.bench import Bench
 from tests.unit.application.pipeline.engine import W1, Engine, Held
@@ -455,6 +456,30 @@ async def test_answer_that_was_long_on_its_way_sets_no_clock_back(engine: Engine
         queue.arrives.set()
         await engine.settle()
         assert not worker._exchanges.under_way
+        assert worker._store_time.now() == engine.bench.clock.now()
+
+
+async def test_registration_that_was_long_on_its_way_sets_no_clock_back(
+    engine: Engine, queue: SlowQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = type(engine.bench.stores.workers)
+    register = workers.register
+    arrives = asyncio.Event()
+
+    async def from_afar(self: Any, *of: Any) -> Any:
+        registered = await register(self, *of)
+        await arrives.wait()
+        return registered
+
+    async with engine.running() as worker:
+        await engine.advance(SECOND)
+        monkeypatch.setattr(workers, "register", from_afar)
+        worker.heard(engine.pulse.incarnations[0], WorkerState.STALE)
+        await engine.advance(SECOND)
+        queue.slow = True  # its answer would tell the time
+        arrives.set()
+        await engine.settle()
+        assert (len(engine.pulse.incarnations), len(queue.waiting)) == (2, 1)
         assert worker._store_time.now() == engine.bench.clock.now()
 
 

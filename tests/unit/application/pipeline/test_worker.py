@@ -1,8 +1,6 @@
 """The worker: what it takes, in which order, how it runs it and what it tells the store."""
 
-import asyncio
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -683,26 +681,3 @@ async def test_it_writes_into_the_journal_that_it_was_given(engine: Engine) -> N
         async with engine.running():
             pass
     assert [line["payload"] for line in lines if line["log_level"] == "error"] == [{"to": "ada"}]
-
-
-async def test_registration_that_was_long_on_its_way_sets_no_clock_back(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    workers = type(engine.bench.stores.workers)
-    register = workers.register
-    arrives = asyncio.Event()
-
-    async def from_afar(self: Any, *of: Any) -> Any:
-        registered = await register(self, *of)
-        await arrives.wait()
-        return registered
-
-    async with engine.running() as worker:
-        await engine.advance(SECOND)
-        monkeypatch.setattr(workers, "register", from_afar)
-        worker.heard(engine.pulse.incarnations[0], WorkerState.STALE)
-        await engine.advance(SECOND)
-        arrives.set()
-        await engine.settle()
-        assert len(engine.pulse.incarnations) == 2
-        assert worker._store_time.now() == engine.bench.clock.now()
