@@ -103,7 +103,8 @@ def run_torture(plan: "Plan") -> "Report":
     """Tells on standard error how far it is. Raises ``Misused`` for what it can't work with."""
     import asyncio  # noqa: PLC0415 - --help must not load it
 
-    from schedora.entrypoints.torture.routes import NoRoute  # noqa: PLC0415 - as above
+    from schedora.entrypoints.torture.evidence import Unreadable  # noqa: PLC0415 - as above
+    from schedora.entrypoints.torture.routes import NoRoute  # noqa: PLC0415
     from schedora.entrypoints.torture.run import torture as tortured  # noqa: PLC0415
     from schedora.entrypoints.torture.scene import NotReady  # noqa: PLC0415
 
@@ -113,6 +114,8 @@ def run_torture(plan: "Plan") -> "Report":
         raise Misused(str(error)) from error
     except (NotReady, TimeoutError) as error:
         raise Failed(str(error)) from error
+    except Unreadable as error:
+        raise Failed(f"{error}. Logs: {plan.directory}") from error
 
 
 def publish(report: "Report", json_file: Path | None, html_file: Path | None) -> None:

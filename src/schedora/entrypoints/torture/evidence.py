@@ -1,12 +1,14 @@
 """What is left when it is over: records, ledger and counts, read past the proxies."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from attrs import frozen
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.process_reports import PostgresProcessReports
+from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.job_reader import JobFilter
 from schedora.application.ports.metrics import Gauge
 from schedora.domain.ids import JobId, WorkflowId
@@ -29,6 +31,21 @@ select
     (select count(*) from job_ready where queue = $1) as ready
 """
 _FENCED = "select coalesce(sum(value), 0) from metric_totals where name = 'jobs_fenced_total'"
+
+
+class Unreadable(Exception):
+    """The database that was to tell what came of it does not. The message is one line."""
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Raises ``Unreadable`` where the database is away."""
+    try:
+        yield
+    except (StoreUnavailable, *ledger.AWAY) as error:
+        raise Unreadable(
+            f"what is left could not be read, so nothing is shown ({type(error).__name__}: {error})"
+        ) from error
 
 
 @frozen(kw_only=True)

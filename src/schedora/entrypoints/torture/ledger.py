@@ -14,6 +14,8 @@ from schedora.domain.invariants import Guard, SideEffect
 SCHEMA = "schedora_torture"
 PATIENCE_SECONDS = 5.0
 APPLICATION_NAME = "schedora-torture"
+AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""How it shows that the database is away, or goes."""
 
 _CREATE = f"""
 create schema if not exists {SCHEMA};

@@ -18,6 +18,7 @@ from schedora.entrypoints.torture.evidence import (
     collect,
     fenced_writes,
     open_jobs,
+    reading,
     slots_used,
     store_time,
 )
@@ -47,7 +48,8 @@ async def torture(
     """What came of it. Ctrl-C ends faults and orders, and what is there is checked. ``faults`` and ``ordered`` come in place
     of what the seed decides.
 
-    Raises ``EmbeddedUnavailable``, ``NoRoute`` and ``NotReady`` where it can't begin.
+    Raises ``EmbeddedUnavailable``, ``NoRoute`` and ``NotReady`` where it can't begin, ``Unreadable`` where nobody can tell what
+    came of it.
     """
     stopping = asyncio.Event()
     faults = timetable(plan) if faults is None else faults
@@ -82,14 +84,15 @@ async def _tortured(
     if not drained:
         await scene.fleet.close()  # what still moves can't be checked
     say("Reading records and ledger.")
-    evidence = await collect(plan, scene.database_url, tuple(customer.asked_workflows))
-    found = breaches(customer.accepted(), evidence)
-    if not found:
-        workers = sorted(member.name for member in scene.fleet.of("worker"))
-        found = unfreed(workers, await _slots(scene, workers))
-    await scene.fleet.close()  # its logs and counts are whole now
+    with reading():
+        evidence = await collect(plan, scene.database_url, tuple(customer.asked_workflows))
+        found = breaches(customer.accepted(), evidence)
+        if not found:
+            workers = sorted(member.name for member in scene.fleet.of("worker"))
+            found = unfreed(workers, await _slots(scene, workers))
+        await scene.fleet.close()  # its logs and counts are whole now
+        fenced = await fenced_writes(scene.database_url) - fenced_before
     found += misbehaved(scene.fleet.endings, scene.fleet.stubborn)
-    fenced = await fenced_writes(scene.database_url) - fenced_before
     if not found:
         await _tidy_up(scene)
     jobs = evidence.jobs.values()
@@ -165,7 +168,9 @@ async def _drained(scene: Scene, bound: float) -> bool:
     """Whether all jobs have ended by then, on the loop's clock."""
 
     async def ended() -> bool:
-        return not await open_jobs(scene.plan, scene.database_url)
+        with suppress(*ledger.AWAY):
+            return not await open_jobs(scene.plan, scene.database_url)
+        return False
 
     return await until(ended, bound - asyncio.get_running_loop().time())
 

@@ -23,9 +23,6 @@ RECOVERY_SECONDS = 5.0
 _ENGINE = "schedora"
 """The name under which the engine's sessions are known to the server."""
 
-_AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""How it shows that another fault has taken the database away."""
-
 Order = Callable[[int, float], None]
 """Submits a job that blocks the event loop of its worker, by its number and for so many seconds."""
 
@@ -176,7 +173,7 @@ async def _postgres_down(scene: Scene, fault: Fault) -> AsyncIterator[bool]:
 @asynccontextmanager
 async def _terminated(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
     has_struck = False
-    with suppress(*_AWAY):
+    with suppress(*ledger.AWAY):
         connection = await ledger.connect(scene.database_url)
         try:
             await _end_sessions(scene, connection)
@@ -208,7 +205,7 @@ async def _end_sessions(scene: Scene, connection: "asyncpg.Connection[asyncpg.Re
 async def _locked_out(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
     has_struck = False
     async with AsyncExitStack() as stack:
-        with suppress(*_AWAY):
+        with suppress(*ledger.AWAY):
             connection = await ledger.connect(scene.database_url)
             stack.callback(connection.terminate)
             await connection.execute("begin; lock table jobs in exclusive mode")
@@ -220,7 +217,7 @@ async def _locked_out(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
 async def _full(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
     is_full = False
     async with AsyncExitStack() as stack:
-        with suppress(*_AWAY):
+        with suppress(*ledger.AWAY):
             first = await ledger.connect(scene.database_url)
             stack.callback(first.terminate)
             await _end_sessions(scene, first)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from schedora.entrypoints.torture.consent import Inhabitants, objection
+from schedora.entrypoints.torture.evidence import Unreadable
 from tests.unit.entrypoints.cli.conftest import invoke, refused
 from tests.unit.entrypoints.torture.reports import BREACH, a_report
 
@@ -94,3 +95,14 @@ def test_what_came_of_it_is_the_exit_status_and_in_the_files(
 def test_nobody_may_agree_to_what_takes_jobs_from_live_workers() -> None:
     assert objection(Inhabitants(description="db", jobs=7, workers=0)) is None
     assert "1 live worker" in (objection(Inhabitants(description="db", jobs=0, workers=1)) or "")
+
+
+def test_where_nobody_can_tell_what_came_of_it_that_is_no_report(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def unreadable(*_: Any) -> None:
+        raise Unreadable("what is left could not be read")
+
+    monkeypatch.setattr("schedora.entrypoints.torture.run.torture", unreadable)
+    logs = str(tmp_path / "logs")
+    refused(invoke("torture", "--logs", logs), 1, f"what is left could not be read. Logs: {logs}")
