@@ -460,13 +460,13 @@ class Worker:
         left = asyncio.Event()
         leaving.add_done_callback(lambda _: left.set())
         try:
-            in_time = await self._clock.wait(left, FAREWELL)
+            await self._clock.wait(left, FAREWELL)
         finally:
             leaving.cancel()
             await asyncio.wait([leaving])
             await self._exchanges.abandon()
         error = "it did not answer in time"
-        if in_time and not leaving.cancelled():
+        if not leaving.cancelled():
             try:
                 leaving.result()
             except StoreUnavailable as unavailable:

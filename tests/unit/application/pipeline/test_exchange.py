@@ -401,12 +401,18 @@ async def test_what_is_lost_keeps_no_other_from_its_start(engine: Engine, queue:
     engine.handle(held)
     async with engine.running() as worker:
         lost = a_claimed_job(started_at=None)
-        worker.slots.take([lost])
-        job = await engine.bench.stores.submit_one()
-        engine.bench.stores.wakeup.ring(queues={"default"})
+        await engine.bench.stores.submit_one()
+        owner = engine.pulse.incarnations[0]
+        [job] = await engine.bench.stores.claim(owner, worker_id=W1, types=("work",), start_count=0)
+        worker.slots.take([lost, job])
+        worker.changed.set()
+        queue.slow = True
         await engine.advance(engine.limits.flush)
+        assert [len(delivery.starts) for delivery in queue.deliveries] == [2]
+        queue.pass_on()
+        await engine.settle()
         assert held.stopped == [lost.job_id]
-        assert worker.slots.untold == []
+        assert queue.deliveries == [], "it is not told again"
         assert (await engine.bench.stores.job(job.job_id)).status is JobState.RUNNING
 
 

@@ -90,7 +90,7 @@ def test_the_first_word_counts_however_long_it_was_on_its_way() -> None:
     time = StoreTime(clock)
     asked_at = clock.monotonic()
     clock.advance(HOUR)
-    at = clock.now() - WrongClock.off_by
+    at = clock.now() - clock.off_by
     time.learn(at, asked_at=asked_at)
     assert time.now() == at
 

@@ -177,9 +177,8 @@ async def test_idle_worker_asks_once_in_several_seconds(
 async def test_worker_that_finds_all_it_can_take_wakes_others(
     engine: Engine, wakeup: RecordedWakeup, held: Held
 ) -> None:
-    engine.slots = 3
     async with engine.running():
-        await engine.bench.stores.submit(*(a_request(queue=queue) for queue in ("a", "b", "b", "b")))
+        await engine.bench.stores.submit(*(a_request(queue=queue) for queue in ("a", "b", "b")))
         wakeup.subscription.deliver(Hint(queues=MAIL))
         await engine.settle()
         assert wakeup.rung == [({"a", "b"}, True)]
