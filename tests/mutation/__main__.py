@@ -5,24 +5,29 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from subprocess import CalledProcessError
 
-from tests.mutation.mutants import Mutant, Workshop, counted, score
+from tests.mutation.mutants import UNTRIED, Mutant, counted, score
 from tests.mutation.packages import PACKAGES, Package
 from tests.mutation.survivors import unnamed
+from tests.mutation.workshop import MutationFailed, Workshop
 
 COLUMNS = ("killed", "timeout", "survived", "no tests")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Mutate what is asked for. 1 when too many mutants of a package survive, 2 when mutmut fails."""
+    """Mutate what is asked for. 1 when too many mutants of a package survive, 2 when they can't be made or tried, as
+    where a test fails without a change, 130 when interrupted.
+    """
     arguments = _arguments(argv)
     chosen = [one for one in PACKAGES if not arguments.package or one.name in arguments.package]
     try:
         enough = [_tried(package, arguments) for package in chosen]
-    except CalledProcessError as error:
-        print(f"mutmut {error.cmd[1]} ended with {error.returncode}: see above", file=sys.stderr)
+    except MutationFailed as failure:
+        print(failure, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nBroken off. What was tried is kept: --again goes on with the others.", file=sys.stderr)
+        return 130
     return 0 if all(enough) else 1
 
 
@@ -31,7 +36,10 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     names = [package.name for package in PACKAGES]
     parser.add_argument("package", nargs="*", help=f"{', '.join(names)}; all without any")
     parser.add_argument(
-        "--again", action="store_true", help="try those that survived and those of changed functions alone"
+        "--again",
+        action="store_true",
+        help="try those alone that were not found, not tried, or are of functions that have changed;"
+        " what was found stays so, whatever has become of the tests",
     )
     parser.add_argument("--report", action="store_true", help="try none: tell of those that were tried")
     parser.add_argument("--children", type=int, default=os.cpu_count() or 1, help="so many at once")
@@ -52,6 +60,8 @@ def _tried(package: Package, arguments: argparse.Namespace) -> bool:
     if left := unnamed(mutants):
         print("\nNot named in docs/decisions/0028-mutation-tests.md:\n")
         print(workshop.changes(left))
+    if untried := counted(mutants)[UNTRIED]:
+        print(f"\n{untried:,} were not tried: --again goes on with them.")
     enough = reached >= package.killed_min
     print(
         f"\n{package.folder}: {reached:.1%} found, {package.killed_min:.0%} wanted{'' if enough else ': TOO FEW'}\n"

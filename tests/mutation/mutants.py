@@ -1,22 +1,26 @@
-"""Mutants of one package: made and tried by mutmut, in a directory of their own, and counted."""
+"""What a mutant is called, what has become of it, and how many were found."""
 
-import os
-import shutil
-import subprocess
-import sys
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import chdir
+from enum import IntEnum
 from pathlib import Path
 
 from attrs import frozen
-from mutmut.mutation.diff_apply import get_diff_for_mutant
+from mutmut.stats import status_by_exit_code
 
-from tests.mutation.packages import ROOT, SOURCE, Package
+
+class Verdict(IntEnum):
+    """How a process ends in which a mutant was tried: by these exit statuses mutmut knows it."""
+
+    SURVIVED = 0
+    KILLED = 1
+    NO_TESTS = 33
+    HANGS = 36
+
 
 FOUND = frozenset({"killed", "timeout"})
 """One that never ends is found, too: its tests hang."""
+UNTRIED = "not checked"
 
 
 @frozen
@@ -25,6 +29,11 @@ class Mutant:
 
     name: str
     status: str
+
+    @classmethod
+    def ended(cls, name: str, exit_status: int | None) -> "Mutant":
+        """``None``: it was not tried yet."""
+        return cls(name, status_by_exit_code[exit_status])
 
     @property
     def module(self) -> str:
@@ -36,6 +45,15 @@ class Mutant:
         """``ClaimPlan.findings``."""
         return self._parts[1].removeprefix("x_").removeprefix("xǁ").replace("ǁ", ".")
 
+    @property
+    def mangled(self) -> str:
+        """Its function, as mutmut calls it: ``schedora.domain.checks.claim.xǁClaimPlanǁfindings``."""
+        return ".".join(self._parts)
+
+    @property
+    def is_found(self) -> bool:
+        return self.status in FOUND
+
     def is_of(self, tests: str) -> bool:
         """Whether its module is what the tests in a file of this name are for: ``test_worker_drain.py``."""
         return tests.startswith(f"test_{Path(self.module).stem}")
@@ -46,73 +64,10 @@ class Mutant:
         return module, mangled.partition("__mutmut_")[0]
 
 
-class Workshop:
-    """Where mutants of one package are made. It is built from links to the repository, for mutmut has one configuration
-    a directory, and one set of tests for all that it mutates there.
-    """
-
-    def __init__(self, package: Package) -> None:
-        self._package = package
-        self._place = ROOT / "mutants" / package.name
-
-    def run(self, *, children: int, again: bool) -> None:
-        """Make all mutants and try each; with ``again`` those of changed functions, and those that no test has found."""
-        if not again:
-            shutil.rmtree(self._place, ignore_errors=True)
-        self._set_up()
-        at_once = ["--max-children", str(children)]
-        self._mutmut(["run", *at_once])
-        if again and (left := [one.name for one in self.mutants() if one.status not in FOUND]):
-            self._mutmut(["run", *at_once, *left])
-
-    def mutants(self) -> list[Mutant]:
-        lines = self._mutmut(["results", "--all", "true"], quiet=True).splitlines()
-        return [Mutant(*line.strip().rsplit(": ", 1)) for line in lines if "__mutmut_" in line]
-
-    def changes(self, mutants: Iterable[Mutant]) -> str:
-        """What each of these changes, as a diff."""
-        with chdir(self._place):
-            return "\n".join(
-                f"# {one.name}: {one.status}\n{get_diff_for_mutant(one.name, path=SOURCE / one.module)}\n"
-                for one in mutants
-            )
-
-    def _set_up(self) -> None:
-        self._place.mkdir(parents=True, exist_ok=True)
-        for name in ("src", "tests"):
-            if not (self._place / name).exists():
-                (self._place / name).symlink_to(ROOT / name)
-        (self._place / "pyproject.toml").write_text(configured(self._package))
-        # What mutmut has copied there it neither removes nor asks again.
-        shutil.rmtree(self._place / "mutants" / "tests", ignore_errors=True)
-        (self._place / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
-
-    def _mutmut(self, arguments: Sequence[str], *, quiet: bool = False) -> str:
-        ran = subprocess.run(
-            [Path(sys.executable).with_name("mutmut"), *arguments],
-            cwd=self._place,
-            env=os.environ | {"COLUMNS": "120"},
-            text=True,
-            stdout=subprocess.PIPE if quiet else None,
-            check=True,
-        )
-        return ran.stdout or ""
-
-
-def configured(package: Package) -> str:
-    """The project's file with what mutmut is to mutate here and how it is tried, in its section, which is the last one."""
-    text = (ROOT / "pyproject.toml").read_text() + (
-        f'only_mutate = ["{SOURCE}/{package.folder}/*.py"]\n'
-        f'pytest_add_cli_args_test_selection = ["{package.tests}"]\n'
-    )
-    assert "only_mutate" in tomllib.loads(text)["tool"]["mutmut"]
-    return text
-
-
 def counted(mutants: Iterable[Mutant]) -> Counter[str]:
     return Counter(one.status for one in mutants)
 
 
 def score(mutants: Sequence[Mutant]) -> float:
     """The part of them that tests have found. Where there are none, nothing was tried, and nothing found."""
-    return sum(one.status in FOUND for one in mutants) / len(mutants) if mutants else 0.0
+    return sum(one.is_found for one in mutants) / len(mutants) if mutants else 0.0

@@ -1,36 +1,33 @@
-"""A plugin of pytest, for runs by mutmut.
+"""A plugin of pytest: instead of running the tests that it has collected, it tries mutants by them, each in a fork.
 
-While mutmut notes which test runs which function, it keeps the one that is being called in a context variable. A worker
-starts a task of its own behind a handler that leaves something in its context, so tests would see another worker than
-the one that is tried. Nobody asks who calls whom: nothing is kept.
+Nothing runs in this process itself, so that no test and no mutant meets what another has left. And whatever was made
+while tests were collected, no mutant has made.
 
-Of a mutant it is enough to know that an example fails: nobody looks for the smallest. The tests of its own module come
-first, then the quick ones; one that hangs is ended as soon as that can be told. And tracebacks are told in plain: with
-colours and locals, of a module in all its mutants, each took seconds.
-
-And where pytest does not find a test by its name, no test has failed, which mutmut would take it for.
+Of a mutant it is enough to know that an example fails: nobody looks for the smallest. And tracebacks are logged in plain:
+with colours and locals, of a module with all its mutants, each took seconds.
 """
 
-import os
-from collections.abc import Generator
+import gc
+import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import Phase, settings
-from mutmut.core import MutmutCallStack
-from mutmut.state import state
 
-from tests.mutation.bound import bounded
-from tests.mutation.mutants import Mutant
+from tests.mutation.forks import forked
+from tests.mutation.mutants import UNTRIED, Mutant, Verdict
+from tests.mutation.progress import Progress
+from tests.mutation.reach import Reach, TestsFail, reach
+from tests.mutation.results import Results
+from tests.mutation.trial import try_one
 
-MutmutCallStack.get = classmethod(lambda _cls: (None, 0))  # type: ignore[method-assign, assignment]
-MutmutCallStack.set = classmethod(lambda _cls, _value: None)  # type: ignore[method-assign, assignment]
-MutmutCallStack.reset = classmethod(lambda _cls, _token: None)  # type: ignore[method-assign, assignment]
 
-HANGS = 36
-"""By this exit status mutmut counts a mutant as one of which the time is over."""
-SUSPICIOUS = 35
-"""By this exit status mutmut counts a mutant neither as killed nor as survived."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("mutation")
+    group.addoption("--mutants", type=Path, help="the folder of the package's mutants")
+    group.addoption("--children", type=int, default=1, help="so many at once")
 
 
 def pytest_configure() -> None:
@@ -46,30 +43,45 @@ def pytest_collection() -> None:
     settings.load_profile("mutants")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if mutant := _under_test():
-        items.sort(key=lambda item: (not mutant.is_of(item.path.name), _seconds(item)))
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> bool | None:
+    if session.testsfailed:
+        return None  # to be collected: pytest says so
+    folder: Path = session.config.getoption("mutants")
+    children: int = session.config.getoption("children")
+    gc.freeze()  # so that forks share what is there for longer
+    progress = Progress(folder.name)
+    try:
+        reached = reach(session.items, children, progress)
+    except TestsFail as failure:
+        print(f"\nNothing was changed, and yet:\n\n{failure}")
+        pytest.exit("a test fails without a change", returncode=pytest.ExitCode.TESTS_FAILED)
+    results = Results(folder)
+    if reached.tests.keys().isdisjoint(one.mangled for one in results):
+        pytest.exit("no test runs a function that is changed", returncode=pytest.ExitCode.TESTS_FAILED)
+    try:
+        try_all(results, reached, children, progress)
+    finally:
+        results.save()
+    return True
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    if not _under_test():
-        return (yield)
-    with bounded(_seconds(item), lambda: os._exit(HANGS)):
-        return (yield)
-
-
-def pytest_sessionfinish(exitstatus: int | pytest.ExitCode) -> None:
-    if exitstatus == pytest.ExitCode.USAGE_ERROR and _under_test():
-        os._exit(SUSPICIOUS)
-
-
-def _under_test() -> Mutant | None:
-    """The mutant that is tried in this process, if any."""
-    name = os.environ.get("MUTANT_UNDER_TEST", "")
-    return Mutant(name, "") if "__mutmut_" in name else None
-
-
-def _seconds(item: pytest.Item) -> float:
-    """What a test took when nothing was changed."""
-    return state().duration_by_test[item.nodeid]
+def try_all(results: Results, reached: Reach, children: int, progress: Progress) -> None:
+    """Those that were not tried yet."""
+    left = [one for one in results if one.status == UNTRIED]
+    to_try = [one for one in left if one.mangled in reached.tests]
+    for one in left:
+        if one.mangled not in reached.tests:
+            results.note(one.name, Verdict.NO_TESTS)
+    found: set[str] = set()
+    with closing(forked(to_try, lambda one: try_one(one, reached), at_once=children)) as trials:
+        for trial in progress.over(
+            trials, lambda count: f"{count:,} of {len(to_try):,} mutants tried, {len(found):,} found"
+        ):
+            results.note(trial.work.name, trial.status, trial.seconds)
+            if Mutant.ended(trial.work.name, trial.status).is_found:
+                found.add(trial.work.name)
+            if trial.told:
+                print(f"{trial.work.name} could not be tried:\n{trial.told}", file=sys.stderr)
+            if progress.is_due:
+                results.save()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from attrs import frozen
 
 from tests.docs.pages import table
-from tests.mutation.mutants import FOUND, Mutant
+from tests.mutation.mutants import UNTRIED, Mutant
 from tests.mutation.packages import ROOT
 
 DECISION = ROOT / "docs" / "decisions" / "0028-mutation-tests.md"
@@ -33,7 +33,7 @@ def named() -> list[Named]:
 
 def unnamed(mutants: Iterable[Mutant]) -> list[Mutant]:
     """Survivors of functions of which more survive than the decision has reasons for."""
-    left = [one for one in mutants if one.status not in FOUND]
+    left = [one for one in mutants if not one.is_found and one.status != UNTRIED]
     allowed = Counter({(one.module, one.function): one.survivors for one in named()})
     found = Counter((one.module, one.function) for one in left)
     return [one for one in left if found[one.module, one.function] > allowed[one.module, one.function]]

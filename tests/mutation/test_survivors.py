@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.mutation.mutants import Mutant, configured, counted, score
+from tests.mutation.mutants import Mutant, counted, score
 from tests.mutation.packages import PACKAGES, ROOT, SOURCE, Package
 from tests.mutation.survivors import Named, named, unnamed
 
@@ -68,4 +68,3 @@ def test_what_hangs_is_found_and_what_no_test_runs_is_not() -> None:
 def test_each_package_and_its_tests_are_there(package: Package) -> None:
     assert (ROOT / SOURCE / package.folder).is_dir()
     assert (ROOT / package.tests).is_dir()
-    assert package.tests in configured(package)
