@@ -5,6 +5,7 @@ from textwrap import dedent
 
 import pytest
 
+from tests.mutation import workshop
 from tests.mutation.conftest import Alone
 from tests.mutation.mutants import UNTRIED
 from tests.mutation.packages import Package
@@ -146,3 +147,25 @@ def test_tests_that_run_nothing_that_is_changed_are_told(toy: Toy) -> None:
     toy.write("checks/test_counts.py", "def test_nothing():\n    pass\n")
     with pytest.raises(MutationFailed, match="no test runs a function"):
         toy.run()
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [(RuntimeError("no place left"), MutationFailed), (KeyboardInterrupt(), KeyboardInterrupt)],
+)
+def test_mutants_that_are_half_made_are_thrown_away(
+    toy: Toy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    broken: BaseException,
+    told: type[BaseException],
+) -> None:
+    def create(_children: int) -> None:
+        [made] = tmp_path.rglob("mutants/src/schedora/toy/counts.py")
+        made.write_text("def tot")
+        raise broken
+
+    monkeypatch.setattr(workshop, "create_mutants", create)
+    with pytest.raises(told):
+        toy.workshop.run(children=1, again=True)
+    assert list(tmp_path.rglob("counts.py")) == [tmp_path / "src" / "schedora" / "toy" / "counts.py"]

@@ -74,14 +74,16 @@ class Workshop:
                 copy_src_dir()
                 create_mutants(children)
         except BaseException as error:
-            shutil.rmtree(self._made)  # a file that is half written looks like one that is whole
+            shutil.rmtree(
+                self._made, ignore_errors=True
+            )  # a file that is half written looks like one that is whole
             if isinstance(error, Exception):
                 raise MutationFailed(f"mutmut can't make them: {error}") from error
             raise
 
     def _clear_away(self) -> None:
         """What was made of files that there are no more."""
-        for path in self._made.rglob("*.py"):
+        for path in list(self._made.rglob("*.py")):
             if not (self._place / path.relative_to(self._made)).exists():
                 for one in path.parent.glob(f"{path.name}*"):
                     one.unlink()
@@ -102,7 +104,7 @@ class Workshop:
                 session.communicate()  # it has been told as well, and writes down what it knows
                 raise
         if session.returncode:
-            raise MutationFailed(told)
+            raise MutationFailed(f"{told}\npytest ended with {session.returncode}")
 
 
 def configured(package: Package) -> str:
