@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import date, time
 from enum import Enum
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -83,16 +83,11 @@ class Redaction:
         self._phrases = tuple(phrase for phrase in map(_in_words, phrases) if phrase.strip())
         self._signs = tuple(tuple(phrase.split()) for phrase in self._phrases)
         """All words of one of these are in every text that a secret name is in."""
-        self._known: dict[str, bool] = {}
+        self._known = lru_cache(NAMES_MAX)(self._decide)
 
     def is_secret(self, name: str) -> bool:
         """Whether the value of this name is to be masked."""
-        known = self._known.get(name)
-        if known is None:
-            known = self._decide(name)
-            if len(self._known) < NAMES_MAX:
-                self._known[name] = known
-        return known
+        return self._known(name)
 
     def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """The same names, and their values as they may be told."""

@@ -23,7 +23,7 @@ from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succee
 from schedora.domain.retry import RetryKind, RetryPolicy
 from schedora.domain.workflow import JobCounts, Workflow
 from schedora.entrypoints import child
-from tests.builders import NOON, SECOND, a_job, a_lease_id, a_request, a_workflow, an_incarnation
+from tests.builders import HOUR, NOON, SECOND, a_job, a_lease_id, a_request, a_workflow, an_incarnation
 
 I = Invariant  # noqa: E741 - as S for the states
 S = JobState
@@ -74,6 +74,12 @@ class Life:
 
     def requeue(self) -> "Life":
         return self._becomes(self.job.requeued(now=self._next(), reason=REQUEUED))
+
+    def forget(self) -> "Life":
+        """Snooze until its history tells nothing of what was before. A snooze has three moves."""
+        for _ in range(0, HISTORY_LIMIT, 3):
+            self.run(Snoozed(delay=SECOND))
+        return self
 
     def _becomes(self, job: Job) -> "Life":
         self.job = job
@@ -127,6 +133,56 @@ def test_all_holds_of_a_job_that_has_outlived_its_history() -> None:
         assert of_job(life.job) == set()
     life.run(Snoozed(delay=SECOND)).run(Succeeded())
     assert of_job(life.job) == set()
+
+
+def lost_and_failed() -> Life:
+    """Twice, and only the second time is still in its history."""
+    life = Life(retry=RetryPolicy(max_retries=9)).run(OOPS).run(LOST).forget()
+    return life.run(OOPS).run(LOST)
+
+
+def test_all_holds_of_a_job_that_has_outlived_what_it_counts() -> None:
+    assert invariants.of_job(lost_and_failed().job) == []
+
+
+def counting(job: Job, counter: str, count: Any) -> Job:
+    return attrs.evolve(job, **{counter: count})
+
+
+@pytest.mark.parametrize(
+    ("counter", "least", "caught"),
+    [
+        ("lease_token", 2 + (HISTORY_LIMIT - 2 * 4) // 3, I.TOKEN_COUNTS_CLAIMS),  # a failure has four moves
+        ("attempt", 2, I.ATTEMPTS_COUNTED),
+        ("retry_count", 2, I.RETRIES_COUNTED),
+        ("worker_deaths", 1, I.DEATHS_COUNTED),
+    ],
+)
+def test_a_job_counts_no_fewer_than_its_history_still_tells(
+    counter: str, least: int, caught: Invariant
+) -> None:
+    job = lost_and_failed().job
+    assert of_job(counting(job, counter, least)) == set()
+    assert of_job(counting(job, counter, least - 1)) == {caught}
+
+
+def test_a_job_has_no_fewer_errors_than_its_history_still_tells() -> None:
+    job = lost_and_failed().job
+    assert of_job(attrs.evolve(job, errors=job.errors[-2:])) == set()
+    assert of_job(attrs.evolve(job, errors=job.errors[-1:])) == {I.ERRORS_TELL_FAILURES}
+
+
+def test_the_time_that_was_asked_for_does_not_hold_behind_a_requeue_that_the_history_has_lost() -> None:
+    life = Life(scheduled_at=NOON + HOUR).cancel().requeue()
+    for _ in range(0, HISTORY_LIMIT, 2):
+        life.claim().end(HandedBack(reason="drained"))
+    assert life.now < NOON + HOUR
+    assert invariants.of_job(life.job) == []
+
+
+def test_a_retry_may_ask_for_no_delay() -> None:
+    at_once = Life().run(Failed(kind="Retry", message="", retry_after=timedelta(0)))
+    assert invariants.of_job(at_once.job) == []
 
 
 @pytest.mark.parametrize(
@@ -235,6 +291,7 @@ CAUGHT: dict[str, tuple[Callable[[], Job], set[Invariant]]] = {
         lambda: attrs.evolve(Life().run(LOST).job, worker_deaths=0),
         {I.DEATHS_COUNTED},
     ),
+    "a death that there was not": (lambda: attrs.evolve(failed_once(), worker_deaths=1), {I.DEATHS_COUNTED}),
     "poison that runs on": (
         lambda: Life(retry=RetryPolicy(max_retries=9)).run(LOST).run(LOST).job,
         {I.DEATHS_COUNTED},
@@ -248,6 +305,10 @@ CAUGHT: dict[str, tuple[Callable[[], Job], set[Invariant]]] = {
     "retries that were given up": (
         lambda: Life().run(attrs.evolve(OOPS, retryable=False)).job,
         {I.RETRIES_NOT_GIVEN_UP},
+    ),
+    "an end that nothing explains": (
+        lambda: attrs.evolve(a_job(), status=S.DEAD),
+        {I.CHAINED_MOVES, I.RETRIES_NOT_GIVEN_UP},
     ),
     "a retry too early": (
         lambda: attrs.evolve(
@@ -281,6 +342,14 @@ CAUGHT: dict[str, tuple[Callable[[], Job], set[Invariant]]] = {
     "a time that its history does not know": (
         lambda: attrs.evolve(failed_once(), scheduled_at=NOON),
         {I.CLAIMED_WHEN_DUE},
+    ),
+    "a time that a requeue did not set": (
+        lambda: attrs.evolve(Life().cancel().requeue().job, scheduled_at=NOON),
+        {I.CLAIMED_WHEN_DUE},
+    ),
+    "an error without a failure": (
+        lambda: attrs.evolve(Life().run(Snoozed(delay=SECOND)).job, errors=failed_once().errors),
+        {I.ERRORS_TELL_FAILURES},
     ),
     "an error that is not told": (lambda: attrs.evolve(failed_once(), errors=()), {I.ERRORS_TELL_FAILURES}),
     "an error of another attempt": (
@@ -475,10 +544,7 @@ def test_an_effect_that_has_no_claim_is_caught() -> None:
 
 
 def test_an_effect_whose_claim_the_history_has_lost_is_not_judged() -> None:
-    life = Life()
-    while len(life.job.history) < HISTORY_LIMIT:
-        life.run(Snoozed(delay=SECOND))
-    life.run(Snoozed(delay=SECOND))
+    life = Life().run(Snoozed(delay=SECOND)).forget()
     assert violated(life.job, an_effect(life.job, 1, 99)) == set()
 
 
@@ -526,9 +592,7 @@ def test_what_was_undone_is_told() -> None:
 
 
 def test_a_history_that_is_no_longer_whole_may_begin_later() -> None:
-    life = Life()
-    while len(life.job.history) < HISTORY_LIMIT:
-        life.run(Snoozed(delay=SECOND))
+    life = Life().forget()
     full = life.job
     assert invariants.of_change(full, life.run(Snoozed(delay=SECOND)).job) == []
 
@@ -655,10 +719,7 @@ def test_a_store_of_tokens_may_be_written_twice_by_one_and_is_not_judged_before_
 
 
 def test_behind_an_effect_that_is_not_judged_the_next_one_is() -> None:
-    life = Life()
-    while len(life.job.history) < HISTORY_LIMIT:
-        life.run(Snoozed(delay=SECOND))
-    life.run(Snoozed(delay=SECOND))
+    life = Life().run(Snoozed(delay=SECOND)).forget()
     lost, wrong = an_effect(life.job, 1, 99), an_effect(life.job, life.job.lease_token + 1, 1)
     assert violated(life.job, lost, wrong) == {I.EFFECT_OF_A_CLAIM}
 

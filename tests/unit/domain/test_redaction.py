@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
+from weakref import WeakSet
 
 import attrs
 import pytest
 
-from schedora.domain.redaction import DEPTH_MAX, MASK, PAIRS_DEPTH_MAX, Redaction, redaction_of
+from schedora.domain.redaction import DEPTH_MAX, MASK, NAMES_MAX, PAIRS_DEPTH_MAX, Redaction, redaction_of
 
 
 @pytest.fixture
@@ -46,6 +47,24 @@ def test_more_names_in_any_spelling(redaction: Redaction) -> None:
         assert not redaction.is_secret(name)
     assert more.is_secret("password")
     assert not redaction_of(None).is_secret("")
+
+
+class Name(str):
+    """One of which it can be told whether anybody still has it."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_of_names_without_end_some_are_remembered(redaction: Redaction) -> None:
+    """Whoever submits jobs makes up names."""
+
+    def asked_for(number: int) -> Name:
+        name = Name(f"name_{number}")
+        redaction.is_secret(name)
+        return name
+
+    had = WeakSet(map(asked_for, range(NAMES_MAX + 100)))
+    assert len(had) == NAMES_MAX
 
 
 def test_values_are_masked_at_any_depth(redaction: Redaction) -> None:

@@ -57,6 +57,60 @@ CASES: Cases = [
         ),
         [("reaper_missing", WARNING, "there is no reaper among 2 processes that run", {})],
     ),
+    (
+        Processes(
+            version="1",
+            processes=[
+                RunningProcess(
+                    name="p",
+                    host="h",
+                    kind=ProcessKind.REAPER,
+                    version="2",
+                    running=2 * MINUTE,
+                    loop_lag=5 * SECOND,
+                    stuck_threads=1,
+                )
+            ],
+        ),
+        [
+            (
+                "version_differs",
+                WARNING,
+                "reaper p on h is of version 2, this is 1",
+                {"process": "reaper p", "host": "h", "version": "2", "wanted": "1"},
+            ),
+            (
+                "loop_blocked",
+                WARNING,
+                "the event loop of reaper p on h was kept for 5 s",
+                {"process": "reaper p", "host": "h", "lag_seconds": 5.0},
+            ),
+            (
+                "threads_stuck",
+                WARNING,
+                "1 thread of reaper p on h can't be stopped",
+                {"process": "reaper p", "host": "h", "threads": 1},
+            ),
+        ],
+    ),
+    # A worker's version is told of where its register is looked at.
+    (
+        Processes(
+            version="1",
+            processes=[
+                RunningProcess(
+                    name="p",
+                    host="h",
+                    kind=ProcessKind.WORKER,
+                    version="2",
+                    running=MINUTE,
+                    loop_lag=4.9 * SECOND,
+                    redis_up=True,
+                )
+            ],
+        ),
+        [],
+    ),
 ]
 
 

@@ -89,6 +89,18 @@ CASES: Cases = [
         ],
     ),
     (
+        attrs.evolve(SERVER, lock_timeout=SECOND, transaction_timeout=SECOND),
+        [
+            (
+                "timeout_short",
+                WARNING,
+                "transaction_timeout is 1 s",
+                {"setting": "transaction_timeout", "seconds": 1.0, "user": "u"},
+            )
+        ],
+    ),
+    (attrs.evolve(SERVER, transaction_timeout=30 * SECOND), []),
+    (
         attrs.evolve(SERVER, idle_session_timeout=1.5 * SECOND),
         [("idle_sessions_cut", WARNING, "idle_session_timeout is 1.5 s", {"seconds": 1.5, "user": "u"})],
     ),
