@@ -8,7 +8,15 @@ from weakref import WeakSet
 import attrs
 import pytest
 
-from schedora.domain.redaction import DEPTH_MAX, MASK, NAMES_MAX, PAIRS_DEPTH_MAX, Redaction, redaction_of
+from schedora.domain.redaction import (
+    DEPTH_MAX,
+    MASK,
+    NAMES_MAX,
+    PAIRS_DEPTH_MAX,
+    SECRET_NAMES,
+    Redaction,
+    redaction_of,
+)
 
 
 @pytest.fixture
@@ -171,6 +179,10 @@ def test_what_is_inside_of_itself_is_told_in_words(redaction: Redaction) -> None
         ("sent BEARER\thunter2.hunter2", "sent BEARER ***"),
         ("sent basic hunter2.hunter2", "sent basic ***"),
         ("sent Digest hunter2.hunter2", "sent Digest ***"),
+        (
+            "tried bearer hunter2.hunter2, basic hunter2.hunter2, digest hunter2.hunter2",
+            "tried bearer ***, basic ***, digest ***",
+        ),
         ("COOKIE: theme=dark; sid=hunter2", "COOKIE: ***"),
         ("password=Xhunter2", "password=***"),
         ("a=(" * PAIRS_DEPTH_MAX + "password=hunter2", "a=(" * PAIRS_DEPTH_MAX + "password=***"),
@@ -208,6 +220,13 @@ def test_what_is_inside_of_itself_is_told_in_words(redaction: Redaction) -> None
 def test_secrets_in_text_are_masked(redaction: Redaction, text: str, told: str) -> None:
     assert redaction.text(text) == told
     assert "hunter" not in redaction.text(text)
+
+
+def test_every_name_of_a_secret_is_known_in_text(redaction: Redaction) -> None:
+    names = [name.replace(" ", "_") for name in SECRET_NAMES]
+    assert redaction.text("&".join(f"{name}=hunter2" for name in names)) == "&".join(
+        f"{name}={MASK}" for name in names
+    )
 
 
 @pytest.mark.parametrize(

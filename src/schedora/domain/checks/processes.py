@@ -91,7 +91,7 @@ class Processes(Observation):
         if one.stuck_threads:
             yield THREADS_STUCK.found(
                 Severity.WARNING,
-                f"{counted(one.stuck_threads, 'thread', 'threads')} of {one.named} on {one.host} can't be stopped",
+                f"{counted(one.stuck_threads, 'thread')} of {one.named} on {one.host} can't be stopped",
                 process=one.named,
                 host=one.host,
                 threads=one.stuck_threads,
