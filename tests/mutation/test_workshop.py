@@ -27,6 +27,10 @@ CODE = """
         while number > 0:
             number -= 1
 
+    def close_last(coroutines, number):
+        if number > 0:
+            coroutines.pop().close()
+
     def unasked():
         return 1
 """
@@ -45,6 +49,14 @@ TESTS = """
 
     def test_countdown():
         counts.countdown(3)
+
+    async def nothing():
+        pass
+
+    def test_nothing_is_left():
+        ring = [nothing()]
+        ring.insert(0, ring)
+        counts.close_last(ring, 1)
 """
 
 # Those that hang are known to: nobody has to wait.
@@ -67,7 +79,9 @@ class Toy:
         self.write("src/schedora/toy/counts.py", CODE)
         self.write("checks/conftest.py", BOUNDS)
         self.write("checks/test_counts.py", TESTS)
-        self.write("pytest.ini", "[pytest]\naddopts = -p no:schemathesis\n")  # it takes a second to load
+        self.write(
+            "pytest.ini", "[pytest]\nfilterwarnings = error\naddopts = -p no:schemathesis\n"
+        )  # it takes a second to load
 
     def write(self, name: str, text: str) -> None:
         path = self._root / name
@@ -102,6 +116,10 @@ def test_each_mutant_is_tried_by_the_tests_that_run_it(toy: Toy) -> None:
         "total": {"killed"},
         "at_most": {"survived"},
         "countdown": {"survived", "timeout"},
+        "close_last": {
+            "survived",
+            "killed",
+        },  # that a coroutine is never awaited is seen when it is collected
         "unasked": {"no tests"},
     }
     [change] = [one for one in toy.workshop.mutants() if one.function == "unasked"]
@@ -125,6 +143,7 @@ def test_each_mutant_is_tried_by_the_tests_that_run_it(toy: Toy) -> None:
     assert toy.run(again=True) == {
         "total": {"no tests"},
         "at_most": {"killed"},
+        "close_last": {"no tests", "killed"},
         "countdown": {"no tests", "timeout"},  # what was found stays so
         "unasked": {"killed"},
     }

@@ -29,7 +29,10 @@ def try_one(mutant: Mutant, reach: Reach) -> None:
     config.option.tbstyle = "no"
     _limit(sum(bound.SPIN_SECONDS + bound.SPIN_TIMES * reach.seconds[item] for item in items))
     set_mutant_under_test(mutant.name)
-    run_tests(items)
+    try:
+        run_tests(items)
+    except* Warning:
+        os._exit(Verdict.KILLED)
 
 
 def in_order(mutant: Mutant, reach: Reach) -> Sequence[pytest.Item]:
