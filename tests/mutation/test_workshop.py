@@ -14,6 +14,8 @@ from tests.mutation.workshop import MutationFailed, Workshop
 TOY = Package(folder="toy", tests="checks", killed_min=1)
 
 CODE = """
+    from itertools import repeat
+
     KEPT = []
 
     def total(numbers):
@@ -27,7 +29,12 @@ CODE = """
         while number > 0:
             number -= 1
 
+    def in_one_call(number):
+        # While this runs, Python looks at no signal.
+        return sum(repeat(1, 10 ** (number - 9)))
+
     def close_last(coroutines, number):
+        # That one is never awaited is seen when it is collected.
         if number > 0:
             coroutines.pop().close()
 
@@ -50,6 +57,9 @@ TESTS = """
     def test_countdown():
         counts.countdown(3)
 
+    def test_in_one_call():
+        assert counts.in_one_call(9) == 1
+
     async def nothing():
         pass
 
@@ -61,9 +71,9 @@ TESTS = """
 
 # Those that hang are known to: nobody has to wait.
 BOUNDS = """
-    from tests.mutation import bound
+    from tests.mutation import bound, trial
 
-    bound.LOOK_SECONDS, bound.SPIN_SECONDS = 0.05, 0.2
+    bound.LOOK_SECONDS, bound.SPIN_SECONDS, trial.DEAF_SECONDS = 0.05, 0.2, 0
 """
 
 
@@ -116,10 +126,8 @@ def test_each_mutant_is_tried_by_the_tests_that_run_it(toy: Toy) -> None:
         "total": {"killed"},
         "at_most": {"survived"},
         "countdown": {"survived", "timeout"},
-        "close_last": {
-            "survived",
-            "killed",
-        },  # that a coroutine is never awaited is seen when it is collected
+        "in_one_call": {"killed", "survived", "timeout"},
+        "close_last": {"killed", "survived"},
         "unasked": {"no tests"},
     }
     [change] = [one for one in toy.workshop.mutants() if one.function == "unasked"]
@@ -143,8 +151,9 @@ def test_each_mutant_is_tried_by_the_tests_that_run_it(toy: Toy) -> None:
     assert toy.run(again=True) == {
         "total": {"no tests"},
         "at_most": {"killed"},
-        "close_last": {"no tests", "killed"},
         "countdown": {"no tests", "timeout"},  # what was found stays so
+        "in_one_call": {"killed", "no tests", "timeout"},
+        "close_last": {"killed", "no tests"},
         "unasked": {"killed"},
     }
 
