@@ -104,6 +104,7 @@ class Edge:
             give_back(scope)
             self._tell(scope, method, status, time.perf_counter() - started_seconds, visit)
             current_request.reset(entered)
+            visit.leave(scope)
 
     def _visit(self, scope: Scope, *, with_body: bool) -> Visit:
         headers: Iterable[tuple[bytes, bytes]] = scope["headers"]

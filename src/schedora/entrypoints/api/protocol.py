@@ -5,6 +5,7 @@ too long is ended; and the application learns of the connection what ASGI has no
 import asyncio
 import sys
 from collections import deque
+from collections.abc import Sized
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -55,6 +56,8 @@ class _Own:
     flow: Any
     cycle: Any
     app_state: dict[str, object]
+    pipeline: Sized = ()
+    """Requests that wait behind the one that is answered. The other parser hands on one at a time."""
 
     # Ours
     received_bytes = 0
@@ -124,7 +127,7 @@ class _Own:
         self.connections_of_all.refuse(self, self._reason)
 
     def on_response_complete(self) -> None:
-        nothing_follows = not self._pipelined()
+        nothing_follows = not self.pipeline
         super().on_response_complete()  # type: ignore[misc] # as above
         if self._last and nothing_follows:
             self.transport.close()
@@ -149,11 +152,7 @@ class _Own:
     def refuse(self, problem: Problem) -> None:
         cycle = self.cycle
         answering = cycle is not None and not cycle.response_complete and not cycle.more_body
-        if (
-            self._pipelined()
-            or answering
-            or (cycle is not None and cycle.response_started and cycle.more_body)
-        ):
+        if self.pipeline or answering or (cycle is not None and cycle.response_started and cycle.more_body):
             # Whatever were said now would be taken for the answer to an earlier request.
             self._hear_no_more()
             if cycle.response_complete:
@@ -194,10 +193,6 @@ class _Own:
         if not self.transport.is_closing():
             self.flow.pause_reading()
 
-    def _pipelined(self) -> int:
-        waiting: deque[object] = getattr(self, "pipeline", deque())
-        return len(waiting)
-
 
 class _OfHttptools:
     """For the parser that has no bound of its own, calls the next request before this one is answered, and takes what follows
@@ -236,14 +231,14 @@ class _OfHttptools:
         if size_bytes > self.connections_of_all.limits.head_bytes:
             self._reason = self._too_large()
             raise _Refused
-        if self._pipelined() >= PIPELINED_MAX:
+        if len(self.pipeline) >= PIPELINED_MAX:
             raise _Refused
         if self._asks_for_another_protocol():
             return
         super().on_headers_complete()  # type: ignore[misc] # as above
         self._framing_bytes = 0
         self.headers = deque(maxlen=0)  # for trailers, which are nothing to anybody
-        if not self._pipelined():
+        if not self.pipeline:
             self._under_way = self.cycle
 
     def on_body(self: Any, body: bytes) -> None:

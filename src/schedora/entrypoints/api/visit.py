@@ -39,6 +39,10 @@ class Visit:
     def enter(self, scope: Scope) -> None:
         scope[_KEY] = self
 
+    def leave(self, scope: Scope) -> None:
+        """They hold each other: without this, whatever a request had would wait for the garbage collector."""
+        del scope[_KEY]
+
     def is_about(self, **ids: object) -> None:
         """What it is about, where that is not in its address: ``job_id`` of a new job."""
         self._subject.update({name: str(value) for name, value in ids.items()})

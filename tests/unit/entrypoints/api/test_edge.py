@@ -1,4 +1,6 @@
+import gc
 from typing import Any
+from weakref import ref
 
 import httpx
 import pytest
@@ -14,6 +16,7 @@ from schedora.application.request_scope import current_request
 from schedora.domain.sampling import EVERYTHING
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.edge import Edge
+from schedora.entrypoints.api.visit import visit_of
 from schedora.entrypoints.system import System
 from tests.unit.entrypoints.api.conftest import Api, submit
 
@@ -155,6 +158,21 @@ async def test_a_failure_is_told_to_the_log_with_its_cause() -> None:
     assert [line["event"] for line in lines] == ["request failed", "request"]
     assert lines[0]["exc_info"] is True
     assert lines[0]["trace_id"] == lines[1]["trace_id"]
+
+
+async def test_nothing_of_a_request_waits_for_the_garbage_collector() -> None:
+    visits = []
+
+    async def answers(scope: Scope, _: Receive, send: Send) -> None:
+        visits.append(ref(visit_of(scope)))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    gc.disable()
+    try:
+        await served(answers)
+        assert [visit() for visit in visits] == [None]
+    finally:
+        gc.enable()
 
 
 async def test_what_is_no_request_is_passed_on() -> None:
