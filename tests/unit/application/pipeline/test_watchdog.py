@@ -19,7 +19,7 @@ from schedora.adapters.system.clock import SystemClock
 from schedora.application.pipeline import watchdog as module
 from schedora.application.pipeline.run import Run
 from schedora.application.pipeline.watchdog import Blocked, Watchdog
-from tests.builders import NOON, a_claimed_job
+from tests.builders import HOUR, NOON, a_claimed_job
 
 MOMENT = timedelta(milliseconds=20)
 TOLD = "a handler blocks the event loop: nothing else happens on it"
@@ -215,6 +215,20 @@ async def test_what_is_told_of_a_loop_whose_thread_is_not_known() -> None:
         await still.look(1)
     told = {"seconds": 3.4, "where": "an unknown place", "stack": ""}
     assert logs == [{"event": TOLD, "log_level": "warning", **told}]
+
+
+@pytest.mark.usefixtures("slow")
+async def test_of_a_time_in_which_it_was_stopped_two_looks_count() -> None:
+    clock = VirtualClock()
+    still = Standstill(clock, [])
+    async with still.watched() as logs:
+        clock.advance(HOUR)
+        await still.settle()
+        assert still.looks == 1
+        await still.look(7)
+        assert logs == []
+        await still.look(1)
+        assert [entry["seconds"] for entry in logs] == [3.4]
 
 
 @pytest.mark.usefixtures("slow")
