@@ -9,6 +9,7 @@ from schedora.adapters.system.processes import PROCESS_DIED
 from schedora.application.directives import Discard, Retry
 from schedora.application.pipeline.execute import INVALID_PAYLOAD, INVALID_RESULT, failed
 from schedora.application.pipeline.in_doubt import NOT_COMMITTED, not_committed
+from schedora.application.pipeline.outbox import STORAGE_REFUSED
 from schedora.domain.completion import Completion, settle
 from schedora.domain.job_state import MOVES, PASSING, JobState
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
@@ -66,6 +67,10 @@ OUTCOMES: dict[str, tuple[Outcome, bool]] = {
     ),
     "the result is not JSON, or too large": (
         Failed(kind=INVALID_RESULT, message="no", retryable=False),
+        True,
+    ),
+    "the database refuses what came of it": (
+        Failed(kind=STORAGE_REFUSED, message="DataError", retryable=False),
         True,
     ),
     'its process dies (executor="process")': (Failed(kind=PROCESS_DIED, message="gone"), True),
