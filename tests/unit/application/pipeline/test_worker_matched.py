@@ -314,6 +314,23 @@ async def test_what_it_is_not_told_of_is_found_by_a_check(
         assert (await now(engine, job)).status is S.SUCCESS
 
 
+async def test_check_that_finds_what_is_known_asks_for_no_more(
+    engine: Engine, wakeup: RecordedWakeup, asked: Asked, held: Held
+) -> None:
+    questions: list[str] = []
+
+    async def note() -> None:
+        questions.append("what jobs are these?")
+
+    async with engine.running():
+        wakeup.subscription.deliver(told_of(await matched(engine)))
+        checks_made = asked.checks_made
+        asked.happening = {"before claims": note}
+        wakeup.subscription.deliver(in_doubt(engine))
+        await engine.settle()
+        assert (asked.checks_made, questions) == (checks_made + 1, [])
+
+
 @pytest.mark.parametrize("another_is_found", [False, True])
 @pytest.mark.parametrize("short", [False, True], ids=["long", "short"])
 async def test_it_runs_once_whenever_it_is_told_of_around_a_check(

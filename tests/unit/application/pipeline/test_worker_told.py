@@ -305,3 +305,13 @@ async def test_that_the_store_is_away_is_told_once(engine: Engine) -> None:
     assert [(line["event"], line["error"], line["kept"]) for line in lines] == [
         ("the store is away; outcomes are kept", "gone", 0)
     ]
+
+
+async def test_it_tells_why_it_can_not_register(engine: Engine) -> None:
+    engine.bench.faults.away = True
+    with capture_logs() as lines:
+        async with engine.running():
+            pass
+    assert [(line["event"], line["error"]) for line in lines] == [
+        ("the store is away; outcomes are kept", f"{AWAY}workers.register")
+    ]
