@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -392,22 +393,23 @@ async def test_waiting_for_a_connection_ends_when_one_is_free(migrated_url: str)
 
 @pytest.fixture
 def few(migrated_url: str, postgres_server_url: str) -> Iterator[Callable[[int], str]]:
-    """The URL of one who may have so many connections and no more."""
-    name = migrated_url.partition("?")[0].rpartition("/")[2]
+    """The URL of one who may have so many connections and no more. Roles are of the whole server, which other tests have, too."""
+    database = migrated_url.partition("?")[0].rpartition("/")[2]
+    role = f"few_{secrets.token_hex(8)}"
     scheme, _, rest = migrated_url.partition("://")
     authority, slash, place = rest.partition("/")
     _, _, hosts = authority.rpartition("@")
     with psycopg.connect(postgres_server_url, autocommit=True) as connection:
-        connection.execute("create role few login password 'few'")
-        connection.execute(f"grant connect on database {name} to few".encode())
+        connection.execute(f"create role {role} login password 'few'".encode())
+        connection.execute(f"grant connect on database {database} to {role}".encode())
 
         def limited(connections: int) -> str:
-            connection.execute(f"alter role few connection limit {connections}".encode())
-            return f"{scheme}://few:few@{hosts}{slash}{place}"
+            connection.execute(f"alter role {role} connection limit {connections}".encode())
+            return f"{scheme}://{role}:few@{hosts}{slash}{place}"
 
         yield limited
-        connection.execute(f"revoke connect on database {name} from few".encode())
-        connection.execute("drop role few")
+        connection.execute(f"revoke connect on database {database} from {role}".encode())
+        connection.execute(f"drop role {role}".encode())
 
 
 async def test_a_server_that_has_no_connection_left_is_told_as_such(
