@@ -8,6 +8,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.mutation.conftest import Alone
@@ -23,6 +24,11 @@ def all_ended(works: Iterable[Any], do: Callable[[Any], object], at_once: int = 
 def keep(number: int) -> list[int]:
     kept.append(number)
     return kept
+
+
+def forks_there_are(_number: int) -> int:
+    """This one, and those beside it that nobody has seen the end of."""
+    return len(psutil.Process(os.getppid()).children())
 
 
 def go(status: int) -> None:
@@ -91,8 +97,11 @@ def test_one_that_goes_of_its_own_or_is_killed_tells_nothing(alone: Alone) -> No
     assert [(one.status, one.told) for one in ended] == [(36, None), (-signal.SIGKILL, None)]
 
 
-def test_no_more_run_at_once_than_may(alone: Alone) -> None:
-    assert [one.work for one in alone(all_ended, range(5), bytes)] == [0, 1, 2, 3, 4]
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_no_more_run_at_once_than_may(alone: Alone, at_once: int) -> None:
+    ended = alone(all_ended, range(6), forks_there_are, at_once=at_once)
+    assert {one.work for one in ended} == set(range(6))
+    assert max(one.told for one in ended) <= at_once
 
 
 def test_those_that_run_when_nobody_asks_any_more_are_killed(alone: Alone) -> None:

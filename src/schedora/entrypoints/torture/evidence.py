@@ -34,7 +34,7 @@ _FENCED = "select coalesce(sum(value), 0) from metric_totals where name = 'jobs_
 
 
 class Unreadable(Exception):
-    """The database that was to tell what came of it does not. The message is one line."""
+    """The database that was to tell what came of it does not."""
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.errors import StoreUnavailable
 from schedora.application.maintenance import rescue as module
-from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.ports.job_queue import Delivery, Exchanged, Start
 from schedora.application.ports.metrics import Counter
 from schedora.domain.claimed_job import ClaimedJob
@@ -24,6 +23,7 @@ from schedora.domain.retry import RetryPolicy
 from schedora.domain.worker import LIVE, WorkerState
 from tests.builders import HOUR, SECOND, a_request
 from tests.unit.application.bench import Bench
+from tests.unit.application.fussy import Refusal, fussy
 
 S = JobState
 
@@ -244,10 +244,6 @@ async def test_clock_that_was_set_back_puts_no_end_before_the_start(bench: Bench
     assert record.errors[-1].at == claim.claimed_at + HOUR
 
 
-class Refusal(Exception):
-    """What a store says that can't keep a value."""
-
-
 class Fussy:
     """Keeps nothing in which one of these texts is."""
 
@@ -255,7 +251,7 @@ class Fussy:
         self._texts = texts
         self.batches: list[int] = []
 
-    def look_at(self, completions: Sequence[Completion]) -> None:
+    def look(self, completions: Sequence[Completion]) -> None:
         self.batches.append(len(completions))
         for one in completions:
             kept = f"{one.job_id} {'' if one.error is None else one.error.message}"
@@ -263,21 +259,8 @@ class Fussy:
                 raise Refusal("a secret of the store")
 
     def rescue(self, bench: Bench) -> module.RescueJobs:
-        look_at = self.look_at
-
-        class Queue(MemoryJobQueue):
-            async def exchange(self, delivery: Delivery) -> Exchanged:
-                look_at(delivery.completions)
-                return await super().exchange(delivery)
-
-        @attrs.frozen(kw_only=True)
-        class Complete(CompleteJobs):
-            async def __call__(self, completions: Sequence[Completion]) -> Completed:
-                look_at(completions)
-                return await super().__call__(completions)
-
-        complete = Complete(units=bench.stores.units, wakeup=bench.stores.wakeup)
-        return attrs.evolve(bench.rescue, queue=Queue(bench.store), complete=complete)
+        queue, complete = fussy(bench, self.look)
+        return attrs.evolve(bench.rescue, queue=queue, complete=complete)
 
 
 async def two_of(bench: Bench, *, in_workflow: bool) -> list[JobId]:
@@ -292,16 +275,16 @@ async def test_what_the_store_refuses_to_keep_of_one_keeps_neither_it_nor_others
 ) -> None:
     jobs = await two_of(bench, in_workflow=in_workflow)
     await lost(bench)
-    fussy = Fussy("fell silent")
+    store = Fussy("fell silent")
     with capture_logs() as logs:
-        assert await fussy.rescue(bench)() == 2
+        assert await store.rescue(bench)() == 2
     for job_id in jobs:
         record = await bench.stores.job(job_id)
         told = "worker w1 was lost, and the store refused to keep how (Refusal)"
         assert (record.status, record.worker_deaths) == (S.RETRYING, 1)
         assert (record.errors[-1].kind, record.errors[-1].message) == ("worker_lost", told)
         assert record.errors[-1].at == bench.clock.now()
-    assert fussy.batches == [2, 1, 1, 1, 1]
+    assert store.batches == [2, 1, 1, 1, 1]
     refused, *each = [line for line in logs if line["event"] != "job rescued from a lost worker"]
     assert refused == {
         "event": "a batch of rescued jobs was refused", "log_level": "warning", "error": "Refusal",
@@ -319,9 +302,9 @@ async def test_job_that_the_store_refuses_in_any_form_keeps_nothing_from_the_oth
 ) -> None:
     bad, good = sorted(await two_of(bench, in_workflow=in_workflow))
     await lost(bench)
-    fussy = Fussy(str(bad))
+    store = Fussy(str(bad))
     with capture_logs() as logs:
-        assert await fussy.rescue(bench)() == 1
+        assert await store.rescue(bench)() == 1
     assert [(await bench.stores.job(job_id)).status for job_id in (bad, good)] == [S.RUNNING, S.RETRYING]
     stays = [line for line in logs if line["event"].startswith("the store does not take a job back")]
     assert {(line["event"], line["log_level"], line["job_id"]) for line in stays} == {

@@ -3,9 +3,9 @@
 import asyncio
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
-from attrs import frozen
 from structlog.testing import capture_logs
 
 from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT, BEGIN
@@ -14,7 +14,6 @@ from schedora.application.context import JobContext
 from schedora.application.directives import Discard
 from schedora.application.errors import Entangled, StoreUnavailable
 from schedora.application.pipeline import outbox
-from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.execute import UPSTREAM_NOT_READ
 from schedora.application.pipeline.outbox import STORAGE_REFUSED
 from schedora.application.pipeline.slots import GRACE
@@ -28,6 +27,7 @@ from schedora.domain.ids import JobId
 from schedora.domain.job_state import JobState
 from schedora.domain.worker import WorkerState
 from tests.builders import HOUR, SECOND, a_request
+from tests.unit.application.fussy import Refusal, fussy
 from tests.unit.application.pipeline.engine import Engine, Held
 
 S = JobState
@@ -248,10 +248,6 @@ async def test_results_of_what_it_depends_on_that_can_not_be_read_send_the_job_b
     assert UPSTREAM_NOT_READ in [event.reason for event in job.history]
 
 
-class Refusal(Exception):
-    """What a store says that can't keep a value."""
-
-
 def refuse(completions: Sequence[Completion], *, also_failures: bool = False) -> None:
     """Raises for a batch with a result that the store can't keep."""
     for completion in completions:
@@ -259,21 +255,6 @@ def refuse(completions: Sequence[Completion], *, also_failures: bool = False) ->
         refused_failure = also_failures and completion.error is not None
         if refused_result or refused_failure:
             raise Refusal("a secret of the store")
-
-
-class FussyQueue(MemoryJobQueue):
-    also_failures = False
-
-    async def exchange(self, delivery: Delivery) -> Exchanged:
-        refuse(delivery.completions, also_failures=self.also_failures)
-        return await super().exchange(delivery)
-
-
-@frozen(kw_only=True)
-class FussyComplete(CompleteJobs):
-    async def __call__(self, completions: Sequence[Completion]) -> Completed:
-        refuse(completions)
-        return await super().__call__(completions)
 
 
 class Batch:
@@ -291,7 +272,7 @@ class Batch:
 
 
 async def test_one_completion_that_the_store_refuses_does_not_harm_its_neighbours(engine: Engine) -> None:
-    engine.queue = FussyQueue(engine.bench.store)
+    engine.queue, _ = fussy(engine.bench, refuse)
     batch = Batch(engine, "b")
     jobs = await engine.bench.stores.submit(*(a_request(queue=queue) for queue in "abc"))
     async with engine.running():
@@ -308,7 +289,7 @@ async def test_one_completion_that_the_store_refuses_does_not_harm_its_neighbour
 
 
 async def test_refused_completion_of_a_workflow_cancels_what_waits_for_it(engine: Engine) -> None:
-    engine.complete = FussyComplete(units=engine.bench.stores.units, wakeup=engine.bench.stores.wakeup)
+    _, engine.complete = fussy(engine.bench, refuse)
     batch = Batch(engine, "queue-b")
     flow = await engine.bench.flow(a="", b="", c="a", d="b")
     async with engine.running():
@@ -326,8 +307,7 @@ async def test_refused_completion_of_a_workflow_cancels_what_waits_for_it(engine
 async def test_store_that_goes_away_between_single_deliveries_gets_the_rest_later(
     engine: Engine, in_workflow: bool
 ) -> None:
-    engine.queue = FussyQueue(engine.bench.store)
-    engine.complete = FussyComplete(units=engine.bench.stores.units, wakeup=engine.bench.stores.wakeup)
+    engine.queue, engine.complete = fussy(engine.bench, refuse)
     batch = Batch(engine, "queue-c")
     if in_workflow:
         jobs = list((await engine.bench.flow(a="", b="", c="")).values())
@@ -342,9 +322,7 @@ async def test_store_that_goes_away_between_single_deliveries_gets_the_rest_late
 
 
 async def test_store_that_refuses_even_the_failure_ends_the_worker_loudly(engine: Engine) -> None:
-    queue = FussyQueue(engine.bench.store)
-    queue.also_failures = True
-    engine.queue = queue
+    engine.queue, _ = fussy(engine.bench, partial(refuse, also_failures=True))
     batch = Batch(engine, "b")
     job = await engine.bench.stores.submit_one(a_request(queue="b"))
     async with engine.running():

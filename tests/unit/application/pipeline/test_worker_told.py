@@ -6,22 +6,19 @@ from typing import Any
 
 import attrs
 import pytest
-from attrs import frozen
 from structlog.testing import capture_logs
 
 from schedora.adapters.memory.faults import AFTER_COMMIT
-from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.context import JobContext
 from schedora.application.errors import Entangled, StoreUnavailable
 from schedora.application.handlers import Executor
-from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.slots import GRACE
 from schedora.application.pipeline.worker import FAREWELL, UNWRITTEN_NAMED_MAX
-from schedora.application.ports.job_queue import Delivery, Exchanged
 from schedora.domain.completion import Completion
 from schedora.domain.retry import RetryPolicy
 from schedora.domain.worker import WorkerState
 from tests.builders import SECOND, a_request
+from tests.unit.application.fussy import fussy
 from tests.unit.application.pipeline.engine import Engine, Held, HeldThread
 
 ONCE = RetryPolicy(max_retries=0)
@@ -259,35 +256,20 @@ async def test_it_tells_what_went_wrong_outside_of_a_handler(engine: Engine) -> 
     }
 
 
-def refuse(completions: Sequence[Completion]) -> None:
+def refuse_batches(completions: Sequence[Completion]) -> None:
     if len(completions) > 1:
         raise ArithmeticError("too many")
 
 
-class RefusingQueue(MemoryJobQueue):
-    async def exchange(self, delivery: Delivery) -> Exchanged:
-        refuse(delivery.completions)
-        return await super().exchange(delivery)
-
-
-@frozen(kw_only=True)
-class RefusingComplete(CompleteJobs):
-    async def __call__(self, completions: Sequence[Completion]) -> Completed:
-        refuse(completions)
-        return await super().__call__(completions)
-
-
 @pytest.mark.parametrize("in_workflow", [True, False])
 async def test_it_tells_that_a_batch_was_refused_and_by_what(engine: Engine, in_workflow: bool) -> None:
-    stores = engine.bench.stores
-    engine.queue = RefusingQueue(engine.bench.store)
-    engine.complete = RefusingComplete(units=stores.units, wakeup=stores.wakeup)
+    engine.queue, engine.complete = fussy(engine.bench, refuse_batches)
     held = Held()
     engine.handle(held)
     if in_workflow:
         await engine.bench.flow(a="", b="")
     else:
-        await stores.submit(*(a_request() for _ in range(2)))
+        await engine.bench.stores.submit(*(a_request() for _ in range(2)))
     async with engine.running():
         with capture_logs() as lines:
             held.let_go()
