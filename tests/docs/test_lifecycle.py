@@ -7,9 +7,9 @@ import pytest
 
 from schedora.adapters.system.processes import PROCESS_DIED
 from schedora.application.directives import Discard, Retry
+from schedora.application.pipeline.completion_buffer import STORAGE_REFUSED
 from schedora.application.pipeline.execute import INVALID_PAYLOAD, INVALID_RESULT, failed
 from schedora.application.pipeline.in_doubt import NOT_COMMITTED, not_committed
-from schedora.application.pipeline.outbox import STORAGE_REFUSED
 from schedora.domain.completion import Completion, settle
 from schedora.domain.job_state import MOVES, PASSING, JobState
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost

@@ -19,8 +19,8 @@ from schedora.adapters.memory.jobs import MemoryJobStore
 from schedora.adapters.memory.tables import Tables
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from schedora.application.maintenance import reaper, rescue
-from schedora.application.pipeline import outbox
-from schedora.application.pipeline.lookout import Lookout
+from schedora.application.pipeline import completion_buffer
+from schedora.application.pipeline.poll_scheduler import PollScheduler
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.slots import Slots
 from schedora.application.ports.unit_of_work import Advanced
@@ -94,10 +94,10 @@ def heartbeat_ignored() -> Iterator[None]:
 
 @_defect("workers look for jobs when a hint comes, and never without one")
 def hints_relied_on() -> Iterator[None]:
-    def interval(_lookout: Lookout, **_: Any) -> timedelta:
+    def interval(_poll_scheduler: PollScheduler, **_: Any) -> timedelta:
         return NEVER
 
-    with _replaced((Lookout, "_interval", interval)):
+    with _replaced((PollScheduler, "_interval", interval)):
         yield
 
 
@@ -217,7 +217,9 @@ def _settled_otherwise(alter: Alteration) -> Iterator[None]:
     def altered(job: ClaimedJob, outcome: Outcome, **told: Any) -> Completion:
         return alter(job, outcome, settle(job, outcome, **told))
 
-    with _replaced(*((module, "settle", altered) for module in (completions_module, outbox, rescue))):
+    with _replaced(
+        *((module, "settle", altered) for module in (completions_module, completion_buffer, rescue))
+    ):
         yield
 
 

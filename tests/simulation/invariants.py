@@ -78,7 +78,7 @@ class Bounds:
         check = limits.lease_check_idle + MARGIN
         return cls(
             excuse=LONGEST_BACKOFF + 2 * journey,
-            claim=limits.pace.poll_longest * SPREAD + MARGIN,
+            claim=limits.poll_policy.poll_longest * SPREAD + MARGIN,
             # A sign of life beside the store ends one timeout after the last one in the store.
             rescue=2 * timeout + rounds * SPREAD + MARGIN,
             start=check + BUFFER_AGE_MAX + GRACE,
@@ -187,6 +187,6 @@ def leaked_slots(process: "WorkerProcess") -> str | None:
         return None
     slots = worker.slots
     left = f"{len(slots.runs)} runs, {slots.buffered} jobs waiting, {slots.free} of {slots.count} slots free"
-    if slots.runs or slots.buffered or slots.free != slots.count or len(worker._outbox):
-        return f"{process.name} has {left}, {len(worker._outbox)} outcomes"
+    if slots.runs or slots.buffered or slots.free != slots.count or len(worker._completion_buffer):
+        return f"{process.name} has {left}, {len(worker._completion_buffer)} outcomes"
     return None

@@ -18,7 +18,7 @@ from schedora.application.handlers import Handlers
 from schedora.application.maintenance.reaper import Reaper
 from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.heartbeat import Heartbeat, Vitals
-from schedora.application.pipeline.presence import Presence
+from schedora.application.pipeline.liveness_mirror import LivenessMirror
 from schedora.application.pipeline.run_locks import Handover
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.heartbeats import Heartbeats
@@ -201,13 +201,13 @@ class WorkerProcess(Process):
 
     async def _main(self, main: SimulatedThread, heart: SimulatedThread) -> None:
         async with self.around.system.queue_of_its_own() as queue:
-            pulse = Pulse(self, main, heart)
-            self.worker = self._build(queue, pulse, main)
-            self._spawn(heart, pulse.beat())
+            heartbeat = SimulatedHeartbeat(self, main, heart)
+            self.worker = self._build(queue, heartbeat, main)
+            self._spawn(heart, heartbeat.beat())
             await self.worker.run()
-            pulse.stop()
+            heartbeat.stop()
 
-    def _build(self, queue: JobQueue, pulse: "Pulse", main: SimulatedThread) -> Worker:
+    def _build(self, queue: JobQueue, heartbeat: "SimulatedHeartbeat", main: SimulatedThread) -> Worker:
         around, system = self.around, self.around.system
         identity = WorkerIdentity(
             worker_id=WorkerId(self.name),
@@ -230,13 +230,13 @@ class WorkerProcess(Process):
             workers=system.workers,
             wakeup=SimulatedWakeup(around.store, around.network, around.loop, main),
             events=system.events,
-            pulse=pulse,
+            heartbeat=heartbeat,
             clock=self.clock,
             randomness=system.randomness,
             metrics=system.metrics,
             worker_deaths_max=settings.max_worker_deaths,
             on_trail=lambda _trail: None,
-            run_locks=pulse if self.locks_runs else None,
+            run_locks=heartbeat if self.locks_runs else None,
             limits=WorkerLimits(
                 shutdown_timeout=timedelta(seconds=settings.worker_shutdown_timeout),
                 live_for=timedelta(seconds=settings.worker_heartbeat_timeout) * 0.75,
@@ -244,7 +244,7 @@ class WorkerProcess(Process):
         )
 
 
-class Pulse:
+class SimulatedHeartbeat:
     """What ``HeartbeatThread`` is to a real worker."""
 
     def __init__(self, process: WorkerProcess, main: SimulatedThread, heart: SimulatedThread) -> None:
@@ -263,7 +263,7 @@ class Pulse:
             unit_random=system.randomness.unit,
             on_status=self._heard,
         )
-        self._presence: Presence | None = None
+        self._liveness_mirror: LivenessMirror | None = None
 
     def beat_for(self, incarnation: IncarnationId) -> None:
         self._loop.tell(self._heart, self._heartbeat.beat_for, incarnation)
@@ -272,8 +272,8 @@ class Pulse:
         self._loop.tell(self._heart, self._heartbeat.ask)
 
     def keep(self, taken: Sequence[RunLock], released: Sequence[RunLock]) -> None:
-        if self._handover.put(taken, released) and self._presence is not None:
-            self._loop.tell(self._heart, self._presence.wake)
+        if self._handover.put(taken, released) and self._liveness_mirror is not None:
+            self._loop.tell(self._heart, self._liveness_mirror.wake)
 
     def stop(self) -> None:
         self._loop.tell(self._heart, self._heartbeat.stop)
@@ -284,15 +284,15 @@ class Pulse:
                 show := self._process.around.system.presence_of_its_own
             ) is not None and self._process.locks_runs:
                 heartbeats, run_locks = await stack.enter_async_context(show())
-                self._presence = self._present(heartbeats, run_locks)
-                tasks.create_task(self._presence.run())
+                self._liveness_mirror = self._present(heartbeats, run_locks)
+                tasks.create_task(self._liveness_mirror.run())
             await self._heartbeat.run()
-            if self._presence is not None:
-                self._presence.stop()
+            if self._liveness_mirror is not None:
+                self._liveness_mirror.stop()
 
-    def _present(self, heartbeats: Heartbeats, run_locks: RunLocks) -> Presence:
+    def _present(self, heartbeats: Heartbeats, run_locks: RunLocks) -> LivenessMirror:
         process = self._process
-        return Presence(
+        return LivenessMirror(
             worker_id=WorkerId(process.name),
             heartbeats=heartbeats,
             run_locks=run_locks,
@@ -304,8 +304,8 @@ class Pulse:
         )
 
     def _heard(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
-        if self._presence is not None:
-            self._presence.heard(incarnation, status)
+        if self._liveness_mirror is not None:
+            self._liveness_mirror.heard(incarnation, status)
         if self._process.worker is not None:
             self._loop.tell(self._main, self._process.worker.heard, incarnation, status)
 

@@ -22,13 +22,13 @@ from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.errors import StoreUnavailable
 from schedora.application.handlers import Handlers
 from schedora.application.log import Logger
+from schedora.application.pipeline.attempt_log import AttemptLog
 from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.heartbeat import Heartbeat
-from schedora.application.pipeline.journal import Journal
-from schedora.application.pipeline.presence import Presence
+from schedora.application.pipeline.liveness_mirror import LivenessMirror
 from schedora.application.pipeline.run import Run
 from schedora.application.pipeline.run_locks import Handover
-from schedora.application.pipeline.trail_keeper import TrailKeeper
+from schedora.application.pipeline.run_log_flusher import RunLogFlusher
 from schedora.application.pipeline.watchdog import Blocked, Watchdog
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
@@ -96,7 +96,7 @@ class HeartbeatThread:
         self._heartbeat: Heartbeat | None = None
         self._workers: Workers | None = None
         self._incarnation: IncarnationId | None = None
-        self._presence: Presence | None = None
+        self._liveness_mirror: LivenessMirror | None = None
         self._handover = Handover()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._main, name="schedora-heartbeat", daemon=True)
@@ -117,8 +117,8 @@ class HeartbeatThread:
             self._call(self._heartbeat.ask)
 
     def keep(self, taken: Sequence[RunLock], released: Sequence[RunLock]) -> None:
-        if self._handover.put(taken, released) and self._presence is not None:
-            self._call(self._presence.wake)
+        if self._handover.put(taken, released) and self._liveness_mirror is not None:
+            self._call(self._liveness_mirror.wake)
 
     async def stop(self) -> None:
         if self._heartbeat is not None:
@@ -152,17 +152,17 @@ class HeartbeatThread:
                 on_status=self._heard,
                 unit_random=self._system.randomness.unit,
             )
-            self._presence = await self._shown(stack)
+            self._liveness_mirror = await self._shown(stack)
             self._loop = asyncio.get_running_loop()
             self._ready.set()
             async with asyncio.TaskGroup() as tasks:
-                if self._presence is not None:
-                    tasks.create_task(self._presence.run())
+                if self._liveness_mirror is not None:
+                    tasks.create_task(self._liveness_mirror.run())
                 watching = tasks.create_task(self._watchdog.run())
                 await self._heartbeat.run()
                 watching.cancel()
-                if self._presence is not None:
-                    self._presence.stop()
+                if self._liveness_mirror is not None:
+                    self._liveness_mirror.stop()
 
     async def _end_blocked(self, blocked: Blocked) -> None:
         """Ends the process, for nothing else ends the handler; first says why, to whoever counts worker deaths."""
@@ -191,11 +191,11 @@ class HeartbeatThread:
                 log.warning("the store can't be told why the worker ends", error=str(error))
         self._replace()
 
-    async def _shown(self, stack: AsyncExitStack) -> Presence | None:
+    async def _shown(self, stack: AsyncExitStack) -> LivenessMirror | None:
         if self._system.presence_of_its_own is None:
             return None
         heartbeats, run_locks = await stack.enter_async_context(self._system.presence_of_its_own())
-        return Presence(
+        return LivenessMirror(
             worker_id=self._worker_id,
             heartbeats=heartbeats,
             run_locks=run_locks,
@@ -207,8 +207,8 @@ class HeartbeatThread:
         )
 
     def _heard(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
-        if self._presence is not None:
-            self._presence.heard(incarnation, status)
+        if self._liveness_mirror is not None:
+            self._liveness_mirror.heard(incarnation, status)
         self._tell(self._on_status, incarnation, status)
 
     def _tell(self, listener: Callable[[*Told], None], *told: *Told) -> None:
@@ -269,7 +269,7 @@ class WorkerService:
             self._identity.max_concurrent_jobs, thread_name_prefix="schedora-handler"
         )
         processes = _children(self._system.settings, idle_max=self._identity.max_concurrent_jobs)
-        pulse = HeartbeatThread(
+        heartbeat = HeartbeatThread(
             self._system,
             worker_id=self._identity.worker_id,
             on_status=self._heard,
@@ -280,13 +280,13 @@ class WorkerService:
             black_box=self._black_box,
             replace=self._replace,
         )
-        await pulse.start()
+        await heartbeat.start()
         try:
             async with self._system.queue_of_its_own() as queue:
-                keeper = TrailKeeper(
+                keeper = RunLogFlusher(
                     trails=self._system.trails, clock=self._system.clock, metrics=self._system.metrics
                 )
-                self._worker = self._build(queue, threads, processes, pulse, keeper)
+                self._worker = self._build(queue, threads, processes, heartbeat, keeper)
                 if self._stopped:
                     self._worker.drain()
                 async with asyncio.TaskGroup() as tasks:
@@ -299,7 +299,7 @@ class WorkerService:
                         keeping.cancel()
                 keeper.give_up()
         finally:
-            await pulse.stop()
+            await heartbeat.stop()
             await processes.close()
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -333,8 +333,8 @@ class WorkerService:
         queue: JobQueue,
         threads: ThreadPoolExecutor,
         processes: ChildProcesses,
-        pulse: HeartbeatThread,
-        keeper: TrailKeeper,
+        heartbeat: HeartbeatThread,
+        keeper: RunLogFlusher,
     ) -> Worker:
         system = self._system
         return Worker(
@@ -351,7 +351,7 @@ class WorkerService:
             workers=system.workers,
             wakeup=system.wakeup,
             events=system.events,
-            pulse=pulse,
+            heartbeat=heartbeat,
             clock=system.clock,
             randomness=system.randomness,
             metrics=system.metrics,
@@ -361,8 +361,8 @@ class WorkerService:
             on_span=self._own_span,
             span_export=system.span_export,
             gauges=system.gauges,
-            journal=Journal(payloads=system.settings.log_payloads),
-            run_locks=None if system.presence_of_its_own is None else pulse,
+            attempt_log=AttemptLog(payloads=system.settings.log_payloads),
+            run_locks=None if system.presence_of_its_own is None else heartbeat,
             limits=WorkerLimits(
                 shutdown_timeout=timedelta(seconds=system.settings.worker_shutdown_timeout),
                 live_for=timedelta(seconds=system.settings.worker_heartbeat_timeout) * 0.75,

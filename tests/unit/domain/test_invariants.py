@@ -10,7 +10,7 @@ import pytest
 
 from schedora.adapters.memory.holding import as_held, claimed, started
 from schedora.application.directives import Discard, Retry
-from schedora.application.pipeline import execute, outbox
+from schedora.application.pipeline import completion_buffer, execute
 from schedora.domain import invariants
 from schedora.domain.completion import completed, settle
 from schedora.domain.dependency import REQUEUED
@@ -191,7 +191,7 @@ def test_a_retry_may_ask_for_no_delay() -> None:
         *(error.__name__ for error in (Discard,)),
         execute.INVALID_PAYLOAD,
         execute.INVALID_RESULT,
-        outbox.STORAGE_REFUSED,
+        completion_buffer.STORAGE_REFUSED,
         child.HANDLER_NOT_FOUND,
     ],
 )

@@ -3,8 +3,8 @@
 from attrs import frozen
 
 from schedora.application.errors import Conflict, NotFound
-from schedora.application.pipeline.ledger import count_canceled
-from schedora.application.pipeline.relay import tell_moved
+from schedora.application.pipeline.completion_metrics import count_canceled
+from schedora.application.pipeline.publish import publish_moved
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.metrics import Metrics
@@ -50,5 +50,5 @@ class CancelJob:
         if job.lease is not None:
             self.wakeup.ring(owners=[job.lease.owner])
         count_canceled(self.metrics, [canceled, *dependants])
-        tell_moved(self.events, [canceled, *dependants])
+        publish_moved(self.events, [canceled, *dependants])
         return canceled

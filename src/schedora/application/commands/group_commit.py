@@ -12,7 +12,7 @@ from attrs import define
 from schedora.application.commands.created import count_created
 from schedora.application.commands.new_jobs import new_jobs
 from schedora.application.errors import Entangled, StoreUnavailable
-from schedora.application.pipeline.relay import tell_submitted
+from schedora.application.pipeline.publish import publish_submitted
 from schedora.application.ports.events import Events
 from schedora.application.ports.intake import JobIntake
 from schedora.application.ports.jobs import Submission
@@ -184,7 +184,7 @@ class GroupCommit:
         submissions = await self._intake.add(jobs)
         created = [submission.new for submission in submissions if submission.created]
         count_created(created, metrics=self._metrics)
-        tell_submitted(self._events, submissions)
+        publish_submitted(self._events, submissions)
         return submissions
 
 

@@ -2,8 +2,8 @@
 
 from attrs import frozen
 
-from schedora.application.pipeline.ledger import count_canceled
-from schedora.application.pipeline.relay import tell_moved
+from schedora.application.pipeline.completion_metrics import count_canceled
+from schedora.application.pipeline.publish import publish_moved
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_reader import JobFilter, JobReader
 from schedora.application.ports.metrics import Metrics
@@ -91,5 +91,5 @@ class PurgeQueue:
                 ]
                 dependants = (await propagate(unit, endings, now=now)).canceled
         count_canceled(self.metrics, [*canceled, *dependants])
-        tell_moved(self.events, [*canceled, *dependants])
+        publish_moved(self.events, [*canceled, *dependants])
         return len(canceled)

@@ -7,7 +7,7 @@ import attrs
 from attrs import frozen
 
 from schedora.application.errors import Conflict, NotFound
-from schedora.application.pipeline.relay import tell_moved
+from schedora.application.pipeline.publish import publish_moved
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_reader import JobFilter, JobReader
 from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
@@ -43,7 +43,7 @@ class RequeueJob:
             raise NotFound("job", job_id)
         changed = await requeue(self.units, [job_id], seen.request.workflow_id, only=only, strict=True)
         self.wakeup.ring(queues={job.request.queue for job in changed})
-        tell_moved(self.events, changed)
+        publish_moved(self.events, changed)
         return next(job for job in changed if job.job_id == job_id)
 
 
@@ -70,7 +70,7 @@ class RequeueDead:
                 changed = await requeue(self.units, job_ids, workflow_id, only=dead, strict=False)
                 requeued_count += sum(job.job_id in set(job_ids) for job in changed)
                 self.wakeup.ring(queues={job.request.queue for job in changed})
-                tell_moved(self.events, changed)
+                publish_moved(self.events, changed)
             after = page.next_after
             if after is None:
                 return requeued_count

@@ -11,7 +11,7 @@ from schedora.application.commands.group_commit import GroupCommit
 from schedora.application.commands.new_jobs import new_jobs
 from schedora.application.errors import FieldError, Invalid, WorkflowClosed
 from schedora.application.overlap import overlapped
-from schedora.application.pipeline.relay import tell_submitted
+from schedora.application.pipeline.publish import publish_submitted
 from schedora.application.ports.events import Events
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.application.ports.metrics import Metrics
@@ -65,7 +65,7 @@ class SubmitJobs:
                 submissions = await self._submit(unit, requests, ahead=self.single is not None)
             created = [submission.new for submission in submissions if submission.created]
             self.wakeup.ring(queues=queues_to_ring(created), later=all_later(created))
-            tell_submitted(self.events, submissions)
+            publish_submitted(self.events, submissions)
         else:
             async with self.units.join(connection) as joined:
                 submissions = await self._submit(joined, requests, ahead=False)

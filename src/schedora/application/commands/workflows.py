@@ -8,8 +8,8 @@ from schedora.application.commands.cancel import CANCELED_BY_REQUEST
 from schedora.application.commands.created import count_created, queues_to_ring
 from schedora.application.commands.requeue import revive
 from schedora.application.errors import Conflict, FieldError, Invalid, NotFound
-from schedora.application.pipeline.ledger import count_canceled
-from schedora.application.pipeline.relay import tell_created, tell_moved
+from schedora.application.pipeline.completion_metrics import count_canceled
+from schedora.application.pipeline.publish import publish_created, publish_moved
 from schedora.application.ports.events import Events
 from schedora.application.ports.jobs import NewJob
 from schedora.application.ports.metrics import Metrics
@@ -100,7 +100,7 @@ class CreateWorkflow:
             async with self.units.begin() as unit:
                 created = await _store(unit, workflow_id, request, new_jobs)
             self.wakeup.ring(queues=queues_to_ring(new_jobs))
-            tell_created(self.events, created.jobs)
+            publish_created(self.events, created.jobs)
         else:
             async with self.units.join(connection) as joined:
                 created = await _store(joined, workflow_id, request, new_jobs)
@@ -153,7 +153,7 @@ class CancelWorkflow:
         if owners:
             self.wakeup.ring(owners=owners)
         count_canceled(self.metrics, canceled)
-        tell_moved(self.events, canceled)
+        publish_moved(self.events, canceled)
         return await _read(self.reader, workflow_id)
 
 
@@ -180,7 +180,7 @@ class RetryWorkflow:
             roots = [job.job_id for job in whole.jobs if job.status is JobState.DEAD]
             changed = await revive(unit, workflow_id, roots, now=await unit.now())
         self.wakeup.ring(queues={job.request.queue for job in changed if job.claimable})
-        tell_moved(self.events, changed)
+        publish_moved(self.events, changed)
         return await _read(self.reader, workflow_id)
 
 

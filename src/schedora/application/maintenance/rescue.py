@@ -13,8 +13,8 @@ from attrs import frozen
 from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
 from schedora.application.pipeline.complete import Completed, CompleteJobs, in_transactions
-from schedora.application.pipeline.ledger import count_canceled, count_completions
-from schedora.application.pipeline.relay import tell_completed, tell_moved
+from schedora.application.pipeline.completion_metrics import count_canceled, count_completions
+from schedora.application.pipeline.publish import publish_completed, publish_moved
 from schedora.application.pipeline.traces import export_runs
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_queue import Delivery, JobQueue
@@ -111,9 +111,9 @@ class RescueJobs:
             queues={completion.queue for completion in waiting},
             later=all(completion.scheduled_at is not None for completion in waiting),
         )
-        tell_completed(self.events, settled)
+        publish_completed(self.events, settled)
         export_runs(self.span_export, settled)
-        tell_moved(self.events, completed.canceled)
+        publish_moved(self.events, completed.canceled)
         _log(settled)
         return len(settled)
 

@@ -17,7 +17,7 @@ _WEIGHT_OF_NEW = 0.2
 _SHORTEST_SECONDS = 20e-6
 
 
-class Appetite:
+class PrefetchSizer:
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._typical_seconds: float | None = None

@@ -16,14 +16,19 @@ from attrs import frozen
 
 from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
-from schedora.application.pipeline.claim import Appetite
+from schedora.application.pipeline.claim import PrefetchSizer
 from schedora.application.pipeline.claim_rate import ClaimRate
 from schedora.application.pipeline.complete import Completed, CompleteJobs, in_transactions
+from schedora.application.pipeline.completion_buffer import CompletionBuffer
+from schedora.application.pipeline.completion_metrics import (
+    count_canceled,
+    count_claims,
+    time_exchange,
+    time_handover,
+)
 from schedora.application.pipeline.execute import DRAINED
-from schedora.application.pipeline.ledger import count_canceled, count_claims, time_exchange, time_handover
-from schedora.application.pipeline.lookout import Lookout
-from schedora.application.pipeline.outbox import Outbox
-from schedora.application.pipeline.relay import tell_claimed, tell_moved, tell_started
+from schedora.application.pipeline.poll_scheduler import PollScheduler
+from schedora.application.pipeline.publish import publish_claimed, publish_moved, publish_started
 from schedora.application.pipeline.run import Run
 from schedora.application.pipeline.slots import NO_ROOM, Slots
 from schedora.application.pipeline.store_time import StoreTime
@@ -86,8 +91,8 @@ class Exchanges:
         queue: JobQueue,
         complete: CompleteJobs,
         slots: Slots,
-        outbox: Outbox,
-        lookout: Lookout,
+        completion_buffer: CompletionBuffer,
+        poll_scheduler: PollScheduler,
         store_time: StoreTime,
         wakeup: Wakeup,
         events: Events,
@@ -102,8 +107,8 @@ class Exchanges:
         self._queue = queue
         self._complete = complete
         self._slots = slots
-        self._outbox = outbox
-        self._lookout = lookout
+        self._completion_buffer = completion_buffer
+        self._poll_scheduler = poll_scheduler
         self._store_time = store_time
         self._wakeup = wakeup
         self._events = events
@@ -112,7 +117,7 @@ class Exchanges:
         self._flush = flush
         self._report = report
         self._on_change = on_change
-        self._appetite = Appetite(identity.max_concurrent_jobs)
+        self._prefetch_sizer = PrefetchSizer(identity.max_concurrent_jobs)
         self.claim_rate = ClaimRate(clock)
         self._under_way: dict[asyncio.Task[None], _UnderWay] = {}
         self._defect: BaseException | None = None
@@ -122,9 +127,9 @@ class Exchanges:
 
     def put(self, job: ClaimedJob, completion: Completion, now: timedelta) -> None:
         """Takes a completion, to be brought to the store soon."""
-        if not self._outbox.waiting:
+        if not self._completion_buffer.waiting:
             self._flush_at = now + self._flush
-        self._outbox.put(job, completion)
+        self._completion_buffer.put(job, completion)
 
     def start(self) -> bool:
         """Starts what is due; answers whether there was any. Raises what went wrong in an earlier one, unless it was
@@ -136,7 +141,7 @@ class Exchanges:
         while self._start_one():
             started = True
         in_workflows = any(kind.in_workflows for kind in self._under_way.values())
-        if not in_workflows and (completions := self._outbox.take_in_workflows()):
+        if not in_workflows and (completions := self._completion_buffer.take_in_workflows()):
             self._begin(
                 self._deliver_in_workflows(completions),
                 _UnderWay(began=self._clock.monotonic(), in_workflows=True),
@@ -156,13 +161,15 @@ class Exchanges:
     @property
     def able(self) -> bool:
         """Whether there is room for jobs that a claim would bring."""
-        return self._claimant.may_claim and not self._outbox.full and self._wanted > 0
+        return self._claimant.may_claim and not self._completion_buffer.full and self._wanted > 0
 
     @property
     def expectant(self) -> bool:
         """Whether there is room, and no reason to claim now: a hint would be followed up at once."""
         return (
-            self.able and not self._lookout.due and not any(kind.claims for kind in self._under_way.values())
+            self.able
+            and not self._poll_scheduler.due
+            and not any(kind.claims for kind in self._under_way.values())
         )
 
     async def ended(self) -> None:
@@ -184,12 +191,16 @@ class Exchanges:
         moments: list[timedelta] = []
         if not any(other.tells for other in exchanging):
             moments += map(self._tell_at, self._slots.untold)
-        if self._claimant.may_claim and not self._outbox.full and not any(o.claims for o in exchanging):
+        if (
+            self._claimant.may_claim
+            and not self._completion_buffer.full
+            and not any(o.claims for o in exchanging)
+        ):
             if self._slots.free:
-                moments.append(self._lookout.next_at)
-            elif self._lookout.expected_at is not None:
-                moments.append(self._lookout.expected_at)
-        if self._outbox.standalone and not exchanging:
+                moments.append(self._poll_scheduler.next_at)
+            elif self._poll_scheduler.expected_at is not None:
+                moments.append(self._poll_scheduler.expected_at)
+        if self._completion_buffer.standalone and not exchanging:
             moments.append(self._flush_at)
         return moments
 
@@ -202,11 +213,15 @@ class Exchanges:
         suspects = [] if telling else self._slots.call_suspects()
         starts = [] if telling else self._starts(suspects)
         worth = WORTH_A_SECOND if exchanging else 1
-        if claim is None and not starts and not (self._outbox.standalone >= worth and self._flush_due()):
+        if (
+            claim is None
+            and not starts
+            and not (self._completion_buffer.standalone >= worth and self._flush_due())
+        ):
             return False
-        completions = self._outbox.take_standalone()
+        completions = self._completion_buffer.take_standalone()
         if claim is not None:
-            self._lookout.looking()
+            self._poll_scheduler.looking()
         delivery = Delivery(completions=completions, starts=starts, claim=claim)
         kind = _UnderWay(began=self._clock.monotonic(), claims=claim is not None, tells=bool(starts))
         self._begin(self._exchange(delivery), kind)
@@ -236,12 +251,12 @@ class Exchanges:
         try:
             answer = await self._queue.exchange(delivery)
         except (StoreUnavailable, asyncio.CancelledError):
-            self._outbox.put_back(delivery.completions)
+            self._completion_buffer.put_back(delivery.completions)
             raise
         except Exception as error:
             if not delivery.completions:
                 raise
-            self._lookout.hint()
+            self._poll_scheduler.hint()
             await self._deliver_one_by_one(delivery.completions, error)
             return
         time_exchange(self._metrics, delivery, answer, self._clock.monotonic() - began)
@@ -264,8 +279,8 @@ class Exchanges:
                 else:
                     self._completed(part, completed)
         finally:
-            self._outbox.put_back(completions)
-        self._lookout.hint()  # what was released may be for this worker
+            self._completion_buffer.put_back(completions)
+        self._poll_scheduler.hint()  # what was released may be for this worker
 
     async def _deliver_one_by_one(self, completions: Sequence[Completion], error: Exception) -> None:
         """One of these is more than the store can take: the others must not suffer for it."""
@@ -276,12 +291,12 @@ class Exchanges:
                     completed = await self._deliver(completion)
                 except StoreUnavailable:
                     raise
-                except Exception as own_error:  # noqa: BLE001 - the outbox logs it, or raises it when nothing helps
-                    self._outbox.refused(completion, own_error)
+                except Exception as own_error:  # noqa: BLE001 - the completion buffer logs it, or raises it when nothing helps
+                    self._completion_buffer.refused(completion, own_error)
                 else:
                     self._completed([completion], completed)
         finally:
-            self._outbox.put_back(completions)
+            self._completion_buffer.put_back(completions)
 
     async def _deliver(self, completion: Completion) -> Completed:
         if completion.workflow_id is not None:
@@ -292,19 +307,24 @@ class Exchanges:
     def _completed(self, completions: Sequence[Completion], completed: Completed) -> None:
         self._accepted(completions, completed.accepted)
         count_canceled(self._metrics, completed.canceled)
-        tell_moved(self._events, completed.canceled)
+        publish_moved(self._events, completed.canceled)
         self._went_back(completions, completed.accepted)
 
     def _accepted(self, completions: Sequence[Completion], accepted: Collection[LeaseId]) -> None:
-        self._outbox.delivered(completions, accepted)
+        self._completion_buffer.delivered(completions, accepted)
         time_handover(self._metrics, completions, accepted, self._store_time.now())
 
     def _claim(self) -> ClaimRequest | None:
         owner = self._claimant.incarnation
-        if owner is None or not self._claimant.may_claim or not self._lookout.due or self._outbox.full:
+        if (
+            owner is None
+            or not self._claimant.may_claim
+            or not self._poll_scheduler.due
+            or self._completion_buffer.full
+        ):
             return None
         if self._slots.durations:
-            self._appetite.learn(self._slots.durations)
+            self._prefetch_sizer.learn(self._slots.durations)
             self._slots.durations.clear()
         if (want := self._wanted) == 0:
             return None
@@ -319,12 +339,12 @@ class Exchanges:
 
     @property
     def _wanted(self) -> int:
-        return self._appetite.want(free_slots=self._slots.free, buffered=self._slots.buffered)
+        return self._prefetch_sizer.want(free_slots=self._slots.free, buffered=self._slots.buffered)
 
     def _claimed(self, claim: ClaimRequest, answer: Exchanged) -> None:
         self.take(answer.claimed)
         found = len(answer.claimed)
-        missed = self._lookout.looked(
+        missed = self._poll_scheduler.looked(
             hints_arrive=self._claimant.hints_arrive,
             found=found,
             overdue=sum((job.was_due_for or NO_TIME) > HINT_TAKES_MAX for job in answer.claimed),
@@ -349,7 +369,7 @@ class Exchanges:
 
     def take(self, jobs: Collection[ClaimedJob]) -> None:
         """Runs jobs that are under this worker's lease by now, or hands them back where it takes no more."""
-        tell_claimed(self._events, jobs)
+        publish_claimed(self._events, jobs)
         self.claim_rate.count(len(jobs))
         if self._claimant.may_claim:
             self._slots.take(jobs)
@@ -360,7 +380,7 @@ class Exchanges:
     def take_matched(self, job: ClaimedJob) -> None:
         """As ``take``; but what would wait for long goes back at once: another worker may have room."""
         if self._claimant.may_claim and not self.able:
-            tell_claimed(self._events, [job])
+            publish_claimed(self._events, [job])
             self._slots.hand_back(job, NO_ROOM)
         else:
             self.take([job])
@@ -370,7 +390,7 @@ class Exchanges:
         waiting = [c for c in completions if c.status in WAITING and c.lease_id in accepted]
         for completion in waiting:
             due_in = (completion.scheduled_at or completion.ended_at) - self._store_time.now()
-            self._lookout.due_at(self._clock.monotonic() + max(due_in, timedelta(0)))
+            self._poll_scheduler.due_at(self._clock.monotonic() + max(due_in, timedelta(0)))
         if waiting:
             self._wakeup.ring(
                 queues={completion.queue for completion in waiting},
@@ -416,14 +436,14 @@ class Exchanges:
                     begun.append(run.job)
             elif (suspect := self._slots.start_suspect(start.lease_id, start.started_at)) is not None:
                 begun.append(suspect)
-        tell_started(self._events, begun)
+        publish_started(self._events, begun)
         self._report_at = self._clock.monotonic() + self._report
         lost = {start.lease_id for start in starts} - answer.accepted
         self._slots.lose(lost & self._slots.held())
 
     def _flush_due(self) -> bool:
         """Whether outcomes should go now: at once with little at hand, in company with much."""
-        if not self._slots.buffered or self._outbox.waiting >= WORTH_A_SECOND:
+        if not self._slots.buffered or self._completion_buffer.waiting >= WORTH_A_SECOND:
             return True
         return self._clock.monotonic() >= self._flush_at
 

@@ -7,7 +7,7 @@ from enum import Enum
 from threading import Lock
 from typing import Any
 
-from schedora.application.pipeline.trail_keeper import LiveTrail
+from schedora.application.pipeline.run_log_flusher import LiveTrail
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText

@@ -23,9 +23,9 @@ from schedora.application.log import Logger
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import Execute, failed, stopped
 from schedora.application.pipeline.run import Run, StopReason
+from schedora.application.pipeline.run_log_flusher import LiveTrail
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.pipeline.suspects import Suspects
-from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.application.ports.clock import Clock
 from schedora.application.run_scope import RunSpans, current_run
 from schedora.domain.claimed_job import ClaimedJob

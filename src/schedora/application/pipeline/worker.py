@@ -6,10 +6,10 @@
              │                               ▲
     store ──► exchange ──► buffer ──► slots ─┘
       ▲          │                      │
-      └──────────┴───── outbox ◄────────┘
+      └──────────┴─ completion buffer ◄─┘
 
 Handlers run beside the loop, and the buffer refills their slots while an exchange is under way, so the store
-and the handlers work at the same time. Completions gather in the outbox while an exchange is under way and
+and the handlers work at the same time. Completions gather in the completion buffer while an exchange is under way and
 leave together with the next; with little to do an exchange starts at once, with much to do it is full.
 """
 
@@ -25,21 +25,21 @@ from schedora.application.backoff import Backoff
 from schedora.application.errors import Entangled, LeaseLost, StoreUnavailable
 from schedora.application.handlers import Handlers
 from schedora.application.log import Logger
+from schedora.application.pipeline.attempt_log import AttemptLog
 from schedora.application.pipeline.complete import CompleteJobs
+from schedora.application.pipeline.completion_buffer import CompletionBuffer
+from schedora.application.pipeline.completion_metrics import count_claims, count_completions
 from schedora.application.pipeline.exchange import Exchanges
 from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.in_doubt import InDoubt
-from schedora.application.pipeline.journal import Journal
-from schedora.application.pipeline.ledger import count_claims, count_completions
-from schedora.application.pipeline.lookout import Lookout, Pace
-from schedora.application.pipeline.outbox import Outbox
-from schedora.application.pipeline.relay import tell_completed
+from schedora.application.pipeline.poll_scheduler import PollPolicy, PollScheduler
+from schedora.application.pipeline.publish import publish_completed
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.run_locks import RunLocking, RunLockKeeper
+from schedora.application.pipeline.run_log_flusher import LiveTrail
 from schedora.application.pipeline.slots import GRACE, Slots
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.pipeline.traces import export_runs
-from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_queue import JobQueue
@@ -69,7 +69,7 @@ TAKEN_MAX = 5_000
 """So many jobs that came by no claim are remembered: more than come within ``MATCH_AGE_MAX``."""
 
 
-class Pulse(Protocol):
+class HeartbeatControl(Protocol):
     """The heartbeat, seen from the worker's loop."""
 
     def beat_for(self, incarnation: IncarnationId) -> None: ...
@@ -82,7 +82,7 @@ class WorkerLimits:
     """Spans by which the worker goes."""
 
     shutdown_timeout: timedelta = timedelta(seconds=30)
-    pace: Pace = Pace()
+    poll_policy: PollPolicy = PollPolicy()
     flush: timedelta = timedelta(milliseconds=5)
     """How long an outcome may wait for company while more jobs are at hand."""
     lock_after: timedelta = timedelta(milliseconds=100)
@@ -113,7 +113,7 @@ class Worker:
         workers: Workers,
         wakeup: Wakeup,
         events: Events,
-        pulse: Pulse,
+        heartbeat: HeartbeatControl,
         clock: Clock,
         randomness: Randomness,
         metrics: Metrics,
@@ -124,7 +124,7 @@ class Worker:
         run_spans: RunSpans | None = None,
         gauges: Gauges | None = None,
         run_locks: RunLockKeeper | None = None,
-        journal: Journal | None = None,
+        attempt_log: AttemptLog | None = None,
         limits: WorkerLimits | None = None,
     ) -> None:
         self.identity = identity
@@ -135,7 +135,7 @@ class Worker:
         self._workers = workers
         self._wakeup = wakeup
         self._events = events
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._clock = clock
         self._randomness = randomness
         self._metrics = metrics
@@ -143,9 +143,9 @@ class Worker:
         self._limits = limits or WorkerLimits()
         self._store_time = StoreTime(clock)
         self._in_doubt = InDoubt(queue)
-        self._journal = journal or Journal()
-        self._outbox = Outbox(
-            journal=self._journal,
+        self._attempt_log = attempt_log or AttemptLog()
+        self._completion_buffer = CompletionBuffer(
+            attempt_log=self._attempt_log,
             events=events,
             metrics=metrics,
             randomness=randomness,
@@ -174,15 +174,17 @@ class Worker:
         self._failed_at = clock.monotonic()
         """When it failed last."""
         self._audience = Audience(queues=identity.queues, types=identity.types)
-        self._lookout = Lookout(clock=clock, randomness=randomness, pace=self._limits.pace)
+        self._poll_scheduler = PollScheduler(
+            clock=clock, randomness=randomness, poll_policy=self._limits.poll_policy
+        )
         self._exchanges = Exchanges(
             claimant=self,
             identity=identity,
             queue=queue,
             complete=complete,
             slots=self.slots,
-            outbox=self._outbox,
-            lookout=self._lookout,
+            completion_buffer=self._completion_buffer,
+            poll_scheduler=self._poll_scheduler,
             store_time=self._store_time,
             wakeup=wakeup,
             events=events,
@@ -234,7 +236,7 @@ class Worker:
             self.slots.stop_all(StopReason.DRAINED)
             await self._give_up_asking()
             await self._exchanges.abandon()
-            self._journal.flush()
+            self._attempt_log.flush()
         await self._leave()
         self._tell_unwritten()
 
@@ -346,7 +348,7 @@ class Worker:
         else:
             started_at = run.started_at if run is not None else job.started_at
             self._exchanges.put(job, self._settled(job, outcome, started_at, at), at)
-            if self._outbox.full and self.slots.buffered:
+            if self._completion_buffer.full and self.slots.buffered:
                 self.slots.hand_back_buffer(RESULTS_NOT_TAKEN)
         self.changed.set()
 
@@ -356,7 +358,7 @@ class Worker:
         ended_at = self._store_time.at(at)
         if started_at is not None and ended_at < started_at:  # the store's clock was set back
             ended_at = started_at
-        return self._outbox.settle(job, outcome, started_at=started_at, ended_at=ended_at)
+        return self._completion_buffer.settle(job, outcome, started_at=started_at, ended_at=ended_at)
 
     async def _complete_in(self, run: Run, connection: object, result: JsonText) -> None:
         """Completes inside a handler's own transaction; may be called from the handler's thread."""
@@ -381,11 +383,11 @@ class Worker:
     def _committed(self, run: Run) -> None:
         if run.written is not None:
             count_completions(self._metrics, [run.written])
-            self._journal.tell([(run.job, run.written)])
-            tell_completed(self._events, [(run.job, run.written)])
+            self._attempt_log.tell([(run.job, run.written)])
+            publish_completed(self._events, [(run.job, run.written)])
             export_runs(self._span_export, [(run.job, run.written)])
         if run.released:  # others were told by the commit
-            self._lookout.hint()
+            self._poll_scheduler.hint()
 
     async def _check(self) -> None:
         """Compares what is at hand with what is this worker's by the store.
@@ -424,7 +426,7 @@ class Worker:
             self._taken.popitem(last=False)
 
     def _known(self) -> set[LeaseId]:
-        return self.slots.held() | self._outbox.leases() | self._in_doubt.leases()
+        return self.slots.held() | self._completion_buffer.leases() | self._in_doubt.leases()
 
     @property
     def _check_at(self) -> timedelta:
@@ -448,8 +450,8 @@ class Worker:
         self.incarnation, self._joining = incarnation, None
         self._status = status
         self._heard_at = self._clock.monotonic()
-        self._lookout.hint()
-        self._pulse.beat_for(incarnation)
+        self._poll_scheduler.hint()
+        self._heartbeat.beat_for(incarnation)
         log.info("worker registered", worker_id=self.identity.worker_id, incarnation=str(incarnation))
 
     async def _leave(self) -> None:
@@ -481,7 +483,7 @@ class Worker:
 
     def _tell_unwritten(self) -> None:
         """What ended here, and the store does not know."""
-        unwritten = sorted(map(str, self._outbox.job_ids() | self._in_doubt.job_ids()))
+        unwritten = sorted(map(str, self._completion_buffer.job_ids() | self._in_doubt.job_ids()))
         if unwritten:
             log.error(
                 "outcomes were not written: a reaper gives these jobs back, and they run again",
@@ -507,11 +509,11 @@ class Worker:
         news = anything or self.incarnation in hint.owners
         if news:
             self._check_leases = True
-            self._pulse.ask()
+            self._heartbeat.ask()
         if anything:
-            self._lookout.hint()
+            self._poll_scheduler.hint()
         elif self._audience.looks_into(hint.queues):
-            news = self._lookout.told(later=hint.later, shared=hint.shared) or news
+            news = self._poll_scheduler.told(later=hint.later, shared=hint.shared) or news
         if not news:  # as for many, where they let others go first
             return
         try:
@@ -545,7 +547,7 @@ class Worker:
         if self._subscription is None:
             return
         able = self._exchanges.able and not self._waits_for_store
-        if not able and self._lookout.unable():
+        if not able and self._poll_scheduler.unable():
             self._subscription.pass_on()
         self._subscription.attend(
             owner=self.incarnation,
@@ -574,9 +576,11 @@ class Worker:
             log.debug("others were in the way", error=str(error), worker_id=self.identity.worker_id)
         elif not self._store_is_away:
             self._store_is_away = True
-            log.warning("the store is away; outcomes are kept", error=str(error), kept=len(self._outbox))
+            log.warning(
+                "the store is away; outcomes are kept", error=str(error), kept=len(self._completion_buffer)
+            )
         # Not knowing what has happened: look at everything again.
-        self._lookout.hint()
+        self._poll_scheduler.hint()
         self._check_leases = True
         self._retry_at = self._failed_at + self._backoff.next()
 
@@ -586,7 +590,7 @@ class Worker:
         gauges.register(Gauge.STUCK_THREADS, self.slots.stuck_threads)
         gauges.register(Gauge.WORKER_JOBS_BUFFERED, lambda: self.slots.buffered)
         gauges.register(Gauge.WORKER_CLAIM_RATE, self._exchanges.claim_rate.per_second)
-        gauges.register(Gauge.OUTBOX_JOBS, self._outbox.__len__)
+        gauges.register(Gauge.OUTBOX_JOBS, self._completion_buffer.__len__)
         gauges.register(Gauge.LAST_PROGRESS, self._unanswered_seconds)
 
     def _unanswered_seconds(self) -> float:
@@ -619,7 +623,7 @@ class Worker:
     def _drained(self) -> bool:
         if self._drain_deadline is None:
             return False
-        settled = not self.slots.unsettled and not len(self._outbox) and not len(self._in_doubt)
+        settled = not self.slots.unsettled and not len(self._completion_buffer) and not len(self._in_doubt)
         if settled and not self._exchanges.under_way:  # a claim may bring jobs yet, which go back
             return True
         # With the store away for good, what is left is rescued like a dead worker's.

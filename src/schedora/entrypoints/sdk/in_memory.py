@@ -17,8 +17,8 @@ from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.context import JobContext, run_without_waiting
 from schedora.application.handlers import BoundCall, Handler, Handlers
 from schedora.application.pipeline.execute import Execute
-from schedora.application.pipeline.lookout import Pace
-from schedora.application.pipeline.trail_keeper import TrailKeeper
+from schedora.application.pipeline.poll_scheduler import PollPolicy
+from schedora.application.pipeline.run_log_flusher import RunLogFlusher
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.job_reader import JobFilter, JobReader
@@ -69,7 +69,7 @@ async def in_memory(
     threads = ThreadPoolExecutor(thread_name_prefix="schedora-handler")
     async with system.queue_of_its_own() as queue:
         slots = concurrency or app.settings.worker_max_concurrent_jobs
-        keeper = TrailKeeper(trails=system.trails, clock=clock, metrics=system.metrics)
+        keeper = RunLogFlusher(trails=system.trails, clock=clock, metrics=system.metrics)
         worker = _worker(app, system, queue, threads, slots=slots, keeper=keeper)
         scheduler = MemoryScheduler(system, clock, endings, worker, keeper)
         settings = app.settings
@@ -93,7 +93,7 @@ class MemoryScheduler:
         clock: DrivenClock,
         endings: "DrivenEndings",
         worker: Worker,
-        keeper: TrailKeeper,
+        keeper: RunLogFlusher,
     ) -> None:
         self.system = system
         self._clock = clock
@@ -242,7 +242,7 @@ def _at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("this would block the event loop that it waits for: use the asynchronous form")
 
 
-class _NoPulse:
+class _NoHeartbeat:
     """Nobody doubts that the worker lives."""
 
     def beat_for(self, incarnation: IncarnationId) -> None: ...
@@ -264,7 +264,7 @@ def _worker(
     threads: ThreadPoolExecutor,
     *,
     slots: int,
-    keeper: TrailKeeper,
+    keeper: RunLogFlusher,
 ) -> Worker:
     handlers = Handlers(
         evolve(
@@ -291,7 +291,7 @@ def _worker(
         workers=system.workers,
         wakeup=system.wakeup,
         events=system.events,
-        pulse=_NoPulse(),
+        heartbeat=_NoHeartbeat(),
         clock=system.clock,
         randomness=system.randomness,
         metrics=system.metrics,
@@ -300,7 +300,7 @@ def _worker(
         run_spans=HandlerSpans(in_process_of_its_own=False),
         # Hints arrive for certain: nothing has to be looked for at intervals.
         limits=WorkerLimits(
-            pace=Pace(poll=NEVER, poll_longest=NEVER), lease_check=NEVER, lease_check_idle=NEVER
+            poll_policy=PollPolicy(poll=NEVER, poll_longest=NEVER), lease_check=NEVER, lease_check_idle=NEVER
         ),
     )
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 from schedora.adapters.telemetry.gauges import RegisteredGauges
 from schedora.application.context import JobContext
 from schedora.application.handlers import Executor, Handler, Handlers
+from schedora.application.pipeline.attempt_log import AttemptLog
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.execute import Execute
-from schedora.application.pipeline.journal import Journal
 from schedora.application.pipeline.run_locks import RunLockKeeper
-from schedora.application.pipeline.trail_keeper import LiveTrail
+from schedora.application.pipeline.run_log_flusher import LiveTrail
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.processes import ProcessCall, ProcessLink
@@ -37,7 +37,7 @@ PATIENCE_SECONDS: Final = 30
 W1: Final = WorkerId("w1")
 
 
-class RecordedPulse:
+class RecordedHeartbeat:
     """A heartbeat that beats only when a test says so."""
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class Engine:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.handlers = Handlers()
-        self.pulse = RecordedPulse()
+        self.heartbeat = RecordedHeartbeat()
         self.children = Children()
         self.slots = 2
         self.queues: tuple[str, ...] = ()
@@ -141,7 +141,7 @@ class Engine:
         self.trails: list[LiveTrail] = []
         self.spans: list[JsonText] = []
         self.run_spans: RunSpans | None = None
-        self.journal = Journal()
+        self.attempt_log = AttemptLog()
         self.gauges = RegisteredGauges()
         self._worker: Worker | None = None
         self.task: asyncio.Task[None] | None = None
@@ -200,7 +200,7 @@ class Engine:
             workers=bench.stores.workers,
             wakeup=self.wakeup,
             events=bench.stores.events,
-            pulse=self.pulse,
+            heartbeat=self.heartbeat,
             clock=bench.clock,
             randomness=bench.store.randomness,
             metrics=bench.metrics,
@@ -211,7 +211,7 @@ class Engine:
             gauges=self.gauges,
             run_spans=self.run_spans,
             run_locks=self.run_locks,
-            journal=self.journal,
+            attempt_log=self.attempt_log,
             limits=self.limits,
         )
 

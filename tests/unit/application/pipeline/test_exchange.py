@@ -402,7 +402,7 @@ async def test_what_is_lost_keeps_no_other_from_its_start(engine: Engine, queue:
     async with engine.running() as worker:
         lost = a_claimed_job(started_at=None)
         await engine.bench.stores.submit_one()
-        owner = engine.pulse.incarnations[0]
+        owner = engine.heartbeat.incarnations[0]
         [job] = await engine.bench.stores.claim(owner, worker_id=W1, types=("work",), start_count=0)
         worker.slots.take([lost, job])
         worker.changed.set()
@@ -480,12 +480,12 @@ async def test_registration_that_was_long_on_its_way_sets_no_clock_back(
     async with engine.running() as worker:
         await engine.advance(SECOND)
         monkeypatch.setattr(workers, "register", from_afar)
-        worker.heard(engine.pulse.incarnations[0], WorkerState.STALE)
+        worker.heard(engine.heartbeat.incarnations[0], WorkerState.STALE)
         await engine.advance(SECOND)
         queue.slow = True  # its answer would tell the time
         arrives.set()
         await engine.settle()
-        assert (len(engine.pulse.incarnations), len(queue.waiting)) == (2, 1)
+        assert (len(engine.heartbeat.incarnations), len(queue.waiting)) == (2, 1)
         assert worker._store_time.now() == engine.bench.clock.now()
 
 
@@ -522,7 +522,7 @@ async def test_job_that_waits_again_is_looked_for_when_it_falls_due(
         await engine.bench.stores.submit_one()
     async with engine.running() as worker:
         await engine.settle()
-        assert worker._lookout.expected_at == engine.bench.clock.monotonic() + 5 * SECOND
+        assert worker._poll_scheduler.expected_at == engine.bench.clock.monotonic() + 5 * SECOND
         await engine.advance(5 * SECOND)
     assert runs == [runs[0], runs[0] + 5 * SECOND]
 
@@ -542,7 +542,7 @@ async def test_others_are_told_whether_all_that_waits_again_is_due_later(
     stores, hints = engine.bench.stores, engine.bench.hints
     async with engine.running() as worker:
         await stores.submit(*(a_request() for _ in outcomes))
-        jobs = await stores.claim(engine.pulse.incarnations[0], worker_id=W1, types=("work",))
+        jobs = await stores.claim(engine.heartbeat.incarnations[0], worker_id=W1, types=("work",))
         hints.clear()
         for job, outcome in zip(jobs, outcomes, strict=True):
             worker._on_outcome(job, None, outcome, engine.bench.clock.monotonic())

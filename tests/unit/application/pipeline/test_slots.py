@@ -15,9 +15,9 @@ from schedora.application.handlers import Executor, Handler, Handlers
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.run import Run, StopReason
+from schedora.application.pipeline.run_log_flusher import LiveTrail
 from schedora.application.pipeline.slots import GRACE, NO_ROOM, SLICE, Link, Slots
 from schedora.application.pipeline.store_time import StoreTime
-from schedora.application.pipeline.trail_keeper import LiveTrail
 from schedora.application.run_scope import RunScope, current_run
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JsonText

@@ -8,10 +8,10 @@ from structlog.testing import capture_logs
 from schedora.application.context import JobContext
 from schedora.application.directives import Discard, Retry, Snooze
 from schedora.application.handlers import Executor
+from schedora.application.pipeline.attempt_log import AttemptLog
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import INVALID_RESULT
-from schedora.application.pipeline.journal import Journal
-from schedora.application.pipeline.lookout import Pace
+from schedora.application.pipeline.poll_scheduler import PollPolicy
 from schedora.application.pipeline.slots import GRACE, NO_ROOM
 from schedora.application.pipeline.worker import WorkerLimits
 from schedora.application.ports.metrics import Counter, Histogram
@@ -47,7 +47,7 @@ async def test_worker_registers_beats_and_says_good_bye(engine: Engine) -> None:
     async with engine.running() as worker:
         [seen] = await engine.incarnations()
         assert (seen.status, seen.identity) == (WorkerState.ACTIVE, worker.identity)
-        assert engine.pulse.incarnations == [seen.incarnation]
+        assert engine.heartbeat.incarnations == [seen.incarnation]
         worker.drain()
         await engine.settle()
         assert engine.task is not None
@@ -216,7 +216,7 @@ async def test_worker_looks_by_itself_and_counts_what_a_hint_should_have_brought
         jobs = await engine.bench.stores.submit(
             a_request(), a_request()
         )  # the store alone knows: nobody rings
-        await engine.advance(engine.limits.pace.poll_longest * 1.2)
+        await engine.advance(engine.limits.poll_policy.poll_longest * 1.2)
         assert [(await engine.bench.stores.job(job.job_id)).status for job in jobs] == [S.SUCCESS] * 2
     assert engine.bench.metrics.counted[Counter.WAKEUPS_MISSED, ""] == 2
 
@@ -227,7 +227,7 @@ async def test_without_hints_it_looks_at_short_intervals(engine: Engine) -> None
     async with engine.running():
         await engine.advance(10 * SECOND)
         job = await engine.bench.stores.submit_one()
-        await engine.advance(engine.limits.pace.poll_alone * 1.2)
+        await engine.advance(engine.limits.poll_policy.poll_alone * 1.2)
         assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
     assert engine.bench.metrics.counted[Counter.WAKEUPS_MISSED, ""] == 0, "none was to be expected"
 
@@ -355,7 +355,7 @@ async def test_late_completion_does_not_touch_the_next_claim(engine: Engine) -> 
     engine.handle(held)
     job = await engine.bench.stores.submit_one()
     async with engine.running():
-        [claim] = await engine.bench.stores.job_queue.claims(engine.pulse.incarnations[0])
+        [claim] = await engine.bench.stores.job_queue.claims(engine.heartbeat.incarnations[0])
         lost = await engine.bench.stores.settle(claim, WorkerLost(message="silence"))
         assert (await engine.bench.stores.exchange(completions=[lost])).accepted
         await engine.bench.stores.cancel(job.job_id)
@@ -404,7 +404,7 @@ async def test_handler_that_pays_no_heed_loses_its_job_and_keeps_its_slot(engine
         await engine.advance(HOUR)
         assert (await engine.bench.stores.job(other.job_id)).status is S.PENDING
         held.let_go()
-        await engine.advance(engine.limits.pace.poll_longest * 1.2)
+        await engine.advance(engine.limits.poll_policy.poll_longest * 1.2)
         assert (await engine.bench.stores.job(other.job_id)).status is S.SUCCESS
         assert await engine.bench.stores.job(job.job_id) == dead
 
@@ -558,8 +558,8 @@ async def test_worker_drained_by_request_finishes_what_runs_and_takes_no_more(en
     async with engine.running() as worker:
         await engine.bench.drain_worker(W1)
         await engine.settle()
-        assert engine.pulse.asked >= 1, "the heartbeat is asked for the new status"
-        worker.heard(engine.pulse.incarnations[0], WorkerState.DRAINING)
+        assert engine.heartbeat.asked >= 1, "the heartbeat is asked for the new status"
+        worker.heard(engine.heartbeat.incarnations[0], WorkerState.DRAINING)
         other = await engine.bench.stores.submit_one()
         engine.bench.stores.wakeup.ring(queues=["default"])
         await engine.settle()
@@ -581,12 +581,12 @@ async def test_refused_heartbeat_makes_the_worker_register_again(
     engine.handle(held)
     job = await engine.bench.stores.submit_one()
     async with engine.running() as worker:
-        [first] = engine.pulse.incarnations
+        [first] = engine.heartbeat.incarnations
         await engine.bench.stores.workers.set_status([first], WorkerState.STALE)
         worker.heard(first, status)
         await engine.settle()
         assert held.stopped == [job.job_id], "its lease belongs to an incarnation that is lost"
-        again, second = engine.pulse.incarnations
+        again, second = engine.heartbeat.incarnations
         assert again == first != second
         assert {one.incarnation: one.status for one in await engine.incarnations()} == {
             first: WorkerState.STALE,
@@ -601,12 +601,12 @@ async def test_refused_heartbeat_makes_the_worker_register_again(
 
 async def test_worker_drained_by_request_stays_so_when_it_was_lost(engine: Engine) -> None:
     async with engine.running() as worker:
-        [first] = engine.pulse.incarnations
+        [first] = engine.heartbeat.incarnations
         worker.heard(first, WorkerState.DRAINING)
         await engine.bench.stores.workers.set_status([first], WorkerState.STALE)
         worker.heard(first, WorkerState.STALE)
         await engine.settle()
-        _, second = engine.pulse.incarnations
+        _, second = engine.heartbeat.incarnations
         assert {one.incarnation: one.status for one in await engine.incarnations()} == {
             first: WorkerState.STALE,
             second: WorkerState.DRAINING,
@@ -618,12 +618,12 @@ async def test_worker_drained_by_request_stays_so_when_it_was_lost(engine: Engin
 
 async def test_word_of_an_earlier_incarnation_is_not_heeded(engine: Engine) -> None:
     async with engine.running() as worker:
-        [first] = engine.pulse.incarnations
+        [first] = engine.heartbeat.incarnations
         worker.heard(first, WorkerState.STALE)
         await engine.settle()
         worker.heard(first, None)
         await engine.settle()
-        assert len(engine.pulse.incarnations) == 2
+        assert len(engine.heartbeat.incarnations) == 2
 
 
 async def test_store_whose_clock_was_set_back_gets_no_end_before_the_start(engine: Engine) -> None:
@@ -641,7 +641,7 @@ async def test_store_whose_clock_was_set_back_gets_no_end_before_the_start(engin
 
 async def test_spans_may_be_chosen(engine: Engine) -> None:
     engine.handle(answer)
-    engine.limits = WorkerLimits(pace=Pace(poll=HOUR, poll_longest=HOUR))
+    engine.limits = WorkerLimits(poll_policy=PollPolicy(poll=HOUR, poll_longest=HOUR))
     async with engine.running():
         job = await engine.bench.stores.submit_one()
         await engine.advance(0.7 * HOUR)
@@ -670,11 +670,11 @@ async def test_what_it_is_given_for_runs_is_used_for_each(engine: Engine) -> Non
         assert [run.job_id for run, _ in engine.bench.export.runs] == [job.job_id]
 
 
-async def test_it_writes_into_the_journal_that_it_was_given(engine: Engine) -> None:
+async def test_it_writes_into_the_attempt_log_that_it_was_given(engine: Engine) -> None:
     async def fail(_context: JobContext) -> None:
         raise Discard("of no use")
 
-    engine.journal = Journal(payloads=True)
+    engine.attempt_log = AttemptLog(payloads=True)
     engine.handle(fail)
     await engine.bench.stores.submit_one(a_request(payload=JsonText('{"to": "ada"}')))
     with capture_logs() as lines:

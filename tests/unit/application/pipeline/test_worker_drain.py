@@ -84,7 +84,7 @@ async def test_jobs_in_the_buffer_are_handed_back_at_once(engine: Engine, by_req
     async with engine.running() as worker:
         assert worker.slots.buffered == 1
         if by_request:
-            worker.heard(engine.pulse.incarnations[0], WorkerState.DRAINING)
+            worker.heard(engine.heartbeat.incarnations[0], WorkerState.DRAINING)
         else:
             worker.drain()
         await engine.advance(engine.limits.flush)

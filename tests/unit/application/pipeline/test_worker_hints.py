@@ -8,7 +8,7 @@ import pytest
 
 from schedora.application.context import JobContext
 from schedora.application.pipeline.exchange import HINT_TAKES_MAX, PLENTY_INTERVAL
-from schedora.application.pipeline.lookout import Pace
+from schedora.application.pipeline.poll_scheduler import PollPolicy
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.wakeup import Audience, Hint
@@ -54,7 +54,7 @@ async def test_it_says_what_it_looks_for_and_in_whose_name(engine: Engine, wakeu
     engine.queues = ("mail", "bills")
     async with engine.running():
         assert wakeup.subscription.audience == Audience(queues=("mail", "bills"), types=("a", "b"))
-        assert wakeup.subscription.owner == engine.pulse.incarnations[0]
+        assert wakeup.subscription.owner == engine.heartbeat.incarnations[0]
 
 
 async def test_hints_may_come_while_there_is_room(engine: Engine, wakeup: RecordedWakeup, held: Held) -> None:
@@ -139,11 +139,11 @@ async def test_job_that_falls_due_while_its_slots_are_full_is_passed_on(
     await engine.bench.stores.submit_one(a_request(scheduled_at=now + 10 * SECOND))
     async with engine.running():
         await engine.bench.stores.submit(*(a_request() for _ in range(engine.slots)))
-        engine.worker._lookout.due_at(engine.bench.clock.monotonic() + 10 * SECOND)
+        engine.worker._poll_scheduler.due_at(engine.bench.clock.monotonic() + 10 * SECOND)
         wakeup.subscription.deliver(Hint(queues=MAIL))
         await engine.settle()
         assert len(held.contexts) == engine.slots
-        engine.worker._lookout.due_at(10 * SECOND)  # as one of its own that waits again
+        engine.worker._poll_scheduler.due_at(10 * SECOND)  # as one of its own that waits again
         await engine.advance(9 * SECOND)
         assert wakeup.subscription.passed_on == 0
         await engine.advance(SECOND)
@@ -159,7 +159,7 @@ async def test_when_hints_cease_it_looks_at_once_and_often(
         wakeup.subscription.deliver(Hint())
         await engine.settle()
         job = await engine.bench.stores.submit_one()
-        await engine.advance(Pace().poll_alone * 1.2)
+        await engine.advance(PollPolicy().poll_alone * 1.2)
         assert (await engine.bench.stores.job(job.job_id)).status is S.RUNNING
 
 
@@ -222,7 +222,7 @@ async def test_job_whose_hint_is_on_its_way_is_not_missed(
 ) -> None:
     async with engine.running() as worker:
         await engine.advance(HOUR)
-        await engine.advance(worker._lookout.next_at - engine.bench.clock.monotonic() - ago)
+        await engine.advance(worker._poll_scheduler.next_at - engine.bench.clock.monotonic() - ago)
         job = await engine.bench.stores.submit_one()
         await engine.advance(ago)
         assert (await engine.bench.stores.job(job.job_id)).status is S.RUNNING

@@ -114,7 +114,7 @@ async def matched(engine: Engine, owner: IncarnationId | None = None, job_type: 
     """A job that was leased as it was stored, to this worker unless said otherwise. Nobody knows of it yet."""
     stores = engine.bench.stores
     await stores.submit_one(a_request(type=job_type, priority=10))
-    owner = owner or engine.pulse.incarnations[-1]
+    owner = owner or engine.heartbeat.incarnations[-1]
     [job] = await stores.claim(owner, worker_id=W1, types=(job_type,), limit=1, start_count=0)
     return job
 
@@ -130,7 +130,7 @@ async def now(engine: Engine, job: ClaimedJob) -> Job:
 
 def in_doubt(engine: Engine) -> Hint:
     """What makes the worker check its leases."""
-    return Hint(owners=frozenset({engine.pulse.incarnations[-1]}))
+    return Hint(owners=frozenset({engine.heartbeat.incarnations[-1]}))
 
 
 async def test_it_runs_without_a_claim_or_a_question(
@@ -203,17 +203,17 @@ async def test_one_for_an_earlier_life_is_nothing_to_this_one(
     engine: Engine, wakeup: RecordedWakeup, asked: Asked, gate: Gate
 ) -> None:
     async with engine.running() as worker:
-        earlier = engine.pulse.incarnations[-1]
+        earlier = engine.heartbeat.incarnations[-1]
         job = await matched(engine)
         worker.heard(earlier, WorkerState.STALE)
         await engine.settle()
-        assert engine.pulse.incarnations[-1] != earlier
+        assert engine.heartbeat.incarnations[-1] != earlier
         checks_made = asked.checks_made
         wakeup.subscription.deliver(told_of(job))
         wakeup.subscription.deliver(told_of(await matched(engine, await _another(engine))))
         await engine.settle()
         assert asked.checks_made == checks_made
-        assert engine.pulse.asked == 0
+        assert engine.heartbeat.asked == 0
         assert (await now(engine, job)).status is S.SCHEDULED, "the reaper's"
     assert not gate.runs
     assert engine.bench.metrics.counted[Counter.JOBS_MATCHED, ""] == 0
@@ -238,7 +238,7 @@ async def test_what_comes_late_is_run_once_it_is_known_to_be_its_own(
         held.let_go()
         await engine.settle()
         assert (await now(engine, job)).status is S.SUCCESS
-    assert engine.pulse.asked == 1, "whether it is thought to live"
+    assert engine.heartbeat.asked == 1, "whether it is thought to live"
 
 
 async def test_what_comes_in_the_nick_of_time_is_run(
@@ -271,10 +271,10 @@ async def test_while_it_may_have_been_given_up_it_asks_first(
         await comes(checks=1)
         worker.heard(an_incarnation(), WorkerState.ACTIVE)  # of another
         await comes(checks=1)
-        worker.heard(engine.pulse.incarnations[-1], WorkerState.ACTIVE)
+        worker.heard(engine.heartbeat.incarnations[-1], WorkerState.ACTIVE)
         await comes(checks=0)
         await engine.advance(engine.limits.live_for + AN_INSTANT)
-        worker.heard(engine.pulse.incarnations[-1], WorkerState.STALE)
+        worker.heard(engine.heartbeat.incarnations[-1], WorkerState.STALE)
         await engine.settle()
         await comes(checks=0)  # in its new life
 
@@ -414,7 +414,7 @@ def by_signal(engine: Engine) -> None:
 
 
 def by_request(engine: Engine) -> None:
-    engine.worker.heard(engine.pulse.incarnations[-1], WorkerState.DRAINING)
+    engine.worker.heard(engine.heartbeat.incarnations[-1], WorkerState.DRAINING)
 
 
 @pytest.mark.parametrize("drain", [by_signal, by_request])
@@ -441,11 +441,11 @@ async def test_declared_lost_it_runs_it_under_no_lease_of_its_earlier_life(
 ) -> None:
     async with engine.running() as worker:
         job = await matched(engine)
-        worker.heard(engine.pulse.incarnations[-1], WorkerState.STALE)
+        worker.heard(engine.heartbeat.incarnations[-1], WorkerState.STALE)
         wakeup.subscription.deliver(told_of(job))  # before it has registered again
         assert worker.slots.free == engine.slots
         await engine.settle()
-        assert len(engine.pulse.incarnations) == 2
+        assert len(engine.heartbeat.incarnations) == 2
         done = await now(engine, job)
     assert (done.status, done.attempt, done.lease_token) == (S.SUCCESS, 1, 2)
     assert gate.runs == {job.job_id: 1}
@@ -672,7 +672,7 @@ async def test_it_says_how_many_it_would_start_at_once(
     engine.slots = 3
     async with engine.running():
         subscription = wakeup.subscription
-        assert (subscription.owner, subscription.room) == (engine.pulse.incarnations[-1], 3)
+        assert (subscription.owner, subscription.room) == (engine.heartbeat.incarnations[-1], 3)
         for room in (2, 1, 0):
             subscription.deliver(told_of(await matched(engine)))
             await engine.settle()
@@ -719,7 +719,7 @@ async def test_they_do_not_make_it_think_that_hints_were_missed(
         wakeup.subscription.deliver(Hint(queues=frozenset({"default"})))  # which it can't follow up
         await engine.advance(HOUR / 60)
         held.let_go()
-        await engine.advance(engine.limits.pace.poll_longest * 1.2)
+        await engine.advance(engine.limits.poll_policy.poll_longest * 1.2)
         assert (await engine.bench.stores.job(waiting.job_id)).status is S.SUCCESS
     assert engine.bench.metrics.counted[Counter.WAKEUPS_MISSED, ""] == 0
 
@@ -734,5 +734,5 @@ async def test_they_do_not_hide_that_hints_were_missed(
         wakeup.subscription.deliver(told_of(await matched(engine)))
         await engine.settle()
         assert worker.slots.free == engine.slots
-        await engine.advance(engine.limits.pace.poll_longest * 1.2)
+        await engine.advance(engine.limits.poll_policy.poll_longest * 1.2)
     assert engine.bench.metrics.counted[Counter.WAKEUPS_MISSED, ""] == 1

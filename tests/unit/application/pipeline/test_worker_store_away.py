@@ -13,9 +13,9 @@ from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.context import JobContext
 from schedora.application.directives import Discard
 from schedora.application.errors import Entangled, StoreUnavailable
-from schedora.application.pipeline import outbox
+from schedora.application.pipeline import completion_buffer
+from schedora.application.pipeline.completion_buffer import STORAGE_REFUSED
 from schedora.application.pipeline.execute import UPSTREAM_NOT_READ
-from schedora.application.pipeline.outbox import STORAGE_REFUSED
 from schedora.application.pipeline.slots import GRACE
 from schedora.application.pipeline.worker import FAREWELL, RESULTS_NOT_TAKEN, Worker
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged
@@ -51,10 +51,10 @@ async def test_worker_that_finds_no_store_waits_for_it(engine: Engine) -> None:
     engine.bench.faults.away = True
     async with engine.running():
         await engine.advance(60 * SECOND)
-        assert engine.pulse.incarnations == []
+        assert engine.heartbeat.incarnations == []
         engine.bench.faults.away = False
         await engine.advance(LONG_ENOUGH)
-        assert len(engine.pulse.incarnations) == 1
+        assert len(engine.heartbeat.incarnations) == 1
 
 
 async def test_store_that_is_away_is_left_alone_whatever_is_hinted(engine: Engine) -> None:
@@ -154,7 +154,7 @@ async def test_jobs_found_again_while_draining_are_handed_back(engine: Engine) -
         [submission] = await engine.bench.submit([a_request()])
         engine.bench.faults.fail(AFTER_COMMIT)
         await engine.settle()
-        worker.heard(engine.pulse.incarnations[0], WorkerState.DRAINING)
+        worker.heard(engine.heartbeat.incarnations[0], WorkerState.DRAINING)
         await engine.advance(LONG_ENOUGH)
         job = await engine.bench.stores.job(submission.job.job_id)
     assert (job.status, job.attempt) == (S.PENDING, 0)
@@ -210,7 +210,7 @@ async def test_registration_whose_answer_is_lost_is_made_again(engine: Engine, p
     async with engine.running():
         await engine.advance(LONG_ENOUGH)
         assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
-        assert len(engine.pulse.incarnations) == 1
+        assert len(engine.heartbeat.incarnations) == 1
         assert len(await engine.incarnations()) == (2 if point == AFTER_COMMIT else 1)
 
 
@@ -404,7 +404,7 @@ async def test_store_that_hangs_is_not_asked_again_and_again(engine: Engine) -> 
 
 
 async def test_worker_holds_only_so_many_results(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "FULL_CHARACTERS", 10)
+    monkeypatch.setattr(completion_buffer, "FULL_CHARACTERS", 10)
     handler = Counted()
     held = Held()
     engine.handle(handler)
@@ -442,7 +442,7 @@ async def test_sign_of_life_that_was_taken_ends_the_wait(engine: Engine) -> None
         await engine.advance(HOUR)
         engine.bench.faults.away = False
         assert (await engine.bench.stores.job(job.job_id)).status is S.RUNNING
-        worker.heard(engine.pulse.incarnations[0], WorkerState.ACTIVE)
+        worker.heard(engine.heartbeat.incarnations[0], WorkerState.ACTIVE)
         await engine.settle()
         assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS, "at the same moment"
 

@@ -27,7 +27,7 @@ Lines = Sequence[Any]
 
 
 def without_attempts(lines: Lines) -> list[dict[str, Any]]:
-    """Leaves out what the journal tells."""
+    """Leaves out what the attempt log tells."""
     return [dict(line) for line in lines if "attempt" not in line]
 
 
@@ -48,7 +48,7 @@ async def test_it_tells_that_it_has_registered_and_nothing_more_while_all_is_wel
             await engine.advance(SECOND)
             worker.drain()
             await engine.settle()
-    [incarnation] = engine.pulse.incarnations
+    [incarnation] = engine.heartbeat.incarnations
     assert lines == [
         {
             "event": "worker registered",
@@ -63,7 +63,7 @@ async def test_it_tells_that_others_have_drained_it(engine: Engine) -> None:
     async with engine.running() as worker:
         with capture_logs() as lines:
             for _ in range(2):
-                worker.heard(engine.pulse.incarnations[0], WorkerState.DRAINING)
+                worker.heard(engine.heartbeat.incarnations[0], WorkerState.DRAINING)
     event = "drained by request: no new jobs are taken"
     assert lines == [{"event": event, "log_level": "info", "worker_id": "w1"}]
 
@@ -71,12 +71,12 @@ async def test_it_tells_that_others_have_drained_it(engine: Engine) -> None:
 async def test_it_tells_that_it_was_declared_lost(engine: Engine) -> None:
     async with engine.running() as worker:
         with capture_logs() as lines:
-            worker.heard(engine.pulse.incarnations[0], WorkerState.STALE)
+            worker.heard(engine.heartbeat.incarnations[0], WorkerState.STALE)
             await engine.settle()
     [lost, registered] = lines
     event = "declared lost: registering again"
     assert lost == {"event": event, "log_level": "warning", "worker_id": "w1"}
-    assert registered["incarnation"] == str(engine.pulse.incarnations[1])
+    assert registered["incarnation"] == str(engine.heartbeat.incarnations[1])
 
 
 async def test_it_tells_how_many_jobs_it_has_found_again(engine: Engine) -> None:

@@ -9,7 +9,7 @@ import attrs
 import pytest
 import structlog
 
-from schedora.application.pipeline.journal import NAME, Journal
+from schedora.application.pipeline.attempt_log import NAME, AttemptLog
 from schedora.domain.completion import Completion, settle
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
@@ -34,7 +34,7 @@ def settled(outcome: Outcome, *, started: bool = True) -> Completion:
 
 def told(completion: Completion, **changes: Any) -> list[dict[str, Any]]:
     with structlog.testing.capture_logs() as lines:
-        Journal().tell([(attrs.evolve(JOB, **changes), completion)])
+        AttemptLog().tell([(attrs.evolve(JOB, **changes), completion)])
     return [dict(line) for line in lines]
 
 
@@ -87,7 +87,7 @@ def test_what_waits_again_after_its_start_is_told_with_its_reason(in_detail: Non
 
 def test_failures_are_told_though_successes_before_them_are_not(in_brief: None) -> None:
     with structlog.testing.capture_logs() as lines:
-        Journal().tell([(JOB, settled(Succeeded())), (JOB, settled(BROKEN))])
+        AttemptLog().tell([(JOB, settled(Succeeded())), (JOB, settled(BROKEN))])
     assert [line["kind"] for line in lines] == ["Oops"]
 
 
@@ -105,13 +105,13 @@ def test_nobody_else_hears_of_them(in_brief: None, outcome: Outcome) -> None:
 def test_payloads_are_told_to_who_asks_for_them(in_brief: None) -> None:
     job = attrs.evolve(JOB, payload=JsonText('{"to":"ada"}'))
     with structlog.testing.capture_logs() as lines:
-        Journal(payloads=True).tell([(job, settled(BROKEN))])
-        Journal().tell([(job, settled(BROKEN))])
+        AttemptLog(payloads=True).tell([(job, settled(BROKEN))])
+        AttemptLog().tell([(job, settled(BROKEN))])
     assert [line.get("payload") for line in lines] == [{"to": "ada"}, None]
 
 
 def test_of_failures_alike_some_are_told_and_how_many_more_there_were(in_brief: None) -> None:
-    told_by = Journal()
+    told_by = AttemptLog()
     failure, other = settled(BROKEN), settled(Failed(kind="Other", message="x"))
     with structlog.testing.capture_logs() as lines:
         told_by.tell([(JOB, failure)] * 5_000 + [(JOB, other), (attrs.evolve(JOB, type="mail"), failure)])
@@ -129,7 +129,7 @@ def test_of_failures_alike_some_are_told_and_how_many_more_there_were(in_brief: 
 
 def test_who_asks_for_detail_gets_all_of_it(in_detail: None) -> None:
     with structlog.testing.capture_logs() as lines:
-        Journal().tell([(JOB, settled(BROKEN))] * 50)
+        AttemptLog().tell([(JOB, settled(BROKEN))] * 50)
     assert len(lines) == 50
 
 
@@ -150,7 +150,7 @@ async def test_what_was_held_back_is_told_when_its_span_is_over(
     in_brief: None, later: list[tuple[float, Any]]
 ) -> None:
     now = 100.0
-    told_by = Journal(seconds=lambda: now)
+    told_by = AttemptLog(seconds=lambda: now)
     with structlog.testing.capture_logs() as lines:
         told_by.tell([(JOB, settled(BROKEN))] * (TOLD_MAX + 2))
         told_by.tell([(JOB, settled(BROKEN))])
@@ -167,7 +167,7 @@ async def test_what_was_held_back_is_told_when_its_span_is_over(
 
 async def test_only_what_is_over_is_told(in_brief: None, later: list[tuple[float, Any]]) -> None:
     now = 100.0
-    told_by = Journal(seconds=lambda: now)
+    told_by = AttemptLog(seconds=lambda: now)
     other = Failed(kind="Other", message="x")
     with structlog.testing.capture_logs() as lines:
         told_by.tell([(JOB, settled(BROKEN))] * (TOLD_MAX + 2))

@@ -23,7 +23,7 @@ Ended = tuple[ClaimedJob, Completion]
 Kind = tuple[str, str, bool]
 
 
-class Journal:
+class AttemptLog:
     """For one worker. Of failures that are alike (one type of job, one kind of error) it tells some, and how many more
     there were: thousands a second may fail.
     """

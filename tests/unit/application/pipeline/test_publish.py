@@ -14,13 +14,13 @@ from schedora.application.commands.workflows import Step, WorkflowRequest
 from schedora.application.context import JobContext
 from schedora.application.directives import Discard, Retry, Snooze
 from schedora.application.errors import Conflict
-from schedora.application.pipeline.relay import (
-    tell_claimed,
-    tell_completed,
-    tell_created,
-    tell_moved,
-    tell_started,
-    tell_submitted,
+from schedora.application.pipeline.publish import (
+    publish_claimed,
+    publish_completed,
+    publish_created,
+    publish_moved,
+    publish_started,
+    publish_submitted,
 )
 from schedora.application.ports.events import Events, Position, Reading
 from schedora.application.ports.job_reader import JobFilter
@@ -188,7 +188,7 @@ class Life:
 
     async def match(self) -> None:
         """Jobs that are leased to the worker as soon as they are stored, of which it is told, soon or late, or twice."""
-        owner = self.engine.pulse.incarnations[-1]
+        owner = self.engine.heartbeat.incarnations[-1]
         for _ in range(self.random.randint(1, 5)):
             await self.bench.submit([self.request()])
             types = ("work", "other", "nobody's")
@@ -296,9 +296,9 @@ async def test_every_notice_of_a_job_that_is_held_says_whose_move_it_is(
 ) -> None:
     events, workflow_id = bench.stores.events, a_workflow_id()
     claim = a_claimed_job(type="other", queue="mail", workflow_id=workflow_id)
-    tell_claimed(events, [claim])
-    tell_started(events, [claim])
-    tell_completed(events, [(claim, settled(claim, Failed(kind="Oops", message="it failed")))])
+    publish_claimed(events, [claim])
+    publish_started(events, [claim])
+    publish_completed(events, [(claim, settled(claim, Failed(kind="Oops", message="it failed")))])
     told = await everything.told()
     assert {(n.job_id, n.type, n.queue, n.workflow_id) for n in told} == {
         (claim.job_id, "other", "mail", workflow_id)
@@ -309,7 +309,7 @@ async def test_every_notice_of_a_job_that_is_held_says_whose_move_it_is(
 async def test_submission_to_a_workflow_says_of_which(bench: Bench, everything: Everything) -> None:
     new = a_new_job(a_request(workflow_id=(workflow_id := a_workflow_id())))
     submission = Submission(new=new, created_at=NOON, created=True)
-    tell_submitted(bench.stores.events, [submission])
+    publish_submitted(bench.stores.events, [submission])
     assert [n.workflow_id for n in await everything.told()] == [workflow_id]
 
 
@@ -397,7 +397,14 @@ async def test_while_nobody_listens_nothing_is_made(bench: Bench) -> None:
 
     events: Events = Unheard()
     untouchable: Any = [Untouchable()]
-    for tell in (tell_submitted, tell_created, tell_claimed, tell_started, tell_completed, tell_moved):
+    for tell in (
+        publish_submitted,
+        publish_created,
+        publish_claimed,
+        publish_started,
+        publish_completed,
+        publish_moved,
+    ):
         tell(events, untouchable)
     assert not events.wanted
 
@@ -409,7 +416,14 @@ async def test_who_has_nothing_to_tell_does_not_ask_whether_anybody_listens(benc
             raise AssertionError("asking may cost a look at the store")
 
     events: Events = Unasked()
-    for tell in (tell_submitted, tell_created, tell_claimed, tell_started, tell_completed, tell_moved):
+    for tell in (
+        publish_submitted,
+        publish_created,
+        publish_claimed,
+        publish_started,
+        publish_completed,
+        publish_moved,
+    ):
         tell(events, [])
 
 
@@ -420,8 +434,8 @@ async def test_start_that_the_store_knew_of_is_not_told_with_the_end(bench: Benc
     claim = a_claimed_job(worker_id=WorkerId("w9"))
     unknown = a_claimed_job(started_at=None)
     failure = Failed(kind="Oops", message="it failed", retryable=False)
-    tell_completed(events, [(claim, settled(claim, failure))])
-    tell_completed(events, [(unknown, settled(unknown, failure, started_at=claim.started_at))])
+    publish_completed(events, [(claim, settled(claim, failure))])
+    publish_completed(events, [(unknown, settled(unknown, failure, started_at=claim.started_at))])
     told = [one.notice.event.to_state for one in (await events.read(start, limit=9, patience=AT_ONCE)).told]
     assert told == [S.FAILED, S.DEAD, S.RUNNING, S.FAILED, S.DEAD]
 
@@ -431,8 +445,8 @@ async def test_created_jobs_are_told_with_what_happened_since(bench: Bench) -> N
     await events.attend(HOUR)
     start = await events.now()
     job = a_job(S.CANCELED)
-    tell_created(events, [job])
-    tell_moved(events, [job])
+    publish_created(events, [job])
+    publish_moved(events, [job])
     reading = await events.read(start, limit=9, patience=AT_ONCE)
     assert [one.notice.event for one in reading.told] == [*job.events(), job.history[-1]]
     assert a_new_job().job_id != job.job_id

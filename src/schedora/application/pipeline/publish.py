@@ -16,31 +16,31 @@ from schedora.domain.job import Job, current_moves
 from schedora.domain.job_state import JobState
 
 
-def tell_submitted(events: Events, submissions: Collection[Submission]) -> None:
+def publish_submitted(events: Events, submissions: Collection[Submission]) -> None:
     """Of those that made a job."""
     if submissions and events.wanted:
         events.publish([notice for one in submissions if one.created for notice in _submitted(one)])
 
 
-def tell_created(events: Events, jobs: Collection[Job]) -> None:
+def publish_created(events: Events, jobs: Collection[Job]) -> None:
     """Of jobs that came into being just now, with all that has happened to them since."""
     if jobs and events.wanted:
         events.publish([_of(job, event) for job in jobs for event in job.events()])
 
 
-def tell_claimed(events: Events, jobs: Collection[ClaimedJob]) -> None:
+def publish_claimed(events: Events, jobs: Collection[ClaimedJob]) -> None:
     """Of jobs that came with a claim: some have started with it."""
     if jobs and events.wanted:
         events.publish([_held(job, event) for job in jobs for event in _claimed(job)])
 
 
-def tell_started(events: Events, jobs: Collection[ClaimedJob]) -> None:
+def publish_started(events: Events, jobs: Collection[ClaimedJob]) -> None:
     """Of jobs whose start the store has learnt of just now."""
     if jobs and events.wanted:
         events.publish([_held(job, _claimed(job)[-1]) for job in jobs])
 
 
-def tell_completed(events: Events, settled: Collection[tuple[ClaimedJob, Completion]]) -> None:
+def publish_completed(events: Events, settled: Collection[tuple[ClaimedJob, Completion]]) -> None:
     """Of completions that the store has accepted: of the start too, where that is how the store learnt of it."""
     if settled and events.wanted:
         events.publish(
@@ -48,7 +48,7 @@ def tell_completed(events: Events, settled: Collection[tuple[ClaimedJob, Complet
         )
 
 
-def tell_moved(events: Events, jobs: Collection[Job]) -> None:
+def publish_moved(events: Events, jobs: Collection[Job]) -> None:
     """Of the newest move of jobs that were canceled or requeued."""
     if jobs and events.wanted:
         events.publish([_of(job, job.history[-1]) for job in jobs])

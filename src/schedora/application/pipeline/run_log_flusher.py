@@ -91,7 +91,7 @@ class LiveTrail:
             )
 
 
-class TrailKeeper:
+class RunLogFlusher:
     """``note`` may be called from any thread, all else from the worker's event loop."""
 
     def __init__(self, *, trails: Trails, clock: Clock, metrics: Metrics) -> None:

@@ -8,8 +8,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from schedora.application.errors import StoreUnavailable
-from schedora.application.pipeline import trail_keeper
-from schedora.application.pipeline.trail_keeper import LiveTrail, TrailKeeper
+from schedora.application.pipeline import run_log_flusher
+from schedora.application.pipeline.run_log_flusher import LiveTrail, RunLogFlusher
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.trails import Trails
 from schedora.domain.claimed_job import ClaimedJob
@@ -37,8 +37,8 @@ async def a_running_job(bench: Bench) -> ClaimedJob:
 
 
 @pytest.fixture
-def keeper(bench: Bench) -> TrailKeeper:
-    return TrailKeeper(trails=bench.stores.trails, clock=bench.clock, metrics=bench.metrics)
+def keeper(bench: Bench) -> RunLogFlusher:
+    return RunLogFlusher(trails=bench.stores.trails, clock=bench.clock, metrics=bench.metrics)
 
 
 def a_live_trail(job: ClaimedJob) -> tuple[LiveTrail, list[LiveTrail]]:
@@ -89,7 +89,7 @@ async def test_a_trail_says_whose_it_is(bench: Bench) -> None:
     )
 
 
-async def test_what_changed_is_written_once(bench: Bench, keeper: TrailKeeper) -> None:
+async def test_what_changed_is_written_once(bench: Bench, keeper: RunLogFlusher) -> None:
     job = await a_running_job(bench)
     trail = LiveTrail(job, keeper.note)
     trail.add_line(JsonText("1"))
@@ -103,7 +103,7 @@ async def test_what_changed_is_written_once(bench: Bench, keeper: TrailKeeper) -
     assert await bench.stores.kept_trails(job.job_id) == (trail.now(),)
 
 
-async def test_nothing_is_lost_while_the_store_is_away(bench: Bench, keeper: TrailKeeper) -> None:
+async def test_nothing_is_lost_while_the_store_is_away(bench: Bench, keeper: RunLogFlusher) -> None:
     job = await a_running_job(bench)
     trail = LiveTrail(job, keeper.note)
     trail.add_line(JsonText("1"))
@@ -117,9 +117,9 @@ async def test_nothing_is_lost_while_the_store_is_away(bench: Bench, keeper: Tra
 
 
 async def test_what_waits_is_bounded(
-    bench: Bench, keeper: TrailKeeper, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, keeper: RunLogFlusher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
+    monkeypatch.setattr(run_log_flusher, "LENGTH_MAX", 10)
     first, second, third = [LiveTrail(await a_running_job(bench), keeper.note) for _ in range(3)]
     first.add_line(a_line(6))
     second.add_line(a_line(5))
@@ -134,9 +134,9 @@ async def test_what_waits_is_bounded(
 
 
 async def test_what_waits_is_measured_as_it_stands(
-    bench: Bench, keeper: TrailKeeper, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, keeper: RunLogFlusher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
+    monkeypatch.setattr(run_log_flusher, "LENGTH_MAX", 10)
     grows, other = [LiveTrail(await a_running_job(bench), keeper.note) for _ in range(2)]
     grows.add_line(a_line(4))
     grows.add_line(a_line(4))  # 8 wait, and not 12
@@ -150,10 +150,10 @@ async def test_what_waits_is_measured_as_it_stands(
 
 
 async def test_what_was_written_makes_room(
-    bench: Bench, keeper: TrailKeeper, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, keeper: RunLogFlusher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
-    monkeypatch.setattr(trail_keeper, "BATCH_MAX", 1)
+    monkeypatch.setattr(run_log_flusher, "LENGTH_MAX", 10)
+    monkeypatch.setattr(run_log_flusher, "BATCH_MAX", 1)
     for _ in range(2):
         LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(5))
     await keeper.flush()
@@ -164,9 +164,9 @@ async def test_what_was_written_makes_room(
 
 
 async def test_a_trail_that_grows_beyond_what_may_wait_keeps_its_place(
-    bench: Bench, keeper: TrailKeeper, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, keeper: RunLogFlusher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
+    monkeypatch.setattr(run_log_flusher, "LENGTH_MAX", 10)
     trail = LiveTrail(await a_running_job(bench), keeper.note)
     trail.add_line(a_line(6))
     trail.add_line(a_line(6))
@@ -174,7 +174,7 @@ async def test_a_trail_that_grows_beyond_what_may_wait_keeps_its_place(
     assert not bench.metrics.counted
 
 
-async def test_it_writes_every_second_and_at_the_end(bench: Bench, keeper: TrailKeeper) -> None:
+async def test_it_writes_every_second_and_at_the_end(bench: Bench, keeper: RunLogFlusher) -> None:
     job = await a_running_job(bench)
     trail = LiveTrail(job, keeper.note)
     running = asyncio.create_task(keeper.run())
@@ -202,9 +202,9 @@ async def test_what_can_not_be_written_is_lost_and_the_rest_goes_on(
                 raise ValueError("not this one")
             self.kept += trails
 
-    monkeypatch.setattr(trail_keeper, "BATCH_MAX", 1)
+    monkeypatch.setattr(run_log_flusher, "BATCH_MAX", 1)
     choosy = Choosy()
-    keeper = TrailKeeper(trails=cast("Trails", choosy), clock=bench.clock, metrics=bench.metrics)
+    keeper = RunLogFlusher(trails=cast("Trails", choosy), clock=bench.clock, metrics=bench.metrics)
     bad, good = [LiveTrail(await a_running_job(bench), keeper.note) for _ in range(2)]
     bad.add_line(JsonText("bad"))
     good.add_line(JsonText("good"))
@@ -221,7 +221,7 @@ async def test_all_of_a_batch_that_can_not_be_written_are_counted(bench: Bench) 
         async def keep(self, trails: Sequence[Trail]) -> None:
             raise ValueError("never")
 
-    keeper = TrailKeeper(trails=cast("Trails", Defective()), clock=bench.clock, metrics=bench.metrics)
+    keeper = RunLogFlusher(trails=cast("Trails", Defective()), clock=bench.clock, metrics=bench.metrics)
     for _ in range(3):
         LiveTrail(await a_running_job(bench), keeper.note).add_line(JsonText("1"))
     await keeper.flush()
@@ -229,7 +229,7 @@ async def test_all_of_a_batch_that_can_not_be_written_are_counted(bench: Bench) 
 
 
 async def test_while_the_store_is_away_it_goes_on_and_tells_who_asks_for_detail(
-    bench: Bench, keeper: TrailKeeper
+    bench: Bench, keeper: RunLogFlusher
 ) -> None:
     job = await a_running_job(bench)
     trail = LiveTrail(job, keeper.note)
@@ -259,8 +259,8 @@ async def test_one_statement_carries_so_much_and_no_more(
         async def keep(self, trails: Sequence[Trail]) -> None:
             batches.append(len(trails))
 
-    monkeypatch.setattr(trail_keeper, "BATCH_LENGTH_MAX", 5)
-    keeper = TrailKeeper(trails=cast("Trails", Counting()), clock=bench.clock, metrics=bench.metrics)
+    monkeypatch.setattr(run_log_flusher, "BATCH_LENGTH_MAX", 5)
+    keeper = RunLogFlusher(trails=cast("Trails", Counting()), clock=bench.clock, metrics=bench.metrics)
     for _ in range(5):
         LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(3))
     await keeper.flush()
@@ -280,9 +280,9 @@ async def test_what_is_on_its_way_and_what_waits_behind_it_are_measured_apart(
             while newcomers:
                 newcomers.pop().add_line(a_line(3))
 
-    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
-    monkeypatch.setattr(trail_keeper, "BATCH_MAX", 1)
-    keeper = TrailKeeper(trails=cast("Trails", Slow()), clock=bench.clock, metrics=bench.metrics)
+    monkeypatch.setattr(run_log_flusher, "LENGTH_MAX", 10)
+    monkeypatch.setattr(run_log_flusher, "BATCH_MAX", 1)
+    keeper = RunLogFlusher(trails=cast("Trails", Slow()), clock=bench.clock, metrics=bench.metrics)
     for length in (2, 8):
         LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(length))
     newcomers = [LiveTrail(await a_running_job(bench), keeper.note)]
@@ -291,16 +291,16 @@ async def test_what_is_on_its_way_and_what_waits_behind_it_are_measured_apart(
 
 
 async def test_what_was_given_up_leaves_room(
-    bench: Bench, keeper: TrailKeeper, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, keeper: RunLogFlusher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trail_keeper, "LENGTH_MAX", 10)
+    monkeypatch.setattr(run_log_flusher, "LENGTH_MAX", 10)
     for _ in range(2):
         LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(10))
         assert len(keeper) == 1
         keeper.give_up()
 
 
-async def test_what_is_given_up_is_said_and_counted(bench: Bench, keeper: TrailKeeper) -> None:
+async def test_what_is_given_up_is_said_and_counted(bench: Bench, keeper: RunLogFlusher) -> None:
     for _ in range(2):
         LiveTrail(await a_running_job(bench), keeper.note).add_line(JsonText("1"))
     with capture_logs() as lines:

@@ -20,7 +20,7 @@ NONE = timedelta(0)
 
 
 @frozen(kw_only=True)
-class Pace:
+class PollPolicy:
     """How long to rest after a look that found nothing more."""
 
     poll: timedelta = timedelta(seconds=2)
@@ -46,17 +46,19 @@ class _Look:
     """Whether others could go first."""
 
 
-class Lookout:
+class PollScheduler:
     """Moments are on the monotonic clock."""
 
-    def __init__(self, *, clock: Clock, randomness: Randomness, pace: Pace | None = None) -> None:
+    def __init__(
+        self, *, clock: Clock, randomness: Randomness, poll_policy: PollPolicy | None = None
+    ) -> None:
         self._clock = clock
         self._randomness = randomness
-        self._pace = pace or Pace()
+        self._poll_policy = poll_policy or PollPolicy()
         self._contention = Backoff(
             randomness.unit, first=timedelta(milliseconds=5), longest=timedelta(milliseconds=250)
         )
-        self._rest = self._pace.poll
+        self._rest = self._poll_policy.poll
         self._hold_back = NONE
         self._hinted = False
         self._prompted = True
@@ -145,10 +147,10 @@ class Lookout:
         if found:
             self._contention.reset()
             shorter = self._hold_back / 4 if look.put_off else NONE
-            self._hold_back = shorter if shorter >= self._pace.hold_back else NONE
+            self._hold_back = shorter if shorter >= self._poll_policy.hold_back else NONE
         elif look.shared:
-            longer = max(self._hold_back * 2, self._pace.hold_back)
-            self._hold_back = min(longer, self._pace.hold_back_longest)
+            longer = max(self._hold_back * 2, self._poll_policy.hold_back)
+            self._hold_back = min(longer, self._poll_policy.hold_back_longest)
         self._hinted = self._hinted or more_likely
         now = self._clock.monotonic()
         # Spread, so that workers that started together do not look together for ever.
@@ -168,17 +170,17 @@ class Lookout:
 
     def _interval(self, *, hints_arrive: bool, missed: int) -> timedelta:
         if not hints_arrive:
-            self._rest = self._pace.poll
-            return self._pace.poll_alone
+            self._rest = self._poll_policy.poll
+            return self._poll_policy.poll_alone
         if missed:
-            self._rest = self._pace.poll
+            self._rest = self._poll_policy.poll
         interval = self._rest
-        self._rest = min(interval * 2, self._pace.poll_longest)
+        self._rest = min(interval * 2, self._poll_policy.poll_longest)
         return interval
 
     def _expect(self, now: timedelta, due_in: timedelta) -> None:
         if due_in > NONE:
-            others_first = min(self._hold_back, self._pace.hold_back_due)
+            others_first = min(self._hold_back, self._poll_policy.hold_back_due)
             self.due_at(now + due_in + others_first * self._randomness.unit())
         else:
             # Due and not found: others were claiming it, or hold it for a moment.

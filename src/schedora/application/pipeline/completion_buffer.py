@@ -6,9 +6,9 @@ from itertools import islice
 from typing import NamedTuple
 
 from schedora.application.log import Logger
-from schedora.application.pipeline.journal import Journal
-from schedora.application.pipeline.ledger import count_completions, count_fenced
-from schedora.application.pipeline.relay import tell_completed
+from schedora.application.pipeline.attempt_log import AttemptLog
+from schedora.application.pipeline.completion_metrics import count_completions, count_fenced
+from schedora.application.pipeline.publish import publish_completed
 from schedora.application.pipeline.traces import export_runs
 from schedora.application.ports.events import Events
 from schedora.application.ports.metrics import Metrics
@@ -34,7 +34,7 @@ class _Waiting(NamedTuple):
     completion: Completion
 
 
-class Outbox:
+class CompletionBuffer:
     """Bounded by what the worker holds: a job is claimed only into room, and leaves through here. Once it is ``full`` the worker
     starts no more, so that it never holds more than that and the results of what runs.
     """
@@ -47,9 +47,9 @@ class Outbox:
         randomness: Randomness,
         worker_deaths_max: int,
         span_export: SpanExport | None = None,
-        journal: Journal | None = None,
+        attempt_log: AttemptLog | None = None,
     ) -> None:
-        self._journal = journal or Journal()
+        self._attempt_log = attempt_log or AttemptLog()
         self._events = events
         self._metrics = metrics
         self._randomness = randomness
@@ -132,8 +132,8 @@ class Outbox:
                 taken.append((waiting.job, completion))
         count_completions(self._metrics, [completion for _, completion in taken])
         count_fenced(self._metrics, len(completions) - len(taken))
-        self._journal.tell(taken)
-        tell_completed(self._events, taken)
+        self._attempt_log.tell(taken)
+        publish_completed(self._events, taken)
         export_runs(self._span_export, taken)
 
     def refused(self, completion: Completion, error: Exception) -> None:

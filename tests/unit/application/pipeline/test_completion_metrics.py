@@ -5,7 +5,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from schedora.application.pipeline.ledger import (
+from schedora.application.pipeline.completion_metrics import (
     count_canceled,
     count_claims,
     count_completions,

@@ -25,7 +25,7 @@ PATIENCE = 1.25
 """So many intervals after the last one the next sign is due though the store has taken none."""
 
 
-class Presence:
+class LivenessMirror:
     """``on_contested`` is called with the leases of locks that another lease was found to hold."""
 
     def __init__(

@@ -8,8 +8,8 @@ from structlog.testing import capture_logs
 from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
-from schedora.application.pipeline import outbox
-from schedora.application.pipeline.outbox import BATCH_MAX, STORAGE_REFUSED, Outbox
+from schedora.application.pipeline import completion_buffer
+from schedora.application.pipeline.completion_buffer import BATCH_MAX, STORAGE_REFUSED, CompletionBuffer
 from schedora.application.ports.metrics import Counter
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
@@ -38,7 +38,7 @@ class Desk:
         self.randomness = CountedRandomness(1, VirtualClock())
         self.metrics = RecordedMetrics()
         self.export = RecordedExport()
-        self.outbox = Outbox(
+        self.completion_buffer = CompletionBuffer(
             events=MemoryEvents(a_memory_store()),
             metrics=self.metrics,
             randomness=self.randomness,
@@ -48,13 +48,13 @@ class Desk:
 
     def put(self, outcome: Outcome | None = None, *, job: ClaimedJob | None = None) -> Completion:
         job = job or a_claimed_job()
-        completion = self.outbox.settle(
+        completion = self.completion_buffer.settle(
             job,
             outcome or Succeeded(result=JsonText("1")),
             started_at=job.started_at,
             ended_at=NOON + 3 * SECOND,
         )
-        self.outbox.put(job, completion)
+        self.completion_buffer.put(job, completion)
         return completion
 
 
@@ -65,68 +65,72 @@ def desk() -> Desk:
 
 def test_what_the_store_has_accepted_is_exported(desk: Desk) -> None:
     accepted, fenced = desk.put(), desk.put()
-    desk.outbox.take_standalone()
+    desk.completion_buffer.take_standalone()
     assert desk.export.runs == []
-    desk.outbox.delivered([accepted, fenced], {accepted.lease_id})
+    desk.completion_buffer.delivered([accepted, fenced], {accepted.lease_id})
     assert [completion for _, completion in desk.export.runs] == [accepted]
 
 
 def test_jobs_of_workflows_are_kept_apart(desk: Desk) -> None:
     alone = desk.put()
     together = desk.put(job=a_claimed_job(workflow_id=a_workflow_id()))
-    assert desk.outbox.take_standalone() == [alone]
-    assert desk.outbox.take_in_workflows() == [together]
-    assert len(desk.outbox) == 2
-    assert desk.outbox.leases() == {alone.lease_id, together.lease_id}
+    assert desk.completion_buffer.take_standalone() == [alone]
+    assert desk.completion_buffer.take_in_workflows() == [together]
+    assert len(desk.completion_buffer) == 2
+    assert desk.completion_buffer.leases() == {alone.lease_id, together.lease_id}
 
 
 def test_completions_are_kept_until_the_store_has_answered(desk: Desk) -> None:
     completion = desk.put()
-    assert desk.outbox.take_standalone() == [completion]
-    assert desk.outbox.take_standalone() == [], "it is under way"
-    assert (len(desk.outbox), desk.outbox.waiting, desk.outbox.standalone) == (1, 0, 0)
-    assert desk.outbox.leases() == {completion.lease_id}
-    desk.outbox.delivered([completion], {completion.lease_id})
-    assert (len(desk.outbox), desk.outbox.leases()) == (0, set())
+    assert desk.completion_buffer.take_standalone() == [completion]
+    assert desk.completion_buffer.take_standalone() == [], "it is under way"
+    assert (
+        len(desk.completion_buffer),
+        desk.completion_buffer.waiting,
+        desk.completion_buffer.standalone,
+    ) == (1, 0, 0)
+    assert desk.completion_buffer.leases() == {completion.lease_id}
+    desk.completion_buffer.delivered([completion], {completion.lease_id})
+    assert (len(desk.completion_buffer), desk.completion_buffer.leases()) == (0, set())
 
 
 def test_what_is_put_back_goes_again(desk: Desk) -> None:
     taken, lost = desk.put(), desk.put()
     other = desk.put(job=a_claimed_job(workflow_id=a_workflow_id()))
-    desk.outbox.delivered([desk.outbox.take_standalone()[0]], {taken.lease_id})
-    desk.outbox.put_back([taken, lost])
-    assert desk.outbox.take_standalone() == [lost], "the other one has been answered"
-    desk.outbox.put_back(desk.outbox.take_in_workflows())
-    assert desk.outbox.take_in_workflows() == [other]
+    desk.completion_buffer.delivered([desk.completion_buffer.take_standalone()[0]], {taken.lease_id})
+    desk.completion_buffer.put_back([taken, lost])
+    assert desk.completion_buffer.take_standalone() == [lost], "the other one has been answered"
+    desk.completion_buffer.put_back(desk.completion_buffer.take_in_workflows())
+    assert desk.completion_buffer.take_in_workflows() == [other]
 
 
 def test_batch_is_bounded_and_in_the_order_of_job_ids(desk: Desk) -> None:
     jobs = [a_claimed_job() for _ in range(BATCH_MAX + 1)]
     for job in reversed(jobs):
         desk.put(job=job)
-    batch = desk.outbox.take_standalone()
+    batch = desk.completion_buffer.take_standalone()
     assert len(batch) == BATCH_MAX
     assert all(before.job_id < after.job_id for before, after in pairwise(batch))
-    desk.outbox.delivered(batch, {completion.lease_id for completion in batch})
-    assert [completion.job_id for completion in desk.outbox.take_standalone()] == [jobs[0].job_id]
+    desk.completion_buffer.delivered(batch, {completion.lease_id for completion in batch})
+    assert [completion.job_id for completion in desk.completion_buffer.take_standalone()] == [jobs[0].job_id]
 
 
 def test_accepted_completions_are_counted_and_fenced_ones_are_counted_as_such(desk: Desk) -> None:
     taken, late = desk.put(), desk.put()
-    desk.outbox.take_standalone()
+    desk.completion_buffer.take_standalone()
     with capture_logs() as logged:
-        desk.outbox.delivered([taken, late], {taken.lease_id})
+        desk.completion_buffer.delivered([taken, late], {taken.lease_id})
     assert desk.metrics.counted == {(Counter.JOBS_SUCCEEDED, "work"): 1, (Counter.JOBS_FENCED, ""): 1}
-    assert len(desk.outbox) == 0
+    assert len(desk.completion_buffer) == 0
     event = "late result dropped: the lease is gone"
     assert logged == [{"event": event, "log_level": "warning", "job_id": str(late.job_id)}]
 
 
 def test_answer_that_comes_twice_counts_once(desk: Desk) -> None:
     taken = desk.put()
-    desk.outbox.take_standalone()
+    desk.completion_buffer.take_standalone()
     for _ in range(2):
-        desk.outbox.delivered([taken], {taken.lease_id})
+        desk.completion_buffer.delivered([taken], {taken.lease_id})
     assert desk.metrics.counted[Counter.JOBS_SUCCEEDED, "work"] == 1
 
 
@@ -149,11 +153,11 @@ def test_one_that_loses_its_workers_too_often_is_dead(desk: Desk, deaths: int, s
 @pytest.mark.parametrize("in_workflow", [False, True])
 def test_completion_that_the_store_can_not_keep_becomes_a_failure(desk: Desk, in_workflow: bool) -> None:
     completion = desk.put(job=a_claimed_job(workflow_id=a_workflow_id() if in_workflow else None))
-    take = desk.outbox.take_in_workflows if in_workflow else desk.outbox.take_standalone
+    take = desk.completion_buffer.take_in_workflows if in_workflow else desk.completion_buffer.take_standalone
     take()
     error = RuntimeError("a secret of the store")
     with capture_logs() as logged:
-        desk.outbox.refused(completion, error)
+        desk.completion_buffer.refused(completion, error)
     assert logged == [
         {
             "event": "the store refuses a completion",
@@ -171,18 +175,18 @@ def test_completion_that_the_store_can_not_keep_becomes_a_failure(desk: Desk, in
 
 def test_failure_that_is_refused_as_well_is_beyond_help(desk: Desk) -> None:
     completion = desk.put()
-    desk.outbox.take_standalone()
-    desk.outbox.refused(completion, RuntimeError("first"))
-    [failure] = desk.outbox.take_standalone()
+    desk.completion_buffer.take_standalone()
+    desk.completion_buffer.refused(completion, RuntimeError("first"))
+    [failure] = desk.completion_buffer.take_standalone()
     with pytest.raises(RuntimeError, match="second"):
-        desk.outbox.refused(failure, RuntimeError("second"))
+        desk.completion_buffer.refused(failure, RuntimeError("second"))
 
 
 def test_failure_of_the_handler_that_is_refused_is_replaced(desk: Desk) -> None:
     completion = desk.put(Failed(kind="Oops", message="odd"))
-    desk.outbox.take_standalone()
-    desk.outbox.refused(completion, RuntimeError("no"))
-    [failure] = desk.outbox.take_standalone()
+    desk.completion_buffer.take_standalone()
+    desk.completion_buffer.refused(completion, RuntimeError("no"))
+    [failure] = desk.completion_buffer.take_standalone()
     assert failure.error is not None
     assert failure.error.kind == STORAGE_REFUSED
 
@@ -190,60 +194,60 @@ def test_failure_of_the_handler_that_is_refused_is_replaced(desk: Desk) -> None:
 def test_refused_stranger_is_an_error(desk: Desk) -> None:
     stranger = Desk().put()
     with pytest.raises(RuntimeError, match="no"):
-        desk.outbox.refused(stranger, RuntimeError("no"))
+        desk.completion_buffer.refused(stranger, RuntimeError("no"))
 
 
 def test_large_results_go_in_several_batches(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "BATCH_CHARACTERS_MAX", 20)
+    monkeypatch.setattr(completion_buffer, "BATCH_CHARACTERS_MAX", 20)
     for size in (10, 10, 1, 50, 5):
         desk.put(Succeeded(result=JsonText("1" * size)))
     batches = []
-    while batch := desk.outbox.take_standalone():
+    while batch := desk.completion_buffer.take_standalone():
         batches.append(sorted(len(completion.result or "") for completion in batch))
     assert batches == [[10, 10], [1], [50], [5]]
 
 
 def test_what_is_kept_is_measured_by_its_results_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "FULL_CHARACTERS", 20)
+    monkeypatch.setattr(completion_buffer, "FULL_CHARACTERS", 20)
     desk.put(DOWN)
     desk.put(Succeeded(result=JsonText("1" * 19)))
-    assert not desk.outbox.full
+    assert not desk.completion_buffer.full
     desk.put(Succeeded(result=JsonText("1")))
-    assert desk.outbox.full
+    assert desk.completion_buffer.full
 
 
 @pytest.mark.parametrize("refused", [True, False])
 def test_each_that_is_answered_makes_as_much_room_as_it_took(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
-    monkeypatch.setattr(outbox, "FULL_CHARACTERS", 20)
+    monkeypatch.setattr(completion_buffer, "FULL_CHARACTERS", 20)
     for _ in range(4):
         desk.put(Succeeded(result=JsonText("1" * 10)))
     full = []
-    for completion in desk.outbox.take_standalone():
+    for completion in desk.completion_buffer.take_standalone():
         if refused:
-            desk.outbox.refused(completion, RuntimeError("no"))
+            desk.completion_buffer.refused(completion, RuntimeError("no"))
         else:
-            desk.outbox.delivered([completion], {completion.lease_id})
-        full.append(desk.outbox.full)
+            desk.completion_buffer.delivered([completion], {completion.lease_id})
+        full.append(desk.completion_buffer.full)
     assert full == [True, True, False, False]
 
 
 def test_full_until_the_store_has_taken_enough(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "FULL_CHARACTERS", 20)
+    monkeypatch.setattr(completion_buffer, "FULL_CHARACTERS", 20)
     desk.put(DOWN)
-    full = [desk.outbox.full]
+    full = [desk.completion_buffer.full]
     for _ in range(2):
         desk.put(Succeeded(result=JsonText("1" * 10)))
-        full.append(desk.outbox.full)
-    desk.outbox.put_back(desk.outbox.take_standalone())
-    full.append(desk.outbox.full)
-    batch = desk.outbox.take_standalone()
-    full.append(desk.outbox.full)
-    assert desk.outbox.job_ids() == {completion.job_id for completion in batch}
-    desk.outbox.delivered(batch, {completion.lease_id for completion in batch[1:]})
-    full.append(desk.outbox.full)
+        full.append(desk.completion_buffer.full)
+    desk.completion_buffer.put_back(desk.completion_buffer.take_standalone())
+    full.append(desk.completion_buffer.full)
+    batch = desk.completion_buffer.take_standalone()
+    full.append(desk.completion_buffer.full)
+    assert desk.completion_buffer.job_ids() == {completion.job_id for completion in batch}
+    desk.completion_buffer.delivered(batch, {completion.lease_id for completion in batch[1:]})
+    full.append(desk.completion_buffer.full)
     assert full == [False, False, True, True, True, False], (
         "what is on its way counts, what was fenced is gone"
     )
-    assert not desk.outbox.job_ids()
+    assert not desk.completion_buffer.job_ids()

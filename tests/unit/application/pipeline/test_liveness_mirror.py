@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from schedora.application.pipeline import presence
+from schedora.application.pipeline import liveness_mirror
 from schedora.application.pipeline.heartbeat import RETRY_AFTER
-from schedora.application.pipeline.presence import PATIENCE, Presence
+from schedora.application.pipeline.liveness_mirror import PATIENCE, LivenessMirror
 from schedora.application.pipeline.run_locks import Handover
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.run_locks import Contested, RunLock
@@ -32,7 +32,7 @@ def same_job(lock: RunLock) -> RunLock:
 
 
 class Heard:
-    """What a worker's presence asks for, in order, and what is answered."""
+    """What a worker's liveness mirror asks for, in order, and what is answered."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, IncarnationId | None, int]] = []
@@ -69,14 +69,14 @@ class Heard:
 
 
 class Shown:
-    """One worker's presence, and what is seen of it."""
+    """One worker's liveness mirror, and what is seen of it."""
 
     def __init__(self, bench: Bench, heard: Heard | None = None, handover: Handover | None = None) -> None:
         self.bench = bench
         self.incarnation = an_incarnation()
         self.contested: list[LeaseId] = []
         self.handover = handover or Handover()
-        self.presence = Presence(
+        self.liveness_mirror = LivenessMirror(
             worker_id=WorkerId("w1"),
             heartbeats=heard or bench.heartbeats,
             run_locks=heard or bench.run_locks,
@@ -92,13 +92,13 @@ class Shown:
 
     @asynccontextmanager
     async def shown(self, *, registered: bool = True) -> AsyncIterator["asyncio.Task[None]"]:
-        task = asyncio.create_task(self.presence.run())
+        task = asyncio.create_task(self.liveness_mirror.run())
         if registered:
             await self.hear(WorkerState.ACTIVE)
         try:
             yield task
         finally:
-            self.presence.stop()
+            self.liveness_mirror.stop()
             await task
 
     async def settle(self) -> None:
@@ -106,12 +106,12 @@ class Shown:
             await asyncio.sleep(0)
 
     async def hear(self, status: WorkerState | None, incarnation: IncarnationId | None = None) -> None:
-        self.presence.heard(incarnation or self.incarnation, status)
+        self.liveness_mirror.heard(incarnation or self.incarnation, status)
         await self.settle()
 
     async def keep(self, taken: Sequence[RunLock] = (), released: Sequence[RunLock] = ()) -> None:
         if self.handover.put(taken, released):
-            self.presence.wake()
+            self.liveness_mirror.wake()
         await self.settle()
 
     async def advance(self, span: timedelta) -> None:
@@ -250,7 +250,7 @@ async def test_lock_that_another_held_is_not_kept_once_its_run_is_over(shown: Sh
         await shown.keep([lock])
         shown.handover.put([lock], [])  # the store said whose it is
         await shown.keep(released=[lock])  # before that was heard
-        shown.presence.wake()
+        shown.liveness_mirror.wake()
         await shown.settle()
         await shown.hear(WorkerState.ACTIVE)
         assert await shown.holder(lock) is None
@@ -308,7 +308,7 @@ async def test_takes_and_releases_that_were_not_heard_are_made_up_for(shown: Sho
 async def test_releases_that_nobody_hears_are_not_kept_without_end(
     shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(presence, "RELEASED_MAX", 2)
+    monkeypatch.setattr(liveness_mirror, "RELEASED_MAX", 2)
     locks = [a_lock() for _ in range(5)]
     async with shown.shown():
         await shown.keep(locks)
@@ -322,7 +322,7 @@ async def test_releases_that_nobody_hears_are_not_kept_without_end(
 
 async def test_stop_ends_it_at_once(shown: Shown) -> None:
     async with shown.shown() as task:
-        shown.presence.stop()
+        shown.liveness_mirror.stop()
         await shown.settle()
         assert task.done()
     assert shown.bench.clock.sleepers == 0

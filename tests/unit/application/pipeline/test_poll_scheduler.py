@@ -6,11 +6,11 @@ import pytest
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
-from schedora.application.pipeline.lookout import Lookout, Pace
+from schedora.application.pipeline.poll_scheduler import PollPolicy, PollScheduler
 from tests.builders import SECOND
 
-PACE = Pace()
-INTERVAL = PACE.poll
+POLICY = PollPolicy()
+INTERVAL = POLICY.poll
 NOW = timedelta(0)
 
 
@@ -24,28 +24,28 @@ class Chance(SeededRandomness):
 class Watch:
     def __init__(self) -> None:
         self.clock = VirtualClock()
-        self.lookout = Lookout(clock=self.clock, randomness=Chance(1, self.clock))
+        self.poll_scheduler = PollScheduler(clock=self.clock, randomness=Chance(1, self.clock))
         self.hints_arrive = True
 
     def look(
         self, found: int = 0, *, overdue: int = 0, more: bool = False, due_in: timedelta | None = None
     ) -> int:
-        self.lookout.looking()
+        self.poll_scheduler.looking()
         return self.looked(found, overdue=overdue, more=more, due_in=due_in)
 
     def looked(
         self, found: int = 0, *, overdue: int = 0, more: bool = False, due_in: timedelta | None = None
     ) -> int:
-        return self.lookout.looked(
+        return self.poll_scheduler.looked(
             hints_arrive=self.hints_arrive, found=found, overdue=overdue, more_likely=more, next_due_in=due_in
         )
 
     def told(self, *, later: bool = False, shared: bool = True) -> bool:
-        return self.lookout.told(later=later, shared=shared)
+        return self.poll_scheduler.told(later=later, shared=shared)
 
     def rest(self) -> timedelta:
         """How long it is until the next look."""
-        return self.lookout.next_at - self.clock.monotonic()
+        return self.poll_scheduler.next_at - self.clock.monotonic()
 
     def wait(self) -> timedelta:
         """Until the next look is due. How long that was."""
@@ -60,35 +60,35 @@ def watch() -> Watch:
 
 
 def test_first_look_is_due_at_once(watch: Watch) -> None:
-    assert watch.lookout.due
+    assert watch.poll_scheduler.due
 
 
 def test_nobody_has_to_look_in_place_of_one_that_was_told_nothing(watch: Watch) -> None:
-    assert watch.lookout.unable() is False
+    assert watch.poll_scheduler.unable() is False
 
 
 def test_after_a_look_in_vain_the_interval_passes(watch: Watch) -> None:
     watch.look()
-    assert not watch.lookout.due
-    assert watch.lookout.next_at == INTERVAL
+    assert not watch.poll_scheduler.due
+    assert watch.poll_scheduler.next_at == INTERVAL
     watch.clock.advance(INTERVAL - timedelta(microseconds=1))
-    assert not watch.lookout.due
+    assert not watch.poll_scheduler.due
     watch.clock.advance(timedelta(microseconds=1))
-    assert watch.lookout.due
+    assert watch.poll_scheduler.due
 
 
 def test_intervals_are_spread() -> None:
     watch = Watch()
-    lookout = Lookout(clock=watch.clock, randomness=SeededRandomness(1, watch.clock))
-    watch.lookout = lookout
+    poll_scheduler = PollScheduler(clock=watch.clock, randomness=SeededRandomness(1, watch.clock))
+    watch.poll_scheduler = poll_scheduler
     for _ in range(10):
         watch.look()
     spans = []
     for _ in range(100):
         watch.look()
-        spans.append(lookout.next_at)
-    assert min(spans) >= 0.8 * PACE.poll_longest
-    assert max(spans) <= 1.2 * PACE.poll_longest
+        spans.append(poll_scheduler.next_at)
+    assert min(spans) >= 0.8 * POLICY.poll_longest
+    assert max(spans) <= 1.2 * POLICY.poll_longest
     assert len(set(spans)) == 100
 
 
@@ -97,7 +97,7 @@ def test_looks_come_ever_more_rarely_while_hints_arrive(watch: Watch) -> None:
     for _ in range(5):
         watch.look()
         rests.append(watch.wait())
-    assert rests == [PACE.poll, 2 * PACE.poll, 4 * PACE.poll, PACE.poll_longest, PACE.poll_longest]
+    assert rests == [POLICY.poll, 2 * POLICY.poll, 4 * POLICY.poll, POLICY.poll_longest, POLICY.poll_longest]
 
 
 def test_looks_come_often_at_once_when_hints_do_not_arrive(watch: Watch) -> None:
@@ -106,10 +106,10 @@ def test_looks_come_often_at_once_when_hints_do_not_arrive(watch: Watch) -> None
     watch.hints_arrive = False
     for _ in range(5):
         watch.look()
-        assert watch.rest() == PACE.poll_alone
+        assert watch.rest() == POLICY.poll_alone
     watch.hints_arrive = True
     watch.look()
-    assert watch.rest() == PACE.poll, "trust comes back by and by"
+    assert watch.rest() == POLICY.poll, "trust comes back by and by"
 
 
 def test_looks_come_often_again_once_one_has_found_what_no_hint_told_of(watch: Watch) -> None:
@@ -117,45 +117,45 @@ def test_looks_come_often_again_once_one_has_found_what_no_hint_told_of(watch: W
         watch.look()
     watch.wait()
     assert watch.look(3, overdue=2) == 2
-    assert watch.rest() == PACE.poll
+    assert watch.rest() == POLICY.poll
 
 
 def test_hint_makes_a_look_due(watch: Watch) -> None:
     watch.look()
-    watch.lookout.hint()
-    assert watch.lookout.due
+    watch.poll_scheduler.hint()
+    assert watch.poll_scheduler.due
     watch.look()
-    assert not watch.lookout.due
+    assert not watch.poll_scheduler.due
 
 
 def test_hint_during_a_look_asks_for_another_one(watch: Watch) -> None:
-    watch.lookout.looking()
-    watch.lookout.hint()
+    watch.poll_scheduler.looking()
+    watch.poll_scheduler.hint()
     assert watch.looked(3, overdue=3) == 0
-    assert watch.lookout.due
+    assert watch.poll_scheduler.due
 
 
 def test_full_hands_ask_for_another_look_at_once(watch: Watch) -> None:
     watch.look(found=5, more=True)
-    assert watch.lookout.due
+    assert watch.poll_scheduler.due
 
 
 def test_job_that_falls_due_is_looked_for_then(watch: Watch) -> None:
     watch.look(due_in=SECOND)
-    assert watch.lookout.next_at == SECOND
+    assert watch.poll_scheduler.next_at == SECOND
     watch.look(due_in=30 * SECOND)
-    assert watch.lookout.next_at == 2 * INTERVAL, "the interval is shorter"
-    watch.lookout.due_at(2 * SECOND)
-    assert watch.lookout.next_at == 2 * SECOND
-    watch.lookout.due_at(4 * SECOND)
-    assert watch.lookout.next_at == 2 * SECOND
+    assert watch.poll_scheduler.next_at == 2 * INTERVAL, "the interval is shorter"
+    watch.poll_scheduler.due_at(2 * SECOND)
+    assert watch.poll_scheduler.next_at == 2 * SECOND
+    watch.poll_scheduler.due_at(4 * SECOND)
+    assert watch.poll_scheduler.next_at == 2 * SECOND
 
 
 def test_moment_that_becomes_known_during_a_look_is_kept(watch: Watch) -> None:
-    watch.lookout.looking()
-    watch.lookout.due_at(SECOND)
+    watch.poll_scheduler.looking()
+    watch.poll_scheduler.due_at(SECOND)
     watch.looked()
-    assert watch.lookout.next_at == SECOND
+    assert watch.poll_scheduler.next_at == SECOND
 
 
 @pytest.mark.parametrize("due_in", [timedelta(0), -SECOND])
@@ -193,13 +193,13 @@ def test_jobs_found_while_no_hint_was_to_be_expected_are_not_missed(watch: Watch
 
 def test_jobs_that_a_hint_told_of_or_that_fell_due_were_expected(watch: Watch) -> None:
     assert watch.look(found=1, overdue=1) == 0, "the first look"
-    watch.lookout.hint()
+    watch.poll_scheduler.hint()
     assert watch.look(found=1, overdue=1) == 0
     watch.told()
     assert watch.look(found=1, overdue=1) == 0
     watch.look(found=1, more=True)
     assert watch.look(found=1, overdue=1) == 0, "more was likely"
-    watch.lookout.due_at(watch.clock.monotonic() + SECOND)
+    watch.poll_scheduler.due_at(watch.clock.monotonic() + SECOND)
     watch.clock.advance(SECOND)
     assert watch.look(found=1, overdue=1) == 0
 
@@ -218,7 +218,7 @@ def test_jobs_that_a_hint_told_of_while_others_went_first_were_not_missed(watch:
         watch.wait()
         watch.look()
     watch.told()
-    assert not watch.lookout.due
+    assert not watch.poll_scheduler.due
     watch.wait()
     assert watch.look(found=1, overdue=1) == 0
 
@@ -226,14 +226,14 @@ def test_jobs_that_a_hint_told_of_while_others_went_first_were_not_missed(watch:
 def test_jobs_that_were_told_of_during_the_look_were_not_missed(watch: Watch) -> None:
     watch.look(found=1)
     watch.wait()
-    watch.lookout.looking()
-    watch.lookout.hint()
+    watch.poll_scheduler.looking()
+    watch.poll_scheduler.hint()
     assert watch.looked(found=1, overdue=1) == 0
 
 
 def test_jobs_that_waited_for_room_were_not_missed(watch: Watch) -> None:
     watch.look(found=1)
-    assert watch.lookout.unable() is False
+    assert watch.poll_scheduler.unable() is False
     watch.wait()
     assert watch.look(found=1, overdue=1) == 0
 
@@ -243,13 +243,13 @@ def test_who_looks_in_vain_lets_others_go_first_ever_longer(watch: Watch) -> Non
     waits = []
     for _ in range(12):
         watch.told()
-        waits.append(NOW if watch.lookout.due else watch.wait())
+        waits.append(NOW if watch.poll_scheduler.due else watch.wait())
         watch.look()
-    assert waits[:4] == [NOW, PACE.hold_back / 2, PACE.hold_back, PACE.hold_back * 2]
-    assert waits[-1] == waits[-2] == PACE.hold_back_longest / 2
+    assert waits[:4] == [NOW, POLICY.hold_back / 2, POLICY.hold_back, POLICY.hold_back * 2]
+    assert waits[-1] == waits[-2] == POLICY.hold_back_longest / 2
     watch.look(found=1)
     watch.told()
-    assert watch.lookout.due, "and comes first again once it has found something"
+    assert watch.poll_scheduler.due, "and comes first again once it has found something"
 
 
 def test_who_finds_something_after_it_let_others_go_first_does_so_for_less_long(watch: Watch) -> None:
@@ -260,20 +260,20 @@ def test_who_finds_something_after_it_let_others_go_first_does_so_for_less_long(
     waits = []
     for _ in range(5):
         watch.told()
-        waits.append(NOW if watch.lookout.due else watch.wait())
+        waits.append(NOW if watch.poll_scheduler.due else watch.wait())
         watch.look(found=1)
-    longest = PACE.hold_back_longest / 2
+    longest = POLICY.hold_back_longest / 2
     assert waits == [longest, longest / 4, longest / 16, longest / 64, NOW]
 
 
 def test_the_shortest_that_others_go_first_is_as_long_as_at_first(watch: Watch) -> None:
-    while watch.lookout.due or watch.rest() < 2 * PACE.hold_back:  # which is half of what it may be
+    while watch.poll_scheduler.due or watch.rest() < 2 * POLICY.hold_back:  # which is half of what it may be
         watch.look()
         watch.told()
     watch.wait()
     watch.look(found=1)
     watch.told()
-    assert watch.wait() == PACE.hold_back / 2
+    assert watch.wait() == POLICY.hold_back / 2
 
 
 def test_others_go_first_once_and_not_anew_with_each_hint(watch: Watch) -> None:
@@ -283,10 +283,10 @@ def test_others_go_first_once_and_not_anew_with_each_hint(watch: Watch) -> None:
         watch.wait()
         watch.look()
     assert watch.told()
-    moment = watch.lookout.next_at
+    moment = watch.poll_scheduler.next_at
     watch.clock.advance(timedelta(milliseconds=20))
     assert not watch.told(), "which changes nothing"
-    assert watch.lookout.next_at == moment
+    assert watch.poll_scheduler.next_at == moment
 
 
 @pytest.mark.parametrize("put_off", [True, False])
@@ -299,10 +299,10 @@ def test_hint_during_a_look_is_followed_up_though_others_go_first(watch: Watch, 
     if put_off:
         watch.told()
         watch.wait()
-    watch.lookout.looking()
+    watch.poll_scheduler.looking()
     assert watch.told()
     watch.looked()
-    assert watch.wait() <= PACE.hold_back_longest
+    assert watch.wait() <= POLICY.hold_back_longest
     assert watch.look(found=1, overdue=1) == 0, "it was told"
     assert watch.told(), "and hears on"
 
@@ -314,30 +314,30 @@ def test_who_alone_was_told_lets_nobody_go_first(watch: Watch) -> None:
         watch.wait()
         watch.look()
     watch.told(shared=False)
-    assert watch.lookout.due
+    assert watch.poll_scheduler.due
     for _ in range(9):
         watch.look()
         watch.told(shared=False)
-        assert watch.lookout.due, "that there was nothing for it says nothing of others"
+        assert watch.poll_scheduler.due, "that there was nothing for it says nothing of others"
 
 
 def test_what_is_due_later_says_nothing_of_others(watch: Watch) -> None:
     for _ in range(9):
         watch.look()
         watch.told(later=True)
-        assert watch.lookout.due
+        assert watch.poll_scheduler.due
 
 
 def test_others_go_first_a_little_where_the_moment_was_known(watch: Watch) -> None:
     watch.look(due_in=SECOND)
     assert watch.wait() == SECOND
     watch.look(due_in=SECOND)
-    assert watch.wait() == SECOND + PACE.hold_back / 2
+    assert watch.wait() == SECOND + POLICY.hold_back / 2
     for _ in range(12):
         watch.look(due_in=SECOND)
         watch.wait()
     watch.look(due_in=SECOND)
-    assert watch.wait() == SECOND + PACE.hold_back_due / 2
+    assert watch.wait() == SECOND + POLICY.hold_back_due / 2
     watch.look(found=1, due_in=SECOND)
     assert watch.wait() == SECOND
 
@@ -345,21 +345,21 @@ def test_others_go_first_a_little_where_the_moment_was_known(watch: Watch) -> No
 def test_what_it_alone_was_told_is_somebody_elses_once_it_is_unable(watch: Watch) -> None:
     watch.look()
     watch.told(shared=True)
-    assert watch.lookout.unable() is False, "others were told as well"
+    assert watch.poll_scheduler.unable() is False, "others were told as well"
     watch.told(shared=False)
-    assert watch.lookout.unable() is True
-    assert watch.lookout.unable() is False, "once"
-    assert watch.lookout.due, "it looks all the same, as soon as it can"
+    assert watch.poll_scheduler.unable() is True
+    assert watch.poll_scheduler.unable() is False, "once"
+    assert watch.poll_scheduler.due, "it looks all the same, as soon as it can"
     watch.told(shared=False)
     watch.look()
-    assert watch.lookout.unable() is False, "it has looked"
+    assert watch.poll_scheduler.unable() is False, "it has looked"
 
 
 def test_what_falls_due_while_it_is_unable_is_somebody_elses(watch: Watch) -> None:
     watch.look(due_in=SECOND)
-    assert watch.lookout.expected_at == SECOND
-    assert watch.lookout.unable() is False
+    assert watch.poll_scheduler.expected_at == SECOND
+    assert watch.poll_scheduler.unable() is False
     watch.clock.advance(SECOND)
-    assert watch.lookout.unable() is True
-    assert watch.lookout.unable() is False
-    assert watch.lookout.expected_at is None
+    assert watch.poll_scheduler.unable() is True
+    assert watch.poll_scheduler.unable() is False
+    assert watch.poll_scheduler.expected_at is None
