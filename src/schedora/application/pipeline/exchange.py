@@ -31,6 +31,7 @@ from schedora.application.pipeline.poll_scheduler import PollScheduler
 from schedora.application.pipeline.publish import publish_claimed, publish_moved, publish_started
 from schedora.application.pipeline.run import Run
 from schedora.application.pipeline.slots import NO_ROOM, Slots
+from schedora.application.pipeline.store_contact import StoreContact
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events
@@ -67,10 +68,6 @@ class Claimant(Protocol):
     @property
     def hints_arrive(self) -> bool: ...
 
-    def store_answered(self, asked_at: timedelta) -> None: ...
-
-    def store_away(self, error: StoreUnavailable) -> None: ...
-
 
 @frozen(kw_only=True)
 class _UnderWay:
@@ -87,6 +84,7 @@ class Exchanges:
         self,
         *,
         claimant: Claimant,
+        contact: StoreContact,
         identity: WorkerIdentity,
         queue: JobQueue,
         complete: CompleteJobs,
@@ -103,6 +101,7 @@ class Exchanges:
         on_change: Callable[[], None],
     ) -> None:
         self._claimant = claimant
+        self._contact = contact
         self._identity = identity
         self._queue = queue
         self._complete = complete
@@ -133,7 +132,7 @@ class Exchanges:
 
     def start(self) -> bool:
         """Starts what is due; answers whether there was any. Raises what went wrong in an earlier one, unless it was
-        ``StoreUnavailable``, of which the claimant was told.
+        ``StoreUnavailable``, which ``StoreContact`` has noted.
         """
         if self._defect is not None:
             raise self._defect
@@ -239,11 +238,11 @@ class Exchanges:
         kind = self._under_way.pop(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, StoreUnavailable):
-            self._claimant.store_away(error)
+            self._contact.failed(error)
         elif error is not None:
             self._defect = error
         elif not task.cancelled():
-            self._claimant.store_answered(kind.began)
+            self._contact.answered(kind.began)
         self._on_change()
 
     async def _exchange(self, delivery: Delivery) -> None:

@@ -14,15 +14,13 @@ leave together with the next; with little to do an exchange starts at once, with
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from attrs import frozen
 
-from schedora.application.backoff import Backoff
-from schedora.application.errors import Entangled, LeaseLost, StoreUnavailable
+from schedora.application.errors import LeaseLost, StoreUnavailable
 from schedora.application.handlers import Handlers
 from schedora.application.log import Logger
 from schedora.application.pipeline.attempt_log import AttemptLog
@@ -32,13 +30,16 @@ from schedora.application.pipeline.completion_metrics import count_claims, count
 from schedora.application.pipeline.exchange import Exchanges
 from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.in_doubt import InDoubt
+from schedora.application.pipeline.lease_check import LeaseCheck
 from schedora.application.pipeline.poll_scheduler import PollPolicy, PollScheduler
 from schedora.application.pipeline.publish import publish_completed
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.run_locks import RunLocking, RunLockKeeper
 from schedora.application.pipeline.run_log_flusher import LiveTrail
 from schedora.application.pipeline.slots import GRACE, Slots
+from schedora.application.pipeline.store_contact import StoreContact
 from schedora.application.pipeline.store_time import StoreTime
+from schedora.application.pipeline.taken_leases import TakenLeases
 from schedora.application.pipeline.traces import export_runs
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events
@@ -64,9 +65,6 @@ FAREWELL = timedelta(seconds=2)
 UNWRITTEN_NAMED_MAX = 20
 """So many jobs are named whose outcomes were not written; the others are counted."""
 RESULTS_NOT_TAKEN = "its worker holds as many results as it can that the store has not taken yet"
-
-TAKEN_MAX = 5_000
-"""So many jobs that came by no claim are remembered: more than come within ``MATCH_AGE_MAX``."""
 
 
 class HeartbeatControl(Protocol):
@@ -130,7 +128,6 @@ class Worker:
         self.identity = identity
         self.changed = asyncio.Event()
         """Set whenever a step may have something to do."""
-        self._queue = queue
         self._complete = complete
         self._workers = workers
         self._wakeup = wakeup
@@ -169,16 +166,32 @@ class Worker:
         self._run_locking = RunLocking(
             slots=self.slots, keeper=run_locks, clock=clock, after=self._limits.lock_after
         )
-        self._backoff = Backoff(randomness.unit, first=timedelta(seconds=0.1), longest=timedelta(seconds=5))
-        self._store_is_away = False
-        self._failed_at = clock.monotonic()
-        """When it failed last."""
         self._audience = Audience(queues=identity.queues, types=identity.types)
         self._poll_scheduler = PollScheduler(
             clock=clock, randomness=randomness, poll_policy=self._limits.poll_policy
         )
+        self._contact = StoreContact(
+            worker_id=identity.worker_id,
+            clock=clock,
+            randomness=randomness,
+            poll_scheduler=self._poll_scheduler,
+            completion_buffer=self._completion_buffer,
+        )
+        self._lease_check = LeaseCheck(
+            queue=queue,
+            slots=self.slots,
+            completion_buffer=self._completion_buffer,
+            in_doubt=self._in_doubt,
+            run_locking=self._run_locking,
+            contact=self._contact,
+            clock=clock,
+            every=self._limits.lease_check,
+            every_idle=self._limits.lease_check_idle,
+        )
+        self._taken = TakenLeases()
         self._exchanges = Exchanges(
             claimant=self,
+            contact=self._contact,
             identity=identity,
             queue=queue,
             complete=complete,
@@ -204,17 +217,11 @@ class Worker:
         self._subscription: Subscription | None = None
         self._resting = False
         """Whether the loop has nothing to do: then a claim may start without it."""
-        now = self._checked_at = self._retry_at = clock.monotonic()
-        self._check_leases = False
-        self._taken: OrderedDict[LeaseId, None] = OrderedDict()
-        """Leases that came by no claim, latest last: by a message or by a check, whichever came first, and once."""
         self._asking: asyncio.Task[bool] | None = None
         """What is asked of the store before the next exchange, while it has not answered."""
         self._drain_deadline: timedelta | None = None
         self._waited_for = False
         """Whether somebody waits for its end."""
-        self._answered_at = now
-        """When the store answered last."""
         if gauges is not None:
             self._show(gauges)
 
@@ -251,8 +258,8 @@ class Worker:
         if incarnation != self.incarnation:
             return
         self._heard_at = self._clock.monotonic()
-        if self._waits_for_store:  # which is there again
-            self._retry_at = self._heard_at
+        if self._contact.waits:
+            self._contact.retry_now()
             self.changed.set()
         if status is self._status:
             return
@@ -266,7 +273,7 @@ class Worker:
     def contested(self, leases: Collection[LeaseId]) -> None:
         """Other leases were found to hold the locks of these runs: the store is asked whose they are."""
         self._run_locking.contested.update(leases)
-        self._check_leases = True
+        self._lease_check.request()
         self.changed.set()
 
     @property
@@ -288,17 +295,17 @@ class Worker:
         self._drain_when_worn_out()
         self._stop_at_drain_deadline()
         self._run_locking.tell()
-        if self._waits_for_store:
+        if self._contact.waits:
             return False
         try:
             return await self._turn()
         except StoreUnavailable as error:
-            self.store_away(error)
+            self._contact.failed(error)
             return False
 
     async def _turn(self) -> bool:
         resolved = False
-        if self._must_join or len(self._in_doubt) or self._must_check:
+        if self._must_join or len(self._in_doubt) or self._lease_check.due:
             self._asking = asyncio.get_running_loop().create_task(self._ask())
             self._asking.add_done_callback(lambda _: self.changed.set())
             try:
@@ -337,10 +344,6 @@ class Worker:
     @property
     def _must_join(self) -> bool:
         return self.incarnation is None or self._status not in (WorkerState.ACTIVE, WorkerState.DRAINING)
-
-    @property
-    def _must_check(self) -> bool:
-        return self._check_leases or self._clock.monotonic() >= self._check_at
 
     def _on_outcome(self, job: ClaimedJob, run: Run | None, outcome: Outcome, at: timedelta) -> None:
         if run is not None and run.written is not None:
@@ -390,27 +393,11 @@ class Worker:
             self._poll_scheduler.hint()
 
     async def _check(self) -> None:
-        """Compares what is at hand with what is this worker's by the store.
-
-        Runs whose lease is gone, canceled or given to another worker, are stopped. Jobs that are this worker's
-        without its knowledge came with a claim whose answer was lost: they are taken now.
-        """
-        if self.incarnation is None or not self._must_check:
+        if self.incarnation is None or not self._lease_check.due:
             return
-        self._check_leases = False
-        await self._exchanges.ended()  # what they bring or end must be at hand, or gone, for both
-        at_hand = self.slots.held()
-        contested = frozenset(self._run_locking.contested)
-        held = await self._queue.held(self.incarnation)
-        self._checked_at = self._answered_at = self._clock.monotonic()
-        self.slots.lose(at_hand - held)
-        self._run_locking.confirmed(contested)
-        if held <= self._known():
-            return
-        claims = await self._queue.claims(self.incarnation)
-        known = self._known()  # by now: of one that was matched it may have been told meanwhile
-        if unknown := [job for job in claims if job.lease_id not in known]:
-            log.info("jobs found under this worker's lease", jobs=len(unknown))
+        self._lease_check.begin()
+        await self._exchanges.ended()
+        if unknown := await self._lease_check.unknown(self.incarnation):
             self._take(unknown)
 
     def _take(self, jobs: Collection[ClaimedJob]) -> None:
@@ -419,20 +406,9 @@ class Worker:
         self._exchanges.take(jobs)
 
     def _note_taken(self, jobs: Collection[ClaimedJob]) -> None:
+        self._taken.add(job.lease_id for job in jobs)
         for job in jobs:
-            self._taken[job.lease_id] = None
             self._store_time.reached(job.claimed_at)
-        while len(self._taken) > TAKEN_MAX:
-            self._taken.popitem(last=False)
-
-    def _known(self) -> set[LeaseId]:
-        return self.slots.held() | self._completion_buffer.leases() | self._in_doubt.leases()
-
-    @property
-    def _check_at(self) -> timedelta:
-        return self._checked_at + (
-            self._limits.lease_check if self.slots.busy else self._limits.lease_check_idle
-        )
 
     async def _join(self) -> None:
         """Registers a new incarnation; what an earlier one held is lost."""
@@ -495,9 +471,7 @@ class Worker:
     async def _hand_back_unheard(self) -> None:
         """What was leased to this worker while it left, and what it did not hear of."""
         if self.incarnation is not None:
-            held = await self._queue.claims(self.incarnation)
-            known = self._known()
-            self._take([job for job in held if job.started_at is None and job.lease_id not in known])
+            self._take(await self._lease_check.never_started(self.incarnation))
             self._exchanges.start()
             await self._exchanges.ended()
 
@@ -508,7 +482,7 @@ class Worker:
         anything = not hint.queues and not hint.owners
         news = anything or self.incarnation in hint.owners
         if news:
-            self._check_leases = True
+            self._lease_check.request()
             self._heartbeat.ask()
         if anything:
             self._poll_scheduler.hint()
@@ -517,7 +491,7 @@ class Worker:
         if not news:  # as for many, where they let others go first
             return
         try:
-            if self._resting and not self._check_leases and not self._waits_for_store:
+            if self._resting and not self._lease_check.requested and not self._contact.waits:
                 self._exchanges.prompt()  # not only once this loop has woken up: somebody waits for that job
                 self._attend()
         finally:
@@ -546,7 +520,7 @@ class Worker:
         """Lets hints come while they would be followed up, and go to others while not."""
         if self._subscription is None:
             return
-        able = self._exchanges.able and not self._waits_for_store
+        able = self._exchanges.able and not self._contact.waits
         if not able and self._poll_scheduler.unable():
             self._subscription.pass_on()
         self._subscription.attend(
@@ -555,35 +529,6 @@ class Worker:
             room=self.slots.free if able else 0,
         )
 
-    @property
-    def _waits_for_store(self) -> bool:
-        return self._clock.monotonic() < self._retry_at
-
-    def store_answered(self, asked_at: timedelta) -> None:
-        """It is there, whatever was thought of it; unless that was thought since it was asked."""
-        self._answered_at = self._clock.monotonic()
-        if asked_at < self._failed_at:
-            return
-        self._backoff.reset()
-        if self._store_is_away:
-            self._store_is_away = False
-            log.info("the store is back", worker_id=self.identity.worker_id)
-
-    def store_away(self, error: StoreUnavailable) -> None:
-        """It is left alone for a while; then everything is looked at again."""
-        self._failed_at = self._clock.monotonic()
-        if isinstance(error, Entangled):
-            log.debug("others were in the way", error=str(error), worker_id=self.identity.worker_id)
-        elif not self._store_is_away:
-            self._store_is_away = True
-            log.warning(
-                "the store is away; outcomes are kept", error=str(error), kept=len(self._completion_buffer)
-            )
-        # Not knowing what has happened: look at everything again.
-        self._poll_scheduler.hint()
-        self._check_leases = True
-        self._retry_at = self._failed_at + self._backoff.next()
-
     def _show(self, gauges: Gauges) -> None:
         gauges.register(Gauge.WORKER_SLOTS, lambda: self.slots.count)
         gauges.register(Gauge.WORKER_SLOTS_USED, lambda: len(self.slots.runs))
@@ -591,10 +536,7 @@ class Worker:
         gauges.register(Gauge.WORKER_JOBS_BUFFERED, lambda: self.slots.buffered)
         gauges.register(Gauge.WORKER_CLAIM_RATE, self._exchanges.claim_rate.per_second)
         gauges.register(Gauge.OUTBOX_JOBS, self._completion_buffer.__len__)
-        gauges.register(Gauge.LAST_PROGRESS, self._unanswered_seconds)
-
-    def _unanswered_seconds(self) -> float:
-        return (self._clock.monotonic() - self._answered_at).total_seconds()
+        gauges.register(Gauge.LAST_PROGRESS, lambda: self._contact.silence().total_seconds())
 
     def _drain_when_worn_out(self) -> None:
         """Before it runs out of slots: what is stuck is ended with the process, and a fresh one has them all."""
@@ -632,12 +574,11 @@ class Worker:
     def _pause(self) -> timedelta | None:
         """How long there will be nothing to do, unless something happens."""
         now = self._clock.monotonic()
-        away = now < self._retry_at
         moments: list[timedelta] = []
-        if away:
-            moments.append(self._retry_at)
+        if self._contact.waits:
+            moments.append(self._contact.retry_at)
         elif self._asking is None:
-            moments += [self._check_at, *self._exchanges.moments()]
+            moments += [self._lease_check.next_at, *self._exchanges.moments()]
         if self.slots.next_deadline is not None:
             moments.append(self.slots.next_deadline)
         if (tell_at := self._run_locking.next_at) is not None:

@@ -453,12 +453,12 @@ async def test_answer_to_what_was_asked_before_the_loss_tells_of_no_return(engin
         async with engine.running() as worker:
             asked_at = engine.bench.clock.monotonic()
             await engine.advance(SECOND)
-            worker.store_away(StoreUnavailable("gone"))
-            worker.store_answered(asked_at)
-            worker.store_away(StoreUnavailable("gone"))
-            worker.store_away(Entangled("a deadlock"))
+            worker._contact.failed(StoreUnavailable("gone"))
+            worker._contact.answered(asked_at)
+            worker._contact.failed(StoreUnavailable("gone"))
+            worker._contact.failed(Entangled("a deadlock"))
             await engine.advance(LONG_ENOUGH)
-            worker.store_away(Entangled("a deadlock"))
+            worker._contact.failed(Entangled("a deadlock"))
     told = [entry["event"] for entry in logs if entry["event"].startswith("the store is")]
     assert told == ["the store is away; outcomes are kept", "the store is back"]
 

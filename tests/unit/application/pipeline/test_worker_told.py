@@ -120,7 +120,7 @@ async def test_it_tells_that_the_store_is_away_and_how_much_it_keeps_and_that_it
 async def test_that_others_were_in_the_way_is_told_to_who_asks_for_detail(engine: Engine) -> None:
     async with engine.running() as worker:
         with capture_logs() as lines:
-            worker.store_away(Entangled("a deadlock"))
+            worker._contact.failed(Entangled("a deadlock"))
     assert lines == [
         {
             "event": "others were in the way",
@@ -282,8 +282,8 @@ async def test_it_tells_that_a_batch_was_refused_and_by_what(engine: Engine, in_
 async def test_that_the_store_is_away_is_told_once(engine: Engine) -> None:
     async with engine.running() as worker:
         with capture_logs() as lines:
-            worker.store_away(StoreUnavailable("gone"))
-            worker.store_away(StoreUnavailable("still gone"))
+            worker._contact.failed(StoreUnavailable("gone"))
+            worker._contact.failed(StoreUnavailable("still gone"))
     assert [(line["event"], line["error"], line["kept"]) for line in lines] == [
         ("the store is away; outcomes are kept", "gone", 0)
     ]
