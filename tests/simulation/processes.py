@@ -176,7 +176,7 @@ class WorkerProcess(Process):
 
     @property
     def drained_by_request(self) -> bool:
-        return self.worker is not None and self.worker._drained_by_request
+        return self.worker is not None and self.worker._registration.drained_by_request
 
     def serves(self, queue: str) -> bool:
         return not self.queues or queue in self.queues

@@ -16,7 +16,6 @@ leave together with the next; with little to do an exchange starts at once, with
 import asyncio
 from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from attrs import frozen
 
@@ -27,16 +26,18 @@ from schedora.application.pipeline.attempt_log import AttemptLog
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.completion_buffer import CompletionBuffer
 from schedora.application.pipeline.completion_metrics import count_claims, count_completions
+from schedora.application.pipeline.drain import Drain
 from schedora.application.pipeline.exchange import Exchanges
 from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.in_doubt import InDoubt
 from schedora.application.pipeline.lease_check import LeaseCheck
 from schedora.application.pipeline.poll_scheduler import PollPolicy, PollScheduler
 from schedora.application.pipeline.publish import publish_completed
+from schedora.application.pipeline.registration import HeartbeatControl, Registration
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.run_locks import RunLocking, RunLockKeeper
 from schedora.application.pipeline.run_log_flusher import LiveTrail
-from schedora.application.pipeline.slots import GRACE, Slots
+from schedora.application.pipeline.slots import Slots
 from schedora.application.pipeline.store_contact import StoreContact
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.pipeline.taken_leases import TakenLeases
@@ -65,14 +66,6 @@ FAREWELL = timedelta(seconds=2)
 UNWRITTEN_NAMED_MAX = 20
 """So many jobs are named whose outcomes were not written; the others are counted."""
 RESULTS_NOT_TAKEN = "its worker holds as many results as it can that the store has not taken yet"
-
-
-class HeartbeatControl(Protocol):
-    """The heartbeat, seen from the worker's loop."""
-
-    def beat_for(self, incarnation: IncarnationId) -> None: ...
-
-    def ask(self) -> None: ...
 
 
 @frozen(kw_only=True)
@@ -129,12 +122,10 @@ class Worker:
         self.changed = asyncio.Event()
         """Set whenever a step may have something to do."""
         self._complete = complete
-        self._workers = workers
         self._wakeup = wakeup
         self._events = events
         self._heartbeat = heartbeat
         self._clock = clock
-        self._randomness = randomness
         self._metrics = metrics
         self._span_export = span_export
         self._limits = limits or WorkerLimits()
@@ -170,6 +161,10 @@ class Worker:
         self._poll_scheduler = PollScheduler(
             clock=clock, randomness=randomness, poll_policy=self._limits.poll_policy
         )
+        self._registration = Registration(
+            identity=identity, workers=workers, heartbeat=heartbeat, clock=clock, randomness=randomness
+        )
+        self._drain = Drain(clock=clock, timeout=self._limits.shutdown_timeout)
         self._contact = StoreContact(
             worker_id=identity.worker_id,
             clock=clock,
@@ -207,21 +202,11 @@ class Worker:
             report=self._limits.report,
             on_change=self.changed.set,
         )
-        self.incarnation: IncarnationId | None = None
-        self._joining: IncarnationId | None = None
-        """One that the store was asked to register: it may have done so without this worker's knowledge."""
-        self._status: WorkerState | None = None
-        self._heard_at = clock.monotonic()
-        """When the store took a sign of life last."""
-        self._drained_by_request = False
         self._subscription: Subscription | None = None
         self._resting = False
         """Whether the loop has nothing to do: then a claim may start without it."""
         self._asking: asyncio.Task[bool] | None = None
         """What is asked of the store before the next exchange, while it has not answered."""
-        self._drain_deadline: timedelta | None = None
-        self._waited_for = False
-        """Whether somebody waits for its end."""
         if gauges is not None:
             self._show(gauges)
 
@@ -249,23 +234,21 @@ class Worker:
 
     def drain(self) -> None:
         """Claim no more; finish what runs; hand back, after the shutdown timeout, what does not finish."""
-        if not self._waited_for:
-            self._waited_for = True
+        if not self._drain.waited_for:
+            self._drain.waited_for = True
             self._begin_to_drain()
 
     def heard(self, incarnation: IncarnationId, status: WorkerState | None) -> None:
         """What the store answered to a heartbeat."""
         if incarnation != self.incarnation:
             return
-        self._heard_at = self._clock.monotonic()
+        changed = self._registration.heard(status)
         if self._contact.waits:
             self._contact.retry_now()
             self.changed.set()
-        if status is self._status:
+        if not changed:
             return
-        self._status = status
         if status is WorkerState.DRAINING:
-            self._drained_by_request = True
             log.info("drained by request: no new jobs are taken", worker_id=self.identity.worker_id)
             self.slots.hand_back_buffer(DRAINED)
         self.changed.set()
@@ -277,13 +260,18 @@ class Worker:
         self.changed.set()
 
     @property
+    def incarnation(self) -> IncarnationId | None:
+        """Under which it is registered."""
+        return self._registration.incarnation
+
+    @property
     def worn_out(self) -> bool:
         """Whether it drains because handlers that do not stop hold too many of its slots, and for nothing else."""
-        return self._drain_deadline is not None and not self._waited_for
+        return self._drain.begun and not self._drain.waited_for
 
     @property
     def may_claim(self) -> bool:
-        return self._status is WorkerState.ACTIVE and self._drain_deadline is None
+        return self._registration.status is WorkerState.ACTIVE and not self._drain.begun
 
     @property
     def hints_arrive(self) -> bool:
@@ -305,7 +293,7 @@ class Worker:
 
     async def _turn(self) -> bool:
         resolved = False
-        if self._must_join or len(self._in_doubt) or self._lease_check.due:
+        if self._registration.needed or len(self._in_doubt) or self._lease_check.due:
             self._asking = asyncio.get_running_loop().create_task(self._ask())
             self._asking.add_done_callback(lambda _: self.changed.set())
             try:
@@ -319,7 +307,7 @@ class Worker:
 
     async def _ask(self) -> bool:
         """What must be known before the next exchange. Whether anything came of it."""
-        if self._must_join:
+        if self._registration.needed:
             await self._exchanges.ended()
             await self._join()
         resolved = await self._resolve_doubt()
@@ -340,10 +328,6 @@ class Worker:
         if asking is not None and not asking.done():
             asking.cancel()
             await asyncio.wait([asking])
-
-    @property
-    def _must_join(self) -> bool:
-        return self.incarnation is None or self._status not in (WorkerState.ACTIVE, WorkerState.DRAINING)
 
     def _on_outcome(self, job: ClaimedJob, run: Run | None, outcome: Outcome, at: timedelta) -> None:
         if run is not None and run.written is not None:
@@ -415,26 +399,15 @@ class Worker:
         if self.incarnation is not None:
             log.warning("declared lost: registering again", worker_id=self.identity.worker_id)
         self.slots.lose(self.slots.held())
-        self._joining = incarnation = IncarnationId(self._randomness.random_id())
         asked_at = self._clock.monotonic()
-        worker = await self._workers.register(self.identity, incarnation)
-        status = worker.status
-        if self._drained_by_request:  # this worker was meant, not only the incarnation of then
-            status = WorkerState.DRAINING
-            await self._workers.set_status([incarnation], status)
-        self._store_time.learn(worker.last_heartbeat, asked_at=asked_at)
-        self.incarnation, self._joining = incarnation, None
-        self._status = status
-        self._heard_at = self._clock.monotonic()
+        store_now = await self._registration.register()
+        self._store_time.learn(store_now, asked_at=asked_at)
         self._poll_scheduler.hint()
-        self._heartbeat.beat_for(incarnation)
-        log.info("worker registered", worker_id=self.identity.worker_id, incarnation=str(incarnation))
 
     async def _leave(self) -> None:
-        known = [one for one in (self.incarnation, self._joining) if one is not None]
-        if not known:
+        if not self._registration.incarnations:
             return
-        leaving = asyncio.get_running_loop().create_task(self._say_good_bye(known))
+        leaving = asyncio.get_running_loop().create_task(self._say_good_bye())
         left = asyncio.Event()
         leaving.add_done_callback(lambda _: left.set())
         try:
@@ -453,8 +426,8 @@ class Worker:
                 return
         log.warning("could not say good-bye; the reaper will notice", error=error)
 
-    async def _say_good_bye(self, incarnations: list[IncarnationId]) -> None:
-        await self._workers.set_status(incarnations, WorkerState.STOPPED)
+    async def _say_good_bye(self) -> None:
+        await self._registration.deregister()
         await self._hand_back_unheard()
 
     def _tell_unwritten(self) -> None:
@@ -506,8 +479,7 @@ class Worker:
         if job.lease_id in self._taken:
             return True  # a check was faster
         age = self._store_time.now() - job.claimed_at
-        silence = self._clock.monotonic() - self._heard_at
-        if age > MATCH_AGE_MAX or silence > self._limits.live_for:
+        if age > MATCH_AGE_MAX or self._registration.silence() > self._limits.live_for:
             return False
         self._note_taken([job])
         self._exchanges.take_matched(job)
@@ -540,7 +512,7 @@ class Worker:
 
     def _drain_when_worn_out(self) -> None:
         """Before it runs out of slots: what is stuck is ended with the process, and a fresh one has them all."""
-        if not self._limits.replaceable or self._drain_deadline is not None or self._drained_by_request:
+        if not self._limits.replaceable or self._drain.begun or self._registration.drained_by_request:
             return
         stuck = self.slots.stuck()
         if len(stuck) * 2 >= self.slots.count:
@@ -554,22 +526,21 @@ class Worker:
             self._begin_to_drain()
 
     def _begin_to_drain(self) -> None:
-        self._drain_deadline = self._clock.monotonic() + self._limits.shutdown_timeout
+        self._drain.begin()
         self.slots.hand_back_buffer(DRAINED)
         self.changed.set()
 
     def _stop_at_drain_deadline(self) -> None:
-        if self._drain_deadline is not None and self._clock.monotonic() >= self._drain_deadline:
+        if self._drain.timed_out:
             self.slots.stop_all(StopReason.DRAINED)
 
     def _drained(self) -> bool:
-        if self._drain_deadline is None:
+        if not self._drain.begun:
             return False
         settled = not self.slots.unsettled and not len(self._completion_buffer) and not len(self._in_doubt)
         if settled and not self._exchanges.under_way:  # a claim may bring jobs yet, which go back
             return True
-        # With the store away for good, what is left is rescued like a dead worker's.
-        return self._waited_for and self._clock.monotonic() >= self._drain_deadline + GRACE * 2
+        return self._drain.gives_up
 
     def _pause(self) -> timedelta | None:
         """How long there will be nothing to do, unless something happens."""
@@ -583,7 +554,7 @@ class Worker:
             moments.append(self.slots.next_deadline)
         if (tell_at := self._run_locking.next_at) is not None:
             moments.append(tell_at)
-        if self._drain_deadline is not None:
-            moments.append(self._drain_deadline if now < self._drain_deadline else now + GRACE)
+        if (drain_at := self._drain.next_at) is not None:
+            moments.append(drain_at)
         # Never zero: an error in the sums above must not become a busy loop.
         return None if not moments else max(min(moments) - now, timedelta(milliseconds=1))
