@@ -10,7 +10,7 @@ batch at a time, for they change other jobs, too.
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import frozen
 
@@ -26,9 +26,12 @@ from schedora.application.pipeline.completion_metrics import (
     time_exchange,
     time_handover,
 )
+from schedora.application.pipeline.drain import Drain
 from schedora.application.pipeline.execute import DRAINED
+from schedora.application.pipeline.listening import Listening
 from schedora.application.pipeline.poll_scheduler import PollScheduler
 from schedora.application.pipeline.publish import publish_claimed, publish_moved, publish_started
+from schedora.application.pipeline.registration import Registration
 from schedora.application.pipeline.run import Run
 from schedora.application.pipeline.slots import NO_ROOM, Slots
 from schedora.application.pipeline.store_contact import StoreContact
@@ -40,9 +43,9 @@ from schedora.application.ports.metrics import Counter, Metrics
 from schedora.application.ports.wakeup import Wakeup
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
-from schedora.domain.ids import IncarnationId, LeaseId
+from schedora.domain.ids import LeaseId
 from schedora.domain.job_state import WAITING
-from schedora.domain.worker import WorkerIdentity
+from schedora.domain.worker import WorkerIdentity, WorkerState
 
 log = Logger("schedora.worker")
 
@@ -54,19 +57,6 @@ HINT_TAKES_MAX = timedelta(seconds=1)
 NO_TIME = timedelta(0)
 PLENTY_INTERVAL = timedelta(seconds=1)
 """How long a worker that finds all it can take keeps from telling so again."""
-
-
-class Claimant(Protocol):
-    """In whose name jobs are claimed."""
-
-    @property
-    def incarnation(self) -> IncarnationId | None: ...
-
-    @property
-    def may_claim(self) -> bool: ...
-
-    @property
-    def hints_arrive(self) -> bool: ...
 
 
 @frozen(kw_only=True)
@@ -83,7 +73,9 @@ class Exchanges:
     def __init__(
         self,
         *,
-        claimant: Claimant,
+        registration: Registration,
+        drain: Drain,
+        listening: Listening,
         contact: StoreContact,
         identity: WorkerIdentity,
         queue: JobQueue,
@@ -100,7 +92,9 @@ class Exchanges:
         report: timedelta,
         on_change: Callable[[], None],
     ) -> None:
-        self._claimant = claimant
+        self._registration = registration
+        self._drain = drain
+        self._listening = listening
         self._contact = contact
         self._identity = identity
         self._queue = queue
@@ -158,9 +152,14 @@ class Exchanges:
         return bool(self._under_way)
 
     @property
+    def may_claim(self) -> bool:
+        """Whether the worker takes new jobs at all."""
+        return self._registration.status is WorkerState.ACTIVE and not self._drain.begun
+
+    @property
     def able(self) -> bool:
         """Whether there is room for jobs that a claim would bring."""
-        return self._claimant.may_claim and not self._completion_buffer.full and self._wanted > 0
+        return self.may_claim and not self._completion_buffer.full and self._wanted > 0
 
     @property
     def expectant(self) -> bool:
@@ -190,11 +189,7 @@ class Exchanges:
         moments: list[timedelta] = []
         if not any(other.tells for other in exchanging):
             moments += map(self._tell_at, self._slots.untold)
-        if (
-            self._claimant.may_claim
-            and not self._completion_buffer.full
-            and not any(o.claims for o in exchanging)
-        ):
+        if self.may_claim and not self._completion_buffer.full and not any(o.claims for o in exchanging):
             if self._slots.free:
                 moments.append(self._poll_scheduler.next_at)
             elif self._poll_scheduler.expected_at is not None:
@@ -314,10 +309,10 @@ class Exchanges:
         time_handover(self._metrics, completions, accepted, self._store_time.now())
 
     def _claim(self) -> ClaimRequest | None:
-        owner = self._claimant.incarnation
+        owner = self._registration.incarnation
         if (
             owner is None
-            or not self._claimant.may_claim
+            or not self.may_claim
             or not self._poll_scheduler.due
             or self._completion_buffer.full
         ):
@@ -344,7 +339,7 @@ class Exchanges:
         self.take(answer.claimed)
         found = len(answer.claimed)
         missed = self._poll_scheduler.looked(
-            hints_arrive=self._claimant.hints_arrive,
+            hints_arrive=self._listening.healthy,
             found=found,
             overdue=sum((job.was_due_for or NO_TIME) > HINT_TAKES_MAX for job in answer.claimed),
             more_likely=found == claim.limit,
@@ -370,7 +365,7 @@ class Exchanges:
         """Runs jobs that are under this worker's lease by now, or hands them back where it takes no more."""
         publish_claimed(self._events, jobs)
         self.claim_rate.count(len(jobs))
-        if self._claimant.may_claim:
+        if self.may_claim:
             self._slots.take(jobs)
             return
         for job in jobs:  # asked to drain while they were under way
@@ -378,7 +373,7 @@ class Exchanges:
 
     def take_matched(self, job: ClaimedJob) -> None:
         """As ``take``; but what would wait for long goes back at once: another worker may have room."""
-        if self._claimant.may_claim and not self.able:
+        if self.may_claim and not self.able:
             publish_claimed(self._events, [job])
             self._slots.hand_back(job, NO_ROOM)
         else:

@@ -25,12 +25,14 @@ from schedora.application.log import Logger
 from schedora.application.pipeline.attempt_log import AttemptLog
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.completion_buffer import CompletionBuffer
-from schedora.application.pipeline.completion_metrics import count_claims, count_completions
+from schedora.application.pipeline.completion_metrics import count_completions
 from schedora.application.pipeline.drain import Drain
 from schedora.application.pipeline.exchange import Exchanges
 from schedora.application.pipeline.execute import DRAINED, Execute
+from schedora.application.pipeline.hints import Hints
 from schedora.application.pipeline.in_doubt import InDoubt
 from schedora.application.pipeline.lease_check import LeaseCheck
+from schedora.application.pipeline.listening import Listening
 from schedora.application.pipeline.poll_scheduler import PollPolicy, PollScheduler
 from schedora.application.pipeline.publish import publish_completed
 from schedora.application.pipeline.registration import HeartbeatControl, Registration
@@ -45,10 +47,10 @@ from schedora.application.pipeline.traces import export_runs
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events
 from schedora.application.ports.job_queue import JobQueue
-from schedora.application.ports.metrics import Counter, Gauge, Gauges, Metrics
+from schedora.application.ports.metrics import Gauge, Gauges, Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.span_export import SpanExport
-from schedora.application.ports.wakeup import Audience, Hint, Subscription, Wakeup
+from schedora.application.ports.wakeup import Audience, Wakeup
 from schedora.application.ports.workers import Workers
 from schedora.application.run_scope import RunSpans
 from schedora.domain.claimed_job import ClaimedJob
@@ -59,8 +61,6 @@ from schedora.domain.worker import WorkerIdentity, WorkerState
 
 log = Logger("schedora.worker")
 
-MATCH_AGE_MAX = timedelta(seconds=1)
-"""Who hears later of a job that was matched makes sure that it is his yet: it may have been canceled."""
 FAREWELL = timedelta(seconds=2)
 """How long a worker that leaves tries to say so: a store that hangs is not waited for."""
 UNWRITTEN_NAMED_MAX = 20
@@ -122,9 +122,7 @@ class Worker:
         self.changed = asyncio.Event()
         """Set whenever a step may have something to do."""
         self._complete = complete
-        self._wakeup = wakeup
         self._events = events
-        self._heartbeat = heartbeat
         self._clock = clock
         self._metrics = metrics
         self._span_export = span_export
@@ -157,7 +155,6 @@ class Worker:
         self._run_locking = RunLocking(
             slots=self.slots, keeper=run_locks, clock=clock, after=self._limits.lock_after
         )
-        self._audience = Audience(queues=identity.queues, types=identity.types)
         self._poll_scheduler = PollScheduler(
             clock=clock, randomness=randomness, poll_policy=self._limits.poll_policy
         )
@@ -183,9 +180,12 @@ class Worker:
             every=self._limits.lease_check,
             every_idle=self._limits.lease_check_idle,
         )
-        self._taken = TakenLeases()
+        self._taken = TakenLeases(self._store_time)
+        listening = Listening()
         self._exchanges = Exchanges(
-            claimant=self,
+            registration=self._registration,
+            drain=self._drain,
+            listening=listening,
             contact=self._contact,
             identity=identity,
             queue=queue,
@@ -202,9 +202,23 @@ class Worker:
             report=self._limits.report,
             on_change=self.changed.set,
         )
-        self._subscription: Subscription | None = None
-        self._resting = False
-        """Whether the loop has nothing to do: then a claim may start without it."""
+        self._hints = Hints(
+            wakeup=wakeup,
+            audience=Audience(queues=identity.queues, types=identity.types),
+            listening=listening,
+            registration=self._registration,
+            heartbeat=heartbeat,
+            poll_scheduler=self._poll_scheduler,
+            lease_check=self._lease_check,
+            contact=self._contact,
+            exchanges=self._exchanges,
+            slots=self.slots,
+            taken=self._taken,
+            store_time=self._store_time,
+            metrics=metrics,
+            live_for=self._limits.live_for,
+            changed=self.changed,
+        )
         self._asking: asyncio.Task[bool] | None = None
         """What is asked of the store before the next exchange, while it has not answered."""
         if gauges is not None:
@@ -213,15 +227,11 @@ class Worker:
     async def run(self) -> None:
         """Until ``drain`` was called and all is handed in, or the time for that is over."""
         try:
-            async with self._wakeup.subscribe(self._on_hint, self._audience) as self._subscription:
+            async with self._hints.arriving():
                 while not self._drained():
                     if not await self.step():
-                        self._resting = True
-                        self._attend()
-                        try:
+                        with self._hints.resting():
                             await self._clock.wait(self.changed, self._pause())
-                        finally:  # a loop that was ended claims no more
-                            self._resting = False
                         self.changed.clear()
         finally:
             # Whatever ended this loop, no handler goes on without it.
@@ -268,14 +278,6 @@ class Worker:
     def worn_out(self) -> bool:
         """Whether it drains because handlers that do not stop hold too many of its slots, and for nothing else."""
         return self._drain.begun and not self._drain.waited_for
-
-    @property
-    def may_claim(self) -> bool:
-        return self._registration.status is WorkerState.ACTIVE and not self._drain.begun
-
-    @property
-    def hints_arrive(self) -> bool:
-        return self._subscription is not None and self._subscription.healthy
 
     async def step(self) -> bool:
         """One turn: enforces deadlines, exchanges what is due. Whether anything moved: there may be more to do."""
@@ -386,13 +388,8 @@ class Worker:
 
     def _take(self, jobs: Collection[ClaimedJob]) -> None:
         """Runs jobs that came by no claim, or hands them back where it takes no more."""
-        self._note_taken(jobs)
+        self._taken.note(jobs)
         self._exchanges.take(jobs)
-
-    def _note_taken(self, jobs: Collection[ClaimedJob]) -> None:
-        self._taken.add(job.lease_id for job in jobs)
-        for job in jobs:
-            self._store_time.reached(job.claimed_at)
 
     async def _join(self) -> None:
         """Registers a new incarnation; what an earlier one held is lost."""
@@ -447,59 +444,6 @@ class Worker:
             self._take(await self._lease_check.never_started(self.incarnation))
             self._exchanges.start()
             await self._exchanges.ended()
-
-    def _on_hint(self, hint: Hint) -> None:
-        self._metrics.count(Counter.WAKEUPS)
-        if hint.matched is not None and self._took(hint.matched):
-            return
-        anything = not hint.queues and not hint.owners
-        news = anything or self.incarnation in hint.owners
-        if news:
-            self._lease_check.request()
-            self._heartbeat.ask()
-        if anything:
-            self._poll_scheduler.hint()
-        elif self._audience.looks_into(hint.queues):
-            news = self._poll_scheduler.told(later=hint.later, shared=hint.shared) or news
-        if not news:  # as for many, where they let others go first
-            return
-        try:
-            if self._resting and not self._lease_check.requested and not self._contact.waits:
-                self._exchanges.prompt()  # not only once this loop has woken up: somebody waits for that job
-                self._attend()
-        finally:
-            self.changed.set()
-
-    def _took(self, job: ClaimedJob) -> bool:
-        """Runs a job that was leased to this worker as it was stored, or hands it back where there is no room for it any more.
-        False where it is left for a check to find.
-        """
-        if job.owner != self.incarnation:
-            return True  # of an earlier life, which the reaper ends
-        if job.lease_id in self._taken:
-            return True  # a check was faster
-        age = self._store_time.now() - job.claimed_at
-        if age > MATCH_AGE_MAX or self._registration.silence() > self._limits.live_for:
-            return False
-        self._note_taken([job])
-        self._exchanges.take_matched(job)
-        count_claims(self._metrics, [job])
-        self._metrics.count(Counter.JOBS_MATCHED)
-        self.changed.set()
-        return True
-
-    def _attend(self) -> None:
-        """Lets hints come while they would be followed up, and go to others while not."""
-        if self._subscription is None:
-            return
-        able = self._exchanges.able and not self._contact.waits
-        if not able and self._poll_scheduler.unable():
-            self._subscription.pass_on()
-        self._subscription.attend(
-            owner=self.incarnation,
-            idle=able and self._exchanges.expectant,
-            room=self.slots.free if able else 0,
-        )
 
     def _show(self, gauges: Gauges) -> None:
         gauges.register(Gauge.WORKER_SLOTS, lambda: self.slots.count)

@@ -252,9 +252,9 @@ async def test_hint_is_followed_up_before_the_loop_has_woken_up(engine: Engine) 
     async with engine.running() as worker:
         await engine.settle()
         job = await engine.bench.stores.submit_one()
-        worker._on_hint(Hint(queues=frozenset({"default"})))
+        worker._hints.on_hint(Hint(queues=frozenset({"default"})))
         assert worker._exchanges.under_way
-        worker._on_hint(Hint(queues=frozenset({"default"})))
+        worker._hints.on_hint(Hint(queues=frozenset({"default"})))
         assert len(worker._exchanges._under_way) == 1, "one claim at a time"
         await engine.settle()
         assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
@@ -264,7 +264,7 @@ async def test_hint_that_tells_of_leases_is_left_to_the_loop(engine: Engine) -> 
     engine.handle(answer)
     async with engine.running() as worker:
         await engine.settle()
-        worker._on_hint(Hint())  # anything: leases are compared while no exchange is under way
+        worker._hints.on_hint(Hint())  # anything: leases are compared while no exchange is under way
         assert not worker._exchanges.under_way
 
 

@@ -12,9 +12,10 @@ import pytest
 from schedora.application.context import JobContext
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import DRAINED
+from schedora.application.pipeline.hints import MATCH_AGE_MAX
 from schedora.application.pipeline.slots import GRACE, NO_HANDLER, NO_ROOM
 from schedora.application.pipeline.taken_leases import TAKEN_MAX
-from schedora.application.pipeline.worker import FAREWELL, MATCH_AGE_MAX
+from schedora.application.pipeline.worker import FAREWELL
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue, Start
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.application.ports.wakeup import Hint

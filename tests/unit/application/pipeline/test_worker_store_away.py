@@ -61,9 +61,9 @@ async def test_store_that_is_away_is_left_alone_whatever_is_hinted(engine: Engin
     engine.handle(Counted())
     async with engine.running() as worker:
         engine.bench.faults.away = True
-        worker._on_hint(Hint(queues=frozenset({"default"})))
+        worker._hints.on_hint(Hint(queues=frozenset({"default"})))
         await engine.settle()
-        worker._on_hint(Hint(queues=frozenset({"default"})))
+        worker._hints.on_hint(Hint(queues=frozenset({"default"})))
         assert not worker._exchanges.under_way
 
 
@@ -400,7 +400,7 @@ async def test_store_that_hangs_is_not_asked_again_and_again(engine: Engine) -> 
         assert engine.bench.clock.sleepers <= 2
         thaw(engine)
         await engine.advance(LONG_ENOUGH)
-        assert worker.may_claim
+        assert worker._exchanges.may_claim
 
 
 async def test_worker_holds_only_so_many_results(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
