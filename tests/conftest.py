@@ -21,13 +21,19 @@ from schedora.adapters.telemetry.logs import OWN, QUIET
 from schedora.application.log import HANDLERS
 from tests.databases import Way, copy_of, empty_database, migrated_template, on
 from tests.pgbouncer import pgbouncer
+from tests.tiers import NIGHTLY, TIER, Tier
 
 # Set by the process that started the run, and inherited by its xdist workers: the run's data directory.
 RUN_DIRECTORY = "SCHEDORA_TEST_RUN_DIRECTORY"
 
-# How long an example takes says more of the machine than of the code.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# How long an example takes says more of the machine than of the code. Only at night are examples new ones: what fails by day
+# fails again.
+for tier, examples in {Tier.UNIT: 25, Tier.TEST: 100, Tier.NIGHTLY: 1_000}.items():
+    settings.register_profile(
+        tier, deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=examples,
+        derandomize=tier is not Tier.NIGHTLY,
+    )  # fmt: skip
+settings.load_profile(TIER)
 
 HOOKS: Sequence[tuple[ModuleType, str]] = (
     (sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"), (warnings, "showwarning"),
@@ -40,6 +46,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if RUN_DIRECTORY not in os.environ:
         config.stash[_made] = Path(tempfile.mkdtemp(prefix="schedora-tests-"))
         os.environ[RUN_DIRECTORY] = str(config.stash[_made])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is marked ``nightly`` runs in that tier alone."""
+    left = [item for item in items if TIER is not Tier.NIGHTLY and item.get_closest_marker(NIGHTLY)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item.get_closest_marker(NIGHTLY) is None]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,0 +1,40 @@
+"""How much of the suite runs: ``TEST_TIER`` is ``unit``, ``test`` or ``nightly``, and each holds the one before it.
+
+What is marked ``nightly`` runs in that tier alone. It repeats, at length, what a quick test of the same kind finds:
+CONTRIBUTING.md has a table of the kinds, and ``tests/architecture/test_tiers.py`` holds it.
+"""
+
+import os
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, Final
+
+import pytest
+
+
+class Tier(StrEnum):
+    """From the quickest to the whole."""
+
+    UNIT = "unit"
+    TEST = "test"
+    NIGHTLY = "nightly"
+
+
+TIER: Final = Tier(os.environ.get("TEST_TIER", Tier.TEST))
+NIGHTLY: Final = "nightly"
+"""The name of the marker."""
+
+nightly: Final = pytest.mark.nightly
+"""For a test that another stands for."""
+
+
+def sized(quick: int, whole: int) -> int:
+    """How many seeds, examples or steps a test takes: ``whole`` of them in the nightly tier."""
+    return whole if TIER is Tier.NIGHTLY else quick
+
+
+def sampled(cases: Iterable[Any], every: int) -> list[Any]:
+    """Values of one parameter: of every so many, all but the first are marked ``nightly``."""
+    return [
+        case if index % every == 0 else pytest.param(case, marks=nightly) for index, case in enumerate(cases)
+    ]
