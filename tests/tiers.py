@@ -1,7 +1,6 @@
 """How much of the suite runs: ``TEST_TIER`` is ``unit``, ``test`` or ``nightly``, and each holds the one before it.
 
-What is marked ``nightly`` runs in that tier alone. It repeats, at length, what a quick test of the same kind finds:
-CONTRIBUTING.md has a table of the kinds, and ``tests/architecture/test_tiers.py`` holds it.
+A test marked ``nightly`` runs in that tier alone. It repeats, at length, what a quick test of the same kind finds.
 """
 
 import os
@@ -26,11 +25,6 @@ NIGHTLY: Final = "nightly"
 
 nightly: Final = pytest.mark.nightly
 """For a test that another stands for."""
-
-
-def sized(quick: int, whole: int) -> int:
-    """How many seeds, examples or steps a test takes: ``whole`` of them in the nightly tier."""
-    return whole if TIER is Tier.NIGHTLY else quick
 
 
 def sampled(cases: Iterable[Any], every: int) -> list[Any]:

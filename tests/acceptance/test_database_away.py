@@ -13,6 +13,9 @@ from tests.acceptance.server import Server, running
 from tests.databases import empty_database
 from tests.programs import until
 
+# Two processes that change the same role at once are in the way of each other.
+pytestmark = pytest.mark.xdist_group("database_away")
+
 PASSWORD = "open-sesame"
 NOBODY = "0198c0de-0000-7000-8000-000000000000"
 

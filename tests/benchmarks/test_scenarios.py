@@ -13,6 +13,7 @@ from benchmarks.sizes import SIZES
 from benchmarks.systems.catalogue import Role, System, catalogue
 
 from tests.redis.servers import RedisServer
+from tests.tiers import sampled
 
 SCENARIOS = scenarios(scaling=(1, 3), herd=(1, 3))
 pytestmark = pytest.mark.xdist_group("benchmarks")  # they take both cores, and one is enough
@@ -41,7 +42,7 @@ def must_yield_every_figure(bench: Bench, name: str, system: System) -> None:
         )
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", sampled(SCENARIOS, 3))
 def test_it_yields_every_figure(bench: Bench, name: str) -> None:
     must_yield_every_figure(bench, name, catalogue()["schedora"])
 
