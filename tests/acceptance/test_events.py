@@ -66,7 +66,9 @@ def test_a_workflow_is_followed_to_its_end(api: Api) -> None:
     steps = api.steps(flow)
     for key in ("a", "b", "c"):
         told_of = [data["to"] for _, data, _ in behind_ready if data.get("job_id") == steps[key]["job_id"]]
-        assert told_of == ["SCHEDULED", "RUNNING", "SUCCESS"]
+        moves = ["SCHEDULED", "RUNNING", "SUCCESS"]
+        # What happened shortly before ``ready`` may also follow it: none is missed, whatever else the store is doing.
+        assert told_of in (moves, ["PENDING", *moves])
     assert seen[-1][1] == {"status": "SUCCESS"}
 
 
