@@ -30,5 +30,8 @@ nightly: Final = pytest.mark.nightly
 def sampled(cases: Iterable[Any], every: int) -> list[Any]:
     """Values of one parameter: of every so many, all but the first are marked ``nightly``."""
     return [
-        case if index % every == 0 else pytest.param(case, marks=nightly) for index, case in enumerate(cases)
+        case
+        if index % every == 0
+        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=nightly)
+        for index, case in enumerate(cases)
     ]

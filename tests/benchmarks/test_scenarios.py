@@ -13,9 +13,13 @@ from benchmarks.sizes import SIZES
 from benchmarks.systems.catalogue import Role, System, catalogue
 
 from tests.redis.servers import RedisServer
-from tests.tiers import sampled
+from tests.tiers import nightly, sampled
 
 SCENARIOS = scenarios(scaling=(1, 3), herd=(1, 3))
+EACH = [
+    name if name in {"submit", "drain", "pickup"} else pytest.param(name, marks=nightly) for name in SCENARIOS
+]
+"""By day those that are measured most."""
 pytestmark = pytest.mark.xdist_group("benchmarks")  # they take both cores, and one is enough
 
 
@@ -42,14 +46,14 @@ def must_yield_every_figure(bench: Bench, name: str, system: System) -> None:
         )
 
 
-@pytest.mark.parametrize("name", sampled(SCENARIOS, 3))
+@pytest.mark.parametrize("name", EACH)
 def test_it_yields_every_figure(bench: Bench, name: str) -> None:
     must_yield_every_figure(bench, name, catalogue()["schedora"])
 
 
 @pytest.mark.parametrize(
     ("system", "name"),
-    [("schedora_redis", "herd"), ("schedora_redis", "idle"), ("schedora_polling", "pickup")],
+    sampled([("schedora_polling", "pickup"), ("schedora_redis", "herd"), ("schedora_redis", "idle")], 3),
 )
 def test_it_yields_every_figure_however_workers_are_woken(bench: Bench, system: str, name: str) -> None:
     must_yield_every_figure(bench, name, catalogue()[system])
@@ -101,7 +105,7 @@ def test_who_needs_a_redis_is_not_measured_without(bench: Bench) -> None:
         pass
 
 
-@pytest.mark.parametrize("name", ["http", "submit", "drain", "pickup"])
+@pytest.mark.parametrize("name", sampled(["submit", "http", "drain", "pickup"], 4))
 def test_the_limits_are_measured_alike(bench: Bench, name: str) -> None:
     scenario = SCENARIOS[name]
     limits = [s for s in catalogue().values() if s.role is Role.LIMIT and scenario.verbs <= s.verbs]

@@ -14,6 +14,7 @@ import pytest
 from tests.databases import Way
 from tests.programs import COMMAND, PATIENCE_SECONDS, Program, unconfigured_environment, until
 from tests.redis.servers import RedisServer
+from tests.tiers import sampled
 
 SWIFT = {
     "WORKER_HEARTBEAT_INTERVAL": "0.3",
@@ -24,6 +25,11 @@ SWIFT = {
 
 with_and_without_redis = pytest.mark.parametrize("cluster", ["alone", "redis"], indirect=True)
 """For what must not depend on whether there is a Redis."""
+
+with_redis_and_at_night_without = pytest.mark.parametrize(
+    "cluster", sampled(["redis", "alone"], 2), indirect=True
+)
+"""The same, where a test marked ``with_and_without_redis`` finds by day what would go wrong without Redis."""
 
 
 class Cluster:

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from tests.e2e.conftest import Api, Cluster, with_and_without_redis
+from tests.e2e.conftest import Api, Cluster, with_redis_and_at_night_without
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def charges(url: str) -> list[tuple[int, int]]:
         return list(connection.execute("select order_id, attempt from charges order by order_id"))
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_committed_with_the_completion(database: str, api: Api) -> None:
     types = ("charge_on_loop", "charge_in_thread", "charge_in_process", "charge_and_die")
     ids = [api.submit(job_type, {"order": order}) for order, job_type in enumerate(types)]
@@ -30,7 +30,7 @@ def test_committed_with_the_completion(database: str, api: Api) -> None:
     assert charges(database) == [(order, 1) for order in range(len(types))]
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_rolled_back_is_not_completed(database: str, api: Api) -> None:
     job = api.ended(api.submit("charge_at_last", {"order": 7}))
     assert (job["status"], job["attempt"]) == ("SUCCESS", 2)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from schedora import JobMove, SchedoraClient, StreamGap, StreamReady
-from tests.e2e.conftest import Cluster, running_cluster, with_and_without_redis
+from tests.e2e.conftest import Cluster, running_cluster, with_redis_and_at_night_without
 from tests.programs import PATIENCE_SECONDS, until
 from tests.redis.servers import Port, RedisServer
 
@@ -51,7 +51,7 @@ def next_move(heard: "Queue[Any]") -> JobMove:
     return event
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_what_one_api_takes_is_heard_at_another(cluster: Cluster) -> None:
     here, there = (cluster.start("api", "--port", "0") for _ in range(2))
     cluster.worker("w1")
@@ -79,7 +79,7 @@ def port() -> Iterator[str]:
     kept.release()
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_a_client_misses_nothing_while_its_api_is_restarted(cluster: Cluster, port: str) -> None:
     first = cluster.start("api", "--port", port)
     other = cluster.api(cluster.start("api", "--port", "0"))
@@ -154,7 +154,7 @@ def test_an_api_that_stops_does_not_wait_for_those_who_listen(cluster: Cluster) 
     assert "graceful shutdown exceeded" not in program.err.read_text()
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_the_command_tells_what_happens(cluster: Cluster, tmp_path: Path) -> None:
     api = cluster.api(cluster.start("api", "--port", "0"))
     url = str(api.http.base_url).removesuffix("/api/v1/")

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from schedora.domain.repetition import TOLD_MAX
-from tests.e2e.conftest import Api, Cluster, with_and_without_redis
+from tests.e2e.conftest import Api, Cluster, with_redis_and_at_night_without
 from tests.programs import Program, until
 
 SECRET = "open-sesame-4711"
@@ -34,7 +34,7 @@ def _stop(cluster: Cluster) -> None:
         program.stop()
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_no_secret_is_told_by_whomever_and_each_line_is_an_object(cluster: Cluster, api: Api) -> None:
     worker = cluster.start(
         "worker", "--app", "tests.e2e.log_handlers:app", "--worker-id", "talker", LOG_LEVEL="DEBUG"

@@ -15,6 +15,7 @@ from tests.e2e.conftest import Cluster, running_cluster
 from tests.programs import Program, until
 from tests.redis.sentinels import Watched
 from tests.redis.servers import RedisServer
+from tests.tiers import nightly, sampled
 
 WORKERS = ("left", "right")
 pytestmark = pytest.mark.xdist_group("losing_redis")
@@ -174,7 +175,11 @@ def worker_killed_meanwhile(system: System, redis: RedisServer) -> Iterator[None
     redis.start()
 
 
-@pytest.mark.parametrize("fault", [killed, frozen, worker_killed_meanwhile], ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize(
+    "fault",
+    [killed, frozen, pytest.param(worker_killed_meanwhile, marks=nightly)],
+    ids=lambda fault: fault.__name__,
+)
 def test_all_is_done_once_while_redis_is_away_and_heard_when_it_is_back(
     system: System, redis: RedisServer, fault: Fault
 ) -> None:
@@ -202,7 +207,7 @@ def replaced(redis: RedisServer) -> None:
     redis.replace()
 
 
-@pytest.mark.parametrize("fault", [emptied, replaced], ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize("fault", sampled([emptied, replaced], 2), ids=lambda fault: fault.__name__)
 def test_all_is_done_once_and_heard_after_redis_has_forgotten_everything(
     system: System, redis: RedisServer, fault: Callable[[RedisServer], None]
 ) -> None:

@@ -4,7 +4,7 @@ import re
 import signal
 from pathlib import Path
 
-from tests.e2e.conftest import Api, Cluster, with_and_without_redis
+from tests.e2e.conftest import Api, Cluster, with_redis_and_at_night_without
 from tests.programs import until
 
 
@@ -25,7 +25,7 @@ def of_each(metrics: dict[str, float], name: str) -> list[float]:
     return [value for sample, value in metrics.items() if sample.startswith(f"{name}{{")]
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_every_api_tells_of_every_process(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     another = cluster.api(cluster.start("api", "--port", "0"))
     cluster.start("reaper")

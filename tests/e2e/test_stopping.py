@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Api, Cluster, with_and_without_redis
+from tests.e2e.conftest import Api, Cluster, with_redis_and_at_night_without
 from tests.programs import until
+from tests.tiers import sampled
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_drained_worker_hands_back_what_does_not_finish(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     worker = cluster.worker("first")
     job_id = api.submit("first_hangs", {"directory": str(tmp_path)})
@@ -42,7 +43,7 @@ def test_second_signal_exits_at_once(cluster: Cluster, api: Api, tmp_path: Path)
     assert worker.ended() == 130
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_canceled_process_job_is_really_dead(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     cluster.worker("w")
     job_id = api.submit("burns", {"directory": str(tmp_path)})
@@ -68,7 +69,7 @@ def test_timed_out_process_job_is_really_dead(cluster: Cluster, api: Api, tmp_pa
     until(lambda: not _runs(child), "the child to be gone")
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_drain_by_request_takes_no_new_jobs(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     cluster.worker("w")
     running = api.submit("first_hangs", {"directory": str(tmp_path)})
@@ -90,7 +91,7 @@ def _runs(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", sampled([signal.SIGINT, signal.SIGTERM], 2))
 def test_up_stops_on_a_signal(embedded: Cluster, number: signal.Signals) -> None:
     program = embedded.start("up", "--port", "0")
     program.url()

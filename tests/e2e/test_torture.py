@@ -22,6 +22,7 @@ from schedora.entrypoints.torture.run import torture
 from schedora.entrypoints.torture.verdict import Promise
 from schedora.entrypoints.torture.workload import JobOrder, Order, OrderKind
 from tests.programs import ROOT, Program, unconfigured_environment, until
+from tests.tiers import nightly
 
 pytestmark = pytest.mark.xdist_group("torture")
 """One after the other: each asks what is left of it on this machine."""
@@ -105,6 +106,7 @@ def test_promises_are_kept_whatever_fails(
     }
 
 
+@nightly
 def test_a_fence_that_is_missing_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, temporary: Path
 ) -> None:
@@ -133,6 +135,7 @@ def the_torture(directory: Path, *arguments: str, said: str) -> Program:
     return program
 
 
+@nightly
 def test_interrupted_on_a_database_that_was_named(tmp_path: Path, migrated_url: str) -> None:
     program = the_torture(
         tmp_path, "--minutes", "10", "--seed", "7", "--rate", "5", "--workers", "2", "--logs", "logs",

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import Api, Cluster, with_and_without_redis
+from tests.e2e.conftest import Api, Cluster, with_redis_and_at_night_without
 from tests.programs import until
 
 
@@ -24,7 +24,7 @@ def attempts(api: Api, job_id: str) -> list[dict[str, Any]]:
     return [span for span in spans_of(api, job_id) if span["name"] == "process default"]
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_a_worker_dies_and_another_takes_over(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     url = str(api.http.base_url).removesuffix("/api/v1/")
     job_id = api.submit("first_hangs", {"directory": str(tmp_path)}, retry_base_seconds=0)

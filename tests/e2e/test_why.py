@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import Api, Cluster, with_and_without_redis
+from tests.e2e.conftest import Api, Cluster, with_redis_and_at_night_without
 from tests.programs import until
 
 
@@ -21,7 +21,7 @@ def told(api: Api, job_id: str, code: str) -> dict[str, Any]:
     return until(first, f"job {job_id} to tell {code}")
 
 
-@with_and_without_redis
+@with_redis_and_at_night_without
 def test_a_worker_freezes_and_another_takes_over(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     url = str(api.http.base_url).removesuffix("/api/v1/")
     held = api.submit("first_hangs", {"directory": str(tmp_path)})
