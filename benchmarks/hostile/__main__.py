@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 from attrs import frozen
-from benchmarks.hostile.attacks import ATTACKS, Attack, Tally, Target, strike
+from benchmarks.hostile.attacks import ATTACKS, Attack, LocalCounters, Target, strike
 from benchmarks.hostile.fuzzing import fuzz
 from benchmarks.hostile.healthy import Served, beside
 from benchmarks.hostile.server import Api, api
@@ -35,7 +35,7 @@ class Result:
     """One attack."""
 
     attack: Attack
-    tally: Tally
+    local_counters: LocalCounters
     served: Served
     before_bytes: int
     most_bytes: int
@@ -48,7 +48,7 @@ class Result:
     def bad(self) -> bool:
         """Whether anything happened that must not."""
         return bool(self.defects or self.served.lost or any(
-            status.startswith("5") and status != "503" for status in self.tally.answers
+            status.startswith("5") and status != "503" for status in self.local_counters.answers
         ))  # fmt: skip
 
 
@@ -140,13 +140,13 @@ async def _attacked(
     over = asyncio.Event()
     watching = asyncio.create_task(_most(attacked, over))
     with beside(attacked.url) as fared:
-        tally = await strike(attack, target, connections=connections, seconds=seconds)
+        local_counters = await strike(attack, target, connections=connections, seconds=seconds)
         over.set()
         served = await asyncio.to_thread(fared)
     most_bytes = await watching
     await asyncio.sleep(AFTERWARDS_SECONDS)
     return Result(
-        attack=attack, tally=tally, served=served, before_bytes=before_bytes, most_bytes=most_bytes,
+        attack=attack, local_counters=local_counters, served=served, before_bytes=before_bytes, most_bytes=most_bytes,
         after_bytes=attacked.memory_bytes(), left_open=attacked.sockets() - before_open,
         defects=len(attacked.defects()) - before_defects,
     )  # fmt: skip
@@ -161,7 +161,7 @@ async def _most(attacked: Api, until: asyncio.Event) -> int:
 
 
 def _line(result: Result) -> str:
-    tally, served = result.tally, result.served
+    local_counters, served = result.local_counters, result.served
     memory = ", ".join(
         f"{size / MEGABYTE:.0f}" for size in (result.before_bytes, result.most_bytes, result.after_bytes)
     )
@@ -172,8 +172,10 @@ def _line(result: Result) -> str:
         fared += f"; LOST {served.lost}"
     if result.defects:
         fared += f"; {result.defects} DEFECTS"
-    opened = f"{tally.opened}" + (f", {tally.refused} not" if tally.refused else "")
-    return f"| {result.attack.name} | {opened} | {_told(tally.answers)} | {memory} | {result.left_open} | {fared} |"
+    opened = f"{local_counters.opened}" + (
+        f", {local_counters.refused} not" if local_counters.refused else ""
+    )
+    return f"| {result.attack.name} | {opened} | {_told(local_counters.answers)} | {memory} | {result.left_open} | {fared} |"
 
 
 def _told(counts: Counter[str] | Counter[int]) -> str:

@@ -21,7 +21,7 @@ JOBS, BATCH = b"/api/v1/jobs", b"/api/v1/jobs/batch"
 
 
 @define
-class Tally:
+class LocalCounters:
     """What became of the connections of an attack."""
 
     opened: int = 0
@@ -116,22 +116,24 @@ ATTACKS: Sequence[Attack] = (
 )  # fmt: skip
 
 
-async def strike(attack: Attack, target: Target, *, connections: int, seconds: float) -> Tally:
+async def strike(attack: Attack, target: Target, *, connections: int, seconds: float) -> LocalCounters:
     """Do it over so many connections for so long, and tell what came of it."""
-    tally = Tally()
+    local_counters = LocalCounters()
     opening = asyncio.Semaphore(OPENING_AT_ONCE)
     each = [
-        asyncio.create_task(_strike_once(attack, target, tally, opening))
+        asyncio.create_task(_strike_once(attack, target, local_counters, opening))
         for _ in range(max(1, int(connections * attack.share)))
     ]
     await asyncio.wait(each, timeout=seconds)
     for one in each:
         one.cancel()
     await asyncio.gather(*each, return_exceptions=True)
-    return tally
+    return local_counters
 
 
-async def _strike_once(attack: Attack, target: Target, tally: Tally, opening: asyncio.Semaphore) -> None:
+async def _strike_once(
+    attack: Attack, target: Target, local_counters: LocalCounters, opening: asyncio.Semaphore
+) -> None:
     try:
         async with opening:
             connection = socket.socket()
@@ -141,9 +143,9 @@ async def _strike_once(attack: Attack, target: Target, tally: Tally, opening: as
             await asyncio.get_running_loop().sock_connect(connection, (target.host, target.port))
             reader, writer = await asyncio.open_connection(sock=connection, limit=1 << 16)
     except OSError:
-        tally.refused += 1
+        local_counters.refused += 1
         return
-    tally.opened += 1
+    local_counters.opened += 1
     answered = asyncio.create_task(_first_status(reader)) if attack.reads else None
     if not attack.reads:
         writer.transport.pause_reading()  # type: ignore[attr-defined]
@@ -159,7 +161,7 @@ async def _strike_once(attack: Attack, target: Target, tally: Tally, opening: as
     finally:
         if answered is not None:
             status = answered.result() if answered.done() and not answered.cancelled() else "no answer yet"
-            tally.answers[status] += 1
+            local_counters.answers[status] += 1
             answered.cancel()
         writer.transport.abort()
 

@@ -16,7 +16,7 @@ RING = 1 << 16  # latencies a slot keeps, the newest ones
 # Words of 64 bits. A slot is a count of jobs, a count of latencies, and the ring of latencies.
 _WORD = 8
 _DONE, _TIMED, _FIRST = 0, 1, 2
-_STRIDE = _FIRST + RING
+_SCAN_LIMIT = _FIRST + RING
 
 
 class Counters:
@@ -26,7 +26,7 @@ class Counters:
         if not 0 <= slot < SLOTS:
             raise ValueError(f"slot {slot} is not one of 0 to {SLOTS - 1}")
         self._words = _map(Path(path))
-        self._start = slot * _STRIDE
+        self._start = slot * _SCAN_LIMIT
         self._writing = threading.Lock()
 
     def done(self, at: int) -> None:
@@ -46,12 +46,12 @@ class Readings:
     def __init__(self, path: Path) -> None:
         """Make the file, or empty it, before any worker opens it."""
         with path.open("wb") as file:
-            file.truncate(SLOTS * _STRIDE * _WORD)
+            file.truncate(SLOTS * _SCAN_LIMIT * _WORD)
         self._words = _map(path)
 
     def counts(self) -> list[int]:
         """Jobs done by slot."""
-        return self._words[_DONE::_STRIDE].tolist()
+        return self._words[_DONE::_SCAN_LIMIT].tolist()
 
     def total(self) -> int:
         return sum(self.counts())
@@ -59,7 +59,7 @@ class Readings:
     def latencies(self) -> list[int]:
         """Nanoseconds from submission to the handler, of all slots; of each its newest RING."""
         found: list[int] = []
-        for start in range(0, SLOTS * _STRIDE, _STRIDE):
+        for start in range(0, SLOTS * _SCAN_LIMIT, _SCAN_LIMIT):
             kept = min(self._words[start + _TIMED], RING)
             found.extend(self._words[start + _FIRST : start + _FIRST + kept])
         return found

@@ -14,7 +14,7 @@ PORTS_WITH_STORAGE = sorted(
     if path.stem not in {"clock", "randomness", "processes", "metrics", "offers", "span_export"}
 )
 """Answered by each storage; the others are answered by the system or the telemetry. Offers there are with Redis alone: what
-comes of them is the intake's contract, which holds with them and without.
+comes of them is the contract of the job writer, which holds with them and without.
 """
 BESIDE_THE_STORE = {"heartbeats", "run_locks"}
 """Of those: what Redis has beside the rows of PostgreSQL, which does without."""

@@ -24,7 +24,7 @@ from tests.redis.servers import RedisServer
 ON_UVLOOP_TOO = frozenset({"test_events", "test_heartbeats", "test_run_locks", "test_wakeup"})
 """Of ports whose adapters keep connections of their own: processes run on uvloop, where these differ most."""
 
-BEHIND_A_POOLER_TOO = frozenset({"test_intake", "test_job_queue", "test_unit_of_work", "test_wakeup"})
+BEHIND_A_POOLER_TOO = frozenset({"test_job_writer", "test_job_queue", "test_unit_of_work", "test_wakeup"})
 """The hot path, transactions of several statements and of callers, and what sessions are for."""
 
 

@@ -8,17 +8,17 @@ from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.examination import MemoryExamination
 from schedora.adapters.memory.facts_reader import MemoryFactsReader
 from schedora.adapters.memory.health import MemoryHealth
-from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
+from schedora.adapters.memory.job_writer import MemoryJobWriter
 from schedora.adapters.memory.lineage_reader import MemoryLineageReader
 from schedora.adapters.memory.process_reports import MemoryProcessReports
 from schedora.adapters.memory.queues import MemoryQueues
 from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
 from schedora.adapters.memory.request_spans import MemoryRequestSpans
+from schedora.adapters.memory.shared_counters import MemorySharedCounters
 from schedora.adapters.memory.store import MemoryStore
-from schedora.adapters.memory.totals import MemoryTotals
 from schedora.adapters.memory.trails import MemoryTrails
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from schedora.adapters.memory.virtual_clock import VirtualClock
@@ -51,7 +51,7 @@ def memory_stores(store: MemoryStore) -> Stores:
     units = MemoryUnitOfWorkFactory(store)
     return Stores(
         units=units,
-        intake=MemoryJobIntake(store),
+        job_writer=MemoryJobWriter(store),
         job_queue=MemoryJobQueue(store),
         job_reader=MemoryJobReader(store),
         lineage_reader=MemoryLineageReader(store),
@@ -64,7 +64,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         events=MemoryEvents(store),
         request_spans=MemoryRequestSpans(store),
         trails=MemoryTrails(store),
-        totals=MemoryTotals(store),
+        shared_counters=MemorySharedCounters(store),
         process_reports=MemoryProcessReports(store),
         health=MemoryHealth(store),
         examination=MemoryExamination(store, EXPECTED),

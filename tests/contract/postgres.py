@@ -9,24 +9,24 @@ from schedora.adapters.postgres.events import PostgresEvents
 from schedora.adapters.postgres.examination import PostgresExamination
 from schedora.adapters.postgres.facts_reader import PostgresFactsReader
 from schedora.adapters.postgres.health import PostgresHealth
-from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
+from schedora.adapters.postgres.job_writer import PostgresJobWriter
 from schedora.adapters.postgres.lineage_reader import PostgresLineageReader
 from schedora.adapters.postgres.process_reports import PostgresProcessReports
 from schedora.adapters.postgres.queues import PostgresQueues
 from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
 from schedora.adapters.postgres.request_spans import PostgresRequestSpans
+from schedora.adapters.postgres.shared_counters import PostgresSharedCounters
 from schedora.adapters.postgres.statements import written
-from schedora.adapters.postgres.totals import PostgresTotals
 from schedora.adapters.postgres.trails import PostgresTrails
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
 from schedora.adapters.system.clock import SystemClock
-from schedora.adapters.telemetry.tally import Tally
+from schedora.adapters.telemetry.local_counters import LocalCounters
 from tests.contract.stores import EXPECTED, Stores
 
 _AGE_JOBS = written("update jobs j set created_at = j.created_at - :span::interval")
@@ -55,7 +55,7 @@ def postgres_stores(database: Database) -> Stores:
     wakeup = PostgresWakeup(database)
     return Stores(
         units=PostgresUnitOfWorkFactory(database),
-        intake=PostgresJobIntake(database, wakeup),
+        job_writer=PostgresJobWriter(database, wakeup),
         job_queue=PostgresJobQueue(database),
         job_reader=PostgresJobReader(database),
         lineage_reader=PostgresLineageReader(database),
@@ -65,10 +65,10 @@ def postgres_stores(database: Database) -> Stores:
         queues=PostgresQueues(database),
         records=PostgresRecords(database),
         wakeup=wakeup,
-        events=PostgresEvents(database, Tally(), SystemClock(), look_interval=LOOK_INTERVAL),
+        events=PostgresEvents(database, LocalCounters(), SystemClock(), look_interval=LOOK_INTERVAL),
         request_spans=PostgresRequestSpans(database),
         trails=PostgresTrails(database),
-        totals=PostgresTotals(database),
+        shared_counters=PostgresSharedCounters(database),
         process_reports=PostgresProcessReports(database),
         health=PostgresHealth(database),
         examination=PostgresExamination(database, SystemClock(), EXPECTED),

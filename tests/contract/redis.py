@@ -8,7 +8,7 @@ from random import random
 from attrs import evolve
 
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.intake import PostgresJobIntake
+from schedora.adapters.postgres.job_writer import PostgresJobWriter
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.redis.events import RedisEvents
 from schedora.adapters.redis.health import RedisHealth
@@ -18,7 +18,7 @@ from schedora.adapters.redis.offers import RedisOffers
 from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.wakeup import RedisWakeup
 from schedora.adapters.system.clock import SystemClock
-from schedora.adapters.telemetry.tally import Tally
+from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.domain.ids import JobId
 from schedora.domain.job import Job
 from tests.contract.postgres import postgres_stores
@@ -53,9 +53,9 @@ def redis_stores(database: Database, link: RedisLink) -> Stores:
         postgres,
         health=RedisHealth(link),
         wakeup=wakeup,
-        intake=PostgresJobIntake(database, wakeup, RedisOffers(link)),
+        job_writer=PostgresJobWriter(database, wakeup, RedisOffers(link)),
         job_reader=ThriceReader(link, postgres.job_reader),
-        events=RedisEvents(link, Tally(), SystemClock(), otherwise=postgres.events),
+        events=RedisEvents(link, LocalCounters(), SystemClock(), otherwise=postgres.events),
         rate_limiter=RedisRateLimiter(link, postgres.rate_limiter),
         age_buckets=age_buckets,
     )

@@ -12,9 +12,9 @@ from schedora.application.ports.events import Events
 from schedora.application.ports.examination import Examination, Expected
 from schedora.application.ports.facts_reader import FactsReader
 from schedora.application.ports.health import Health
-from schedora.application.ports.intake import JobIntake
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
 from schedora.application.ports.job_reader import JobReader
+from schedora.application.ports.job_writer import JobWriter
 from schedora.application.ports.jobs import NewJob
 from schedora.application.ports.lineage_reader import LineageReader
 from schedora.application.ports.process_reports import ProcessReports
@@ -22,7 +22,7 @@ from schedora.application.ports.queues import Queues
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.records import Records
 from schedora.application.ports.request_spans import RequestSpans
-from schedora.application.ports.totals import Totals
+from schedora.application.ports.shared_counters import SharedCounters
 from schedora.application.ports.trails import Trails
 from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
@@ -50,7 +50,7 @@ class _Abandoned(Exception):
 @frozen(kw_only=True)
 class Stores:
     units: UnitOfWorkFactory
-    intake: JobIntake
+    job_writer: JobWriter
     job_queue: JobQueue
     job_reader: JobReader
     facts_reader: FactsReader
@@ -63,7 +63,7 @@ class Stores:
     events: Events
     trails: Trails
     request_spans: RequestSpans
-    totals: Totals
+    shared_counters: SharedCounters
     process_reports: ProcessReports
     health: Health
     examination: Examination

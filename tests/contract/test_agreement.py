@@ -128,7 +128,9 @@ class Side:
         self.claims: list[ClaimedJob] = []
         self.submit = SubmitJobs(
             units=units,
-            single=GroupCommit(intake=stores.intake, events=events, metrics=self.metrics, randomness=chance),
+            single=GroupCommit(
+                job_writer=stores.job_writer, events=events, metrics=self.metrics, randomness=chance
+            ),
             wakeup=wakeup,
             events=events,
             metrics=self.metrics,

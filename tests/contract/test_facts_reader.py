@@ -10,7 +10,7 @@ import pytest
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.facts_reader import HOPS_MAX, UPSTREAM_MAX
 from schedora.application.ports.metrics import Gauge
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.events import AttemptError
 from schedora.domain.facts import JobFacts, Line

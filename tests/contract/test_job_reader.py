@@ -50,7 +50,7 @@ async def test_a_page_of_large_jobs_ends_before_it_takes_much_memory(stores: Sto
     assert ([job.job_id for job in rest.jobs], rest.next_after) == (newest_first[4:], None)
 
 
-async def test_page_shows_whole_jobs(stores: Stores) -> None:
+async def test_page_shows_full_jobs(stores: Stores) -> None:
     await stores.submit(a_request())
     await stores.claim(await stores.worker())
     page = await stores.job_reader.page(JobFilter(), limit=10, after=None)
@@ -208,7 +208,7 @@ async def test_upstream_results_go_by_key_or_else_by_id(stores: Stores) -> None:
     assert await stores.job_reader.upstream_results(a_job_id()) == {}
 
 
-async def test_standings_are_those_of_the_whole_jobs(stores: Stores) -> None:
+async def test_standings_are_those_of_the_full_jobs(stores: Stores) -> None:
     jobs = await one_of_each(stores)
     standings = await stores.job_reader.standings([a_job_id(), *(job.job_id for job in jobs)])
     assert standings == {job.job_id: Standing(job.status, job.lease_token) for job in jobs}

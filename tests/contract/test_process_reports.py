@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.ids import ProcessId
 from schedora.domain.process import ProcessIdentity, ProcessKind
 from tests.builders import HOUR, NOON

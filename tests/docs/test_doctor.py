@@ -1,4 +1,4 @@
-"""``docs/doctor.md`` against the ailments that the checks know."""
+"""``docs/doctor.md`` against the finding types of the checks."""
 
 import importlib
 import inspect
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 from schedora.domain import checks
-from schedora.domain.finding import Ailment
+from schedora.domain.finding import FindingType
 from tests.docs.pages import ROOT, table
 
 PAGE = ROOT / "docs" / "doctor.md"
@@ -21,17 +21,17 @@ def modules() -> list[ModuleType]:
     ]
 
 
-def ailments() -> Iterator[Ailment]:
+def finding_types() -> Iterator[FindingType]:
     for module in modules():
         yield from known(module)
 
 
-def known(module: ModuleType) -> list[Ailment]:
+def known(module: ModuleType) -> list[FindingType]:
     """Its own: one may tell of another's."""
     return [
         value
         for name, value in vars(module).items()
-        if isinstance(value, Ailment) and f"\n{name} = Ailment(" in inspect.getsource(module)
+        if isinstance(value, FindingType) and f"\n{name} = FindingType(" in inspect.getsource(module)
     ]
 
 
@@ -44,11 +44,11 @@ def rows() -> list[dict[str, str]]:
 def test_every_code_is_told_with_its_consequence_and_its_fix() -> None:
     told = {row["code"]: (row["consequence"], row["fix"]) for row in rows()}
     assert told == {
-        ailment.code: (
-            ailment.consequence,
-            re.sub(r"\{(\w+)(?:!\w)?\}", lambda found: found[1].upper(), ailment.fix),
+        finding_type.code: (
+            finding_type.consequence,
+            re.sub(r"\{(\w+)(?:!\w)?\}", lambda found: found[1].upper(), finding_type.fix),
         )
-        for ailment in ailments()
+        for finding_type in finding_types()
     }
     assert len(told) == len(rows())
     assert all(row["when"] for row in rows())

@@ -128,10 +128,10 @@ def test_worker_cut_off_from_the_database_is_spared_while_redis_hears_it(
     cluster.worker("cut-off", DATABASE_URL=role.url)
     job_id = api.submit("hangs", {"directory": str(tmp_path)})
     lock = until(lambda: redis.lock(job_id), "the lock")
-    cluster.worker("other")  # before it is cut off, for it is not spared for ever
+    cluster.worker("other")  # before it is cut off, for it is not suppressed for ever
     until(lambda: api.workers().get("other") == "ACTIVE", "another that would take the job")
     role.close()
-    until(lambda: api.metric("workers_spared_total"), "the reaper to spare it")
+    until(lambda: api.metric("worker_loss_suppressed_total"), "the reaper to spare it")
     assert api.workers()["cut-off"] == "ACTIVE"
 
     role.open()
@@ -151,7 +151,7 @@ def test_worker_that_stays_cut_off_is_lost_and_its_handler_stopped_on_its_return
     lock = until(lambda: redis.lock(job_id), "the lock")
     role.close()
     cluster.worker("other")
-    until((tmp_path / "began-2").exists, "the second attempt, for no worker is spared for ever")
+    until((tmp_path / "began-2").exists, "the second attempt, for no worker is suppressed for ever")
     until(lambda: redis.lock(job_id) not in {lock, None}, "it to take the lock from the first")
     until(lambda: api.metric("run_lock_conflicts_total"), "the conflict to be counted")
     assert not (tmp_path / "stopped-1").exists(), "the database has not said whose the job is"

@@ -19,7 +19,7 @@ from schedora.application.commands.group_commit import GroupCommit
 from schedora.application.commands.queues import PurgeQueue
 from schedora.application.commands.requeue import RequeueJob
 from schedora.application.commands.workflows import CancelWorkflow
-from schedora.application.errors import ApplicationError, Conflict, Entangled
+from schedora.application.errors import ApplicationError, Conflict, LockConflict
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
 from schedora.application.ports.workflows import CountChange
@@ -485,7 +485,7 @@ async def test_a_unit_caught_in_a_deadlock_says_that_trying_again_helps(
         locking = asyncio.create_task(lock_both())
         await somebody_waits_for(other)
         await other.execute(lock, [min(job.job_id, other_job.job_id)])
-        with pytest.raises(Entangled, match="got in each other's way"):
+        with pytest.raises(LockConflict, match="got in each other's way"):
             await locking
 
 
@@ -520,7 +520,7 @@ async def test_counts_folded_by_rivals_add_up(rivals: list[Stores]) -> None:
 def group_over(stores: Stores) -> GroupCommit:
     chance = SystemRandomness(SystemClock())
     return GroupCommit(
-        intake=stores.intake, events=stores.events, metrics=RecordedMetrics(), randomness=chance
+        job_writer=stores.job_writer, events=stores.events, metrics=RecordedMetrics(), randomness=chance
     )
 
 

@@ -12,7 +12,7 @@ from schedora.adapters.postgres.errors import translation
 from schedora.adapters.postgres.statements import Statement
 from schedora.application.errors import (
     ApplicationError,
-    Entangled,
+    LockConflict,
     SchemaMismatch,
     StoreRefuses,
     StoreUnavailable,
@@ -24,8 +24,8 @@ WHERE = "the database x"
 @pytest.mark.parametrize(
     ("error", "kind", "said"),
     [
-        (asyncpg.DeadlockDetectedError("deadlock detected"), Entangled, "got in each other's way"),
-        (asyncpg.SerializationError("could not serialize"), Entangled, "got in each other's way"),
+        (asyncpg.DeadlockDetectedError("deadlock detected"), LockConflict, "got in each other's way"),
+        (asyncpg.SerializationError("could not serialize"), LockConflict, "got in each other's way"),
         (asyncpg.UndefinedTableError("no jobs"), SchemaMismatch, "run: schedora migrate"),
         (asyncpg.AdminShutdownError("terminating"), StoreUnavailable, "starting or stopping"),
         (asyncpg.TooManyConnectionsError("sorry"), StoreUnavailable, "out of resources"),
@@ -37,8 +37,12 @@ WHERE = "the database x"
             StoreUnavailable,
             "server closed the conn",
         ),
-        (psycopg.errors.DeadlockDetected("deadlock"), Entangled, "got in each other's way"),
-        (asyncpg.LockNotAvailableError("lock timeout"), Entangled, "a lock that was not to be had in time"),
+        (psycopg.errors.DeadlockDetected("deadlock"), LockConflict, "got in each other's way"),
+        (
+            asyncpg.LockNotAvailableError("lock timeout"),
+            LockConflict,
+            "a lock that was not to be had in time",
+        ),
         (
             asyncpg.DiskFullError("could not extend file"),
             StoreUnavailable,

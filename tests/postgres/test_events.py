@@ -38,12 +38,12 @@ from datetime import timedelta
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.events import PostgresEvents
 from schedora.adapters.system.clock import SystemClock
-from schedora.adapters.telemetry.tally import Tally
+from schedora.adapters.telemetry.local_counters import LocalCounters
 from tests.contract.test_events import a_notice
 
 async def main(url, count):
     async with Database(url, pool_size=4, max_overflow=0) as database:
-        publishers = [PostgresEvents(database, Tally(), SystemClock()) for _ in range(2)]
+        publishers = [PostgresEvents(database, LocalCounters(), SystemClock()) for _ in range(2)]
         for number in range(count):
             publishers[number % 2].publish([a_notice(number)])
             if number % 20 == 0:

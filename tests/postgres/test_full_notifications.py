@@ -10,7 +10,7 @@ import pytest
 from schedora import Schedora
 from schedora.adapters.postgres.embedded import start_embedded
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.intake import PostgresJobIntake
+from schedora.adapters.postgres.job_writer import PostgresJobWriter
 from schedora.adapters.postgres.jobs import PostgresJobStore
 from schedora.adapters.postgres.schema import migrate
 from schedora.adapters.postgres.wakeup import PostgresWakeup
@@ -70,9 +70,9 @@ async def database(server_url: str) -> AsyncIterator[Database]:
 @pytest.mark.usefixtures("full")
 @pytest.mark.parametrize("many", [1, 2])
 async def test_jobs_are_accepted(database: Database, many: int) -> None:
-    intake = PostgresJobIntake(database, PostgresWakeup(database))
-    await intake.add([a_new_job()])  # of a queue that is new, where it was
-    fresh = PostgresJobIntake(database, PostgresWakeup(database))
+    job_writer = PostgresJobWriter(database, PostgresWakeup(database))
+    await job_writer.add([a_new_job()])  # of a queue that is new, where it was
+    fresh = PostgresJobWriter(database, PostgresWakeup(database))
     submissions = await fresh.add([a_new_job() for _ in range(many)])
     assert [submission.created for submission in submissions] == [True] * many
 

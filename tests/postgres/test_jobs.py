@@ -15,7 +15,7 @@ from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.jobs import PostgresJobStore, chunks
 from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import Statement, load
-from schedora.application.errors import Entangled
+from schedora.application.errors import LockConflict
 from schedora.application.ports.job_queue import Delivery, Start
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.domain.ids import JsonText
@@ -52,7 +52,7 @@ class Conflicting:
     async def fetch(self, statement: Statement, /, **values: Any) -> Sequence[Row]:
         if self.times:
             self.times -= 1
-            raise Entangled("transactions got in each other's way")
+            raise LockConflict("transactions got in each other's way")
         return await self.database.fetch(statement, **values)
 
 
@@ -68,7 +68,7 @@ async def test_a_job_that_never_stands_still_is_given_up(database: Database) -> 
     job = await postgres_stores(database).submit_one()
     async with database.transaction() as transaction:
         session = Missing(transaction, (jobs_module._LOCK_READY,), times=1_000)
-        with pytest.raises(Entangled, match="jobs among 1 move faster than they can be locked"):
+        with pytest.raises(LockConflict, match="jobs among 1 move faster than they can be locked"):
             await PostgresJobStore(session).lock([job.job_id])
 
 
@@ -83,7 +83,7 @@ async def test_a_key_whose_owner_went_just_then_is_tried_again(database: Databas
 async def test_a_key_whose_owners_come_and_go_is_given_up(database: Database) -> None:
     await postgres_stores(database).submit_one(a_request(idempotency_key="k"))
     session = Missing(database, (jobs_module._BY_KEY,), times=1_000)
-    with pytest.raises(Entangled, match="come and go"):
+    with pytest.raises(LockConflict, match="come and go"):
         await PostgresJobStore(session).add([a_new_job(a_request(idempotency_key="k"))])
 
 
@@ -169,7 +169,7 @@ async def test_an_exchange_is_run_again_a_few_times(database: Database, times: i
     if succeeds:
         assert (await queue.exchange(delivery)).accepted == {claim.lease_id}
     else:
-        with pytest.raises(Entangled):
+        with pytest.raises(LockConflict):
             await queue.exchange(delivery)
 
 

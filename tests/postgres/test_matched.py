@@ -13,12 +13,12 @@ import psycopg
 import pytest
 from attrs import define, field
 
-from schedora.adapters.postgres import intake as intake_module
+from schedora.adapters.postgres import job_writer as job_writer_module
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.intake import PostgresJobIntake
+from schedora.adapters.postgres.job_writer import PostgresJobWriter
 from schedora.adapters.postgres.jobs import PostgresJobStore
 from schedora.adapters.postgres.wakeup import PostgresWakeup
-from schedora.adapters.telemetry.tally import Tally
+from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.application.commands.queues import PurgeQueue
 from schedora.application.ports.job_queue import Start
 from schedora.application.ports.jobs import NewJob, Submission
@@ -90,12 +90,12 @@ class Desk:
     def at(cls, database: Database, worker: Worker) -> "Desk":
         return cls(database, postgres_stores(database), worker, Bell(database), Offered(worker.incarnation))
 
-    def intake(self) -> PostgresJobIntake:
+    def job_writer(self) -> PostgresJobWriter:
         """One that has just come to be: its next job may be matched."""
-        return PostgresJobIntake(self.database, self.bell, self.offers, monotonic_seconds=lambda: self.now)
+        return PostgresJobWriter(self.database, self.bell, self.offers, monotonic_seconds=lambda: self.now)
 
     async def add(self, new: NewJob | None = None) -> Submission:
-        [submission] = await self.intake().add([new or a_new_job()])
+        [submission] = await self.job_writer().add([new or a_new_job()])
         return submission
 
     async def match(self, new: NewJob | None = None) -> ClaimedJob:
@@ -408,14 +408,14 @@ async def test_jobs_of_workflows_go_the_ordinary_way(desk: Desk) -> None:
 
 
 async def test_several_jobs_at_once_go_the_ordinary_way(desk: Desk) -> None:
-    answers = await desk.intake().add([a_new_job(), a_new_job()])
+    answers = await desk.job_writer().add([a_new_job(), a_new_job()])
     assert {await desk.place(answer.job_id) for answer in answers} == {"job_ready"}
     assert desk.offers.asked == []
     assert desk.bell.rung == [{"default"}]
 
 
 async def test_without_an_offer_jobs_go_the_ordinary_way(desk: Desk) -> None:
-    [submission] = await PostgresJobIntake(desk.database, desk.bell).add([a_new_job()])
+    [submission] = await PostgresJobWriter(desk.database, desk.bell).add([a_new_job()])
     await assert_left_for_anybody(desk, submission)
 
 
@@ -430,14 +430,14 @@ async def test_behind_a_pooler_it_goes_the_same_way(desk: Desk) -> None:
 async def test_between_two_that_are_matched_others_go_for_as_long_as_the_statement_is_worth(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_module, "_LOOK_SECONDS_MAX", inf)
+    monkeypatch.setattr(job_writer_module, "_LOOK_SECONDS_MAX", inf)
     ticks = count(1)
-    intake = PostgresJobIntake(
+    job_writer = PostgresJobWriter(
         desk.database, desk.bell, desk.offers, monotonic_seconds=lambda: float(next(ticks))
     )
     places = []
     for _ in range(9):
-        [submission] = await intake.add([a_new_job()])
+        [submission] = await job_writer.add([a_new_job()])
         places.append(await desk.place(submission.job_id))
         await desk.stores.claim(desk.worker)
     # It looks at the clock when it begins and when it has ended; then each time that it asks whether it may again.
@@ -446,7 +446,7 @@ async def test_between_two_that_are_matched_others_go_for_as_long_as_the_stateme
 
 
 async def test_a_look_over_much_that_is_gone_is_rare(desk: Desk) -> None:
-    intake = desk.intake()
+    job_writer = desk.job_writer()
     async with someone(desk.url) as reader:
         await reader.execute("set transaction isolation level repeatable read")
         await reader.execute("select from jobs")
@@ -456,16 +456,16 @@ async def test_a_look_over_much_that_is_gone_is_rare(desk: Desk) -> None:
                 " select gen_random_uuid(), 'default', 5, 'work', now() from generate_series(1, 100000)"
             )
             await writer.execute("delete from job_ready")
-        [first] = await intake.add([a_new_job()])
+        [first] = await job_writer.add([a_new_job()])
         await assert_matched(desk, first)
         desk.now += 0.5
-        [second] = await intake.add([a_new_job()])
+        [second] = await job_writer.add([a_new_job()])
         await assert_left_for_anybody(desk, second)
         assert len(desk.offers.asked) == 1
     assert await desk.stores.claim(desk.worker)
     desk.bell.rung.clear()
-    desk.now += 60 * intake_module._LOOK_REST
-    [third] = await intake.add([a_new_job()])
+    desk.now += 60 * job_writer_module._LOOK_REST
+    [third] = await job_writer.add([a_new_job()])
     await assert_matched(desk, third)
 
 
@@ -569,7 +569,10 @@ async def test_neither_a_pause_nor_a_purge_touches_it(desk: Desk) -> None:
     job = await desk.match()
     await desk.stores.queues.pause("default")
     purge = PurgeQueue(
-        units=desk.stores.units, reader=desk.stores.job_reader, events=desk.stores.events, metrics=Tally()
+        units=desk.stores.units,
+        reader=desk.stores.job_reader,
+        events=desk.stores.events,
+        metrics=LocalCounters(),
     )
     assert await purge("default") == 0
     assert await desk.held() == [job]
@@ -589,7 +592,7 @@ async def test_who_submits_under_the_key_of_one_that_is_being_matched_finds_it(
     key = a_request(idempotency_key="one")
     async with desk.database.transaction() as session:
         assert await PostgresJobStore(session).add_matched(new := a_new_job(key), desk.worker.incarnation)
-        adding = asyncio.create_task(rival.intake.add([a_new_job(key)]))
+        adding = asyncio.create_task(rival.job_writer.add([a_new_job(key)]))
         await somebody_waits(desk.url)
     [answer] = await adding
     assert (answer.created, answer.job_id) == (False, new.job_id)
@@ -599,7 +602,7 @@ async def test_who_submits_under_the_key_of_one_that_is_being_matched_finds_it(
 async def test_of_two_with_one_key_one_is_stored_and_stands_in_one_place(desk: Desk, rival: Stores) -> None:
     for n in range(30):
         key = a_request(idempotency_key=f"k{n}")
-        both = [desk.intake().add([a_new_job(key)]), rival.intake.add([a_new_job(key)])]
+        both = [desk.job_writer().add([a_new_job(key)]), rival.job_writer.add([a_new_job(key)])]
         if n % 2:
             both.reverse()
         [one], [other] = await asyncio.gather(*both)
@@ -622,8 +625,8 @@ async def test_beside_claims_each_job_is_held_once(desk: Desk, rival: Stores, se
         for n in range(60):
             while n % 5 == 0 and await count_rows(desk.url, "job_ready"):
                 await asyncio.sleep(0)  # else there may always be one that goes before
-            intake = desk.intake() if chance.random() < 0.7 else rival.intake
-            stored += await intake.add([a_new_job(a_request(priority=chance.randint(4, 6)))])
+            job_writer = desk.job_writer() if chance.random() < 0.7 else rival.job_writer
+            stored += await job_writer.add([a_new_job(a_request(priority=chance.randint(4, 6)))])
         return stored
 
     async def claim(worker: Worker) -> None:

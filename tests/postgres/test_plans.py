@@ -488,7 +488,7 @@ async def test_what_hardly_any_job_fits_is_looked_for_once_along_the_key(
 async def test_a_walk_has_an_end_and_the_next_page_goes_on_from_there(
     crowded: Explaining, asked: JobFilter, read: int
 ) -> None:
-    reader = PostgresJobReader(reads(crowded), stride=1_000, sparse_stride=100)
+    reader = PostgresJobReader(reads(crowded), scan_limit=1_000, sparse_scan_limit=100)
     first = await reader.page(asked, limit=10, after=None)
     second = await reader.page(asked, limit=10, after=first.next_after)
     assert (first.jobs, second.jobs) == ((), ())
@@ -525,7 +525,7 @@ async def test_pruning_walks_no_further_than_it_takes(crowded: Explaining) -> No
 
 
 async def test_pruning_has_an_end_where_nothing_has_expired(crowded: Explaining) -> None:
-    records = PostgresRecords(reads(crowded), stride=1_000)
+    records = PostgresRecords(reads(crowded), scan_limit=1_000)
     century = timedelta(days=36_500)
     kept = Retention(success=timedelta(0), canceled=century, dead=century)
     with psycopg.connect(crowded.url) as connection:
@@ -614,7 +614,7 @@ async def test_workflows_in_a_state_are_looked_for_no_further_than_a_walk_goes(
             "update workflows set completed_at = now(), succeeded_jobs = 10 where workflow_id <= %s",
             [numbered(990)],
         )
-    page = await PostgresWorkflowReader(reads(crowded), stride=100).page(
+    page = await PostgresWorkflowReader(reads(crowded), scan_limit=100).page(
         status=status, name=None, limit=20, after=None
     )
     assert (len(page.workflows), page.next_after is not None) == {

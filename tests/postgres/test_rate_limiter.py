@@ -11,7 +11,7 @@ from schedora.adapters.postgres import rate_limiter
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.statements import written
-from schedora.application.errors import Entangled
+from schedora.application.errors import LockConflict
 from schedora.domain.limits import RateLimit, Take, TokenRequest
 from tests.builders import HOUR, SECOND
 from tests.contract.postgres import postgres_stores
@@ -142,7 +142,7 @@ async def test_tries_have_an_end(database: Database, migrated_url: str) -> None:
             $$;
             create trigger taken before insert on token_buckets for each row execute function taken();
         """)
-    with pytest.raises(Entangled, match=f"{rate_limiter.ATTEMPTS_MAX} times in a row"):
+    with pytest.raises(LockConflict, match=f"{rate_limiter.ATTEMPTS_MAX} times in a row"):
         await PostgresRateLimiter(database).take([request("a")])
 
 

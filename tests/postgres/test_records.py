@@ -96,9 +96,9 @@ async def test_many_reapers_remove_each_job_once(stores: Stores, database: Datab
 async def test_the_next_process_goes_on_where_the_last_one_ended(stores: Stores, database: Database) -> None:
     jobs = await submit(stores, *(a_request() for _ in range(6)))
     await stores.cancel(jobs[5].job_id)
-    assert await PostgresRecords(database, stride=4).prune_jobs(AT_ONCE, limit=10) == Pruned()
+    assert await PostgresRecords(database, scan_limit=4).prune_jobs(AT_ONCE, limit=10) == Pruned()
     assert await position(database) == int(jobs[3].job_id)
-    pruned = await PostgresRecords(database, stride=4).prune_jobs(AT_ONCE, limit=10)
+    pruned = await PostgresRecords(database, scan_limit=4).prune_jobs(AT_ONCE, limit=10)
     assert (pruned.jobs, pruned.more) == (1, False)
     assert await position(database) == 0, "and then starts over"
 

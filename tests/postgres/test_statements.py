@@ -10,9 +10,9 @@ from sqlalchemy.schema import CreateTable
 
 from schedora.adapters.postgres import statements
 from schedora.adapters.postgres.built import compiled
+from schedora.adapters.postgres.full_rows import selected_jobs, selected_workflows
 from schedora.adapters.postgres.statements import Statement, load
 from schedora.adapters.postgres.tables import jobs
-from schedora.adapters.postgres.wholes import selected_jobs, selected_workflows
 
 
 def test_parameters_are_numbered_in_the_order_of_the_text_and_given_by_name() -> None:
@@ -48,7 +48,7 @@ def test_a_part_that_is_no_list_of_expressions_is_a_mistake(monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("name", "selected"),
-    [("whole_jobs", selected_jobs), ("whole_workflows", selected_workflows)],
+    [("full_jobs", selected_jobs), ("full_workflows", selected_workflows)],
     ids=["jobs", "workflows"],
 )
 async def test_whole_rows_are_the_same_written_and_built(

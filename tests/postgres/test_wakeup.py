@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Identifier
 from schedora import Schedora
 from schedora.adapters.postgres import wakeup as wakeup_module
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.intake import PostgresJobIntake
+from schedora.adapters.postgres.job_writer import PostgresJobWriter
 from schedora.adapters.postgres.statements import Statement
 from schedora.adapters.postgres.wakeup import PostgresWakeup, decoded, encoded
 from schedora.application.errors import LeaseLost
@@ -434,26 +434,26 @@ class Unrung(PostgresWakeup):
 
 async def test_the_hint_of_a_single_job_comes_with_its_commit(database: Database) -> None:
     hints, unrung = Hints(), Unrung(database)
-    intake = PostgresJobIntake(database, unrung)
+    job_writer = PostgresJobWriter(database, unrung)
     async with PostgresWakeup(database).subscribe(hints, EVERYTHING):
-        await intake.add([a_new_job(a_request(queue="mail"))])
+        await job_writer.add([a_new_job(a_request(queue="mail"))])
         assert await hints.next() == Hint(queues=frozenset({"mail"}), shared=True)
     assert unrung.rung == []
 
 
 async def test_several_jobs_are_rung_for_after_their_commit(database: Database) -> None:
     unrung = Unrung(database)
-    await PostgresJobIntake(database, unrung).add([a_new_job(a_request(queue=queue)) for queue in "ab"])
+    await PostgresJobWriter(database, unrung).add([a_new_job(a_request(queue=queue)) for queue in "ab"])
     assert unrung.rung == [{"a", "b"}]
 
 
 async def test_a_job_that_was_there_before_is_not_hinted_at(database: Database) -> None:
     hints, unrung = Hints(), Unrung(database)
-    intake = PostgresJobIntake(database, unrung)
-    await intake.add([a_new_job(a_request(idempotency_key="taken"))])
-    unrung._ringing._send_at = unrung._sparing._next_at = 0.0
+    job_writer = PostgresJobWriter(database, unrung)
+    await job_writer.add([a_new_job(a_request(idempotency_key="taken"))])
+    unrung._ringing._send_at = unrung._duty_cycle_limiter._next_at = 0.0
     async with PostgresWakeup(database).subscribe(hints, EVERYTHING):
-        await intake.add([a_new_job(a_request(idempotency_key="taken"))])
+        await job_writer.add([a_new_job(a_request(idempotency_key="taken"))])
         PostgresWakeup(database).ring(queues=["the next"])
         assert await hints.next() == Hint(queues=frozenset({"the next"}), shared=True)
     assert unrung.rung == []

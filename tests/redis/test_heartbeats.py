@@ -79,14 +79,14 @@ async def test_sign_of_life_goes_by_itself(redis_server: RedisServer) -> None:
 
 
 async def test_reaper_spares_a_worker_that_redis_has_heard(redis_server: RedisServer, bench: Bench) -> None:
-    spared, silent = await bench.stores.worker(), await bench.stores.worker()
+    suppressed, silent = await bench.stores.worker(), await bench.stores.worker()
     async with reaching(redis_server.url) as link:
         heartbeats = RedisHeartbeats(link, lifetime=HEARTBEAT_TIMEOUT)
         await bench.watched(HEARTBEAT_TIMEOUT + SECOND)
-        await heartbeats.beat(spared.incarnation)
+        await heartbeats.beat(suppressed.incarnation)
         await a_reaper(bench, heartbeats).round()
     states = {worker.incarnation: worker.status for worker in await bench.stores.workers.registered()}
-    assert states == {spared.incarnation: WorkerState.ACTIVE, silent.incarnation: WorkerState.STALE}
+    assert states == {suppressed.incarnation: WorkerState.ACTIVE, silent.incarnation: WorkerState.STALE}
 
 
 @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.freeze, RedisServer.empty])

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from schedora.adapters.postgres.engine import Database
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.limits import GRANTED, RateLimit, Take, TokenRequest
 from schedora.domain.outcome import Succeeded
 from schedora.entrypoints.container.root import build_system

@@ -22,7 +22,7 @@ TOLD_EVERY = 500
 
 
 @define
-class Totals:
+class SharedCounters:
     seeds: int = 0
     jobs: int = 0
     claims: int = 0
@@ -63,7 +63,7 @@ def _replay(seed: int) -> int:
 
 
 def _many(seeds: range, defect: str | None) -> int:
-    totals, began = Totals(), time.monotonic()
+    totals, began = SharedCounters(), time.monotonic()
     with suppress(KeyboardInterrupt):  # what was seen so far is told
         for report in _on_all_cores(seeds, defect):
             totals.add(report)

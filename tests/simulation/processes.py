@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, cast
 
 from attrs import evolve
 
-from schedora.adapters.memory.intake import MemoryJobIntake
+from schedora.adapters.memory.job_writer import MemoryJobWriter
 from schedora.adapters.memory.store import MemoryStore
 from schedora.application.commands.group_commit import GroupCommit
 from schedora.application.commands.submit import SubmitJobs
@@ -351,7 +351,7 @@ class ApiProcess(Process):
         self._begin(self.name)
         system = self.around.system
         single = GroupCommit(
-            intake=MemoryJobIntake(self.around.store),
+            job_writer=MemoryJobWriter(self.around.store),
             events=system.events,
             metrics=system.metrics,
             randomness=system.randomness,

@@ -15,7 +15,7 @@
     └── StoreUnavailable    the store can't be reached now; trying later may help
         ├── StoreRefuses    it is there and lets this user not in: trying again will not help
         ├── StoreBusy       it is there, and this process asks more of it than it has connections for
-        ├── Entangled       other transactions were in the way; trying again may help at once
+        ├── LockConflict    concurrent transactions hold locks; a retry may succeed at once
         └── SchemaMismatch  the store's schema is not the one that this version knows
 """
 
@@ -99,7 +99,7 @@ class StoreBusy(StoreUnavailable):
     pass
 
 
-class Entangled(StoreUnavailable):
+class LockConflict(StoreUnavailable):
     """Two transactions waited for each other, or one too long for another. Nothing of this one is stored."""
 
 

@@ -54,7 +54,7 @@ class Finding:
 
 
 @frozen
-class Ailment:
+class FindingType:
     """Something that may be wrong, by a code that stays. ``fix`` may name details, in braces: ``{queue!w}`` as a word for the
     shell, ``{queue!a}`` as one that is no option, ``{index!i}`` as an identifier and ``{gid!l}`` as a literal for SQL, for names come from anyone.
     """

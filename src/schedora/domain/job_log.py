@@ -33,7 +33,7 @@ class LogPlace:
 
 
 @frozen(kw_only=True)
-class RunLog:
+class RunLines:
     """Lines of one run: JSON objects, oldest first. ``dropped``: how many came before them that are kept no more."""
 
     attempt: int
@@ -49,7 +49,7 @@ class JobLog:
 
     job_id: JobId
     status: JobState
-    runs: tuple[RunLog, ...]
+    runs: tuple[RunLines, ...]
     last: LogPlace | None
 
 
@@ -67,7 +67,7 @@ def job_log(
     """
     told = [trail for trail in trails if attempt in (None, trail.attempt)]
     places = [_end(trail) for trail in told if _end(trail).number]
-    runs: Sequence[RunLog] = [_run_log(trail, after) for trail in told]
+    runs: Sequence[RunLines] = [_run_lines(trail, after) for trail in told]
     if tail is not None:
         runs = _last_lines(runs, tail)
     return JobLog(
@@ -82,11 +82,11 @@ def _end(trail: Trail) -> LogPlace:
     return LogPlace(trail.lease_token, trail.lines_dropped + len(trail.lines))
 
 
-def _run_log(trail: Trail, after: LogPlace | None) -> RunLog:
+def _run_lines(trail: Trail, after: LogPlace | None) -> RunLines:
     seen = 0
     if after is not None and after.lease_token >= trail.lease_token:
         seen = after.number if after.lease_token == trail.lease_token else _end(trail).number
-    return RunLog(
+    return RunLines(
         attempt=trail.attempt,
         lease_token=trail.lease_token,
         worker_id=trail.worker_id,
@@ -95,9 +95,9 @@ def _run_log(trail: Trail, after: LogPlace | None) -> RunLog:
     )
 
 
-def _last_lines(runs: Sequence[RunLog], count: int) -> list[RunLog]:
+def _last_lines(runs: Sequence[RunLines], count: int) -> list[RunLines]:
     """Of the last runs, as far as so many lines reach back."""
-    kept: list[RunLog] = []
+    kept: list[RunLines] = []
     for run in reversed(runs):
         if count <= 0:
             break

@@ -27,7 +27,7 @@ from schedora.domain.words import (
     plural,
     some_of,
 )
-from schedora.domain.worker import LIVE, SPARED_TIMEOUTS_MAX, WorkerState
+from schedora.domain.worker import LIVE, SUPPRESSED_TIMEOUTS_MAX, WorkerState
 
 OVERLOOKED_AFTER: Final = timedelta(seconds=15)
 """So long after it has become ready, a job that some worker has room for should have been claimed: the slowest poll comes
@@ -296,11 +296,13 @@ def _of_holder(facts: JobFacts, holder: HolderFacts, silence: Silence) -> Iterat
         return
     if facts.at - beat >= silence.notable:
         given_up = beat + silence.timeout
-        spared = f", or at {in_words(silence.timeout * SPARED_TIMEOUTS_MAX)} while it is heard in Redis"
+        suppressed = (
+            f", or at {in_words(silence.timeout * SUPPRESSED_TIMEOUTS_MAX)} while it is heard in Redis"
+        )
         yield Reason(
             code=ReasonCode.HOLDER_SILENT,
             message=f"held by {worker}, which has been silent for {in_words(facts.at - beat)}:"
-            f" it is given up at {in_words(silence.timeout)}{spared if silence.heard_elsewhere else ''}",
+            f" it is given up at {in_words(silence.timeout)}{suppressed if silence.heard_elsewhere else ''}",
             worker_ids=worker_ids,
             since=beat,
             last_heartbeat=beat,

@@ -31,7 +31,7 @@ class WorkerState(StrEnum):
 LIVE = frozenset({WorkerState.ACTIVE, WorkerState.DRAINING})
 """Their leases are honoured."""
 
-SPARED_TIMEOUTS_MAX = 5
+SUPPRESSED_TIMEOUTS_MAX = 5
 """So many heartbeat timeouts after its last sign of life in the store a worker is lost, whoever else has heard it: it
 can't hand in what it does, and its jobs wait for it.
 """
@@ -117,4 +117,4 @@ def lost(silent_for: timedelta, timeout: timedelta, *, watched_for: timedelta, h
     Its silence counts for as long as somebody was there to notice it: while the store is away everybody is silent.
     """
     counted = min(silent_for, watched_for)
-    return counted > (timeout * SPARED_TIMEOUTS_MAX if heard_elsewhere else timeout)
+    return counted > (timeout * SUPPRESSED_TIMEOUTS_MAX if heard_elsewhere else timeout)

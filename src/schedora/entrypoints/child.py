@@ -16,7 +16,6 @@ from typing import IO, Any
 
 from attrs import evolve
 
-from schedora.adapters.system.black_box import BlackBox
 from schedora.adapters.system.child_command import MEMORY
 from schedora.adapters.system.child_protocol import (
     Ended,
@@ -28,8 +27,9 @@ from schedora.adapters.system.child_protocol import (
     decode_call,
     encode_said,
 )
-from schedora.adapters.system.lifeline import hang_on
-from schedora.adapters.telemetry.kept_lines import keeping_lines
+from schedora.adapters.system.crash_recorder import CrashRecorder
+from schedora.adapters.system.parent_death_pipe import hang_on
+from schedora.adapters.telemetry.log_capture import keeping_lines
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.context import JobContext, run_without_waiting
@@ -61,7 +61,7 @@ OUT_OF_REACH = NoSystem(
 
 def main() -> None:
     hang_on(signal.SIGKILL)  # of its worker
-    box = BlackBox.given()
+    box = CrashRecorder.given()
     faulthandler.enable(file=2 if box is None else box.descriptor)
     answers = Answers(os.fdopen(os.dup(1), "wb"))
     run_spans = HandlerSpans()

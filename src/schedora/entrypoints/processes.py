@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schedora.adapters.postgres.schema import migrate, verify
-from schedora.adapters.system.black_box import BlackBox
-from schedora.adapters.system.lifeline import hang_on
+from schedora.adapters.system.crash_recorder import CrashRecorder
+from schedora.adapters.system.parent_death_pipe import hang_on
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.adapters.telemetry.uncaught import tell_of_loop
 from schedora.application.log import Logger
@@ -231,16 +231,16 @@ def _worker(
 ) -> "WorkerService":
     from schedora.entrypoints.worker import WorkerService  # noqa: PLC0415 - as above
 
-    black_box = BlackBox.given()
+    crash_recorder = CrashRecorder.given()
     # A crash tells where it happened: to whoever outlives this process, else to standard error.
-    faulthandler.enable(file=2 if black_box is None else black_box.descriptor)
+    faulthandler.enable(file=2 if crash_recorder is None else crash_recorder.descriptor)
     return WorkerService(
         system,
         app.handlers,
         queues=queues,
         concurrency=concurrency or settings.worker_max_concurrent_jobs,
         worker_id=worker_id or settings.worker_id or default_name(),
-        black_box=black_box,
+        crash_recorder=crash_recorder,
         replace=replace_process if replaceable else None,
     )
 

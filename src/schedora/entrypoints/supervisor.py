@@ -15,10 +15,10 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from schedora.adapters.system import black_box, lifeline
-from schedora.adapters.system.black_box import KeptBox
+from schedora.adapters.system import crash_recorder, parent_death_pipe
 from schedora.adapters.system.clock import SystemClock
-from schedora.adapters.system.lifeline import Lifeline
+from schedora.adapters.system.crash_recorder import KeptBox
+from schedora.adapters.system.parent_death_pipe import ParentDeathPipe
 from schedora.adapters.system.randomness import SystemRandomness
 from schedora.adapters.system.watched_process import ProcessEnd, WatchedProcess
 from schedora.application.backoff import Backoff
@@ -142,9 +142,11 @@ class _Child:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._box = KeptBox()
-        self._lifeline = Lifeline()
-        descriptors = (self._box.descriptor, self._lifeline.other_end)
-        named = dict(zip((black_box.VARIABLE, lifeline.VARIABLE), map(str, descriptors), strict=True))
+        self._parent_death_pipe = ParentDeathPipe()
+        descriptors = (self._box.descriptor, self._parent_death_pipe.other_end)
+        named = dict(
+            zip((crash_recorder.VARIABLE, parent_death_pipe.VARIABLE), map(str, descriptors), strict=True)
+        )
         try:
             self.process = WatchedProcess(
                 command, descriptors=descriptors, environment={**os.environ, **named}
@@ -153,7 +155,7 @@ class _Child:
             self.close()
             raise
         finally:
-            self._lifeline.handed_over()
+            self._parent_death_pipe.handed_over()
         self._hung_for: float | None = None
 
     def death(self, end: ProcessEnd) -> tuple[IncarnationId, WorkerDeath] | None:
@@ -189,7 +191,7 @@ class _Child:
         return self._box.stack()
 
     def close(self) -> None:
-        self._lifeline.cut()
+        self._parent_death_pipe.cut()
         self._box.close()
 
 

@@ -28,8 +28,8 @@ from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.request_spans import RequestSpans
 from schedora.application.ports.run_locks import RunLocks
+from schedora.application.ports.shared_counters import SharedCounters
 from schedora.application.ports.span_export import SpanExport
-from schedora.application.ports.totals import Totals
 from schedora.application.ports.trails import Trails
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
@@ -59,7 +59,7 @@ class System:
     randomness: Randomness
     metrics: Metrics
     gauges: Gauges
-    totals: Totals
+    shared_counters: SharedCounters
     process: ProcessIdentity
     """This one."""
     process_reports: ProcessReports

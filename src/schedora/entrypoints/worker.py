@@ -13,11 +13,11 @@ from typing import NoReturn, TypeVarTuple
 from structlog.contextvars import bind_contextvars
 
 import schedora
-from schedora.adapters.system.black_box import BlackBox, in_words
 from schedora.adapters.system.child_command import CHILD_COMMAND, MEMORY
+from schedora.adapters.system.crash_recorder import CrashRecorder, in_words
 from schedora.adapters.system.processes import ChildProcesses
 from schedora.adapters.system.vitals import ProcessVitals, peak_bytes
-from schedora.adapters.telemetry.kept_lines import keeping_lines
+from schedora.adapters.telemetry.log_capture import keeping_lines
 from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.errors import StoreUnavailable
 from schedora.application.handlers import Handlers
@@ -72,7 +72,7 @@ class HeartbeatThread:
         on_death: Callable[[], None],
         runs: Callable[[], list[Run]] = list,
         stuck_threads: Callable[[], int] = lambda: 0,
-        black_box: BlackBox | None = None,
+        crash_recorder: CrashRecorder | None = None,
         replace: Callable[[], NoReturn] | None = None,
     ) -> None:
         """``replace`` ends the process for a fresh one to take over; without it, it goes on whatever happens."""
@@ -83,14 +83,14 @@ class HeartbeatThread:
         self._on_contested = on_contested
         self._on_death = on_death
         self._stuck_threads = stuck_threads
-        self._black_box = black_box
+        self._crash_recorder = crash_recorder
         self._replace = replace
         self._main_loop = asyncio.get_running_loop()
         self._watchdog = Watchdog(
             clock=system.clock,
             runs=runs,
             on_blocked=self._end_blocked,
-            on_look=_nothing if black_box is None else black_box.touch,
+            on_look=_nothing if crash_recorder is None else crash_recorder.touch,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
         self._heartbeat: Heartbeat | None = None
@@ -107,8 +107,8 @@ class HeartbeatThread:
 
     def beat_for(self, incarnation: IncarnationId) -> None:
         self._incarnation = incarnation
-        if self._black_box is not None:
-            self._black_box.name(incarnation)
+        if self._crash_recorder is not None:
+            self._crash_recorder.name(incarnation)
         if self._heartbeat is not None:
             self._call(self._heartbeat.beat_for, incarnation)
 
@@ -232,12 +232,12 @@ class WorkerService:
         queues: tuple[str, ...],
         concurrency: int,
         worker_id: str,
-        black_box: BlackBox | None = None,
+        crash_recorder: CrashRecorder | None = None,
         replace: Callable[[], NoReturn] | None = None,
     ) -> None:
         """``replace`` starts the process anew, at once; without it, a worker goes on with what can't be stopped."""
         self._system = system
-        self._black_box = black_box
+        self._crash_recorder = crash_recorder
         self._replace = replace
         self._handlers = handlers
         self._identity = WorkerIdentity(
@@ -258,10 +258,10 @@ class WorkerService:
         bind_contextvars(worker_id=self._identity.worker_id)
         settings = self._system.settings
         redaction = redaction_of(settings.log_redact)
-        on_line = None if self._black_box is None else self._black_box.line
+        on_line = None if self._crash_recorder is None else self._crash_recorder.line
         with keeping_lines(settings.job_log_level, redaction, on_line):
             await self._run()
-        if self._worker is not None and self._worker.worn_out and not self._stopped:
+        if self._worker is not None and self._worker.needs_restart and not self._stopped:
             raise ReplaceProcess
 
     async def _run(self) -> None:
@@ -277,7 +277,7 @@ class WorkerService:
             on_death=self.stop,
             runs=self._runs,
             stuck_threads=self._stuck_threads,
-            black_box=self._black_box,
+            crash_recorder=self._crash_recorder,
             replace=self._replace,
         )
         await heartbeat.start()

@@ -12,7 +12,7 @@ from schedora.adapters.postgres.examination import PostgresExamination
 from schedora.adapters.postgres.process_reports import PostgresProcessReports
 from schedora.adapters.postgres.statements import written
 from schedora.adapters.system.clock import SystemClock
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.application.queries.doctor import Checked, Diagnosis, Examine
 from schedora.domain.finding import Finding, Severity
 from schedora.domain.ids import ProcessId

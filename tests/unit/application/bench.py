@@ -121,7 +121,7 @@ class Bench:
     @property
     def group_commit(self) -> GroupCommit:
         return GroupCommit(
-            intake=self.stores.intake,
+            job_writer=self.stores.job_writer,
             events=self.stores.events,
             metrics=self.metrics,
             randomness=self.store.randomness,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from schedora.domain.finding import Ailment, Severity, bad, sized, worst
+from schedora.domain.finding import FindingType, Severity, bad, sized, worst
 
 OK, WARNING, CRITICAL = Severity
 
@@ -15,18 +15,19 @@ def test_the_worst_of_severities() -> None:
 
 
 def fix(template: str, **details: str | int | None) -> str:
-    return Ailment("it", consequence="so", fix=template).found(WARNING, "what", **details).fix
+    return FindingType("it", consequence="so", fix=template).found(WARNING, "what", **details).fix
 
 
-def test_a_finding_is_of_its_ailment() -> None:
-    finding = Ailment("it", consequence="so", fix="do {pid}").found(CRITICAL, "what", pid=7, unused=None)
+def test_a_finding_is_of_its_finding_type() -> None:
+    finding = FindingType("it", consequence="so", fix="do {pid}").found(CRITICAL, "what", pid=7, unused=None)
     assert (finding.code, finding.severity, finding.found) == ("it", CRITICAL, "what")
     assert (finding.consequence, finding.fix, finding.details) == ("so", "do 7", {"pid": 7, "unused": None})
 
 
 def test_names_make_no_lines_of_their_own() -> None:
     assert (
-        Ailment("it", consequence="so", fix="").found(WARNING, "queue a\nb waits").found == "queue a b waits"
+        FindingType("it", consequence="so", fix="").found(WARNING, "queue a\nb waits").found
+        == "queue a b waits"
     )
 
 

@@ -406,8 +406,8 @@ def test_a_silent_holder_is_given_up_some_time() -> None:
     assert answer.summary == "RUNNING: held by w2, which has been silent for 64 s: it is given up at 90 s"
     reason = answer.reasons[0]
     assert (reason.since, reason.until, reason.eta_seconds) == (holder.last_heartbeat, NOON + 26 * SECOND, 26)
-    spared = asked(held(holder), silence=Silence(timeout=90 * SECOND, heard_elsewhere=True))
-    assert spared.reasons[0].message.endswith("given up at 90 s, or at 7 min while it is heard in Redis")
+    suppressed = asked(held(holder), silence=Silence(timeout=90 * SECOND, heard_elsewhere=True))
+    assert suppressed.reasons[0].message.endswith("given up at 90 s, or at 7 min while it is heard in Redis")
     late = asked(held(a_holder(last_heartbeat=NOON - HOUR)))
     assert late.reasons[0].eta_seconds == 0
 

@@ -124,8 +124,8 @@ class Heard:
 
 IS_SOMEBODY = (
     "import faulthandler, os, signal, sys, time; from uuid import UUID;"
-    " from schedora.adapters.system.black_box import BlackBox;"
-    " box = BlackBox.given(); box.name(UUID(int=7)); faulthandler.enable(file=box.descriptor); "
+    " from schedora.adapters.system.crash_recorder import CrashRecorder;"
+    " box = CrashRecorder.given(); box.name(UUID(int=7)); faulthandler.enable(file=box.descriptor); "
 )
 
 

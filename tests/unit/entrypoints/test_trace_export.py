@@ -4,7 +4,7 @@ import asyncio
 
 from schedora.adapters.telemetry.gauges import RegisteredGauges
 from schedora.application.ports.metrics import Gauge
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.ids import JsonText
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import load_settings

@@ -11,7 +11,7 @@ from attrs import evolve
 from structlog.testing import capture_logs
 
 from schedora import JobContext, Schedora
-from schedora.adapters.system.black_box import BlackBox, KeptBox
+from schedora.adapters.system.crash_recorder import CrashRecorder, KeptBox
 from schedora.adapters.system.watched_process import ProcessEnd
 from schedora.application.pipeline import slots, watchdog
 from schedora.application.ports.run_locks import RunLock
@@ -146,7 +146,7 @@ async def test_what_blocks_its_loop_ends_it_and_the_store_knows_why(
         assert ended.wait(30)  # here
 
     worker = WorkerService(
-        system, app.handlers, queues=(), concurrency=2, worker_id="w", black_box=BlackBox(kept.descriptor),
+        system, app.handlers, queues=(), concurrency=2, worker_id="w", crash_recorder=CrashRecorder(kept.descriptor),
         replace=ended.set,  # type: ignore[arg-type] # this process goes on
     )  # fmt: skip
     running = asyncio.create_task(worker.run())
@@ -170,7 +170,9 @@ async def test_what_blocks_its_loop_ends_it_and_the_store_knows_why(
     kept.close()
 
 
-async def test_worn_out_it_ends_for_a_fresh_process(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_needs_restart_it_ends_for_a_fresh_process(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(slots, "GRACE", timedelta(milliseconds=1))
     released = threading.Event()
     app = Schedora()

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
 from schedora.application.ports.process_reports import ProcessReport
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.ids import ProcessId
 from schedora.domain.process import ProcessIdentity
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT, Faults
 from schedora.adapters.memory.job_index import JobIndex
 from schedora.adapters.memory.tables import Tables
-from schedora.adapters.memory.turnstile import Turnstile
+from schedora.adapters.memory.transaction_mutex import TransactionMutex
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.randomness import Randomness
 
@@ -29,19 +29,19 @@ class MemoryStore:
         self.index = JobIndex()
         self.subscribers: list[Callable[[Hint], None]] = []
         self._tables = Tables()
-        self._turnstile = Turnstile()
+        self._transaction_mutex = TransactionMutex()
         self._guard = RLock()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tables]:
         """Tables to read and change; kept on a clean exit, as if nothing had happened on an exception."""
-        async with self._turnstile:
-            draft = self._tables.draft()
-            yield draft
+        async with self._transaction_mutex:
+            overlay = self._tables.overlay()
+            yield overlay
             self.faults.pass_by(BEFORE_COMMIT)
             with self._guard:
-                changes = draft.job_changes()
-                draft.apply()
+                changes = overlay.job_changes()
+                overlay.apply()
                 for before, after in changes:
                     self.index.follow(before, after)
             self.faults.pass_by(AFTER_COMMIT)

@@ -1,4 +1,4 @@
-"""What the memory store keeps: a draft of it at begin, the draft applied at commit."""
+"""What the memory store keeps: an overlay over it at begin, applied at commit."""
 
 from collections.abc import MutableMapping
 from datetime import datetime
@@ -7,9 +7,9 @@ from typing import Final, Self, cast
 import attrs
 from attrs import define, field
 
-from schedora.adapters.memory.draft import Draft
+from schedora.adapters.memory.overlay import Overlay
 from schedora.application.ports.process_reports import ProcessReport
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.ids import IncarnationId, JobId, ProcessId, TenantId, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.limits import Bucket
@@ -37,22 +37,22 @@ class Tables:
     worker_watch: MutableMapping[bool, tuple[datetime, datetime]] = field(factory=dict)
     """Under True, since when somebody has been looking for silent workers, and when last."""
     worker_deaths: MutableMapping[IncarnationId, WorkerDeath] = field(factory=dict)
-    totals: MutableMapping[Series, float] = field(factory=dict)
+    shared_counters: MutableMapping[Series, float] = field(factory=dict)
     processes: MutableMapping[ProcessId, ProcessReport] = field(factory=dict)
     buckets: MutableMapping[str, Bucket] = field(factory=dict)
     requests: MutableMapping[str, tuple[datetime, ServedRequest]] = field(factory=dict)
     trails: MutableMapping[JobId, tuple[Trail, ...]] = field(factory=dict)
 
-    def draft(self) -> Self:
+    def overlay(self) -> Self:
         """The same tables, whose changes stay apart until ``apply``."""
-        return type(self)(**{name: Draft(getattr(self, name)) for name in _NAMES})
+        return type(self)(**{name: Overlay(getattr(self, name)) for name in _NAMES})
 
     def job_changes(self) -> list[tuple[Job | None, Job | None]]:
-        """Each job changed in this draft, before and after."""
-        return [(change.before, change.after) for change in cast("Draft[JobId, Job]", self.jobs).changes()]
+        """Each job changed in this overlay, before and after."""
+        return [(change.before, change.after) for change in cast("Overlay[JobId, Job]", self.jobs).changes()]
 
     def apply(self) -> None:
-        """Writes the changes of this draft into what it was drafted from."""
+        """Writes the changes of this overlay into the tables below it."""
         for name in _NAMES:
             getattr(self, name).apply()
 

@@ -35,7 +35,7 @@ _SLOW_SECONDS, _SLOW_SECONDS_PER_JOB = 0.002, 0.000_01
 """A claim takes this and so much for each job when it walks over nothing, or hardly more."""
 
 _PAYS = 1.5
-"""So many times as long as one behind places a claim from the beginning must take to be spared."""
+"""So many times as long as one behind places a claim from the beginning must take to be suppressed."""
 
 _DOUBT_SECONDS = 1.0
 """For so long places are not tried again after they did not pay."""

@@ -11,7 +11,7 @@ import asyncpg
 
 from schedora.application.errors import (
     ApplicationError,
-    Entangled,
+    LockConflict,
     SchemaMismatch,
     StoreRefuses,
     StoreUnavailable,
@@ -24,7 +24,7 @@ _BY_SQLSTATE: tuple[tuple[str, type[ApplicationError], str], ...] = (
     ("08", StoreUnavailable, "the connection to {where} broke"),
     ("28", StoreRefuses, "{where} refuses the user or the password"),
     ("3D000", StoreRefuses, "{where} does not exist"),
-    ("40", Entangled, "transactions at {where} got in each other's way"),
+    ("40", LockConflict, "transactions at {where} got in each other's way"),
     ("25006", StoreUnavailable, "{where} takes no writes"),
     ("3F000", SchemaMismatch, f"{{where}} has no tables; {MIGRATE}"),
     ("42P01", SchemaMismatch, f"a table is missing at {{where}}; {MIGRATE}"),
@@ -32,7 +32,7 @@ _BY_SQLSTATE: tuple[tuple[str, type[ApplicationError], str], ...] = (
     ("42501", StoreRefuses, "{where} does not allow it to this user"),
     ("42703", SchemaMismatch, f"a column is missing at {{where}}; {MIGRATE}"),
     ("53", StoreUnavailable, "{where} is out of resources"),
-    ("55P03", Entangled, "{where} has a lock that was not to be had in time"),
+    ("55P03", LockConflict, "{where} has a lock that was not to be had in time"),
     ("57014", StoreUnavailable, "{where} canceled a statement that took too long"),
     ("57P", StoreUnavailable, "{where} is starting or stopping"),
     ("58", StoreUnavailable, "{where} has trouble with its own system"),

@@ -23,7 +23,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from schedora.adapters.postgres import wholes
+from schedora.adapters.postgres import full_rows
 from schedora.adapters.postgres.built import among
 from schedora.adapters.postgres.statements import Statement
 from schedora.adapters.postgres.tables import job_leases, job_ready, jobs
@@ -50,7 +50,7 @@ def page(states: frozenset[JobState], names: frozenset[str]) -> Statement:
         fits.append(_in_states(states))
     within = [_bound(name, key) for name in sorted(names & _BOUNDS)]
     return walked(
-        wholes.selected_jobs(),
+        full_rows.selected_jobs(),
         jobs.c.job_id,
         along=along,
         by=key,

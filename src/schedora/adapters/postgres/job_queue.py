@@ -10,7 +10,7 @@ from schedora.adapters.postgres.claim_cursor import BEGINNING, ClaimCursor, Star
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import Statement, load
-from schedora.application.errors import Entangled
+from schedora.application.errors import LockConflict
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, LeaseId
@@ -101,7 +101,7 @@ class PostgresJobQueue:
         for _ in range(_TRIES - 1):
             try:
                 return await self._database.fetch(statement, **values)
-            except Entangled:
+            except LockConflict:
                 continue
         return await self._database.fetch(statement, **values)
 

@@ -9,8 +9,8 @@ import attrs
 
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.scan_limit import SCAN_LIMIT, SPARSE_SCAN_LIMIT, sliced
 from schedora.adapters.postgres.statements import written
-from schedora.adapters.postgres.stride import SPARSE_STRIDE, STRIDE, sliced
 from schedora.application.ports.job_reader import PAGE_BYTES, JobFilter, JobPage, Standing
 from schedora.domain.ids import JobId, JsonText, LeaseToken, uuid7
 from schedora.domain.job import Job
@@ -22,7 +22,7 @@ be, and ranges of time are still exact.
 """
 
 _GET = written("""
-{whole_jobs}
+{full_jobs}
 where jobs.job_id = :job_id::uuid
 """)
 _GOING_ON = written("""
@@ -51,13 +51,13 @@ class PostgresJobReader:
         self,
         database: Database,
         *,
-        stride: int = STRIDE,
-        sparse_stride: int = SPARSE_STRIDE,
+        scan_limit: int = SCAN_LIMIT,
+        sparse_scan_limit: int = SPARSE_SCAN_LIMIT,
         page_bytes: int = PAGE_BYTES,
     ) -> None:
         self._database = database
-        self._stride = stride
-        self._sparse_stride = sparse_stride
+        self._scan_limit = scan_limit
+        self._sparse_scan_limit = sparse_scan_limit
         self._page_bytes = page_bytes
 
     async def get(self, job_id: JobId) -> Job | None:
@@ -70,13 +70,15 @@ class PostgresJobReader:
         values = {name: value for name, value in _asked(job_filter).items() if name != "states"}
         values |= _bounds(job_filter, after)
         statement = job_pages.page(job_filter.states, frozenset(values))
-        stride = (
-            self._sparse_stride if job_pages.sparse(job_filter.states, frozenset(values)) else self._stride
+        scan_limit = (
+            self._sparse_scan_limit
+            if job_pages.sparse(job_filter.states, frozenset(values))
+            else self._scan_limit
         )
         found = await self._database.fetch(
-            statement, **values, stride=stride, limit=limit, page_bytes=self._page_bytes
+            statement, **values, scan_limit=scan_limit, limit=limit, page_bytes=self._page_bytes
         )
-        page = sliced(found, limit=limit, stride=stride, page_bytes=self._page_bytes)
+        page = sliced(found, limit=limit, scan_limit=scan_limit, page_bytes=self._page_bytes)
         return JobPage(
             jobs=tuple(rows.job(row) for row in page.rows),
             next_after=None if page.next_after is None else JobId(page.next_after),

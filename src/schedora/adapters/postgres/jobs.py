@@ -9,7 +9,7 @@ from schedora.adapters.postgres import arrays, rows
 from schedora.adapters.postgres.matched import channel, ear, told
 from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import Statement, load, written
-from schedora.application.errors import Entangled
+from schedora.application.errors import LockConflict
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.domain.completion import Completion
 from schedora.domain.ids import IncarnationId, JobId, LeaseId, TenantId
@@ -26,7 +26,7 @@ _LOCK_LEASES = written("""
 select l.job_id from job_leases l where l.job_id = any(:job_id::uuid[]) order by l.job_id for update
 """)
 _LOCK_JOBS = written("""
-{whole_jobs}
+{full_jobs}
 where jobs.job_id = any(:job_id::uuid[])
 order by jobs.job_id
 for update of jobs
@@ -35,7 +35,7 @@ _SAVEPOINT = Statement("savepoint unlocked", ())
 _ROLLBACK = Statement("rollback to savepoint unlocked", ())
 _RELEASE = Statement("release savepoint unlocked", ())
 _BY_KEY = written("""
-{whole_jobs}
+{full_jobs}
 where jobs.tenant_id = :tenant_id::int and jobs.idempotency_key = any(:keys::text[])
 """)
 
@@ -68,7 +68,7 @@ class PostgresJobStore:
         self, new_jobs: Sequence[NewJob], *, patience: timedelta | None = None, hint: str | None = None
     ) -> list[Submission]:
         """``patience`` is for keys that open transactions have taken. With what is created ``hint`` is sent. Raises
-        ``Entangled``.
+        ``LockConflict``.
         """
         if len(new_jobs) == 1 and (submission := await self._add_one(new_jobs[0], patience, hint)):
             return [submission]
@@ -96,7 +96,7 @@ class PostgresJobStore:
                 missing = [place for place in missing if place not in answers]
             if not missing:
                 return [answers[place] for place in range(len(new_jobs))]
-        raise Entangled("jobs under the same idempotency keys come and go while these are added")
+        raise LockConflict("jobs under the same idempotency keys come and go while these are added")
 
     async def lock(self, job_ids: Collection[JobId]) -> list[Job]:
         ids = sorted(set(job_ids))
@@ -113,7 +113,7 @@ class PostgresJobStore:
             # One came to its place while it was waited for elsewhere: once more. Not with its record in hand:
             # whoever has the place already waits for that.
             await self._session.fetch(_ROLLBACK)
-        raise Entangled(f"jobs among {len(ids)} move faster than they can be locked")
+        raise LockConflict(f"jobs among {len(ids)} move faster than they can be locked")
 
     async def save(self, saved: Sequence[Job]) -> None:
         for start in range(0, len(saved), _ROWS_MAX):

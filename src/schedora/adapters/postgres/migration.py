@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from schedora.adapters.postgres import schema
 from schedora.adapters.postgres.errors import connecting_to, translated
 from schedora.adapters.postgres.location import Location
-from schedora.application.errors import Entangled, StoreUnavailable
+from schedora.application.errors import LockConflict, StoreUnavailable
 
 _MIGRATING = 0x5C4ED0_4A
 """The advisory lock that is held while the schema changes."""
@@ -46,7 +46,7 @@ async def on_connection(location: Location, action: Callable[[Connection], None]
     for attempt in range(1, _ATTEMPTS_MAX + 1):
         try:
             await _attempt(location, action)
-        except Entangled as error:
+        except LockConflict as error:
             if attempt == _ATTEMPTS_MAX:
                 raise StoreUnavailable(
                     f"tables at {location.description} stay in use by a long transaction, and nothing was changed;"

@@ -9,7 +9,7 @@ from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import written
 from schedora.application.ports.process_reports import ProcessReport
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.ids import ProcessId
 from schedora.domain.process import ProcessIdentity, ProcessKind
 

@@ -7,7 +7,7 @@ import asyncpg
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import load, written
-from schedora.application.errors import Entangled
+from schedora.application.errors import LockConflict
 from schedora.domain.ids import DEFAULT_TENANT
 from schedora.domain.limits import Decision, TokenBatch, TokenRequest
 
@@ -60,4 +60,4 @@ class PostgresRateLimiter:
             except asyncpg.UniqueViolationError:
                 continue
             return [row["wait_us"] for row in rows]
-        raise Entangled(f"others made the same buckets {ATTEMPTS_MAX} times in a row")
+        raise LockConflict(f"others made the same buckets {ATTEMPTS_MAX} times in a row")

@@ -2,8 +2,8 @@
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_counts import fold_counts
+from schedora.adapters.postgres.scan_limit import SCAN_LIMIT
 from schedora.adapters.postgres.statements import Statement, load
-from schedora.adapters.postgres.stride import STRIDE
 from schedora.adapters.postgres.sweeps import BEGIN
 from schedora.application.ports.records import Pruned
 from schedora.domain.retention import Retention
@@ -12,12 +12,14 @@ _FEW_WORKFLOWS = 100
 
 
 class PostgresRecords:
-    def __init__(self, database: Database, *, stride: int = STRIDE) -> None:
+    def __init__(self, database: Database, *, scan_limit: int = SCAN_LIMIT) -> None:
         self._database = database
-        self._stride = stride
+        self._scan_limit = scan_limit
 
     async def prune_jobs(self, retention: Retention, *, limit: int) -> Pruned:
-        pruned = await self._prune("jobs", load("prune_jobs"), retention, limit=limit, stride=self._stride)
+        pruned = await self._prune(
+            "jobs", load("prune_jobs"), retention, limit=limit, scan_limit=self._scan_limit
+        )
         # For where nobody ever reads them.
         await fold_counts(self._database)
         return pruned
@@ -28,7 +30,7 @@ class PostgresRecords:
             load("prune_workflows"),
             retention,
             limit=limit,
-            stride=self._stride,
+            scan_limit=self._scan_limit,
             few=_FEW_WORKFLOWS,
         )
 

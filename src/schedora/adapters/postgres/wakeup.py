@@ -18,10 +18,10 @@ from uuid import UUID, uuid4
 import asyncpg
 import orjson
 
+from schedora.adapters.postgres.duty_cycle_limiter import DutyCycleLimiter
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.errors import translated
 from schedora.adapters.postgres.matched import channel, ear, matched_job
-from schedora.adapters.postgres.sparing import Sparing
 from schedora.adapters.postgres.statements import Statement
 from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.wakeup import Audience, Hint
@@ -65,7 +65,7 @@ class PostgresWakeup:
         self._database = database
         self._unit_random = unit_random
         self._ringing = Ringing(self._notify, loop=lambda: database.loop)
-        self._sparing = Sparing(monotonic_seconds, rest=_REST)
+        self._duty_cycle_limiter = DutyCycleLimiter(monotonic_seconds, rest=_REST)
         database.before_close(self._ringing.finish)
 
     def ring(
@@ -81,10 +81,10 @@ class PostgresWakeup:
     @contextmanager
     def within(self, *, queues: Collection[str], later: bool = False) -> Iterator[str | None]:
         """A payload for ``CHANNEL``. To be called on the database's event loop."""
-        if not queues or not self._sparing.due or not self._ringing.pass_by():
+        if not queues or not self._duty_cycle_limiter.due or not self._ringing.pass_by():
             yield None
             return
-        with self._sparing.spent():
+        with self._duty_cycle_limiter.spent():
             yield encoded(Hint(queues=frozenset(queues), later=later, shared=True))
 
     @asynccontextmanager

@@ -41,10 +41,10 @@ def walked(
     """The statement that reads ``whole`` rows by their ``key``, which ``along`` has as ``by``. ``documents`` are columns of
     the table that has the key, and what is large of a row.
 
-    It takes ``stride``, ``limit`` and ``page_bytes``, and answers those ``within`` the bounds that ``fits``, and the last one
+    It takes ``scan_limit``, ``limit`` and ``page_bytes``, and answers those ``within`` the bounds that ``fits``, and the last one
     walked over: ``sliced`` tells them apart.
     """
-    stride = bindparam("stride", type_=Integer)
+    scan_limit = bindparam("scan_limit", type_=Integer)
     steps = (
         select(
             by.label("id"),
@@ -54,12 +54,12 @@ def walked(
         .select_from(along)
         .where(*within)
         .order_by(by.desc())
-        .limit(stride)
+        .limit(scan_limit)
         .subquery("steps")
     )
     few = (
         select(steps.c.id, steps.c.step, steps.c.fits)
-        .where(or_(steps.c.fits, steps.c.step == stride))
+        .where(or_(steps.c.fits, steps.c.step == scan_limit))
         .order_by(steps.c.id.desc())
         # One more than asked for tells whether there is a next page.
         .limit(bindparam("limit", type_=Integer) + 1)

@@ -120,17 +120,17 @@ where incarnation in (
 returning incarnation
 """)
 _BY_INCARNATION = written("""
-{whole_workers}
+{full_workers}
 where workers.incarnation = any(:incarnations::uuid[])
 order by workers.registered_at desc, workers.incarnation desc
 """)
 _NAMED = written("""
-{whole_workers}
+{full_workers}
 where workers.worker_id = :worker_id::text
 order by workers.registered_at desc, workers.incarnation desc
 """)
 _REGISTERED = written("""
-{whole_workers}
+{full_workers}
 where workers.status = any(:states::text[])
 order by workers.registered_at desc, workers.incarnation desc
 """)

@@ -4,7 +4,7 @@ from functools import cache
 
 from sqlalchemy import ColumnElement, Integer, Text, Uuid, and_, bindparam, not_, or_
 
-from schedora.adapters.postgres import wholes
+from schedora.adapters.postgres import full_rows
 from schedora.adapters.postgres.statements import Statement
 from schedora.adapters.postgres.tables import workflows
 from schedora.adapters.postgres.walk import walked
@@ -13,7 +13,7 @@ from schedora.domain.workflow import ENDED_WORKFLOW, WorkflowState
 _OPEN = workflows.c.completed_at.is_(None)
 _ENDED = workflows.c.completed_at.is_not(None)
 _WHOLE = workflows.c.canceled_at.is_(None)
-_BEGUN = or_(wholes.workflow_begun(), workflows.c.canceled_jobs > 0)
+_BEGUN = or_(full_rows.workflow_begun(), workflows.c.canceled_jobs > 0)
 _IN = {
     WorkflowState.PENDING: and_(_OPEN, not_(_BEGUN)),
     WorkflowState.RUNNING: and_(_OPEN, _BEGUN),
@@ -41,7 +41,7 @@ def page(status: WorkflowState | None, names: frozenset[str]) -> Statement:
         within.append(key < bindparam("after", type_=Uuid))
     fits = [] if status is None else [_IN[status]]
     return walked(
-        wholes.selected_workflows(),
+        full_rows.selected_workflows(),
         key,
         along=workflows,
         by=key,

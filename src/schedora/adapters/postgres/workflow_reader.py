@@ -5,8 +5,8 @@ from uuid import UUID
 
 from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.scan_limit import SCAN_LIMIT, sliced
 from schedora.adapters.postgres.statements import load, written
-from schedora.adapters.postgres.stride import STRIDE, sliced
 from schedora.application.ports.job_reader import PAGE_BYTES, JobPage
 from schedora.application.ports.workflow_reader import MOVE_BYTES, WorkflowPage
 from schedora.application.ports.workflows import WorkflowJobs
@@ -14,24 +14,26 @@ from schedora.domain.ids import DEFAULT_TENANT, JobId, WorkflowId
 from schedora.domain.workflow import Workflow, WorkflowState
 
 _GET = written("""
-{whole_workflows}
+{full_workflows}
 where workflows.workflow_id = :workflow_id::uuid
 """)
 _GET_MANY = written("""
-{whole_workflows}
+{full_workflows}
 where workflows.workflow_id = any(:workflow_ids::uuid[])
 """)
 _JOBS = written("""
-{whole_jobs}
+{full_jobs}
 where jobs.workflow_id = :workflow_id::uuid
 order by jobs.job_id
 """)
 
 
 class PostgresWorkflowReader:
-    def __init__(self, database: Database, *, stride: int = STRIDE, page_bytes: int = PAGE_BYTES) -> None:
+    def __init__(
+        self, database: Database, *, scan_limit: int = SCAN_LIMIT, page_bytes: int = PAGE_BYTES
+    ) -> None:
         self._database = database
-        self._stride = stride
+        self._scan_limit = scan_limit
         self._page_bytes = page_bytes
 
     async def get(self, workflow_id: WorkflowId) -> Workflow | None:
@@ -74,9 +76,9 @@ class PostgresWorkflowReader:
         if name is not None:
             values["tenant_id"] = DEFAULT_TENANT
         found = await self._database.fetch(
-            statement, **values, stride=self._stride, limit=limit, page_bytes=self._page_bytes
+            statement, **values, scan_limit=self._scan_limit, limit=limit, page_bytes=self._page_bytes
         )
-        page = sliced(found, limit=limit, stride=self._stride, page_bytes=self._page_bytes)
+        page = sliced(found, limit=limit, scan_limit=self._scan_limit, page_bytes=self._page_bytes)
         return WorkflowPage(
             workflows=tuple(rows.workflow(row) for row in page.rows),
             next_after=None if page.next_after is None else WorkflowId(page.next_after),

@@ -28,7 +28,7 @@ order by w.workflow_id
 for update
 """)
 _READ = written("""
-{whole_workflows}
+{full_workflows}
 where workflows.workflow_id = any(:workflow_id::uuid[])
 order by workflows.workflow_id
 """)

@@ -14,9 +14,9 @@ from contextlib import ExitStack, suppress
 
 import psutil
 
-from schedora.adapters.system import black_box, lifeline
-from schedora.adapters.system.black_box import KeptBox
-from schedora.adapters.system.lifeline import Lifeline
+from schedora.adapters.system import crash_recorder, parent_death_pipe
+from schedora.adapters.system.crash_recorder import KeptBox
+from schedora.adapters.system.parent_death_pipe import ParentDeathPipe
 from schedora.adapters.system.vitals import peak_bytes_of
 from schedora.adapters.system.watched_process import signal_name
 from schedora.application.log import Logger
@@ -72,7 +72,7 @@ class ChildProcesses:
         finally:
             sampling.cancel()
             self._busy.discard(child)
-            if finished and len(self._idle) < self._idle_max and not self._worn_out(child):
+            if finished and len(self._idle) < self._idle_max and not self._needs_restart(child):
                 self._idle.append(child)
             else:
                 await child.bury()
@@ -91,7 +91,7 @@ class ChildProcesses:
             await child.bury()
         return await _Child.start(self._command, self._environment)
 
-    def _worn_out(self, child: "_Child") -> bool:
+    def _needs_restart(self, child: "_Child") -> bool:
         if self._jobs_max is not None and child.jobs >= self._jobs_max:
             return True
         if self._memory_max_bytes is None:
@@ -103,20 +103,20 @@ class ChildProcesses:
 class _Child:
     """One child, with what it leaves, and with what it hangs on."""
 
-    def __init__(self, process: Process, box: KeptBox, lifeline: Lifeline) -> None:
+    def __init__(self, process: Process, box: KeptBox, parent_death_pipe: ParentDeathPipe) -> None:
         self.process = process
         self.jobs = 0
         """How many it has run."""
         self._peak_bytes: int | None = None
         self._box = box
-        self._lifeline = lifeline
+        self._parent_death_pipe = parent_death_pipe
 
     @classmethod
     async def start(cls, command: Sequence[str], environment: Mapping[str, str]) -> "_Child":
         with ExitStack() as undone:
             box = KeptBox()
             undone.callback(box.close)
-            line = Lifeline()
+            line = ParentDeathPipe()
             undone.callback(line.cut)
             try:
                 # A session of its own: Ctrl-C in the terminal is for the worker, which tells its children.
@@ -129,8 +129,8 @@ class _Child:
                     pass_fds=(box.descriptor, line.other_end),
                     env={
                         **environment,
-                        black_box.VARIABLE: str(box.descriptor),
-                        lifeline.VARIABLE: str(line.other_end),
+                        crash_recorder.VARIABLE: str(box.descriptor),
+                        parent_death_pipe.VARIABLE: str(line.other_end),
                     },
                 )
             finally:
@@ -187,7 +187,7 @@ class _Child:
         try:
             await self.kill()
         finally:
-            self._lifeline.cut()
+            self._parent_death_pipe.cut()
             self._box.close()
 
     def _seen(self) -> psutil.Process:

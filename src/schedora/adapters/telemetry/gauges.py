@@ -6,7 +6,7 @@ from threading import Lock
 
 from schedora.application.log import Logger
 from schedora.application.ports.metrics import GAUGE_LABELS, Gauge
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 
 log = Logger("schedora.metrics")
 

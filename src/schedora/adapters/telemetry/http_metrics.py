@@ -1,7 +1,7 @@
 """What this process has answered over HTTP: counted and timed here, shown beside the shared totals."""
 
-from schedora.adapters.telemetry.tally import Distribution
-from schedora.application.ports.totals import Series
+from schedora.adapters.telemetry.local_counters import Distribution
+from schedora.application.ports.shared_counters import Series
 
 REQUESTS = "http_requests_total"
 DURATION = "http_request_duration_seconds"

@@ -13,10 +13,10 @@ from typing import Any, Final, TextIO
 
 import structlog
 
+from schedora.adapters.telemetry.atomic_stderr import atomic
 from schedora.adapters.telemetry.json_line import json_line
-from schedora.adapters.telemetry.kept_lines import OFF
+from schedora.adapters.telemetry.log_capture import OFF
 from schedora.adapters.telemetry.log_event import Event, event_of
-from schedora.adapters.telemetry.one_piece import in_one_piece
 from schedora.adapters.telemetry.uncaught import tell_uncaught
 from schedora.application.log import (
     ATTEMPTS,
@@ -63,7 +63,7 @@ def configure_logs(
     )
     target = stream or sys.stderr
     written = LogWriter(
-        in_one_piece(target, encoding="utf-8" if json_lines else None),
+        atomic(target, encoding="utf-8" if json_lines else None),
         level,
         json_line if json_lines else _for_people(target),
         redaction or Redaction(),

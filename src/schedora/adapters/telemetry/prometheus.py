@@ -15,8 +15,8 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from schedora.adapters.telemetry import http_metrics
-from schedora.adapters.telemetry.label_bounds import OTHER, admitted, known_values
-from schedora.adapters.telemetry.tally import BUCKETS
+from schedora.adapters.telemetry.label_limit import OTHER, admitted, known_values
+from schedora.adapters.telemetry.local_counters import BUCKETS
 from schedora.application.ports.metrics import (
     COUNTER_LABEL,
     GAUGE_LABELS,
@@ -27,7 +27,7 @@ from schedora.application.ports.metrics import (
 )
 from schedora.application.ports.process_reports import ProcessReport
 from schedora.application.ports.queues import QueueStats, Stats
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.job_state import HELD, WAITING, JobState
 from schedora.domain.process import ProcessIdentity
 from schedora.domain.worker import Worker, WorkerState
@@ -53,7 +53,7 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.WAKEUPS_MISSED: "Jobs that only a poll found while hints were known to arrive.",
     Counter.RUN_LOCK_CONFLICTS: "Locks of running jobs that another lease held.",
     Counter.WORKERS_LOST: "Workers that were declared lost.",
-    Counter.WORKERS_SPARED: "Silent workers not declared lost, for Redis heard them.",
+    Counter.WORKER_LOSS_SUPPRESSED: "Silent workers not declared lost, for Redis heard them.",
     Counter.EVENTS_DROPPED: "Events lost before they could be told to whoever listened.",
     Counter.EVENT_STREAMS_DROPPED: "Event streams ended because their client did not read.",
     Counter.TRAILS_DROPPED: "Runs whose log lines and spans found no room on their way to the store.",

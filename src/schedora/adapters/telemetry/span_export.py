@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from schedora.adapters.telemetry.courtesy import Machine, Moment, pause_seconds
+from schedora.adapters.telemetry.cpu_throttle import Machine, Moment, pause_seconds
 from schedora.adapters.telemetry.otlp_json import recorded_span
 from schedora.adapters.telemetry.recorded import as_recorded
 from schedora.application.log import Logger

@@ -11,10 +11,10 @@ from attrs import define
 
 from schedora.application.commands.created import count_created
 from schedora.application.commands.new_jobs import new_jobs
-from schedora.application.errors import Entangled, StoreUnavailable
+from schedora.application.errors import LockConflict, StoreUnavailable
 from schedora.application.pipeline.publish import publish_submitted
 from schedora.application.ports.events import Events
-from schedora.application.ports.intake import JobIntake
+from schedora.application.ports.job_writer import JobWriter
 from schedora.application.ports.jobs import Submission
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
@@ -47,13 +47,13 @@ class GroupCommit:
     def __init__(
         self,
         *,
-        intake: JobIntake,
+        job_writer: JobWriter,
         events: Events,
         metrics: Metrics,
         randomness: Randomness,
         sampler: Sampler = EVERYTHING,
     ) -> None:
-        self._intake = intake
+        self._job_writer = job_writer
         self._events = events
         self._metrics = metrics
         self._randomness = randomness
@@ -149,7 +149,7 @@ class GroupCommit:
             return
         try:
             submissions = await self._add([one.request for one in group])
-        except Entangled as error:
+        except LockConflict as error:
             if len(group) == 1:
                 _refuse(group, error)
             # Each by itself and aside: what one of them waits for, the others and those who come need not wait for.
@@ -181,7 +181,7 @@ class GroupCommit:
             upstream={},
             sampler=self._sampler,
         )
-        submissions = await self._intake.add(jobs)
+        submissions = await self._job_writer.add(jobs)
         created = [submission.new for submission in submissions if submission.created]
         count_created(created, metrics=self._metrics)
         publish_submitted(self._events, submissions)

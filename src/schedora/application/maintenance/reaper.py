@@ -1,7 +1,7 @@
 """The reaper: declares silent workers lost, rescues what they held, forgets what is long gone.
 
 Any number may run: each round is safe beside any other. A worker that the store has not heard for too long, but that
-is heard elsewhere, is spared for a while: then it is the store that was not to be reached, and not the worker that
+is heard elsewhere, is suppressed for a while: then it is the store that was not to be reached, and not the worker that
 died. Nothing makes a worker lost but that its end was seen, or that the store does not hear it, and only as much of
 that silence counts as reapers were there to notice: after an outage of the store all workers look silent, and each has
 the whole timeout to be heard again.
@@ -82,7 +82,7 @@ class Reaper:
         self._watched = True
         """Whether reapers have been there for as long as a worker's silence may last."""
         self._watched_at = clock.monotonic()
-        self._spared: frozenset[IncarnationId] = frozenset()
+        self._suppressed: frozenset[IncarnationId] = frozenset()
         self._clock = clock
         self._randomness = randomness
         self._heartbeat_timeout = heartbeat_timeout
@@ -126,7 +126,7 @@ class Reaper:
         watched_for = await self._watch()
         heard = await self._heard(silent)
         given_up: list[IncarnationId] = []
-        spared: list[SilentWorker] = []
+        suppressed: list[SilentWorker] = []
         for worker in silent:
             heard_elsewhere = worker.incarnation in heard
             if worker.seen_dead or lost(
@@ -134,9 +134,9 @@ class Reaper:
             ):
                 given_up.append(worker.incarnation)
             elif heard_elsewhere:
-                spared.append(worker)
+                suppressed.append(worker)
         self._tell_unwatched(sum(not worker.seen_dead for worker in silent), watched_for)
-        self._tell_spared(spared)
+        self._log_suppressed(suppressed)
         if not given_up:
             return
         declared = await self._workers.declare_stale(given_up, timeout)
@@ -166,18 +166,18 @@ class Reaper:
                 timeout_seconds=self._heartbeat_timeout.total_seconds(),
             )
 
-    def _tell_spared(self, spared: Sequence[SilentWorker]) -> None:
+    def _log_suppressed(self, suppressed: Sequence[SilentWorker]) -> None:
         """Once for each time that a worker falls silent."""
-        new = [worker for worker in spared if worker.incarnation not in self._spared]
-        self._spared = frozenset(worker.incarnation for worker in spared)
+        new = [worker for worker in suppressed if worker.incarnation not in self._suppressed]
+        self._suppressed = frozenset(worker.incarnation for worker in suppressed)
         for worker in new:
             log.warning(
-                "worker spared: it is silent in the store, and heard elsewhere",
+                "worker suppressed: it is silent in the store, and heard elsewhere",
                 worker_id=worker.worker_id,
                 silent_seconds=round(worker.silent_for.total_seconds(), 1),
             )
         if new:
-            self._metrics.count(Counter.WORKERS_SPARED, amount=len(new))
+            self._metrics.count(Counter.WORKER_LOSS_SUPPRESSED, amount=len(new))
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:

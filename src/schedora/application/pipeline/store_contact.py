@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from schedora.application.backoff import Backoff
-from schedora.application.errors import Entangled, StoreUnavailable
+from schedora.application.errors import LockConflict, StoreUnavailable
 from schedora.application.log import Logger
 from schedora.application.pipeline.completion_buffer import CompletionBuffer
 from schedora.application.pipeline.poll_scheduler import PollScheduler
@@ -72,7 +72,7 @@ class StoreContact:
         """Leaves the store alone for a while. What happened there is not known: everything is looked at again."""
         self.failures += 1
         self._failed_at = self._clock.monotonic()
-        if isinstance(error, Entangled):
+        if isinstance(error, LockConflict):
             log.debug("others were in the way", error=str(error), worker_id=self._worker_id)
         elif not self._is_away:
             self._is_away = True

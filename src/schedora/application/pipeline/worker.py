@@ -87,7 +87,7 @@ class WorkerLimits:
     live_for: timedelta = timedelta(seconds=60)
     """How long after a sign of life the store can't have given this worker up."""
     replaceable: bool = False
-    """Whether a fresh process takes over from a worker that ends worn out."""
+    """Whether a new process replaces a worker that ends because it needs a restart."""
 
 
 class Worker:
@@ -275,14 +275,14 @@ class Worker:
         return self._registration.incarnation
 
     @property
-    def worn_out(self) -> bool:
+    def needs_restart(self) -> bool:
         """Whether it drains because handlers that do not stop hold too many of its slots, and for nothing else."""
         return self._drain.begun and not self._drain.waited_for
 
     async def step(self) -> bool:
         """One turn: enforces deadlines, exchanges what is due. Whether anything moved: there may be more to do."""
         self.slots.enforce_deadlines()
-        self._drain_when_worn_out()
+        self._drain_when_needs_restart()
         self._stop_at_drain_deadline()
         self._run_locking.tell()
         if self._contact.waits:
@@ -454,7 +454,7 @@ class Worker:
         gauges.register(Gauge.OUTBOX_JOBS, self._completion_buffer.__len__)
         gauges.register(Gauge.LAST_PROGRESS, lambda: self._contact.silence().total_seconds())
 
-    def _drain_when_worn_out(self) -> None:
+    def _drain_when_needs_restart(self) -> None:
         """Before it runs out of slots: what is stuck is ended with the process, and a fresh one has them all."""
         if not self._limits.replaceable or self._drain.begun or self._registration.drained_by_request:
             return

@@ -20,5 +20,5 @@ class Heartbeats(Protocol):
         ...
 
     async def forget(self, incarnation: IncarnationId) -> None:
-        """It has ended, or is not to be spared any more."""
+        """It has ended, or is not to be suppressed any more."""
         ...

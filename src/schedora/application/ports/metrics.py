@@ -5,7 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 
 
 class Counter(StrEnum):
@@ -40,7 +40,7 @@ class Counter(StrEnum):
     """Locks of running jobs that another lease held than the one that runs it."""
     WORKERS_LOST = "workers_lost_total"
     """Workers that were declared lost."""
-    WORKERS_SPARED = "workers_spared_total"
+    WORKER_LOSS_SUPPRESSED = "worker_loss_suppressed_total"
     """Workers whose row had grown old and that were not declared lost, for they were heard elsewhere."""
     EVENTS_DROPPED = "events_dropped_total"
     """Events that were lost before they could be told to whoever listened."""
@@ -76,7 +76,7 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.WAKEUPS_MISSED: None,
     Counter.RUN_LOCK_CONFLICTS: None,
     Counter.WORKERS_LOST: None,
-    Counter.WORKERS_SPARED: None,
+    Counter.WORKER_LOSS_SUPPRESSED: None,
     Counter.EVENTS_DROPPED: None,
     Counter.EVENT_STREAMS_DROPPED: None,
     Counter.TRAILS_DROPPED: None,

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.ids import ProcessId
 from schedora.domain.process import ProcessIdentity
 

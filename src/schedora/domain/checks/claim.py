@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from attrs import field, frozen
 
-from schedora.domain.finding import Ailment, Finding, Observation, Severity, sized
+from schedora.domain.finding import Finding, FindingType, Observation, Severity, sized
 
-CLAIM_PLAN = Ailment(
+CLAIM_PLAN = FindingType(
     "claim_plan",
     consequence="Every claim reads all that waits: the more jobs wait, the slower all of them become.",
     fix="See whether the index is there and valid, then: ANALYZE job_ready.",
 )
-CLAIM_COMPILED = Ailment(
+CLAIM_COMPILED = FindingType(
     "claim_compiled",
     consequence="The server compiles statements for longer than they run: each claim takes a tenth of a second and more.",
     fix="ALTER ROLE {user!i} SET jit = off",

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
-from schedora.domain.finding import Ailment, Finding, Observation, bad
+from schedora.domain.finding import Finding, FindingType, Observation, bad
 from schedora.domain.words import in_words
 
-CLOCK_SKEWED = Ailment(
+CLOCK_SKEWED = FindingType(
     "clock_skewed",
     consequence="What is scheduled by that clock runs too early or too late by so much; ids made there, and so lists of jobs, are out of order.",
     fix="Keep that machine's clock, and the database's, in step: run chrony or systemd-timesyncd on both.",

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 
 from attrs import field, frozen
 
-from schedora.domain.finding import Ailment, Finding, Observation, Severity, bad
+from schedora.domain.finding import Finding, FindingType, Observation, Severity, bad
 from schedora.domain.words import counted
 
-CONNECTIONS_FEW = Ailment(
+CONNECTIONS_FEW = FindingType(
     "connections_few",
     consequence="Whoever wants one more is refused: API and workers behave as if the database were away.",
     fix="Find who holds them: SELECT application_name, usename, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC. Lower pools, or raise the limit.",
 )
-CONNECTIONS_PROMISED = Ailment(
+CONNECTIONS_PROMISED = FindingType(
     "connections_promised",
     consequence="Under load all pools can't fill: some processes are refused connections while others hold idle ones.",
     fix="Lower DATABASE_POOL_SIZE and DATABASE_MAX_OVERFLOW (5 and 5 do for a worker), raise max_connections, or put PgBouncer before the server.",

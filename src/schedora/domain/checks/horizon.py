@@ -10,47 +10,47 @@ from datetime import datetime, timedelta
 from attrs import field, frozen
 
 from schedora.domain.checks.sessions import ServerSession
-from schedora.domain.finding import Ailment, Detail, Finding, Observation, Severity, bad, sized
+from schedora.domain.finding import Detail, Finding, FindingType, Observation, Severity, bad, sized
 from schedora.domain.words import in_words
 
 _PILING_UP = "Dead rows of job_ready and job_leases can't be removed: the tables grow, and claims walk over what is gone."
 
-TRANSACTION_IDLE = Ailment(
+TRANSACTION_IDLE = FindingType(
     "transaction_idle",
     consequence=_PILING_UP,
     fix="Let that program commit or roll back; else: SELECT pg_terminate_backend({pid}). For all of them: set idle_in_transaction_session_timeout.",
 )
-TRANSACTION_LEFT_OPEN = Ailment(
+TRANSACTION_LEFT_OPEN = FindingType(
     "transaction_left_open",
     consequence="It holds no rows back, but its locks: a migration waits for it, and whatever comes after waits for the migration.",
     fix=TRANSACTION_IDLE.fix,
 )
-TRANSACTION_OLD = Ailment(
+TRANSACTION_OLD = FindingType(
     "transaction_old",
     consequence=_PILING_UP,
     fix="Wait for it, or: SELECT pg_terminate_backend({pid}). Run long reports on a replica.",
 )
-TRANSACTION_PREPARED = Ailment(
+TRANSACTION_PREPARED = FindingType(
     "transaction_prepared",
     consequence=_PILING_UP + " It outlives sessions and restarts, and keeps its locks.",
     fix="Ask its transaction manager; else, in its database: ROLLBACK PREPARED {gid!l}",
 )
-SLOT_HORIZON = Ailment(
+SLOT_HORIZON = FindingType(
     "slot_horizon",
     consequence=_PILING_UP,
     fix="Bring its subscriber or standby back; if there is none any more: SELECT pg_drop_replication_slot({slot!l})",
 )
-SLOT_CATALOGS = Ailment(
+SLOT_CATALOGS = FindingType(
     "slot_catalogs",
     consequence="Dead rows of the server's catalogs can't be removed: planning gets slower, and ids of transactions run out.",
     fix=SLOT_HORIZON.fix,
 )
-SLOT_RETAINS_WAL = Ailment(
+SLOT_RETAINS_WAL = FindingType(
     "slot_retains_wal",
     consequence="The server keeps all that was written since; once its disk is full it stops, and Schedora with it.",
     fix="Bring its subscriber or standby back; if there is none any more: SELECT pg_drop_replication_slot({slot!l}). Set max_slot_wal_keep_size.",
 )
-STANDBY_HORIZON = Ailment(
+STANDBY_HORIZON = FindingType(
     "standby_horizon",
     consequence=_PILING_UP,
     fix="End the long query on that standby, or set hot_standby_feedback = off there.",
@@ -177,12 +177,12 @@ def _of_slot(slot: Slot) -> Iterator[Finding]:
     )
     # Of one that is in use it is the standby that asks.
     rows = STANDBY_HORIZON if slot.active else SLOT_HORIZON
-    for ailment, kept, transactions in (
+    for finding_type, kept, transactions in (
         (rows, "rows", slot.transactions),
         (SLOT_CATALOGS, "rows of the catalogs", slot.catalog_transactions),
     ):
         if transactions is not None and transactions >= TRANSACTIONS_MIN:
-            yield ailment.found(
+            yield finding_type.found(
                 bad(transactions >= TRANSACTIONS_CRITICAL),
                 f"{named} asks for {kept} that {transactions:,} transactions have begun since",
                 **details,

@@ -7,15 +7,15 @@ from attrs import field, frozen
 
 from schedora.domain.checks.horizon import TRANSACTION_PREPARED
 from schedora.domain.checks.sessions import ServerSession
-from schedora.domain.finding import Ailment, Detail, Finding, Observation, bad
+from schedora.domain.finding import Detail, Finding, FindingType, Observation, bad
 from schedora.domain.words import counted, in_words
 
-LOCK_WAIT = Ailment(
+LOCK_WAIT = FindingType(
     "lock_wait",
     consequence="What that session does stands still: a submission, a claim, a completion, or the removal of old jobs.",
     fix="Let the one that holds it commit or roll back; else: SELECT pg_terminate_backend({blocker})",
 )
-LOCK_PREPARED = Ailment(
+LOCK_PREPARED = FindingType(
     "lock_prepared",
     consequence=LOCK_WAIT.consequence + " No session is left that could be ended.",
     fix=TRANSACTION_PREPARED.fix,

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from attrs import field, frozen
 
 from schedora.domain.checks.sessions import ServerSession
-from schedora.domain.finding import Ailment, Detail, Finding, Observation, bad
+from schedora.domain.finding import Detail, Finding, FindingType, Observation, bad
 
-NOTIFICATIONS_PILE_UP = Ailment(
+NOTIFICATIONS_PILE_UP = FindingType(
     "notifications_pile_up",
     consequence="From half on hints are left out, and jobs are found by polling; once it is full, transactions that NOTIFY fail, of other programs, too.",
     fix="End the transaction of whoever listens and does not read. The oldest: SELECT pid, application_name, state, xact_start FROM pg_stat_activity WHERE xact_start IS NOT NULL ORDER BY xact_start LIMIT 3",

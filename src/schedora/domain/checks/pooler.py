@@ -4,19 +4,19 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from schedora.domain.finding import Ailment, Finding, Observation, Severity
+from schedora.domain.finding import Finding, FindingType, Observation, Severity
 
-POOLER_UNSAID = Ailment(
+POOLER_UNSAID = FindingType(
     "pooler_unsaid",
     consequence="Each transaction may meet another session: prepared statements are missing there, hints never arrive, settings are lost.",
     fix="Set DATABASE_DIRECT_URL, or put ?pgbouncer=true at the end of DATABASE_URL.",
 )
-POOLER_NEEDLESS = Ailment(
+POOLER_NEEDLESS = FindingType(
     "pooler_needless",
     consequence="Statements are planned anew each time, and each takes two round trips more.",
     fix="Take pgbouncer=true out of DATABASE_URL, and DATABASE_DIRECT_URL away.",
 )
-SERVER_VERSION_MIXED = Ailment(
+SERVER_VERSION_MIXED = FindingType(
     "server_version_mixed",
     consequence="The pooler tells the version of another server than it leads to, and clients trust what they are told.",
     fix="RELOAD the pooler, or see to it that all servers behind it have one version.",

@@ -5,31 +5,31 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
-from schedora.domain.finding import Ailment, Finding, Observation, Severity
+from schedora.domain.finding import Finding, FindingType, Observation, Severity
 from schedora.domain.process import ProcessKind
 from schedora.domain.words import counted, in_words
 
-VERSION_DIFFERS = Ailment(
+VERSION_DIFFERS = FindingType(
     "version_differs",
     consequence="That is as it should be in the middle of an upgrade, and nowhere else.",
     fix="Restart {process} on {host} with version {wanted}.",
 )
-REAPER_MISSING = Ailment(
+REAPER_MISSING = FindingType(
     "reaper_missing",
     consequence="Jobs of lost workers wait for ever, and nothing that has ended is ever removed.",
     fix="schedora reaper",
 )
-LOOP_BLOCKED = Ailment(
+LOOP_BLOCKED = FindingType(
     "loop_blocked",
     consequence="Meanwhile that process hears nothing, starts nothing and answers nobody.",
     fix="Find the handler that keeps the event loop of {process}: make it a plain function, which runs in a thread, or let it wait with await.",
 )
-THREADS_STUCK = Ailment(
+THREADS_STUCK = FindingType(
     "threads_stuck",
     consequence="Each keeps a slot of that worker, which starts anew before they hold half of them.",
     fix="Find the handlers of {process} that outlive their timeout: let them look at ctx.cancelled, or run in a process.",
 )
-REDIS_LOST = Ailment(
+REDIS_LOST = FindingType(
     "redis_lost",
     consequence="That process goes on over PostgreSQL: whom it tells of jobs hears of them later, and it hears of them later.",
     fix="See to it that {host} reaches the Redis at REDIS_URL.",

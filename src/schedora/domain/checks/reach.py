@@ -6,24 +6,24 @@ from attrs import frozen
 
 from schedora.domain.checks.connections import CONNECTIONS_FEW
 from schedora.domain.checks.pooler import POOLER_UNSAID
-from schedora.domain.finding import Ailment, Finding, Observation, Severity
+from schedora.domain.finding import Finding, FindingType, Observation, Severity
 
-DATABASE_AWAY = Ailment(
+DATABASE_AWAY = FindingType(
     "database_away",
     consequence="Nothing is accepted and nothing is claimed; what runs goes on, and is written once the database is back.",
     fix="See to it that the server at DATABASE_URL runs, can be reached from here, and lets this user in.",
 )
-REDIS_AWAY = Ailment(
+REDIS_AWAY = FindingType(
     "redis_away",
     consequence="Everything goes on over PostgreSQL: jobs start later, idle workers poll more often, lone jobs are not matched.",
     fix="See to it that the server at REDIS_URL runs, can be reached from here, takes writes, and lets this user in.",
 )
-REDIS_NONE = Ailment(
+REDIS_NONE = FindingType(
     "redis_none",
     consequence="Hints go by NOTIFY, lone jobs are claimed after a hint.",
     fix="Nothing has to be done. With REDIS_URL set, jobs start sooner.",
 )
-MEMORY_STORE = Ailment(
+MEMORY_STORE = FindingType(
     "memory_store",
     consequence="Jobs are gone when this process ends.",
     fix="Nothing has to be done for a try. To keep jobs, start without --memory.",
@@ -42,12 +42,12 @@ class DatabaseReach(Observation):
 
     def findings(self) -> Iterator[Finding]:
         if self.problem is not None:
-            ailment = DATABASE_AWAY
+            finding_type = DATABASE_AWAY
             if self.settings_refused:
-                ailment = POOLER_UNSAID
+                finding_type = POOLER_UNSAID
             elif self.full:
-                ailment = CONNECTIONS_FEW
-            yield ailment.found(Severity.CRITICAL, self.problem)
+                finding_type = CONNECTIONS_FEW
+            yield finding_type.found(Severity.CRITICAL, self.problem)
 
 
 @frozen(kw_only=True)

@@ -5,34 +5,34 @@ from datetime import timedelta
 
 from attrs import frozen
 
-from schedora.domain.finding import Ailment, Finding, Observation, Severity, sized
+from schedora.domain.finding import Finding, FindingType, Observation, Severity, sized
 
-REDIS_OLD = Ailment(
+REDIS_OLD = FindingType(
     "redis_old",
     consequence="Scripts of Schedora use what this server does not have: it counts as away.",
     fix="Move to Redis 6.2 or newer, or to Valkey.",
 )
-REDIS_REPLICA = Ailment(
+REDIS_REPLICA = FindingType(
     "redis_replica",
     consequence="It takes no writes, and counts as away: everything goes on over PostgreSQL.",
     fix="Name its master in REDIS_URL, or the Sentinels: redis+sentinel://.",
 )
-REDIS_FULL = Ailment(
+REDIS_FULL = FindingType(
     "redis_full",
     consequence="Once it is full it takes no writes, and counts as away until there is room.",
     fix="Raise maxmemory, or find what else fills it: redis-cli --bigkeys.",
 )
-REDIS_EVICTING = Ailment(
+REDIS_EVICTING = FindingType(
     "redis_evicting",
     consequence="Offers, tokens and heartbeats of Schedora are evicted before their time: jobs start later, nothing is lost.",
     fix="Raise maxmemory, or give Schedora a Redis of its own with maxmemory-policy noeviction.",
 )
-REDIS_SLOW = Ailment(
+REDIS_SLOW = FindingType(
     "redis_slow",
     consequence="Submissions ask it for an idle worker and wait 5 ms at most: they wait in vain, and hints arrive late.",
     fix="See what keeps it busy: redis-cli SLOWLOG GET; bring it nearer.",
 )
-REDIS_CLIENTS = Ailment(
+REDIS_CLIENTS = FindingType(
     "redis_clients",
     consequence="Whoever wants one more connection is refused, and does without Redis.",
     fix="Raise maxclients, or find who holds them: redis-cli CLIENT LIST.",
@@ -82,8 +82,8 @@ class RedisServer(Observation):
     def _of_memory(self) -> Iterator[Finding]:
         if not self.memory_limit_bytes or self.memory_bytes < FULL * self.memory_limit_bytes:
             return
-        ailment = REDIS_FULL if self.policy == "noeviction" else REDIS_EVICTING
-        yield ailment.found(
+        finding_type = REDIS_FULL if self.policy == "noeviction" else REDIS_EVICTING
+        yield finding_type.found(
             Severity.WARNING,
             f"Redis uses {sized(self.memory_bytes)} of {sized(self.memory_limit_bytes)} (maxmemory), its policy is {self.policy}",
             memory_bytes=self.memory_bytes,

@@ -4,56 +4,56 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from attrs import field, frozen
 
-from schedora.domain.finding import Ailment, Finding, Observation, Severity
+from schedora.domain.finding import Finding, FindingType, Observation, Severity
 
 _RESTORE = "Restore it from a backup; what schedora migrate makes of an empty database shows how it is to be."
 
-SCHEMA_NONE = Ailment(
+SCHEMA_NONE = FindingType(
     "schema_none",
     consequence="Processes refuse to start.",
     fix="schedora migrate",
 )
-SCHEMA_BEHIND = Ailment(
+SCHEMA_BEHIND = FindingType(
     "schema_behind",
     consequence="Processes of this version refuse to start.",
     fix="schedora migrate",
 )
-SCHEMA_AHEAD = Ailment(
+SCHEMA_AHEAD = FindingType(
     "schema_ahead",
     consequence="Processes of this version stop, and none starts any more.",
     fix="Install the version that made it, and restart: API and reapers first, then workers.",
 )
-TABLE_MISSING = Ailment(
+TABLE_MISSING = FindingType(
     "table_missing",
     consequence="Whatever needs it fails.",
     fix=_RESTORE,
 )
-COLUMN_MISSING = Ailment(
+COLUMN_MISSING = FindingType(
     "column_missing",
     consequence="Whatever needs it fails.",
     fix=_RESTORE,
 )
-INDEX_MISSING = Ailment(
+INDEX_MISSING = FindingType(
     "index_missing",
     consequence="What goes by it goes through the whole table instead, slower with every job, or is no longer unique.",
     fix="{definition}",
 )
-INDEX_INVALID = Ailment(
+INDEX_INVALID = FindingType(
     "index_invalid",
     consequence="It is written with every change and used by nothing.",
     fix="REINDEX INDEX CONCURRENTLY {index!i}",
 )
-INDEX_DIFFERS = Ailment(
+INDEX_DIFFERS = FindingType(
     "index_differs",
     consequence="What goes by the index of this name may go through the whole table instead.",
     fix="DROP INDEX CONCURRENTLY {index!i}, then: {definition}",
 )
-INDEX_FOREIGN = Ailment(
+INDEX_FOREIGN = FindingType(
     "index_foreign",
     consequence="Every job writes to it; on jobs it can take from claims and completions that they stay within a page.",
     fix="Unless you made it on purpose: DROP INDEX CONCURRENTLY {index!i}",
 )
-OPTIONS_DIFFER = Ailment(
+OPTIONS_DIFFER = FindingType(
     "options_differ",
     consequence="Pages have no room for a second version of their rows, or vacuum comes too late: the table grows.",
     fix="ALTER TABLE {table!i} {change}",

@@ -5,61 +5,61 @@ from datetime import timedelta
 
 from attrs import frozen
 
-from schedora.domain.finding import Ailment, Finding, Observation, Severity, bad
+from schedora.domain.finding import Finding, FindingType, Observation, Severity, bad
 
 VERSION_MIN, VERSION_MAX = 15, 18
 
-SERVER_TOO_OLD = Ailment(
+SERVER_TOO_OLD = FindingType(
     "server_too_old",
     consequence="Statements of Schedora use what this server does not have: they fail, or are planned badly.",
     fix=f"Move to PostgreSQL {VERSION_MIN} to {VERSION_MAX}.",
 )
-SERVER_UNPROVEN = Ailment(
+SERVER_UNPROVEN = FindingType(
     "server_unproven",
     consequence="Schedora has not been tested on this version.",
     fix=f"Use PostgreSQL {VERSION_MIN} to {VERSION_MAX}, or a version of Schedora that names this one.",
 )
-SERVER_STANDBY = Ailment(
+SERVER_STANDBY = FindingType(
     "server_standby",
     consequence="Nothing can be written: no job is accepted, claimed or completed.",
     fix="Name the primary in DATABASE_URL, or several hosts with target_session_attrs=read-write.",
 )
-SERVER_READ_ONLY = Ailment(
+SERVER_READ_ONLY = FindingType(
     "server_read_only",
     consequence="Nothing can be written: no job is accepted, claimed or completed.",
     fix="ALTER DATABASE {database!i} RESET default_transaction_read_only; the same for the role and the server.",
 )
-FSYNC_OFF = Ailment(
+FSYNC_OFF = FindingType(
     "fsync_off",
     consequence="A power loss can destroy the database, and every job in it.",
     fix="ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf()",
 )
-FULL_PAGE_WRITES_OFF = Ailment(
+FULL_PAGE_WRITES_OFF = FindingType(
     "full_page_writes_off",
     consequence="A power loss can leave half-written pages, which nothing repairs, unless the file system never does that.",
     fix="ALTER SYSTEM SET full_page_writes = on; SELECT pg_reload_conf()",
 )
-COMMITS_NOT_DURABLE = Ailment(
+COMMITS_NOT_DURABLE = FindingType(
     "commits_not_durable",
     consequence="A crash of the server loses the last commits: jobs that were answered with 201 are gone, ended ones run again.",
     fix="ALTER SYSTEM SET synchronous_commit = on; SELECT pg_reload_conf(); and RESET it for the role and the database.",
 )
-COMMITS_WAIT = Ailment(
+COMMITS_WAIT = FindingType(
     "commits_wait",
     consequence="Every commit waits until such a standby is there: nothing is accepted, claimed or completed.",
     fix="Bring the standby back, or do without: ALTER SYSTEM SET synchronous_standby_names = ''; SELECT pg_reload_conf()",
 )
-ISOLATION_RAISED = Ailment(
+ISOLATION_RAISED = FindingType(
     "isolation_raised",
     consequence="Claims and completions that meet fail and are tried again, in place of passing each other by.",
     fix="ALTER DATABASE {database!i} SET default_transaction_isolation = 'read committed'; RESET it for the role.",
 )
-TIMEOUT_SHORT = Ailment(
+TIMEOUT_SHORT = FindingType(
     "timeout_short",
     consequence="Statements of Schedora that take longer, such as large batches and the removal of old jobs, are cut off and start over.",
     fix="ALTER ROLE {user!i} SET {setting} = 0; Schedora sets limits of its own.",
 )
-IDLE_SESSIONS_CUT = Ailment(
+IDLE_SESSIONS_CUT = FindingType(
     "idle_sessions_cut",
     consequence="Connections that wait for hints are cut again and again, and jobs are found by polling meanwhile.",
     fix="ALTER ROLE {user!i} SET idle_session_timeout = 0",

@@ -5,40 +5,40 @@ from datetime import timedelta
 
 from attrs import field, frozen
 
-from schedora.domain.finding import Ailment, Finding, Observation, Severity, bad, sized
+from schedora.domain.finding import Finding, FindingType, Observation, Severity, bad, sized
 from schedora.domain.words import in_words
 
-AUTOVACUUM_OFF = Ailment(
+AUTOVACUUM_OFF = FindingType(
     "autovacuum_off",
     consequence="Nobody removes dead rows: tables grow with every job, and in the end the server stops to protect itself.",
     fix="{command}",
 )
-DEAD_ROWS = Ailment(
+DEAD_ROWS = FindingType(
     "dead_rows",
     consequence="Claims, counts and lists walk over them, and the table grows.",
     fix="See the findings about old transactions first, then: VACUUM {table}. If it comes again, lower autovacuum_naptime.",
 )
-TABLE_BLOATED = Ailment(
+TABLE_BLOATED = FindingType(
     "table_bloated",
     consequence="Pages that are almost empty take room in memory and on disk; backups and scans read them all.",
     fix="With all processes stopped: VACUUM FULL {table}; while they run: pg_repack.",
 )
-INDEX_BLOATED = Ailment(
+INDEX_BLOATED = FindingType(
     "index_bloated",
     consequence="Claims and look-ups read more pages than they need to, and hardly fit into memory.",
     fix="REINDEX INDEX CONCURRENTLY {index!i}",
 )
-WRAPAROUND_NEAR = Ailment(
+WRAPAROUND_NEAR = FindingType(
     "wraparound_near",
     consequence="At two billion the server takes no more writes until it was vacuumed.",
     fix="See the findings about old transactions first, then: VACUUM (FREEZE, VERBOSE) {table}",
 )
-NEVER_ANALYZED = Ailment(
+NEVER_ANALYZED = FindingType(
     "never_analyzed",
     consequence="The planner guesses: lists and counts may go through whole tables.",
     fix="ANALYZE {table}",
 )
-STATISTICS_STALE = Ailment(
+STATISTICS_STALE = FindingType(
     "statistics_stale",
     consequence=NEVER_ANALYZED.consequence,
     fix="ANALYZE {table}. If it comes again, see whether autovacuum keeps up.",

@@ -6,51 +6,51 @@ from datetime import timedelta
 from attrs import field, frozen
 
 from schedora.domain.checks.processes import REAPER_MISSING, version_differs
-from schedora.domain.finding import Ailment, Detail, Finding, Observation, Severity, bad
+from schedora.domain.finding import Detail, Finding, FindingType, Observation, Severity, bad
 from schedora.domain.words import in_words, some_of
-from schedora.domain.worker import LIVE, SPARED_TIMEOUTS_MAX, WorkerState
+from schedora.domain.worker import LIVE, SUPPRESSED_TIMEOUTS_MAX, WorkerState
 
-WORKERS_NONE = Ailment(
+WORKERS_NONE = FindingType(
     "workers_none",
     consequence="Jobs are accepted and wait.",
     fix="schedora worker --app MODULE:APP",
 )
-WORKER_STALE = Ailment(
+WORKER_STALE = FindingType(
     "worker_stale",
     consequence="It was declared lost: what it ran runs elsewhere, and there is one worker less.",
     fix="See why {worker} on {host} died; start it again.",
 )
-WORKER_SILENT = Ailment(
+WORKER_SILENT = FindingType(
     "worker_silent",
     consequence="What it runs is given up and runs elsewhere once a reaper declares it lost.",
     fix="See whether {worker} on {host} still runs and reaches the database.",
 )
-TYPE_UNHANDLED = Ailment(
+TYPE_UNHANDLED = FindingType(
     "type_unhandled",
     consequence="No live worker has a handler for them: these jobs wait.",
     fix="Start a worker with an app that registers it, or see what they are: schedora jobs list --type {type!w}",
 )
-QUEUE_UNSERVED = Ailment(
+QUEUE_UNSERVED = FindingType(
     "queue_unserved",
     consequence="Workers that know these jobs serve other queues: they wait.",
     fix="Start a worker that serves that queue: schedora worker --app MODULE:APP --queues {queue!w}",
 )
-WORKERS_DRAINING = Ailment(
+WORKERS_DRAINING = FindingType(
     "workers_draining",
     consequence="They take no new jobs, and no other worker could run these: they wait.",
     fix="Start a worker that runs them; one that drains takes jobs again only once it was started anew.",
 )
-QUEUE_PAUSED = Ailment(
+QUEUE_PAUSED = FindingType(
     "queue_paused",
     consequence="Its jobs wait until somebody resumes it.",
     fix="schedora queues resume {queue!a}",
 )
-QUEUE_LATE = Ailment(
+QUEUE_LATE = FindingType(
     "queue_late",
     consequence="Jobs come in faster than they are worked off, or something holds workers up.",
     fix="Start more workers, or let each do more at once (--concurrency); see slow handlers in job_duration_seconds.",
 )
-DLQ_GROWING = Ailment(
+DLQ_GROWING = FindingType(
     "dlq_growing",
     consequence="Jobs fail for good, now: somebody's work is not done.",
     fix="schedora dlq list --queue {queue!w}; once that is mended: schedora dlq requeue --queue {queue!w}",
@@ -147,7 +147,7 @@ class Work(Observation):
                 yield version_differs(f"worker {one.worker}", one.host, one.version, self.version)
         # Whatever else has heard it: a reaper gives it up by then.
         forsaken = max((one.silent_for for one in live), default=timedelta(0))
-        if forsaken > self.heartbeat_timeout * (SPARED_TIMEOUTS_MAX + 1):
+        if forsaken > self.heartbeat_timeout * (SUPPRESSED_TIMEOUTS_MAX + 1):
             yield REAPER_MISSING.found(
                 Severity.CRITICAL,
                 f"a worker has been silent for {in_words(forsaken)} and nobody has declared it lost",

@@ -7,6 +7,7 @@ from uuid import UUID
 import typer
 
 from schedora.entrypoints.cli.arguments import given
+from schedora.entrypoints.cli.confirm import YesOption, make_sure
 from schedora.entrypoints.cli.exits import CommandGroup, Misused
 from schedora.entrypoints.cli.paging import filled
 from schedora.entrypoints.cli.printing import print_json, print_line
@@ -18,7 +19,6 @@ from schedora.entrypoints.cli.server import (
     UrlOption,
     reached,
 )
-from schedora.entrypoints.cli.surety import YesOption, make_sure
 from schedora.entrypoints.cli.views import print_jobs, say_next
 
 app = typer.Typer(

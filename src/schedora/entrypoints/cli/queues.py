@@ -7,10 +7,10 @@ import typer
 
 from schedora.domain.retention import RETENTION_MAX, RETENTION_MIN
 from schedora.entrypoints.cli.arguments import named
+from schedora.entrypoints.cli.confirm import YesOption, make_sure
 from schedora.entrypoints.cli.exits import CommandGroup
 from schedora.entrypoints.cli.printing import print_json, print_line, print_note, print_table
 from schedora.entrypoints.cli.server import DEFAULT_URL, JsonOption, UrlOption, reached
-from schedora.entrypoints.cli.surety import YesOption, make_sure
 
 app = typer.Typer(
     name="queues",

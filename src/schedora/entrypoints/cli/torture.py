@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from schedora.domain.words import counted
+from schedora.entrypoints.cli.confirm import YesOption
 from schedora.entrypoints.cli.exits import FAILED, Failed, Misused
 from schedora.entrypoints.cli.printing import plain, print_line, print_note
-from schedora.entrypoints.cli.surety import YesOption
 
 if TYPE_CHECKING:
     from schedora.entrypoints.torture.plan import Plan

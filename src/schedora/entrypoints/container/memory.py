@@ -12,9 +12,9 @@ from schedora.adapters.memory.examination import MemoryExamination
 from schedora.adapters.memory.facts_reader import MemoryFactsReader
 from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.heartbeats import MemoryHeartbeats
-from schedora.adapters.memory.intake import MemoryJobIntake
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
+from schedora.adapters.memory.job_writer import MemoryJobWriter
 from schedora.adapters.memory.lineage_reader import MemoryLineageReader
 from schedora.adapters.memory.process_reports import MemoryProcessReports
 from schedora.adapters.memory.queues import MemoryQueues
@@ -22,8 +22,8 @@ from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
 from schedora.adapters.memory.request_spans import MemoryRequestSpans
 from schedora.adapters.memory.run_locks import MemoryRunLocks
+from schedora.adapters.memory.shared_counters import MemorySharedCounters
 from schedora.adapters.memory.store import MemoryStore
-from schedora.adapters.memory.totals import MemoryTotals
 from schedora.adapters.memory.trails import MemoryTrails
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from schedora.adapters.memory.wakeup import MemoryWakeup
@@ -57,7 +57,7 @@ class MemoryStorage:
     def __init__(self, *, settings: Settings, clock: Clock, randomness: Randomness) -> None:
         store = providers.Singleton(MemoryStore, clock=clock, randomness=randomness)
         self.units = providers.Singleton(MemoryUnitOfWorkFactory, store)
-        self.intake = providers.Singleton(MemoryJobIntake, store)
+        self.job_writer = providers.Singleton(MemoryJobWriter, store)
         self.jobs = providers.Singleton(MemoryJobReader, store)
         self.lineage = providers.Singleton(MemoryLineageReader, store)
         self.facts = providers.Singleton(MemoryFactsReader, store)
@@ -70,7 +70,7 @@ class MemoryStorage:
         self.trails = providers.Singleton(MemoryTrails, store)
         self.wakeup = providers.Singleton(MemoryWakeup, store)
         self.events = providers.Singleton(MemoryEvents, store)
-        self.totals = providers.Singleton(MemoryTotals, store)
+        self.shared_counters = providers.Singleton(MemorySharedCounters, store)
         self.process_reports = providers.Singleton(MemoryProcessReports, store)
         self.schema = providers.Object("memory")
         self.health = providers.Singleton(MemoryHealth, store)

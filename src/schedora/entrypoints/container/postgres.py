@@ -13,9 +13,9 @@ from schedora.adapters.postgres.events import PostgresEvents
 from schedora.adapters.postgres.examination import PostgresExamination
 from schedora.adapters.postgres.facts_reader import PostgresFactsReader
 from schedora.adapters.postgres.health import PostgresHealth
-from schedora.adapters.postgres.intake import PostgresJobIntake
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
+from schedora.adapters.postgres.job_writer import PostgresJobWriter
 from schedora.adapters.postgres.lineage_reader import PostgresLineageReader
 from schedora.adapters.postgres.process_reports import PostgresProcessReports
 from schedora.adapters.postgres.queues import PostgresQueues
@@ -23,14 +23,14 @@ from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
 from schedora.adapters.postgres.request_spans import PostgresRequestSpans
 from schedora.adapters.postgres.schema import REVISIONS, check_schema
-from schedora.adapters.postgres.totals import PostgresTotals
+from schedora.adapters.postgres.shared_counters import PostgresSharedCounters
 from schedora.adapters.postgres.trails import PostgresTrails
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
 from schedora.adapters.telemetry.gauges import RegisteredGauges
-from schedora.adapters.telemetry.tally import Tally
+from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.examination import Examination
 from schedora.application.ports.health import Health
@@ -100,7 +100,7 @@ class PostgresStorage:
         settings: Settings,
         database_url: str,
         clock: Clock,
-        metrics: providers.Provider[Tally],
+        metrics: providers.Provider[LocalCounters],
         gauges: RegisteredGauges,
     ) -> None:
         database = providers.Singleton(
@@ -135,10 +135,10 @@ class PostgresStorage:
         self.request_spans = providers.Singleton(PostgresRequestSpans, database)
         self.trails = providers.Singleton(PostgresTrails, database)
         self.wakeup = providers.Singleton(PostgresWakeup, database)
-        self.intake_that_rings = partial(providers.Singleton, PostgresJobIntake, database)
-        self.intake = self.intake_that_rings(self.wakeup)
+        self.job_writer_that_rings = partial(providers.Singleton, PostgresJobWriter, database)
+        self.job_writer = self.job_writer_that_rings(self.wakeup)
         self.events = providers.Singleton(PostgresEvents, database, metrics, clock)
-        self.totals = providers.Singleton(PostgresTotals, database)
+        self.shared_counters = providers.Singleton(PostgresSharedCounters, database)
         self.process_reports = providers.Singleton(PostgresProcessReports, database)
         self.schema = providers.Object(REVISIONS[-1])
         self.health = providers.Singleton(PostgresHealth, database)

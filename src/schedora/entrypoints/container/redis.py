@@ -19,7 +19,7 @@ from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.run_locks import RedisRunLocks
 from schedora.adapters.redis.wakeup import RedisWakeup
 from schedora.adapters.telemetry.gauges import RegisteredGauges
-from schedora.adapters.telemetry.tally import Tally
+from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.randomness import Randomness
@@ -84,7 +84,7 @@ class RedisStorage:
         clock: Clock,
         randomness: Randomness,
         redis_url: str,
-        metrics: providers.Provider[Tally],
+        metrics: providers.Provider[LocalCounters],
         gauges: RegisteredGauges,
     ) -> None:
         make_link = providers.Factory(
@@ -104,9 +104,9 @@ class RedisStorage:
         self.wakeup = providers.Singleton(
             RedisWakeup, link, otherwise=storage.wakeup, unit_random=randomness.unit
         )
-        self.intake = storage.intake_that_rings(self.wakeup, providers.Singleton(RedisOffers, link))
+        self.job_writer = storage.job_writer_that_rings(self.wakeup, providers.Singleton(RedisOffers, link))
         self.events = providers.Singleton(RedisEvents, link, metrics, clock, otherwise=storage.events)
-        self.totals = storage.totals
+        self.shared_counters = storage.shared_counters
         self.trails = storage.trails
         self.request_spans = storage.request_spans
         self.lineage = storage.lineage

@@ -15,8 +15,8 @@ from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.system.randomness import SystemRandomness
 from schedora.adapters.telemetry.flusher import Flusher
 from schedora.adapters.telemetry.gauges import RegisteredGauges
+from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.adapters.telemetry.reporter import Reporter
-from schedora.adapters.telemetry.tally import Tally
 from schedora.application.commands.cancel import CancelJob
 from schedora.application.commands.group_commit import GroupCommit
 from schedora.application.commands.queues import PauseQueue, PurgeQueue, ResumeQueue, RetainInQueue
@@ -60,7 +60,7 @@ def _storage(
     clock: Clock,
     randomness: Randomness,
     database_url: str | None,
-    metrics: providers.Provider[Tally],
+    metrics: providers.Provider[LocalCounters],
     gauges: RegisteredGauges,
 ) -> "Storage":
     """The storages, told apart here and nowhere else: all offer the same names."""
@@ -90,7 +90,7 @@ def _storage(
 
 def _span_export(
     settings: Settings,
-    metrics: providers.Provider[Tally],
+    metrics: providers.Provider[LocalCounters],
     process: ProcessIdentity,
     storage: "Storage",
 ) -> providers.Provider[SpanExport | None]:
@@ -131,14 +131,14 @@ def _system(
     clock: Clock,
     randomness: Randomness,
     storage: "Storage",
-    metrics: providers.Provider[Tally],
+    metrics: providers.Provider[LocalCounters],
     gauges: RegisteredGauges,
     process: ProcessIdentity,
 ) -> providers.Singleton[System]:
     gauges.register(Gauge.SERIES_UNFLUSHED, lambda: len(metrics()))
     reporter = providers.Singleton(Reporter, process, gauges, storage.process_reports, clock)
     flusher = providers.Singleton(
-        Flusher, metrics, storage.totals, clock, label_values_max=settings.metrics_label_values_max
+        Flusher, metrics, storage.shared_counters, clock, label_values_max=settings.metrics_label_values_max
     )
     span_export = _span_export(settings, metrics, process, storage)
     endings = providers.Singleton(Endings, storage.jobs, clock)
@@ -146,7 +146,7 @@ def _system(
     event_feed = providers.Singleton(EventFeed, storage.events, clock, unit_random)
     group_commit = providers.Singleton(
         GroupCommit,
-        intake=storage.intake,
+        job_writer=storage.job_writer,
         events=storage.events,
         metrics=metrics,
         randomness=randomness,
@@ -260,7 +260,7 @@ def _system(
         randomness=randomness,
         metrics=metrics,
         gauges=gauges,
-        totals=storage.totals,
+        shared_counters=storage.shared_counters,
         process=process,
         process_reports=storage.process_reports,
         schema=storage.schema,
@@ -350,7 +350,7 @@ def build_system(
     settings = settings.model_copy(update={"database_url": database_url})
     clock = clock or SystemClock()
     randomness = randomness or SystemRandomness(clock)
-    metrics = providers.Singleton(Tally)
+    metrics = providers.Singleton(LocalCounters)
     gauges = RegisteredGauges()
     storage = _storage(
         settings=settings,

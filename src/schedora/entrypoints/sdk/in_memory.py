@@ -12,7 +12,7 @@ from attrs import evolve
 
 from schedora.adapters.memory.virtual_clock import BEGINNING
 from schedora.adapters.system.randomness import SeededRandomness
-from schedora.adapters.telemetry.kept_lines import keeping_lines
+from schedora.adapters.telemetry.log_capture import keeping_lines
 from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.context import JobContext, run_without_waiting
 from schedora.application.handlers import BoundCall, Handler, Handlers

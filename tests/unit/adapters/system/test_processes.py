@@ -16,7 +16,7 @@ import pytest
 
 from schedora.adapters.system import processes
 from schedora.adapters.system.child_protocol import Ended, Progress, Written, encode_said
-from schedora.adapters.system.lifeline import Lifeline
+from schedora.adapters.system.parent_death_pipe import ParentDeathPipe
 from schedora.adapters.system.processes import PROCESS_DIED, ChildProcesses
 from schedora.application.ports.processes import ProcessCall
 from schedora.domain.completion import Completion
@@ -42,7 +42,7 @@ for line in sys.stdin:
             held = b"x" * words[0]
         elif verb == "crash":
             import ctypes, faulthandler
-            faulthandler.enable(file=int(os.environ["SCHEDORA_BLACK_BOX"]))
+            faulthandler.enable(file=int(os.environ["SCHEDORA_CRASH_RECORDER"]))
             ctypes.string_at(0)
         elif verb == "hang up":
             os.close(0)
@@ -366,10 +366,10 @@ async def test_nothing_is_left_open(children: ChildProcesses) -> None:
 async def test_nothing_is_left_open_of_a_child_that_could_not_be_started(
     children: ChildProcesses, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_many() -> Lifeline:
+    def too_many() -> ParentDeathPipe:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(processes, "Lifeline", too_many)
+    monkeypatch.setattr(processes, "ParentDeathPipe", too_many)
     before = psutil.Process().num_fds()
     for _ in range(3):
         with pytest.raises(OSError, match="Too many open files"):

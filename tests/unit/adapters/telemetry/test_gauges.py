@@ -5,7 +5,7 @@ from structlog.testing import capture_logs
 
 from schedora.adapters.telemetry.gauges import RegisteredGauges
 from schedora.application.ports.metrics import Gauge
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 
 
 def test_they_are_read_when_somebody_asks() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 
 
 def test_answers_are_counted_by_method_route_and_status() -> None:

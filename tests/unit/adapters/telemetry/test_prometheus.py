@@ -6,12 +6,12 @@ from attrs import evolve
 from prometheus_client.parser import text_string_to_metric_families
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
+from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.adapters.telemetry.prometheus import OwnReading, Reading
-from schedora.adapters.telemetry.tally import Tally
 from schedora.application.ports.metrics import COUNTER_LABEL, Counter, Histogram
 from schedora.application.ports.process_reports import ProcessReport
 from schedora.application.ports.queues import QueueStats, Stats
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.ids import ProcessId
 from schedora.domain.job_state import JobState
 from schedora.domain.process import ProcessIdentity, ProcessKind
@@ -87,9 +87,9 @@ def test_gauges_are_what_stands() -> None:
 
 
 def test_buckets_come_in_order_however_they_were_kept() -> None:
-    tally = Tally()
-    tally.observe(Histogram.JOB_DURATION, ("work", "SUCCESS"), [timedelta(seconds=2)])
-    backwards = dict(reversed(tally.drain().items()))
+    local_counters = LocalCounters()
+    local_counters.observe(Histogram.JOB_DURATION, ("work", "SUCCESS"), [timedelta(seconds=2)])
+    backwards = dict(reversed(local_counters.drain().items()))
 
     text = Reading(**NOTHING | {"totals": backwards}).text().decode()
 
@@ -103,11 +103,11 @@ def test_buckets_come_in_order_however_they_were_kept() -> None:
 
 
 def test_what_can_happen_to_a_job_is_counted_from_zero() -> None:
-    tally = Tally()
-    tally.count(Counter.JOBS_CREATED, "work", 2)
-    tally.count(Counter.JOBS_DEAD, "work")
+    local_counters = LocalCounters()
+    local_counters.count(Counter.JOBS_CREATED, "work", 2)
+    local_counters.count(Counter.JOBS_DEAD, "work")
 
-    told = samples(totals=tally.drain())
+    told = samples(totals=local_counters.drain())
 
     by_type = {name: value for (name, labels), value in told.items() if labels == ("work",)}
     from_zero = {counter.value for counter, label in COUNTER_LABEL.items() if label == "job_type"}
@@ -119,11 +119,11 @@ def test_what_can_happen_to_a_job_is_counted_from_zero() -> None:
 
 
 def test_labels_may_contain_anything() -> None:
-    tally = Tally()
+    local_counters = LocalCounters()
     strange = 'a "quoted" \\ type\nof two lines é'
-    tally.count(Counter.JOBS_CREATED, strange)
+    local_counters.count(Counter.JOBS_CREATED, strange)
 
-    assert samples(totals=tally.drain())["jobs_created_total", (strange,)] == 1
+    assert samples(totals=local_counters.drain())["jobs_created_total", (strange,)] == 1
 
 
 def test_a_process_alone_tells_only_of_its_answers() -> None:

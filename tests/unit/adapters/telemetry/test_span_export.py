@@ -15,8 +15,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from structlog.testing import capture_logs
 
 from schedora.adapters.telemetry import span_export
+from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.adapters.telemetry.span_export import OtlpSpanExport, otlp_exporter
-from schedora.adapters.telemetry.tally import Tally
 from schedora.application.encoding import encode_json
 from schedora.application.errors import StoreUnavailable
 from schedora.application.otlp import span_document
@@ -61,17 +61,17 @@ def a_span(name: str = "charge") -> JsonText:
 
 
 @pytest.fixture
-def tally() -> Tally:
-    return Tally()
+def local_counters() -> LocalCounters:
+    return LocalCounters()
 
 
 @pytest.fixture
-def counted(tally: Tally) -> Callable[[str], int]:
+def counted(local_counters: LocalCounters) -> Callable[[str], int]:
     """How many were counted so far under a name."""
     so_far: dict[str, float] = {}
 
     def count(name: str) -> int:
-        for series, amount in tally.drain().items():
+        for series, amount in local_counters.drain().items():
             so_far[series.name] = so_far.get(series.name, 0) + amount
         return int(so_far.get(name, 0))
 
@@ -104,7 +104,7 @@ Begin = Callable[..., OtlpSpanExport]
 
 
 @pytest.fixture
-def begin(tally: Tally) -> Iterator[Begin]:
+def begin(local_counters: LocalCounters) -> Iterator[Begin]:
     """Starts an export to a URL; at the end it is closed."""
     begun: list[OtlpSpanExport] = []
 
@@ -115,7 +115,9 @@ def begin(tally: Tally) -> Iterator[Begin]:
             headers={"x-key": "k"},
             timeout_seconds=timeout_seconds,
         )
-        export = OtlpSpanExport(make, resource={"service.name": "shop"}, version="1.2.3", metrics=tally)
+        export = OtlpSpanExport(
+            make, resource={"service.name": "shop"}, version="1.2.3", metrics=local_counters
+        )
         export.start()
         begun.append(export)
         return export
@@ -179,17 +181,19 @@ def a_relative() -> Relative:
     )  # fmt: skip
 
 
-async def exported(lineage: Told, runs: Sequence[Run], tally: Tally) -> list[ReadableSpan]:
+async def exported(lineage: Told, runs: Sequence[Run], local_counters: LocalCounters) -> list[ReadableSpan]:
     """The attempts among the spans that leave."""
     exporter = InMemorySpanExporter()
-    export = OtlpSpanExport(lambda: exporter, resource={}, version="1.2.3", metrics=tally, lineage=lineage)
+    export = OtlpSpanExport(
+        lambda: exporter, resource={}, version="1.2.3", metrics=local_counters, lineage=lineage
+    )
     export.start()
     export.put_runs(runs)
     await asyncio.to_thread(export.close)
     return [span for span in exporter.get_finished_spans() if span.name.startswith("process")]
 
 
-async def test_the_first_attempt_links_to_those_of_what_it_depends_on(tally: Tally) -> None:
+async def test_the_first_attempt_links_to_those_of_what_it_depends_on(local_counters: LocalCounters) -> None:
     first = a_relative()
     job, completion = a_run()
     runs = [
@@ -197,7 +201,7 @@ async def test_the_first_attempt_links_to_those_of_what_it_depends_on(tally: Tal
         for token in (1, 2)
     ]
     lineage = Told(first)
-    after, again, lone = await exported(lineage, [*runs, a_run()], tally)
+    after, again, lone = await exported(lineage, [*runs, a_run()], local_counters)
     assert lineage.asked == [{first.job_id}]  # once for all
     (link,) = after.links
     assert link.context.trace_id == 7
@@ -206,20 +210,22 @@ async def test_the_first_attempt_links_to_those_of_what_it_depends_on(tally: Tal
     assert (again.links, lone.links) == ((), ())
 
 
-async def test_no_store_is_asked_where_nothing_depends_on_anything(tally: Tally) -> None:
+async def test_no_store_is_asked_where_nothing_depends_on_anything(local_counters: LocalCounters) -> None:
     lineage = Told()
-    assert await exported(lineage, [a_run()], tally)
+    assert await exported(lineage, [a_run()], local_counters)
     assert lineage.asked == []
 
 
 @pytest.mark.parametrize("store", [{"silent": True}, {"broken": True}], ids=["silent", "broken"])
 async def test_without_the_store_spans_go_without_links(
-    tally: Tally, monkeypatch: pytest.MonkeyPatch, store: dict[str, bool]
+    local_counters: LocalCounters, monkeypatch: pytest.MonkeyPatch, store: dict[str, bool]
 ) -> None:
     monkeypatch.setattr(span_export, "LINEAGE_SECONDS", 0.01)
     job, completion = a_run()
     lineage = Told(**store)
-    (attempt,) = await exported(lineage, [(evolve(job, depends_on=(a_job_id(),)), completion)], tally)
+    (attempt,) = await exported(
+        lineage, [(evolve(job, depends_on=(a_job_id(),)), completion)], local_counters
+    )
     assert attempt.links == ()
     assert len(lineage.asked) == 1
     if lineage.silent:
@@ -386,7 +392,7 @@ def test_the_end_waits_for_a_collector_for_a_moment_only(
 
 @pytest.mark.usefixtures("soon")
 def test_what_is_worked_out_when_there_is_no_time_left_is_lost_too(
-    tally: Tally, counted: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+    local_counters: LocalCounters, counted: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(span_export, "CLOSE_SECONDS", 0.05)
     begun, go_on = threading.Event(), threading.Event()
@@ -397,7 +403,7 @@ def test_what_is_worked_out_when_there_is_no_time_left_is_lost_too(
         return []
 
     monkeypatch.setattr(span_export, "run_spans", slow)
-    export = OtlpSpanExport(InMemorySpanExporter, resource={}, version="1.2.3", metrics=tally)
+    export = OtlpSpanExport(InMemorySpanExporter, resource={}, version="1.2.3", metrics=local_counters)
     export.start()
     export.put_runs([a_run()])
     assert begun.wait(PATIENCE_SECONDS)
@@ -422,22 +428,24 @@ class _Broken(SpanExporter):
         raise RuntimeError("broken")
 
 
-def test_an_exporter_that_breaks_loses_spans_and_no_more(tally: Tally, counted: Callable[[str], int]) -> None:
-    export = OtlpSpanExport(_Broken, resource={}, version="1.2.3", metrics=tally)
+def test_an_exporter_that_breaks_loses_spans_and_no_more(
+    local_counters: LocalCounters, counted: Callable[[str], int]
+) -> None:
+    export = OtlpSpanExport(_Broken, resource={}, version="1.2.3", metrics=local_counters)
     export.start()
     export.put_span(a_span())
     export.close()
     assert counted(LOST) == 1
 
 
-def test_the_exporter_is_there_before_there_is_anything_to_export(tally: Tally) -> None:
+def test_the_exporter_is_there_before_there_is_anything_to_export(local_counters: LocalCounters) -> None:
     made = threading.Event()
 
     def make() -> SpanExporter:
         made.set()
         return InMemorySpanExporter()
 
-    export = OtlpSpanExport(make, resource={}, version="1.2.3", metrics=tally)
+    export = OtlpSpanExport(make, resource={}, version="1.2.3", metrics=local_counters)
     assert not made.is_set()
     export.start()
     assert made.wait(PATIENCE_SECONDS)
@@ -446,12 +454,12 @@ def test_the_exporter_is_there_before_there_is_anything_to_export(tally: Tally) 
 
 @pytest.mark.usefixtures("soon")
 def test_an_exporter_that_cannot_be_made_is_told_once_and_all_is_lost(
-    tally: Tally, counted: Callable[[str], int], lines: Lines
+    local_counters: LocalCounters, counted: Callable[[str], int], lines: Lines
 ) -> None:
     def make() -> SpanExporter:
         raise ValueError("no such compression")
 
-    export = OtlpSpanExport(make, resource={}, version="1.2.3", metrics=tally)
+    export = OtlpSpanExport(make, resource={}, version="1.2.3", metrics=local_counters)
     export.start()
     for lost in (1, 2):
         export.put_span(a_span())
@@ -461,8 +469,10 @@ def test_an_exporter_that_cannot_be_made_is_told_once_and_all_is_lost(
     assert told["event"].startswith("no spans can be exported")
 
 
-def test_one_that_was_never_started_can_be_closed(tally: Tally, counted: Callable[[str], int]) -> None:
-    export = OtlpSpanExport(_Broken, resource={}, version="1.2.3", metrics=tally)
+def test_one_that_was_never_started_can_be_closed(
+    local_counters: LocalCounters, counted: Callable[[str], int]
+) -> None:
+    export = OtlpSpanExport(_Broken, resource={}, version="1.2.3", metrics=local_counters)
     export.put_runs([a_run()])
     export.close()
     assert counted(LOST) == span_export.SPANS_OF_RUN
@@ -470,11 +480,11 @@ def test_one_that_was_never_started_can_be_closed(tally: Tally, counted: Callabl
 
 @pytest.mark.usefixtures("soon")
 def test_at_the_end_it_stands_back_no_more(
-    tally: Tally, counted: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
+    local_counters: LocalCounters, counted: Callable[[str], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(span_export, "pause_seconds", lambda **_: PATIENCE_SECONDS * 10)
     exporter = InMemorySpanExporter()
-    export = OtlpSpanExport(lambda: exporter, resource={}, version="1.2.3", metrics=tally)
+    export = OtlpSpanExport(lambda: exporter, resource={}, version="1.2.3", metrics=local_counters)
     export.start()
     export.put_span(a_span())
     until(lambda: len(exporter.get_finished_spans()) == 1, "the first span")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from schedora.application.commands import group_commit
 from schedora.application.commands.group_commit import FLUSHES_MAX, GROUP_MAX, SHARED_MIN, GroupCommit
-from schedora.application.errors import Entangled, StoreUnavailable
-from schedora.application.ports.intake import JobIntake
+from schedora.application.errors import LockConflict, StoreUnavailable
 from schedora.application.ports.job_reader import JobFilter
+from schedora.application.ports.job_writer import JobWriter
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.application.ports.metrics import Counter
 from schedora.domain.ids import JsonText
@@ -30,9 +30,9 @@ class Refused(Exception):
 
 @define
 class Gate:
-    """An intake that lets groups in one by one, and refuses what it is told to."""
+    """A job writer that lets groups in one by one, and refuses what it is told to."""
 
-    intake: JobIntake
+    job_writer: JobWriter
     open: bool = False
     refuses: Callable[[NewJob], Exception | None] = lambda _: None
     groups: list[list[str]] = field(factory=list)
@@ -47,7 +47,7 @@ class Gate:
             await self._turn.wait_for(lambda: self.open or number < self._let_in)
         for error in filter(None, map(self.refuses, jobs)):
             raise error
-        return await self.intake.add(jobs)
+        return await self.job_writer.add(jobs)
 
     async def has_seen(self, count: int) -> None:
         await until(lambda: len(self.groups) == count)
@@ -60,7 +60,7 @@ class Gate:
 
 @pytest.fixture
 def gate(bench: Bench) -> Gate:
-    return Gate(bench.stores.intake)
+    return Gate(bench.stores.job_writer)
 
 
 @pytest.fixture
@@ -68,9 +68,12 @@ def group(bench: Bench, gate: Gate) -> GroupCommit:
     return group_over(bench, gate)
 
 
-def group_over(bench: Bench, intake: JobIntake) -> GroupCommit:
+def group_over(bench: Bench, job_writer: JobWriter) -> GroupCommit:
     return GroupCommit(
-        intake=intake, events=bench.stores.events, metrics=bench.metrics, randomness=bench.store.randomness
+        job_writer=job_writer,
+        events=bench.stores.events,
+        metrics=bench.metrics,
+        randomness=bench.store.randomness,
     )
 
 
@@ -181,9 +184,9 @@ async def test_what_one_has_to_wait_for_the_others_do_not(bench: Bench, gate: Ga
         async def add(self, jobs: Sequence[NewJob]) -> list[Submission]:
             if any(job.request.type == "held" for job in jobs):
                 if len(jobs) > 1:
-                    raise Entangled("a lock was not to be had in time")
+                    raise LockConflict("a lock was not to be had in time")
                 await released.wait()
-            return await bench.stores.intake.add(jobs)
+            return await bench.stores.job_writer.add(jobs)
 
     group = group_over(bench, Held())
     requests = [a_request(type=one) for one in ("a", "held", "b", "held", "held")]
@@ -201,10 +204,10 @@ async def test_one_that_is_in_the_way_by_itself_is_told_so(
     bench: Bench, group: GroupCommit, gate: Gate
 ) -> None:
     gate.open = True
-    gate.refuses = lambda job: Entangled("deadlock") if job.request.type == "bad" else None
+    gate.refuses = lambda job: LockConflict("deadlock") if job.request.type == "bad" else None
     good, bad = await asyncio.gather(*sent(group, a_request(), a_request(type="bad")), return_exceptions=True)
     assert isinstance(good, Submission)
-    assert isinstance(bad, Entangled)
+    assert isinstance(bad, LockConflict)
 
 
 async def test_without_a_store_each_is_told_with_an_error_of_its_own(bench: Bench) -> None:
@@ -428,7 +431,7 @@ def test_together_they_come_to_the_same_as_one_by_one(given_requests: list[JobRe
 
 async def test_what_is_not_to_be_traced_says_so(bench: Bench) -> None:
     group = GroupCommit(
-        intake=bench.stores.intake,
+        job_writer=bench.stores.job_writer,
         events=bench.stores.events,
         metrics=bench.metrics,
         randomness=bench.store.randomness,

@@ -24,12 +24,12 @@ from schedora.application.ports.job_reader import JobFilter
 from schedora.application.ports.metrics import Counter, Gauge, Histogram
 from schedora.application.ports.records import Pruned, Records
 from schedora.application.ports.request_spans import Asked
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.ids import IncarnationId
 from schedora.domain.job_state import JobState
 from schedora.domain.limits import RateLimit, Take, TokenRequest
 from schedora.domain.retention import Retention
-from schedora.domain.worker import SPARED_TIMEOUTS_MAX, WorkerState, watch_gap_max
+from schedora.domain.worker import SUPPRESSED_TIMEOUTS_MAX, WorkerState, watch_gap_max
 from schedora.domain.worker_death import WorkerDeath
 from tests.builders import HOUR, SECOND, a_request
 from tests.contract.test_process_reports import an_identity
@@ -234,19 +234,19 @@ async def test_silent_worker_that_is_heard_elsewhere_is_spared_and_told_of_once(
     assert (await bench.stores.job(job.job_id)).status is JobState.RUNNING
     assert logs == [
         {
-            "event": "worker spared: it is silent in the store, and heard elsewhere",
+            "event": "worker suppressed: it is silent in the store, and heard elsewhere",
             "log_level": "warning",
             "worker_id": "w1",
             "silent_seconds": 91.0,
         }
     ]
-    assert bench.metrics.counted[Counter.WORKERS_SPARED, ""] == 1
+    assert bench.metrics.counted[Counter.WORKER_LOSS_SUPPRESSED, ""] == 1
     await bench.stores.workers.beat(worker.incarnation, cpu_percent=None, memory_percent=None)
     await reaper.round()
     await bench.watched(TIMEOUT + SECOND)
     await bench.heartbeats.beat(worker.incarnation)
     await reaper.round()
-    assert bench.metrics.counted[Counter.WORKERS_SPARED, ""] == 2, "it has fallen silent again"
+    assert bench.metrics.counted[Counter.WORKER_LOSS_SUPPRESSED, ""] == 2, "it has fallen silent again"
 
 
 async def test_each_worker_that_is_spared_is_told_with_its_silence(bench: Bench) -> None:
@@ -257,7 +257,7 @@ async def test_each_worker_that_is_spared_is_told_with_its_silence(bench: Bench)
     with capture_logs() as logs:
         await a_reaper(bench).round()
     assert [entry["silent_seconds"] for entry in logs] == [91.3, 91.3]
-    assert bench.metrics.counted[Counter.WORKERS_SPARED, ""] == 2
+    assert bench.metrics.counted[Counter.WORKER_LOSS_SUPPRESSED, ""] == 2
 
 
 async def test_worker_that_falls_silent_elsewhere_too_is_lost(bench: Bench) -> None:
@@ -276,7 +276,7 @@ async def test_worker_that_falls_silent_elsewhere_too_is_lost(bench: Bench) -> N
 async def test_worker_is_not_spared_for_ever(bench: Bench) -> None:
     worker = await bench.stores.worker()
     reaper = a_reaper(bench)
-    await bench.watched(SPARED_TIMEOUTS_MAX * TIMEOUT)
+    await bench.watched(SUPPRESSED_TIMEOUTS_MAX * TIMEOUT)
     await bench.heartbeats.beat(worker.incarnation)
     await reaper.round()
     assert await statuses(bench) == [WorkerState.ACTIVE]
@@ -319,10 +319,10 @@ async def test_worker_that_beats_while_it_is_given_up_is_kept(bench: Bench) -> N
 
 async def test_two_reapers_give_one_worker_up_once(bench: Bench) -> None:
     await bench.stores.submit(*(a_request() for _ in range(3)))
-    silent, spared = await bench.stores.worker(), await bench.stores.worker()
+    silent, suppressed = await bench.stores.worker(), await bench.stores.worker()
     await bench.stores.claim(silent)
     await bench.watched(TIMEOUT + SECOND)
-    await bench.heartbeats.beat(spared.incarnation)
+    await bench.heartbeats.beat(suppressed.incarnation)
     with capture_logs() as logs:
         rescued = await asyncio.gather(*(a_reaper(bench).round() for _ in range(2)))
     assert sum(rescued) == 3

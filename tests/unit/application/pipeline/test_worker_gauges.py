@@ -2,7 +2,7 @@
 
 from schedora.application.context import JobContext
 from schedora.application.ports.metrics import Gauge
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from tests.builders import SECOND, a_claimed_job, a_request
 from tests.unit.application.pipeline.engine import Engine, Held
 

@@ -12,7 +12,7 @@ from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT, BEGIN
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.context import JobContext
 from schedora.application.directives import Discard
-from schedora.application.errors import Entangled, StoreUnavailable
+from schedora.application.errors import LockConflict, StoreUnavailable
 from schedora.application.pipeline import completion_buffer
 from schedora.application.pipeline.completion_buffer import STORAGE_REFUSED
 from schedora.application.pipeline.execute import UPSTREAM_NOT_READ
@@ -456,9 +456,9 @@ async def test_answer_to_what_was_asked_before_the_loss_tells_of_no_return(engin
             worker._contact.failed(StoreUnavailable("gone"))
             worker._contact.answered(asked_at)
             worker._contact.failed(StoreUnavailable("gone"))
-            worker._contact.failed(Entangled("a deadlock"))
+            worker._contact.failed(LockConflict("a deadlock"))
             await engine.advance(LONG_ENOUGH)
-            worker._contact.failed(Entangled("a deadlock"))
+            worker._contact.failed(LockConflict("a deadlock"))
     told = [entry["event"] for entry in logs if entry["event"].startswith("the store is")]
     assert told == ["the store is away; outcomes are kept", "the store is back"]
 
@@ -470,7 +470,7 @@ async def test_transactions_in_the_way_are_no_reason_to_keep_away(engine: Engine
         async def exchange(self, delivery: Delivery) -> Exchanged:
             if self.times:
                 self.times -= 1
-                raise Entangled("a deadlock")
+                raise LockConflict("a deadlock")
             return await super().exchange(delivery)
 
     engine.queue = queue = InTheWay(engine.bench.store)

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from schedora.application.handlers import Executor
 from schedora.application.pipeline.slots import GRACE
 from schedora.application.ports.metrics import Gauge
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.domain.job_state import JobState
 from schedora.domain.retry import MICROSECOND, RetryPolicy
 from schedora.domain.worker import WorkerState
@@ -58,7 +58,9 @@ async def test_a_canceled_one_is_stuck_as_well(engine: Engine) -> None:
         held.let_go()
 
 
-async def test_with_half_of_its_slots_held_so_it_finishes_what_runs_and_ends_worn_out(engine: Engine) -> None:
+async def test_with_half_of_its_slots_held_so_it_finishes_what_runs_and_ends_needs_restart(
+    engine: Engine,
+) -> None:
     sits, works = HeldThread(), Held()
     engine.handle(sits, job_type="sits", executor=Executor.THREAD)
     engine.handle(works)
@@ -70,7 +72,7 @@ async def test_with_half_of_its_slots_held_so_it_finishes_what_runs_and_ends_wor
         async with engine.running() as worker:
             await engine.happens(sits.began)
             await engine.advance(SECOND + GRACE + engine.limits.lease_check)
-            assert worker.worn_out
+            assert worker.needs_restart
             later = await engine.bench.stores.submit_one()
             works.let_go()
             await engine.settle()
@@ -94,13 +96,13 @@ async def test_a_coroutine_that_does_not_stop_counts_too_though_it_is_no_thread(
     await engine.bench.stores.submit_one(a_request(timeout=SECOND, retry=ONCE))
     async with engine.running() as worker:
         await engine.advance(SECOND + GRACE + engine.limits.lease_check)
-        assert worker.worn_out
+        assert worker.needs_restart
         assert stuck_threads(engine) == 0
         held.let_go()
 
 
 @pytest.mark.parametrize("is_stopped", [False, True])
-async def test_worn_out_it_keeps_what_the_store_has_not_taken_unless_somebody_waits_for_its_end(
+async def test_needs_restart_it_keeps_what_the_store_has_not_taken_unless_somebody_waits_for_its_end(
     engine: Engine, *, is_stopped: bool
 ) -> None:
     sits, works = HeldThread(), Held()
@@ -114,7 +116,7 @@ async def test_worn_out_it_keeps_what_the_store_has_not_taken_unless_somebody_wa
         engine.bench.faults.away = True
         works.let_go()
         await engine.advance(HOUR)
-        assert worker.worn_out
+        assert worker.needs_restart
         assert engine.task is not None
         if is_stopped:
             worker.drain()
@@ -145,5 +147,5 @@ async def test_it_goes_on_with(engine: Engine, why: str) -> None:
             worker.heard(worker.incarnation, WorkerState.DRAINING)
         await engine.advance(HOUR)
         assert stuck_threads(engine) == 1
-        assert not worker.worn_out
+        assert not worker.needs_restart
         held.let_go()

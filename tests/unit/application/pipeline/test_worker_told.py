@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from schedora.adapters.memory.faults import AFTER_COMMIT
 from schedora.application.context import JobContext
-from schedora.application.errors import Entangled, StoreUnavailable
+from schedora.application.errors import LockConflict, StoreUnavailable
 from schedora.application.handlers import Executor
 from schedora.application.pipeline.slots import GRACE
 from schedora.application.pipeline.worker import FAREWELL, UNWRITTEN_NAMED_MAX
@@ -120,7 +120,7 @@ async def test_it_tells_that_the_store_is_away_and_how_much_it_keeps_and_that_it
 async def test_that_others_were_in_the_way_is_told_to_who_asks_for_detail(engine: Engine) -> None:
     async with engine.running() as worker:
         with capture_logs() as lines:
-            worker._contact.failed(Entangled("a deadlock"))
+            worker._contact.failed(LockConflict("a deadlock"))
     assert lines == [
         {
             "event": "others were in the way",
@@ -170,7 +170,7 @@ async def test_it_tells_which_outcomes_were_not_written(engine: Engine) -> None:
     }
 
 
-async def test_it_tells_what_it_is_worn_out_by(engine: Engine) -> None:
+async def test_it_tells_what_it_is_needs_restart_by(engine: Engine) -> None:
     held = Held()
     held.deaf = True
     engine.handle(held, job_type="sits")

@@ -13,7 +13,7 @@ from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.examination import Check
 from schedora.application.queries import doctor
 from schedora.application.queries.doctor import ALIKE_MAX, Diagnosis, Examine
-from schedora.domain.finding import Ailment, Finding, Observation, Severity
+from schedora.domain.finding import Finding, FindingType, Observation, Severity
 
 OK, WARNING, CRITICAL = Severity
 
@@ -25,7 +25,7 @@ class Seen(Observation):
 
     def findings(self) -> Iterator[Finding]:
         for number, severity in enumerate(self.severities):
-            yield Ailment(self.code, consequence="", fix="").found(severity, f"{severity} {number}")
+            yield FindingType(self.code, consequence="", fix="").found(severity, f"{severity} {number}")
 
 
 def seen(*severities: Severity, unseen: str | None = None) -> Callable[[], Awaitable[Observation]]:

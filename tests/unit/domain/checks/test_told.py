@@ -5,15 +5,15 @@ import pkgutil
 from pathlib import Path
 
 from schedora.domain import checks
-from schedora.domain.finding import Ailment
+from schedora.domain.finding import FindingType
 
 
-def test_each_ailment_is_told() -> None:
+def test_each_finding_type_is_told() -> None:
     known = {
         value.code
         for found in pkgutil.iter_modules(checks.__path__)
         for value in vars(importlib.import_module(f"{checks.__name__}.{found.name}")).values()
-        if isinstance(value, Ailment)
+        if isinstance(value, FindingType)
     }
     tests = [
         importlib.import_module(f"{__package__}.{path.stem}")

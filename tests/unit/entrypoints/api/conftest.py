@@ -12,7 +12,7 @@ from attrs import frozen
 from fastapi import FastAPI
 
 from schedora.adapters.memory.faults import Faults
-from schedora.adapters.memory.totals import MemoryTotals
+from schedora.adapters.memory.shared_counters import MemorySharedCounters
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
 from schedora.application.ports.job_queue import ClaimRequest, Delivery
@@ -70,8 +70,8 @@ async def api(app: FastAPI) -> AsyncIterator[Api]:
 
 @pytest.fixture
 def faults(system: System) -> Faults:
-    assert isinstance(system.totals, MemoryTotals)
-    return system.totals.faults
+    assert isinstance(system.shared_counters, MemorySharedCounters)
+    return system.shared_counters.faults
 
 
 @pytest.fixture

@@ -148,8 +148,8 @@ async def flood(system: System, stream: Stream) -> None:
 
 
 def dropped_count(system: System) -> int:
-    tally: Any = system.metrics
-    counts: dict[tuple[Counter, str], int] = tally._counts
+    local_counters: Any = system.metrics
+    counts: dict[tuple[Counter, str], int] = local_counters._counts
     return counts.get((Counter.EVENT_STREAMS_DROPPED, ""), 0)
 
 

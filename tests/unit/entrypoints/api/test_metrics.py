@@ -20,7 +20,7 @@ NAMES = {
     "jobs_created_total", "jobs_succeeded_total", "jobs_failed_total", "jobs_retried_total", "jobs_dead_total",
     "jobs_fenced_total", "job_duration_seconds", "job_queue_latency_seconds", "queue_length", "queue_dlq_length",
     "queue_enqueued_total", "workers_active", "workers_stale", "http_requests_total",
-    "http_request_duration_seconds", "run_lock_conflicts_total", "workers_spared_total",
+    "http_request_duration_seconds", "run_lock_conflicts_total", "worker_loss_suppressed_total",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import pytest
 from attrs import define, evolve
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.entrypoints.api.connections import LINGER_SECONDS
 from schedora.entrypoints.api.protocol import PIPELINED_MAX, UNWANTED_BYTES_MAX
 from schedora.entrypoints.api.service import ApiService

@@ -1,5 +1,5 @@
 -- Removes jobs outside of workflows that have been kept for long enough, oldest first: at most :limit of them, on a
--- walk over at most :stride records from where the sweep stands.
+-- walk over at most :scan_limit records from where the sweep stands.
 --
 -- At the horizon it starts over, behind what it has cleared away: there, entries of deleted rows may stay in the index
 -- for as long as anybody holds a snapshot. Once a day it starts from the very beginning, for what came late.
@@ -29,9 +29,9 @@ found as materialized (
         join spans s on s.tenant_id = j.tenant_id and s.queue = j.queue
         where j.job_id > (select s.position from sweep s) and j.job_id < (select h.id from horizon h)
         order by j.job_id
-        limit :stride::int
+        limit :scan_limit::int
     ) w
-    where w.expired or w.place = :stride::int
+    where w.expired or w.place = :scan_limit::int
     order by w.job_id
     limit :limit::int
 ),
@@ -61,7 +61,7 @@ ahead as materialized (
         (
             select f.job_id
             from found f
-            where f.place = :stride::int or (select count(*) from found) = :limit::int
+            where f.place = :scan_limit::int or (select count(*) from found) = :limit::int
             order by f.job_id desc
             limit 1
         ) as reached,

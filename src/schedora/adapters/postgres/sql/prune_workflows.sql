@@ -1,5 +1,5 @@
 -- Removes workflows that have ended and of which every job has been kept for long enough, oldest first: as many as
--- have :limit jobs together, on a walk over at most :stride workflows from where the sweep stands.
+-- have :limit jobs together, on a walk over at most :scan_limit workflows from where the sweep stands.
 --
 -- At the horizon it starts over, behind what it has cleared away: there, entries of deleted rows may stay in the index
 -- for as long as anybody holds a snapshot. Once a day it starts from the very beginning, for what came late.
@@ -39,9 +39,9 @@ found as materialized (
         from workflows w
         where w.workflow_id > (select s.position from sweep s) and w.workflow_id < (select h.id from horizon h)
         order by w.workflow_id
-        limit :stride::int
+        limit :scan_limit::int
     ) w
-    where w.expired or w.place = :stride::int
+    where w.expired or w.place = :scan_limit::int
     order by w.workflow_id
     limit :few::int
 ),
@@ -89,7 +89,7 @@ ahead as materialized (
         (
             select p.workflow_id
             from picked p
-            where p.place = :stride::int
+            where p.place = :scan_limit::int
                 or (select count(*) from found) = :few::int
                 or (select count(*) from picked) < (select count(*) from found)
             order by p.workflow_id desc

@@ -40,7 +40,7 @@ async def metrics(request: Request, system: TheSystem) -> Response:
             await system.report_process()
             await system.flush_metrics()
             reading = Reading(
-                totals={**await system.totals.read(), **http.read()},
+                totals={**await system.shared_counters.read(), **http.read()},
                 stats=await system.queue_stats(),
                 workers=await system.workers.registered(),
                 processes=await system.process_reports.fresh(FRESH_FOR),

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from schedora.domain.errors import InvalidField
-from schedora.domain.job_log import JobLog, LogPlace, RunLog
+from schedora.domain.job_log import JobLog, LogPlace, RunLines
 from schedora.domain.job_state import JobState
 from schedora.entrypoints.api.answers import embedded
 from schedora.entrypoints.api.schemas.fields import QueryString
@@ -93,7 +93,7 @@ def job_log_view(log: JobLog) -> JobLogView:
     }
 
 
-def _run_view(run: RunLog) -> RunLogView:
+def _run_view(run: RunLines) -> RunLogView:
     return {
         "attempt": run.attempt,
         "lease_token": run.lease_token,

@@ -137,7 +137,7 @@ class Failure:
 
 @frozen(kw_only=True)
 class _Reading:
-    """Totals at one moment."""
+    """SharedCounters at one moment."""
 
     at: float
     totals: Mapping[str, TypeTotals]

@@ -1,13 +1,13 @@
-"""Totals from the text of ``/metrics``."""
+"""SharedCounters from the text of ``/metrics``."""
 
 import math
 from datetime import timedelta
 
+from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.adapters.telemetry.prometheus import Reading
-from schedora.adapters.telemetry.tally import Tally
 from schedora.application.ports.metrics import Counter, Gauge, Histogram
 from schedora.application.ports.process_reports import ProcessReport
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from schedora.entrypoints.cli.top.exposition import Exposed, read
 from tests.builders import NOON
 from tests.unit.adapters.telemetry.test_prometheus import NOTHING, PROCESS
@@ -16,17 +16,17 @@ ODD = 'quo"te\\back\nline, {brace}'
 
 
 def test_it_reads_what_the_server_writes() -> None:
-    tally = Tally()
+    local_counters = LocalCounters()
     for counter, count in (
         (Counter.JOBS_CREATED, 9),
         (Counter.JOBS_SUCCEEDED, 5),
         (Counter.JOBS_FAILED, 3),
         (Counter.JOBS_DEAD, 1),
     ):
-        tally.count(counter, ODD, count)
+        local_counters.count(counter, ODD, count)
     for status, seconds in (("SUCCESS", 0.002), ("RETRYING", 0.7)):
-        tally.observe(Histogram.JOB_DURATION, (ODD, status), [timedelta(seconds=seconds)])
-    reading = Reading(**NOTHING | {"totals": tally.drain()})
+        local_counters.observe(Histogram.JOB_DURATION, (ODD, status), [timedelta(seconds=seconds)])
+    reading = Reading(**NOTHING | {"totals": local_counters.drain()})
     [(job_type, told)] = read(reading.text().decode()).totals.items()
     assert job_type == ODD
     assert (told.created, told.succeeded, told.failed, told.dead) == (9, 5, 3, 1)

@@ -15,7 +15,7 @@ class Change(NamedTuple, Generic[K, V]):
     after: V | None
 
 
-class Draft(MutableMapping[K, V]):
+class Overlay(MutableMapping[K, V]):
     """Changes nothing underneath until ``apply``. Beginning costs nothing, applying as much as was changed:
     the price of a transaction does not grow with the table. Rows are immutable, so that sharing them is safe.
     """

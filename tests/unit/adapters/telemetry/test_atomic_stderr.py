@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from schedora.adapters.telemetry import one_piece
-from schedora.adapters.telemetry.one_piece import StandardError, in_one_piece
+from schedora.adapters.telemetry import atomic_stderr
+from schedora.adapters.telemetry.atomic_stderr import StandardError, atomic
 
 PROCESSES, LINES, LENGTH = 3, 40, 100_000
 """More than a pipe takes at once."""
@@ -45,7 +45,7 @@ def test_lines_of_several_processes_do_not_mix_and_are_unicode_whatever_the_loca
 
 
 def test_a_process_that_stands_still_is_not_waited_for_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(one_piece, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(atomic_stderr, "PATIENCE_SECONDS", 0)
     reading, writing = os.pipe()
     before = os.dup(2)
     os.dup2(writing, 2)
@@ -65,4 +65,4 @@ def test_a_process_that_stands_still_is_not_waited_for_for_long(monkeypatch: pyt
 
 def test_what_is_not_standard_error_stays_what_it_is() -> None:
     stream = io.StringIO()
-    assert in_one_piece(stream, encoding=None) is stream
+    assert atomic(stream, encoding=None) is stream

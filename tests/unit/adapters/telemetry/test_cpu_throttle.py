@@ -6,7 +6,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from schedora.adapters.telemetry.courtesy import SHARE, Machine, Moment, pause_seconds
+from schedora.adapters.telemetry.cpu_throttle import SHARE, Machine, Moment, pause_seconds
 
 RESTED = Moment(0.0, 0.0, 0.0)
 

@@ -8,10 +8,10 @@ from types import TracebackType
 from typing import Self
 
 
-class Turnstile:
+class TransactionMutex:
     """First come, first served. ``asyncio.Lock`` would not do: a worker beats from a thread of its own.
 
-    Passing a free turnstile never waits for the event loop. A task that is inside and comes again would wait
+    Taking a free mutex never waits for the event loop. A task that is inside and comes again would wait
     for itself for ever: ``RuntimeError``.
     """
 

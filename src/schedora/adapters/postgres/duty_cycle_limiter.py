@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from math import inf
 
 
-class Sparing:
+class DutyCycleLimiter:
     """After each such statement, others go without for ``rest`` times as long as it took."""
 
     def __init__(self, monotonic_seconds: Callable[[], float], *, rest: int) -> None:

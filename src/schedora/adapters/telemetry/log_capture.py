@@ -28,7 +28,7 @@ def keeping_lines(level: str, redaction: Redaction, on_line: OnLine | None = Non
     if level == OFF:
         yield
         return
-    keeper = _KeptLines(level, redaction, on_line)
+    keeper = _LogCapture(level, redaction, on_line)
     logger, root = logging.getLogger(HANDLERS), logging.getLogger()
     before = logger.level
     logger.setLevel(min(logger.getEffectiveLevel(), keeper.level))
@@ -40,7 +40,7 @@ def keeping_lines(level: str, redaction: Redaction, on_line: OnLine | None = Non
         logger.setLevel(before)
 
 
-class _KeptLines(logging.Handler):
+class _LogCapture(logging.Handler):
     def __init__(self, level: str, redaction: Redaction, on_line: OnLine | None) -> None:
         super().__init__(level)
         self._redaction = redaction

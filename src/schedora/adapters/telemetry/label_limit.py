@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
-from schedora.application.ports.totals import Series, Totals
+from schedora.application.ports.shared_counters import Series, SharedCounters
 
 OTHER = "other"
 """What has no series of its own is counted under this name."""
@@ -28,13 +28,13 @@ def admitted(names: Iterable[str], known: Collection[str], *, values_max: int) -
     return frozenset(kept.union(sorted(set(names) - kept)[:room]))
 
 
-class LabelBounds:
+class LabelLimit:
     """Of one process, by what all processes together have counted: ``values_max`` job types and as many queues have series
     of their own.
     """
 
-    def __init__(self, totals: Totals, *, values_max: int) -> None:
-        self._totals = totals
+    def __init__(self, shared_counters: SharedCounters, *, values_max: int) -> None:
+        self._shared_counters = shared_counters
         self._values_max = values_max
         self._known = known_values(())
 
@@ -42,7 +42,7 @@ class LabelBounds:
         """The same counts under labels that may be. Raises ``StoreUnavailable``."""
         new = self._new(counted)
         if any(values and self._room(kind) for kind, values in new.items()):
-            self._learn(await self._totals.read())  # others may have taken the room meanwhile
+            self._learn(await self._shared_counters.read())  # others may have taken the room meanwhile
             for kind, values in self._new(counted).items():
                 self._known[kind] |= admitted(values, self._known[kind], values_max=self._values_max)
             new = self._new(counted)

@@ -13,7 +13,7 @@ class Series(NamedTuple):
     labels: tuple[tuple[str, str], ...]
 
 
-class Totals(Protocol):
+class SharedCounters(Protocol):
     async def add(self, increments: Mapping[Series, float]) -> None: ...
 
     async def read(self) -> Mapping[Series, float]: ...

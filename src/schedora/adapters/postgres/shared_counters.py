@@ -7,7 +7,7 @@ import orjson
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import written
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 
 # Sorted by whoever calls, so that processes adding to the same series don't wait for each other in a circle.
 _ADD = written("""
@@ -22,7 +22,7 @@ _LABELS_KEPT = 20_000
 _READ = written("select t.name, t.labels, t.value from metric_totals t")
 
 
-class PostgresTotals:
+class PostgresSharedCounters:
     def __init__(self, database: Database) -> None:
         self._database = database
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from schedora.adapters.system import black_box
-from schedora.adapters.system.black_box import BlackBox, KeptBox, in_words
+from schedora.adapters.system import crash_recorder
+from schedora.adapters.system.crash_recorder import CrashRecorder, KeptBox, in_words
 from schedora.adapters.system.watched_process import ProcessEnd
 from schedora.domain.ids import JsonText
 from schedora.domain.worker_death import JOBS_MAX, LINE_LENGTH_MAX, LINES_MAX
@@ -26,7 +26,7 @@ def kept() -> Iterator[KeptBox]:
 
 
 def test_who_it_was_and_what_its_handlers_logged_last(kept: KeptBox) -> None:
-    box, incarnation, job_id, other = BlackBox(kept.descriptor), an_incarnation(), a_job_id(), a_job_id()
+    box, incarnation, job_id, other = CrashRecorder(kept.descriptor), an_incarnation(), a_job_id(), a_job_id()
     box.name(an_incarnation())
     box.name(incarnation)
     for number in range(LINES_MAX + 1):
@@ -41,17 +41,17 @@ def test_who_it_was_and_what_its_handlers_logged_last(kept: KeptBox) -> None:
 
 
 def test_who_was_nobody_is_not_told_of(kept: KeptBox) -> None:
-    BlackBox(kept.descriptor).line(a_job_id(), JsonText("{}"))
+    CrashRecorder(kept.descriptor).line(a_job_id(), JsonText("{}"))
     assert kept.read(END) is None
 
 
 def test_the_stacks_of_a_crash_are_kept_beside_the_notes(kept: KeptBox) -> None:
     program = (
-        "import ctypes, faulthandler, sys; from schedora.adapters.system.black_box import BlackBox;"
-        " from uuid import UUID; box = BlackBox.given(); box.name(UUID(int=7));"
+        "import ctypes, faulthandler, sys; from schedora.adapters.system.crash_recorder import CrashRecorder;"
+        " from uuid import UUID; box = CrashRecorder.given(); box.name(UUID(int=7));"
         " faulthandler.enable(file=box.descriptor); ctypes.string_at(0)"
     )
-    environment = {**os.environ, black_box.VARIABLE: str(kept.descriptor)}
+    environment = {**os.environ, crash_recorder.VARIABLE: str(kept.descriptor)}
     done = subprocess.run(
         [sys.executable, "-c", program], pass_fds=[kept.descriptor], env=environment, check=False
     )
@@ -65,9 +65,9 @@ def test_the_stacks_of_a_crash_are_kept_beside_the_notes(kept: KeptBox) -> None:
 
 
 def test_what_it_keeps_is_bounded(kept: KeptBox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(black_box, "LENGTH_MAX", 20_000)
-    monkeypatch.setattr(black_box, "KEPT_LENGTH", 5_000)
-    box, incarnation, job_id = BlackBox(kept.descriptor), an_incarnation(), a_job_id()
+    monkeypatch.setattr(crash_recorder, "LENGTH_MAX", 20_000)
+    monkeypatch.setattr(crash_recorder, "KEPT_LENGTH", 5_000)
+    box, incarnation, job_id = CrashRecorder(kept.descriptor), an_incarnation(), a_job_id()
     box.name(incarnation)
     for number in range(2_000):
         box.line(job_id, JsonText(f'"{number}"'))
@@ -79,7 +79,7 @@ def test_what_it_keeps_is_bounded(kept: KeptBox, monkeypatch: pytest.MonkeyPatch
 
 
 def test_lines_of_those_that_logged_last_are_kept(kept: KeptBox) -> None:
-    box = BlackBox(kept.descriptor)
+    box = CrashRecorder(kept.descriptor)
     box.name(an_incarnation())
     jobs = [a_job_id() for _ in range(JOBS_MAX + 1)]
     for job_id in [*jobs, jobs[0]]:
@@ -90,7 +90,7 @@ def test_lines_of_those_that_logged_last_are_kept(kept: KeptBox) -> None:
 
 
 def test_a_note_that_was_cut_by_the_end_is_passed_over(kept: KeptBox) -> None:
-    box, incarnation = BlackBox(kept.descriptor), an_incarnation()
+    box, incarnation = CrashRecorder(kept.descriptor), an_incarnation()
     box.name(incarnation)
     os.write(kept.descriptor, b'{"schedora":"line","job":"01')
     told = kept.read(END)
@@ -99,8 +99,8 @@ def test_a_note_that_was_cut_by_the_end_is_passed_over(kept: KeptBox) -> None:
 
 
 def test_what_comes_in_its_place_begins_an_empty_one(kept: KeptBox) -> None:
-    BlackBox(kept.descriptor).name(an_incarnation())
-    BlackBox(kept.descriptor)
+    CrashRecorder(kept.descriptor).name(an_incarnation())
+    CrashRecorder(kept.descriptor)
     assert kept.read(END) is None
 
 
@@ -113,5 +113,5 @@ def test_a_line_in_words_is_short() -> None:
 
 @pytest.mark.parametrize("told", ["", "nonsense"])
 def test_without_one_nothing_is_noted(monkeypatch: pytest.MonkeyPatch, told: str) -> None:
-    monkeypatch.setenv(black_box.VARIABLE, told)
-    assert BlackBox.given() is None
+    monkeypatch.setenv(crash_recorder.VARIABLE, told)
+    assert CrashRecorder.given() is None

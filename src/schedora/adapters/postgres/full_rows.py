@@ -1,4 +1,4 @@
-"""Whole jobs and workflows, as pages take them: what ``whole_jobs.sql`` and ``whole_workflows.sql`` say, for statements
+"""Whole jobs and workflows, as pages take them: what ``full_jobs.sql`` and ``full_workflows.sql`` say, for statements
 that are built.
 """
 

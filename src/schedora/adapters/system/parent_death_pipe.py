@@ -13,11 +13,11 @@ from contextlib import suppress
 
 from schedora.adapters.system import inherited
 
-VARIABLE = "SCHEDORA_LIFELINE"
+VARIABLE = "SCHEDORA_PARENT_DEATH_PIPE"
 """Names the descriptor of this end to the process that is to hang on it."""
 
 
-class Lifeline:
+class ParentDeathPipe:
     """The end of whoever is not to be outlived: closed with it, or before."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Lifeline:
 
 
 def hang_on(number: signal.Signals) -> None:
-    """From now on this process's group gets the signal when the lifeline that it was given, if any, is cut."""
+    """From now on this process's group gets the signal when the pipe that it was given, if any, is closed."""
     descriptor = inherited.taken(VARIABLE)
     if descriptor is None:
         return

@@ -8,14 +8,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from schedora.adapters.system import lifeline
-from schedora.adapters.system.lifeline import Lifeline
+from schedora.adapters.system import parent_death_pipe
+from schedora.adapters.system.parent_death_pipe import ParentDeathPipe
 from tests.programs import until
 
 # Starts another process; then holds the interpreter's lock for good, or waits for what it is told.
 HANGS_ON = """
 import ctypes, signal, subprocess, sys, time
-from schedora.adapters.system.lifeline import hang_on
+from schedora.adapters.system.parent_death_pipe import hang_on
 if sys.argv[2] == "late":
     sys.stdin.read()
 other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -27,13 +27,13 @@ ctypes.PyDLL(None).sleep(60)
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of it")
 
 
-def start(line: Lifeline, when: str) -> subprocess.Popen[bytes]:
+def start(line: ParentDeathPipe, when: str) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
         [sys.executable, "-c", HANGS_ON, "x", when],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         pass_fds=[line.other_end],
-        env={**os.environ, lifeline.VARIABLE: str(line.other_end)},
+        env={**os.environ, parent_death_pipe.VARIABLE: str(line.other_end)},
         start_new_session=True,
     )
     line.handed_over()
@@ -45,7 +45,7 @@ def gone(pid: int) -> bool:
 
 
 def test_cut_it_ends_the_whole_group_even_one_that_runs_no_python() -> None:
-    line = Lifeline()
+    line = ParentDeathPipe()
     with start(line, "at once") as process:
         assert process.stdout is not None
         other = int(process.stdout.readline())
@@ -56,7 +56,7 @@ def test_cut_it_ends_the_whole_group_even_one_that_runs_no_python() -> None:
 
 
 def test_one_that_was_cut_before_is_noticed() -> None:
-    line = Lifeline()
+    line = ParentDeathPipe()
     with start(line, "late") as process:
         line.cut()
         assert process.stdin is not None
@@ -65,7 +65,7 @@ def test_one_that_was_cut_before_is_noticed() -> None:
 
 
 def test_without_one_nothing_hangs_on_anything() -> None:
-    program = "import signal; from schedora.adapters.system.lifeline import hang_on; hang_on(signal.SIGKILL)"
-    for environment in ({}, {lifeline.VARIABLE: "nonsense"}):
+    program = "import signal; from schedora.adapters.system.parent_death_pipe import hang_on; hang_on(signal.SIGKILL)"
+    for environment in ({}, {parent_death_pipe.VARIABLE: "nonsense"}):
         done = subprocess.run([sys.executable, "-c", program], env={**os.environ, **environment}, check=False)
         assert done.returncode == 0

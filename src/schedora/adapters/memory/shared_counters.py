@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 
 
-class MemoryTotals:
+class MemorySharedCounters:
     def __init__(self, store: MemoryStore) -> None:
         self.faults: Faults = store.faults
         self._store = store
@@ -16,9 +16,9 @@ class MemoryTotals:
     async def add(self, increments: Mapping[Series, float]) -> None:
         async with self._store.transaction() as tables:
             for series, amount in increments.items():
-                tables.totals[series] = tables.totals.get(series, 0) + amount
+                tables.shared_counters[series] = tables.shared_counters.get(series, 0) + amount
 
     @fallible
     async def read(self) -> Mapping[Series, float]:
         with self._store.committed() as tables:
-            return dict(tables.totals)
+            return dict(tables.shared_counters)

@@ -13,7 +13,7 @@ import orjson
 import pytest
 import structlog
 
-from schedora.adapters.telemetry.kept_lines import keeping_lines
+from schedora.adapters.telemetry.log_capture import keeping_lines
 from schedora.application.context import JobContext
 from schedora.application.log import HANDLERS
 from schedora.application.run_scope import current_run
@@ -213,7 +213,7 @@ def test_warnings_are_still_told_where_nobody_has_set_up_logging(
 
     monkeypatch.setattr(logging, "lastResort", Last())
     root = logging.getLogger()
-    handlers = [handler for handler in root.handlers if type(handler).__name__ != "_KeptLines"]
+    handlers = [handler for handler in root.handlers if type(handler).__name__ != "_LogCapture"]
     for handler in handlers:
         root.removeHandler(handler)
     try:

@@ -10,7 +10,7 @@ from schedora.application.commands.created import all_later, queues_to_ring
 from schedora.application.ports.jobs import NewJob, Submission
 
 
-class MemoryJobIntake:
+class MemoryJobWriter:
     """Transactions run one after the other here: there is no other to wait for."""
 
     def __init__(self, store: MemoryStore) -> None:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from schedora.adapters.postgres.duty_cycle_limiter import DutyCycleLimiter
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.jobs import PostgresJobStore
-from schedora.adapters.postgres.sparing import Sparing
 from schedora.application.commands.created import all_later, queues_to_ring
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.application.ports.offers import NoOffers, Offers
@@ -28,7 +28,7 @@ _LOOK_REST = 200
 """So rare is such a look: nobody should wait for it who submits."""
 
 
-class PostgresJobIntake:
+class PostgresJobWriter:
     """Each statement is a transaction of its own: nothing is begun, nothing is left to commit."""
 
     def __init__(
@@ -42,7 +42,7 @@ class PostgresJobIntake:
         self._jobs = PostgresJobStore(database)
         self._wakeup = wakeup
         self._offers = offers or NoOffers()
-        self._sparing = Sparing(monotonic_seconds, rest=MATCHED_REST)
+        self._duty_cycle_limiter = DutyCycleLimiter(monotonic_seconds, rest=MATCHED_REST)
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Submission]:
         if len(jobs) > 1:
@@ -56,17 +56,21 @@ class PostgresJobIntake:
     async def _matched(self, new: NewJob) -> Submission | None:
         """None where no idle worker offers to start it at once, or where it takes more than the shortest way."""
         request = new.request
-        if request.scheduled_at is not None or request.workflow_id is not None or not self._sparing.due:
+        if (
+            request.scheduled_at is not None
+            or request.workflow_id is not None
+            or not self._duty_cycle_limiter.due
+        ):
             return None
         offer = await self._offers.take(queue=request.queue, job_type=request.type)
         if offer is None:
             return None
-        with self._sparing.spent():
+        with self._duty_cycle_limiter.spent():
             added = await self._jobs.add_matched(new, offer.owner)
         if added is None:
             return None
         if added.looked_seconds > _LOOK_SECONDS_MAX:
-            self._sparing.rest(_LOOK_REST * added.looked_seconds)
+            self._duty_cycle_limiter.rest(_LOOK_REST * added.looked_seconds)
         if not added.matched:
             self._rung_for([added.submission])
         return added.submission

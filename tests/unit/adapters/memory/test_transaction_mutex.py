@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from schedora.adapters.memory.turnstile import Turnstile
+from schedora.adapters.memory.transaction_mutex import TransactionMutex
 from schedora.application.context import run_without_waiting
 
 
@@ -15,11 +15,11 @@ async def settle() -> None:
 
 
 async def test_first_come_first_served() -> None:
-    turnstile = Turnstile()
+    transaction_mutex = TransactionMutex()
     order: list[int] = []
 
     async def pass_through(number: int) -> None:
-        async with turnstile:
+        async with transaction_mutex:
             order.append(number)
             await settle()
             order.append(number)
@@ -28,41 +28,41 @@ async def test_first_come_first_served() -> None:
     assert order == [number for number in range(5) for _ in range(2)]
 
 
-async def test_free_turnstile_never_waits_for_the_event_loop() -> None:
-    async def through(turnstile: Turnstile) -> str:
-        async with turnstile:
+async def test_free_transaction_mutex_never_waits_for_the_event_loop() -> None:
+    async def through(transaction_mutex: TransactionMutex) -> str:
+        async with transaction_mutex:
             return "through"
 
-    assert run_without_waiting(through(Turnstile())) == "through"
+    assert run_without_waiting(through(TransactionMutex())) == "through"
 
 
 def test_no_event_loop_is_needed() -> None:
-    async def through(turnstile: Turnstile) -> str:
-        async with turnstile:
+    async def through(transaction_mutex: TransactionMutex) -> str:
+        async with transaction_mutex:
             return "through"
 
-    turnstile = Turnstile()
-    assert run_without_waiting(through(turnstile)) == "through"
-    assert run_without_waiting(through(turnstile)) == "through"
+    transaction_mutex = TransactionMutex()
+    assert run_without_waiting(through(transaction_mutex)) == "through"
+    assert run_without_waiting(through(transaction_mutex)) == "through"
 
 
 async def test_task_that_is_inside_does_not_wait_for_itself() -> None:
-    turnstile = Turnstile()
-    async with turnstile:
+    transaction_mutex = TransactionMutex()
+    async with transaction_mutex:
         with pytest.raises(RuntimeError, match="has a transaction open on the memory store already"):
-            await turnstile.__aenter__()
-    async with turnstile:
+            await transaction_mutex.__aenter__()
+    async with transaction_mutex:
         pass
 
 
 async def test_task_that_waited_for_its_turn_is_known_to_be_inside() -> None:
-    turnstile = Turnstile()
+    transaction_mutex = TransactionMutex()
 
     async def twice() -> None:
-        async with turnstile:
-            await turnstile.__aenter__()
+        async with transaction_mutex:
+            await transaction_mutex.__aenter__()
 
-    async with turnstile:
+    async with transaction_mutex:
         task = asyncio.create_task(twice())
         await settle()
     with pytest.raises(RuntimeError, match="already"):
@@ -70,23 +70,23 @@ async def test_task_that_waited_for_its_turn_is_known_to_be_inside() -> None:
 
 
 async def test_error_inside_opens_it_for_the_next() -> None:
-    turnstile = Turnstile()
+    transaction_mutex = TransactionMutex()
     with pytest.raises(LookupError):
-        async with turnstile:
+        async with transaction_mutex:
             raise LookupError
-    async with turnstile:
+    async with transaction_mutex:
         pass
 
 
 async def test_one_that_gives_up_waiting_is_passed_over() -> None:
-    turnstile = Turnstile()
+    transaction_mutex = TransactionMutex()
     order: list[str] = []
 
     async def pass_through(name: str) -> None:
-        async with turnstile:
+        async with transaction_mutex:
             order.append(name)
 
-    async with turnstile:
+    async with transaction_mutex:
         impatient = asyncio.create_task(pass_through("impatient"))
         patient = asyncio.create_task(pass_through("patient"))
         await settle()
@@ -98,33 +98,33 @@ async def test_one_that_gives_up_waiting_is_passed_over() -> None:
 
 
 async def test_one_that_gives_up_as_its_turn_comes_passes_it_on() -> None:
-    turnstile = Turnstile()
+    transaction_mutex = TransactionMutex()
     order: list[str] = []
 
     async def pass_through(name: str) -> None:
-        async with turnstile:
+        async with transaction_mutex:
             order.append(name)
 
-    async with turnstile:
+    async with transaction_mutex:
         impatient = asyncio.create_task(pass_through("impatient"))
         patient = asyncio.create_task(pass_through("patient"))
         await settle()
     impatient.cancel()  # its turn has come, and it has not run since
     await asyncio.gather(impatient, patient, return_exceptions=True)
     assert order == ["patient"]
-    async with turnstile:
+    async with transaction_mutex:
         pass
 
 
 def test_threads_with_loops_of_their_own_take_turns() -> None:
-    turnstile = Turnstile()
+    transaction_mutex = TransactionMutex()
     inside = 0
     most = 0
 
     async def often() -> None:
         nonlocal inside, most
         for _ in range(50):
-            async with turnstile:
+            async with transaction_mutex:
                 inside += 1
                 most = max(most, inside)
                 await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from tests.contract.stores import Stores
 
 async def test_jobs_are_stored_once_it_returns_and_claimable(stores: Stores) -> None:
     jobs = [a_new_job(a_request(queue=queue, priority=priority)) for queue, priority in [("a", 1), ("b", 9)]]
-    submissions = await stores.intake.add(jobs)
+    submissions = await stores.job_writer.add(jobs)
     assert [(one.created, one.job_id) for one in submissions] == [(True, job.job_id) for job in jobs]
     for submission in submissions:
         assert await stores.job(submission.job_id) == submission.job
@@ -25,9 +25,9 @@ async def test_a_hint_tells_of_what_is_new(stores: Stores) -> None:
         for queue, ear in ears.items():
             subscribing = stores.wakeup.subscribe(ear, Audience(queues=(queue,)))
             (await stack.enter_async_context(subscribing)).attend(owner=None, idle=True)
-        await stores.intake.add([a_new_job(a_request(queue="alone"))])
-        await stores.intake.add([a_new_job(a_request(queue="at once"))])
-        await stores.intake.add([a_new_job(a_request(queue=queue)) for queue in ("a", "b")])
+        await stores.job_writer.add([a_new_job(a_request(queue="alone"))])
+        await stores.job_writer.add([a_new_job(a_request(queue="at once"))])
+        await stores.job_writer.add([a_new_job(a_request(queue=queue)) for queue in ("a", "b")])
         for queue, ear in ears.items():
             await ear.until(lambda heard, queue=queue: queue in heard.queues)  # type: ignore[misc]
 
@@ -40,7 +40,7 @@ async def test_lone_job_is_leased_to_who_waits_for_it_or_anybodys_and_told_eithe
         subscription.attend(owner=waiting.incarnation, idle=True, room=10)
         for _ in range(30):
             ear.heard, ear.matched = Hint(), []
-            [submission] = await stores.intake.add([a_new_job(a_request(queue="a"))])
+            [submission] = await stores.job_writer.add([a_new_job(a_request(queue="a"))])
             leased = await stores.job_queue.claims(waiting.incarnation)
             claimed = await stores.claim(other)
             assert [job.job_id for job in (*leased, *claimed)] == [submission.job_id]
@@ -54,7 +54,7 @@ async def test_taken_keys_find_their_jobs_and_the_others_are_stored(stores: Stor
     owner = await stores.submit_one(a_request(idempotency_key="taken"))
     given = [("new", 5), ("taken", 5), (None, 5), ("taken", 6), ("new", 5)]
     jobs = [a_new_job(a_request(idempotency_key=key, priority=priority)) for key, priority in given]
-    answers = await stores.intake.add(jobs)
+    answers = await stores.job_writer.add(jobs)
     assert [(one.job_id, one.created, one.same_request) for one in answers] == [
         (jobs[0].job_id, True, True),
         (owner.job_id, False, True),
@@ -70,7 +70,7 @@ async def test_rivals_for_the_same_keys_get_the_same_jobs(stores: Stores) -> Non
     keys = [f"k{number}" for number in range(20)]
     rivals = await asyncio.gather(
         *(
-            stores.intake.add([a_new_job(a_request(idempotency_key=key)) for key in keys[::step]])
+            stores.job_writer.add([a_new_job(a_request(idempotency_key=key)) for key in keys[::step]])
             for step in (1, -1, 1, -1)
         )
     )

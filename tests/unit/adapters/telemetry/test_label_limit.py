@@ -2,10 +2,10 @@
 
 import pytest
 
-from schedora.adapters.memory.totals import MemoryTotals
-from schedora.adapters.telemetry.label_bounds import OTHER, LabelBounds, admitted
+from schedora.adapters.memory.shared_counters import MemorySharedCounters
+from schedora.adapters.telemetry.label_limit import OTHER, LabelLimit, admitted
 from schedora.application.errors import StoreUnavailable
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 from tests.contract.memory import a_memory_store
 
 VALUES_MAX = 20
@@ -19,18 +19,18 @@ def names(count: int, prefix: str = "t") -> list[str]:
     return [f"{prefix}{number:04}" for number in range(count)]
 
 
-def a_totals() -> MemoryTotals:
-    return MemoryTotals(a_memory_store())
+def a_totals() -> MemorySharedCounters:
+    return MemorySharedCounters(a_memory_store())
 
 
 async def test_as_long_as_there_are_few_all_have_their_own() -> None:
     counted = {created(name): 1.0 for name in names(VALUES_MAX)} | {Series("jobs_fenced_total", ()): 1.0}
-    assert await LabelBounds(a_totals(), values_max=VALUES_MAX).bounded(counted) == counted
+    assert await LabelLimit(a_totals(), values_max=VALUES_MAX).bounded(counted) == counted
 
 
 async def test_what_comes_after_many_is_counted_as_other() -> None:
     totals = a_totals()
-    bounds = LabelBounds(totals, values_max=VALUES_MAX)
+    bounds = LabelLimit(totals, values_max=VALUES_MAX)
     first = {created(name): 1.0 for name in names(VALUES_MAX - 1)}
     await totals.add(await bounds.bounded(first))
 
@@ -44,7 +44,7 @@ async def test_series_that_exist_stay_and_processes_share_the_room() -> None:
     totals = a_totals()
     await totals.add({created(name): 1.0 for name in names(VALUES_MAX + 5)})
 
-    bounds = LabelBounds(totals, values_max=VALUES_MAX)  # of a process that has counted nothing yet
+    bounds = LabelLimit(totals, values_max=VALUES_MAX)  # of a process that has counted nothing yet
 
     kept = {created(names(VALUES_MAX + 5)[-1]): 1.0}
     assert await bounds.bounded(kept) == kept
@@ -58,7 +58,7 @@ async def test_a_queue_has_one_place_whatever_its_label_is_called() -> None:
         {Series("queue_enqueued_total", (("queue_name", name),)): 1.0 for name in names(VALUES_MAX)}
     )
 
-    told = await LabelBounds(totals, values_max=VALUES_MAX).bounded(
+    told = await LabelLimit(totals, values_max=VALUES_MAX).bounded(
         {
             Series(latency, (("queue", "t0000"),)): 1.0,
             Series(latency, (("queue", "new"),)): 2.0,
@@ -75,7 +75,7 @@ async def test_a_queue_has_one_place_whatever_its_label_is_called() -> None:
 
 async def test_the_store_is_asked_for_what_is_new_alone() -> None:
     totals = a_totals()
-    bounds = LabelBounds(totals, values_max=VALUES_MAX)
+    bounds = LabelLimit(totals, values_max=VALUES_MAX)
     await bounds.bounded({created("a"): 1.0})
     totals.faults.away = True
     assert await bounds.bounded({created("a"): 2.0}) == {created("a"): 2}

@@ -6,7 +6,7 @@ from datetime import timedelta
 from threading import Lock
 
 from schedora.application.ports.metrics import COUNTER_LABEL, HISTOGRAM_LABELS, Counter, Histogram
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -59,7 +59,7 @@ class Distribution:
         return told
 
 
-class Tally:
+class LocalCounters:
     """Port ``Metrics``, in memory. ``drain`` empties it; ``give_back`` undoes that when the store was away."""
 
     def __init__(self) -> None:

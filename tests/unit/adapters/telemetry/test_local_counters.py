@@ -3,35 +3,35 @@ from datetime import timedelta
 
 import pytest
 
-from schedora.adapters.telemetry.tally import BUCKETS, Tally
+from schedora.adapters.telemetry.local_counters import BUCKETS, LocalCounters
 from schedora.application.ports.metrics import COUNTER_LABEL, HISTOGRAM_LABELS, Counter, Histogram
-from schedora.application.ports.totals import Series
+from schedora.application.ports.shared_counters import Series
 
 SPANS = ("work", "SUCCESS")
 LABELS = (("job_type", "work"), ("status", "SUCCESS"))
 
 
 def test_counts_are_told_once() -> None:
-    tally = Tally()
-    tally.count(Counter.JOBS_CREATED, "work")
-    tally.count(Counter.JOBS_CREATED, "work", 2)
-    tally.count(Counter.JOBS_CREATED, "fax")
-    tally.count(Counter.JOBS_FENCED)
+    local_counters = LocalCounters()
+    local_counters.count(Counter.JOBS_CREATED, "work")
+    local_counters.count(Counter.JOBS_CREATED, "work", 2)
+    local_counters.count(Counter.JOBS_CREATED, "fax")
+    local_counters.count(Counter.JOBS_FENCED)
 
-    assert tally.drain() == {
+    assert local_counters.drain() == {
         Series("jobs_created_total", (("job_type", "work"),)): 3,
         Series("jobs_created_total", (("job_type", "fax"),)): 1,
         Series("jobs_fenced_total", ()): 1,
     }
-    assert tally.drain() == {}
+    assert local_counters.drain() == {}
 
 
 @pytest.mark.parametrize("counter", Counter)
 def test_each_counter_has_its_label(counter: Counter) -> None:
-    tally = Tally()
-    tally.count(counter, "x")
+    local_counters = LocalCounters()
+    local_counters.count(counter, "x")
 
-    [series] = tally.drain()
+    [series] = local_counters.drain()
 
     assert series.name == counter.value
     label = COUNTER_LABEL[counter]
@@ -40,13 +40,13 @@ def test_each_counter_has_its_label(counter: Counter) -> None:
 
 @pytest.mark.parametrize("histogram", Histogram)
 def test_spans_are_told_in_cumulative_buckets(histogram: Histogram) -> None:
-    tally = Tally()
+    local_counters = LocalCounters()
     labels = tuple("a label" for _ in HISTOGRAM_LABELS[histogram])
     ends = BUCKETS[histogram]
     for seconds in (0, ends[0], ends[1], ends[-1] + 1):
-        tally.observe(histogram, labels, [timedelta(seconds=seconds)])
+        local_counters.observe(histogram, labels, [timedelta(seconds=seconds)])
 
-    told = tally.drain()
+    told = local_counters.drain()
 
     counts = [value for series, value in told.items() if series.name.endswith("_bucket")]
     assert counts == [2, *[3] * (len(ends) - 1), 4]
@@ -57,10 +57,10 @@ def test_spans_are_told_in_cumulative_buckets(histogram: Histogram) -> None:
 
 
 def test_the_labels_of_a_histogram() -> None:
-    tally = Tally()
-    tally.observe(Histogram.JOB_DURATION, SPANS, [timedelta(seconds=1)])
+    local_counters = LocalCounters()
+    local_counters.observe(Histogram.JOB_DURATION, SPANS, [timedelta(seconds=1)])
 
-    told = tally.drain()
+    told = local_counters.drain()
 
     assert Series("job_duration_seconds_sum", LABELS) in told
     assert Series("job_duration_seconds_bucket", (*LABELS, ("le", "+Inf"))) in told
@@ -68,40 +68,40 @@ def test_the_labels_of_a_histogram() -> None:
 
 
 def test_what_was_given_back_is_told_again_with_what_came_meanwhile() -> None:
-    tally = Tally()
-    tally.count(Counter.JOBS_DEAD, "work")
-    tally.observe(Histogram.JOB_DURATION, SPANS, [timedelta(seconds=1)])
-    drained = tally.drain()
-    tally.count(Counter.JOBS_DEAD, "work")
+    local_counters = LocalCounters()
+    local_counters.count(Counter.JOBS_DEAD, "work")
+    local_counters.observe(Histogram.JOB_DURATION, SPANS, [timedelta(seconds=1)])
+    drained = local_counters.drain()
+    local_counters.count(Counter.JOBS_DEAD, "work")
 
-    tally.give_back(drained)
-    told = tally.drain()
+    local_counters.give_back(drained)
+    told = local_counters.drain()
 
     assert told[Series("jobs_dead_total", (("job_type", "work"),))] == 2
     assert told[Series("job_duration_seconds_count", LABELS)] == 1
-    assert tally.drain() == {}
+    assert local_counters.drain() == {}
 
 
 def test_threads_lose_nothing() -> None:
-    tally = Tally()
+    local_counters = LocalCounters()
     told: list[float] = []
 
     def count() -> None:
         for _ in range(2_000):
-            tally.count(Counter.JOBS_FENCED)
-            tally.observe(Histogram.JOB_DURATION, SPANS, [timedelta(0)])
+            local_counters.count(Counter.JOBS_FENCED)
+            local_counters.observe(Histogram.JOB_DURATION, SPANS, [timedelta(0)])
 
     def drain() -> None:
         for _ in range(200):
-            told.extend(tally.drain().values())
-            tally.give_back({})
+            told.extend(local_counters.drain().values())
+            local_counters.give_back({})
 
     threads = [threading.Thread(target=work) for work in (count, count, count, drain)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    rest = tally.drain()
+    rest = local_counters.drain()
 
     # Every span of zero stands in every bucket and in the count.
     per_span = len(BUCKETS[Histogram.JOB_DURATION]) + 2
@@ -109,10 +109,10 @@ def test_threads_lose_nothing() -> None:
 
 
 def test_what_are_numbers_already_is_measured_as_spans_are() -> None:
-    tally = Tally()
-    tally.measure(Histogram.EXCHANGE_CLAIMED, (), [0, 3, 5_000, -1])
+    local_counters = LocalCounters()
+    local_counters.measure(Histogram.EXCHANGE_CLAIMED, (), [0, 3, 5_000, -1])
 
-    told = tally.drain()
+    told = local_counters.drain()
 
     assert told[Series("exchange_claimed_jobs_bucket", (("le", "0"),))] == 2
     assert told[Series("exchange_claimed_jobs_bucket", (("le", "5"),))] == 3
@@ -121,11 +121,11 @@ def test_what_are_numbers_already_is_measured_as_spans_are() -> None:
 
 
 def test_it_says_how_many_series_wait() -> None:
-    tally = Tally()
-    tally.count(Counter.JOBS_FENCED)
-    tally.measure(Histogram.EXCHANGE_CLAIMED, (), [1])
-    assert len(tally) == 2
-    drained = tally.drain()
-    assert len(tally) == 0
-    tally.give_back(drained)
-    assert len(tally) == len(drained)
+    local_counters = LocalCounters()
+    local_counters.count(Counter.JOBS_FENCED)
+    local_counters.measure(Histogram.EXCHANGE_CLAIMED, (), [1])
+    assert len(local_counters) == 2
+    drained = local_counters.drain()
+    assert len(local_counters) == 0
+    local_counters.give_back(drained)
+    assert len(local_counters) == len(drained)

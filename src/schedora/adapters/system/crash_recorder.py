@@ -21,7 +21,7 @@ from schedora.adapters.system.watched_process import ProcessEnd
 from schedora.domain.ids import IncarnationId, JobId, JsonText
 from schedora.domain.worker_death import JOBS_MAX, LINE_LENGTH_MAX, LINES_MAX, STACK_LENGTH_MAX, WorkerDeath
 
-VARIABLE = "SCHEDORA_BLACK_BOX"
+VARIABLE = "SCHEDORA_CRASH_RECORDER"
 """Names the file's descriptor to the process that is to write there."""
 
 LENGTH_MAX = 4_000_000
@@ -32,7 +32,7 @@ _NOTE = b'{"schedora":'
 """How each note begins; whatever else there is was written by the fault handler."""
 
 
-class BlackBox:
+class CrashRecorder:
     """The writing end. Thread-safe; fails silently, for nobody must end for want of it."""
 
     def __init__(self, descriptor: int) -> None:
@@ -43,7 +43,7 @@ class BlackBox:
             os.ftruncate(descriptor, 0)
 
     @classmethod
-    def given(cls) -> "BlackBox | None":
+    def given(cls) -> "CrashRecorder | None":
         """The one that this process was started with, if any."""
         descriptor = inherited.taken(VARIABLE)
         return None if descriptor is None else cls(descriptor)

@@ -53,7 +53,7 @@ class StandardError:
                 return
 
 
-def in_one_piece(stream: TextIO, *, encoding: str | None) -> TextIO | StandardError:
+def atomic(stream: TextIO, *, encoding: str | None) -> TextIO | StandardError:
     """``stream``, or in its place the descriptor behind it where that is standard error."""
     try:
         if stream.fileno() == STANDARD_ERROR:
