@@ -10,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from schedora.adapters.telemetry.prometheus import LABELS
+from schedora.adapters.telemetry.renamed_metrics import OLD_NAMES
 from schedora.application.ports.metrics import GAUGE_LABELS, Counter, Gauge, Histogram
 from schedora.domain.job_request import JobRequest
 from schedora.domain.sampling import SamplerKind
@@ -99,4 +100,6 @@ async def test_the_metrics_are_told_as_they_are() -> None:
         row["metric"]: (row["type"], set(filter(None, row["labels"].split(", "))))
         for row in table(PAGE, "metric")
     }
-    assert told == exposed
+    renamed = {row["old name"]: row["name now"] for row in table(PAGE, "old name")}
+    assert renamed == {old: new for new, old in OLD_NAMES.items()}
+    assert told | {old: told[new] for old, new in renamed.items()} == exposed

@@ -173,7 +173,7 @@ def matched(job: Job) -> bool:
 
 
 def test_lone_jobs_are_matched(system: System) -> None:
-    before = system.api.metric("jobs_matched_total")
+    before = system.api.metric("jobs_sync_matched_total")
     by_http = system.until_matched()
     with Schedora(database_url=system.database_url, redis_url=system.redis_url) as app:
 
@@ -184,7 +184,9 @@ def test_lone_jobs_are_matched(system: System) -> None:
             return job if matched(job) else None
 
         by_sdk = until(job, "a job to be matched") or {}
-    until(lambda: system.api.metric("jobs_matched_total") >= before + 2, "the matched jobs to be counted")
+    until(
+        lambda: system.api.metric("jobs_sync_matched_total") >= before + 2, "the matched jobs to be counted"
+    )
     for job_id in (by_http["job_id"], by_sdk["job_id"]):
         events = system.api.http.get(f"/jobs/{job_id}/events").json()["data"]
         assert [(event["to"], event["worker_id"]) for event in events] == [

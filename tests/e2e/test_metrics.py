@@ -58,7 +58,7 @@ def test_every_api_tells_of_every_process(cluster: Cluster, api: Api, tmp_path: 
         "the worker that has ended to be told of no more",
     )
     until(
-        lambda: told(api)['jobs_handed_back_total{job_type="first_hangs"}'] == 1,
+        lambda: told(api)['jobs_released_total{job_type="first_hangs"}'] == 1,
         "what it gave back to be counted",
     )
 

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from schedora.adapters.telemetry import http_metrics
 from schedora.adapters.telemetry.label_limit import OTHER, admitted, known_values
 from schedora.adapters.telemetry.local_counters import BUCKETS
+from schedora.adapters.telemetry.renamed_metrics import under_new_names, with_old_names
 from schedora.application.ports.metrics import (
     COUNTER_LABEL,
     GAUGE_LABELS,
@@ -43,10 +44,10 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.JOBS_TIMED_OUT: "Attempts that their timeout ended.",
     Counter.JOBS_POISONED: "Jobs that failed for good as they took too many workers with them.",
     Counter.JOBS_SNOOZED: "Runs that asked to be run again later.",
-    Counter.JOBS_HANDED_BACK: "Jobs that their worker gave back unfinished.",
+    Counter.JOBS_RELEASED: "Jobs that their worker gave back unfinished.",
     Counter.JOBS_CANCELED: "Jobs that were canceled.",
     Counter.JOBS_RESCUED: "Leases of lost workers that a reaper ended.",
-    Counter.JOBS_MATCHED: "Jobs leased to an idle worker as they were stored.",
+    Counter.JOBS_SYNC_MATCHED: "Jobs leased to an idle worker as they were stored.",
     Counter.JOBS_FENCED: "Writes dropped because their lease had gone.",
     Counter.QUEUE_ENQUEUED: "Jobs put into a queue.",
     Counter.WAKEUPS: "Hints that reached a worker.",
@@ -56,7 +57,7 @@ COUNTER_HELP: Mapping[str, str] = {
     Counter.WORKER_LOSS_SUPPRESSED: "Silent workers not declared lost, for Redis heard them.",
     Counter.EVENTS_DROPPED: "Events lost before they could be told to whoever listened.",
     Counter.EVENT_STREAMS_DROPPED: "Event streams ended because their client did not read.",
-    Counter.TRAILS_DROPPED: "Runs whose log lines and spans found no room on their way to the store.",
+    Counter.RUN_LOGS_DROPPED: "Runs whose log lines and spans found no room on their way to the store.",
     Counter.REQUEST_SPANS_DROPPED: "Spans of requests that found no room on their way to the store, or no store.",
     Counter.TRACE_SPANS_EXPORTED: "Spans that the collector has taken.",
     Counter.TRACE_SPANS_LOST: "Spans that found no room on their way to the collector, or that it did not take.",
@@ -82,7 +83,7 @@ GAUGE_HELP: Mapping[Gauge, str] = {
     Gauge.STUCK_THREADS: "Threads whose job was given up, and that do not return.",
     Gauge.WORKER_JOBS_BUFFERED: "Jobs under a worker's lease that wait for a slot.",
     Gauge.WORKER_CLAIM_RATE: "Jobs that a worker took, a second, over the last ten seconds or so.",
-    Gauge.OUTBOX_JOBS: "Ends that a worker keeps until the store has accepted them.",
+    Gauge.COMPLETIONS_PENDING: "Ends that a worker keeps until the store has accepted them.",
     Gauge.REAPER_LAST_ROUND: "When a reaper finished a round last, in seconds since 1970.",
     Gauge.DATABASE_CONNECTIONS: "Connections that a process has open.",
     Gauge.DATABASE_CONNECTIONS_MAX: "Connections that a process opens at most.",
@@ -119,7 +120,7 @@ class OwnReading(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from _families(self.totals, [http_metrics.REQUESTS, http_metrics.DURATION])
-        yield from _process_gauges([(self.process.kind, self.process.name, self.gauges)])
+        yield from with_old_names(_process_gauges([(self.process.kind, self.process.name, self.gauges)]))
 
 
 @frozen(kw_only=True)
@@ -139,11 +140,14 @@ class Reading(Collector):
         return generate_latest(self)
 
     def collect(self) -> Iterable[Metric]:
+        return with_old_names(self._families())
+
+    def _families(self) -> Iterable[Metric]:
         running = [((self.version, self.schema), 1)]
         yield _gauge(
             "schedora_info", "The version that answers, and its schema.", running, "version", "schema"
         )
-        yield from _families(self.totals, [*COUNTER_HELP, *HISTOGRAM_HELP])
+        yield from _families(under_new_names(self.totals), [*COUNTER_HELP, *HISTOGRAM_HELP])
         yield from self._queues()
         age = [((), self.stats.age.total_seconds())]
         yield _gauge("queue_stats_age_seconds", "How long ago the jobs in the queues were counted.", age)
@@ -248,7 +252,7 @@ def _process_gauges(told: Iterable[tuple[str, str, Mapping[Series, float]]]) -> 
         for gauge in Gauge
     }
     for kind, name, gauges in told:
-        for series, value in gauges.items():
+        for series, value in under_new_names(gauges).items():
             if (family := families.get(series.name)) is not None:  # else of another version
                 own = dict(series.labels)
                 family.add_metric(

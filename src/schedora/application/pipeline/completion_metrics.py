@@ -80,7 +80,7 @@ def _given_back(completion: Completion) -> list[tuple[Counter, str]]:
         return [(Counter.JOBS_SNOOZED, completion.type)]
     if completion.moves[-1].reason == WORKER_LOST:
         return []
-    return [(Counter.JOBS_HANDED_BACK, completion.type)]
+    return [(Counter.JOBS_RELEASED, completion.type)]
 
 
 def time_exchange(metrics: Metrics, delivery: Delivery, answer: Exchanged, took: timedelta) -> None:

@@ -117,7 +117,7 @@ class Hints:
         self._taken.note([job])
         self._exchanges.take_matched(job)
         count_claims(self._metrics, [job])
-        self._metrics.count(Counter.JOBS_MATCHED)
+        self._metrics.count(Counter.JOBS_SYNC_MATCHED)
         self._changed.set()
         return True
 

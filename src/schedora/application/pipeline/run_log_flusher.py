@@ -119,7 +119,7 @@ class RunLogFlusher:
                 return
             full = known is None
         if full:
-            self._metrics.count(Counter.TRAILS_DROPPED)
+            self._metrics.count(Counter.RUN_LOGS_DROPPED)
 
     async def flush(self) -> None:
         """Writes what has changed. Raises ``StoreUnavailable``; then nothing is lost. What can't be written for another
@@ -135,7 +135,7 @@ class RunLogFlusher:
             except Exception:
                 # A defect, which would come again: these are lost, and jobs and the trails of others go on.
                 log.exception("trails lost", trails=len(batch))
-                self._metrics.count(Counter.TRAILS_DROPPED, amount=len(batch))
+                self._metrics.count(Counter.RUN_LOGS_DROPPED, amount=len(batch))
 
     async def run(self) -> None:
         """Until ``stop``, and once more then."""
@@ -158,7 +158,7 @@ class RunLogFlusher:
             self._length = 0
         if lost:
             log.error("the store did not take the last of these runs' logs and spans: lost", trails=lost)
-            self._metrics.count(Counter.TRAILS_DROPPED, amount=lost)
+            self._metrics.count(Counter.RUN_LOGS_DROPPED, amount=lost)
 
     def _take(self) -> list[LiveTrail]:
         with self._guard:

@@ -451,7 +451,7 @@ class Worker:
         gauges.register(Gauge.STUCK_THREADS, self.slots.stuck_threads)
         gauges.register(Gauge.WORKER_JOBS_BUFFERED, lambda: self.slots.buffered)
         gauges.register(Gauge.WORKER_CLAIM_RATE, self._exchanges.claim_rate.per_second)
-        gauges.register(Gauge.OUTBOX_JOBS, self._completion_buffer.__len__)
+        gauges.register(Gauge.COMPLETIONS_PENDING, self._completion_buffer.__len__)
         gauges.register(Gauge.LAST_PROGRESS, lambda: self._contact.silence().total_seconds())
 
     def _drain_when_needs_restart(self) -> None:

@@ -22,12 +22,12 @@ class Counter(StrEnum):
     JOBS_POISONED = "jobs_poisoned_total"
     """Of the dead jobs: those that took too many workers with them."""
     JOBS_SNOOZED = "jobs_snoozed_total"
-    JOBS_HANDED_BACK = "jobs_handed_back_total"
+    JOBS_RELEASED = "jobs_released_total"
     """Runs, and claims that never ran, that their worker gave back unfinished."""
     JOBS_CANCELED = "jobs_canceled_total"
     JOBS_RESCUED = "jobs_rescued_total"
     """Leases of lost workers that a reaper has ended."""
-    JOBS_MATCHED = "jobs_matched_total"
+    JOBS_SYNC_MATCHED = "jobs_sync_matched_total"
     """Jobs that were leased to an idle worker as they were stored."""
     JOBS_FENCED = "jobs_fenced_total"
     """Writes that came after their lease had gone, and were dropped."""
@@ -46,7 +46,7 @@ class Counter(StrEnum):
     """Events that were lost before they could be told to whoever listened."""
     EVENT_STREAMS_DROPPED = "event_streams_dropped_total"
     """Event streams ended because their client did not read."""
-    TRAILS_DROPPED = "trails_dropped_total"
+    RUN_LOGS_DROPPED = "run_logs_dropped_total"
     """Log lines and spans of runs that found no room on their way to the store."""
     TRACE_SPANS_EXPORTED = "trace_spans_exported_total"
     """Spans that the collector has taken."""
@@ -66,10 +66,10 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.JOBS_TIMED_OUT: "job_type",
     Counter.JOBS_POISONED: "job_type",
     Counter.JOBS_SNOOZED: "job_type",
-    Counter.JOBS_HANDED_BACK: "job_type",
+    Counter.JOBS_RELEASED: "job_type",
     Counter.JOBS_CANCELED: "job_type",
     Counter.JOBS_RESCUED: None,
-    Counter.JOBS_MATCHED: None,
+    Counter.JOBS_SYNC_MATCHED: None,
     Counter.JOBS_FENCED: None,
     Counter.QUEUE_ENQUEUED: "queue_name",
     Counter.WAKEUPS: None,
@@ -79,7 +79,7 @@ COUNTER_LABEL: Mapping[Counter, str | None] = {
     Counter.WORKER_LOSS_SUPPRESSED: None,
     Counter.EVENTS_DROPPED: None,
     Counter.EVENT_STREAMS_DROPPED: None,
-    Counter.TRAILS_DROPPED: None,
+    Counter.RUN_LOGS_DROPPED: None,
     Counter.REQUEST_SPANS_DROPPED: None,
     Counter.TRACE_SPANS_EXPORTED: None,
     Counter.TRACE_SPANS_LOST: None,
@@ -131,7 +131,7 @@ class Gauge(StrEnum):
     """Jobs under a worker's lease that wait for a slot."""
     WORKER_CLAIM_RATE = "worker_claims_per_second"
     """Jobs that a worker takes, of late."""
-    OUTBOX_JOBS = "outbox_jobs"
+    COMPLETIONS_PENDING = "completions_pending"
     """Completions that the store has not accepted yet."""
     REAPER_LAST_ROUND = "reaper_last_round_timestamp_seconds"
     """When a reaper finished a round last, by its own clock."""

@@ -34,7 +34,7 @@ def test_one_that_fails_or_is_no_number_is_left_out_and_told_of_once() -> None:
     gauges = RegisteredGauges()
     gauges.register(Gauge.WORKER_SLOTS, lambda: 1)
     gauges.register(Gauge.WORKER_SLOTS_USED, lambda: 1 / 0)
-    gauges.register(Gauge.OUTBOX_JOBS, lambda: nan)
+    gauges.register(Gauge.COMPLETIONS_PENDING, lambda: nan)
     with capture_logs() as logs:
         for _ in range(2):
             assert gauges.read() == {Series("worker_slots", ()): 1}

@@ -41,7 +41,7 @@ BACK = {(Counter.QUEUE_ENQUEUED, "mail"): 1}
             "failed",
         ),
         (Snoozed(delay=HOUR), {**BACK, (Counter.JOBS_SNOOZED, "letter"): 1}, None),
-        (HandedBack(reason=""), {**BACK, (Counter.JOBS_HANDED_BACK, "letter"): 1}, None),
+        (HandedBack(reason=""), {**BACK, (Counter.JOBS_RELEASED, "letter"): 1}, None),
     ],
 )
 def test_each_outcome_is_counted_once(outcome: Outcome, counted: object, status: str | None) -> None:

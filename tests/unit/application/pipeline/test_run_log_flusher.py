@@ -127,7 +127,7 @@ async def test_what_waits_is_bounded(
     third.add_line(a_line(2))
     first.add_line(a_line(9))
     assert len(keeper) == 2
-    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 1}
+    assert bench.metrics.counted == {(Counter.RUN_LOGS_DROPPED, ""): 1}
     await keeper.flush()
     second.add_line(a_line(1))
     assert len(keeper) == 1
@@ -146,7 +146,7 @@ async def test_what_waits_is_measured_as_it_stands(
     third = LiveTrail(await a_running_job(bench), keeper.note)
     third.add_line(a_line(1))
     assert len(keeper) == 2
-    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 1}
+    assert bench.metrics.counted == {(Counter.RUN_LOGS_DROPPED, ""): 1}
 
 
 async def test_what_was_written_makes_room(
@@ -212,7 +212,7 @@ async def test_what_can_not_be_written_is_lost_and_the_rest_goes_on(
         await keeper.flush()
     assert choosy.kept == [good.now()]
     assert lines == [{"event": "trails lost", "log_level": "error", "exc_info": True, "trails": 1}]
-    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 1}
+    assert bench.metrics.counted == {(Counter.RUN_LOGS_DROPPED, ""): 1}
     assert len(keeper) == 0
 
 
@@ -225,7 +225,7 @@ async def test_all_of_a_batch_that_can_not_be_written_are_counted(bench: Bench) 
     for _ in range(3):
         LiveTrail(await a_running_job(bench), keeper.note).add_line(JsonText("1"))
     await keeper.flush()
-    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 3}
+    assert bench.metrics.counted == {(Counter.RUN_LOGS_DROPPED, ""): 3}
 
 
 async def test_while_the_store_is_away_it_goes_on_and_tells_who_asks_for_detail(
@@ -287,7 +287,7 @@ async def test_what_is_on_its_way_and_what_waits_behind_it_are_measured_apart(
         LiveTrail(await a_running_job(bench), keeper.note).add_line(a_line(length))
     newcomers = [LiveTrail(await a_running_job(bench), keeper.note)]
     await keeper.flush()
-    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 1}, "8 waited, and 3 were too many"
+    assert bench.metrics.counted == {(Counter.RUN_LOGS_DROPPED, ""): 1}, "8 waited, and 3 were too many"
 
 
 async def test_what_was_given_up_leaves_room(
@@ -308,5 +308,5 @@ async def test_what_is_given_up_is_said_and_counted(bench: Bench, keeper: RunLog
         keeper.give_up()
     said = "the store did not take the last of these runs' logs and spans: lost"
     assert lines == [{"event": said, "log_level": "error", "trails": 2}]
-    assert bench.metrics.counted == {(Counter.TRAILS_DROPPED, ""): 2}
+    assert bench.metrics.counted == {(Counter.RUN_LOGS_DROPPED, ""): 2}
     assert len(keeper) == 0

@@ -48,10 +48,10 @@ async def test_what_waits_for_a_slot_and_what_the_store_has_not_accepted_are_tol
         engine.bench.faults.away = True
         held.let_go()
         await engine.settle()
-        assert told(engine, Gauge.OUTBOX_JOBS) == 1
+        assert told(engine, Gauge.COMPLETIONS_PENDING) == 1
         engine.bench.faults.away = False
         await engine.advance(10 * SECOND)
-        assert told(engine, Gauge.OUTBOX_JOBS) == 0
+        assert told(engine, Gauge.COMPLETIONS_PENDING) == 0
 
 
 async def test_a_store_that_does_not_answer_is_no_progress(engine: Engine) -> None:

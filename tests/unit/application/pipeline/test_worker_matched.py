@@ -165,7 +165,7 @@ async def test_it_is_counted(engine: Engine, wakeup: RecordedWakeup, gate: Gate)
         wakeup.subscription.deliver(told_of(job))
         await engine.settle()
     metrics = engine.bench.metrics
-    assert (metrics.counted[Counter.JOBS_MATCHED, ""], metrics.counted[Counter.WAKEUPS, ""]) == (1, 1)
+    assert (metrics.counted[Counter.JOBS_SYNC_MATCHED, ""], metrics.counted[Counter.WAKEUPS, ""]) == (1, 1)
     waited = [one for one in metrics.observed if one[0] is Histogram.JOB_QUEUE_LATENCY]
     assert waited == [(Histogram.JOB_QUEUE_LATENCY, ("default",), 0 * SECOND)]
 
@@ -218,7 +218,7 @@ async def test_one_for_an_earlier_life_is_nothing_to_this_one(
         assert engine.heartbeat.asked == 0
         assert (await now(engine, job)).status is S.SCHEDULED, "the reaper's"
     assert not gate.runs
-    assert engine.bench.metrics.counted[Counter.JOBS_MATCHED, ""] == 0
+    assert engine.bench.metrics.counted[Counter.JOBS_SYNC_MATCHED, ""] == 0
 
 
 async def _another(engine: Engine) -> IncarnationId:
@@ -399,7 +399,7 @@ async def test_told_of_twice_it_runs_once(
         wakeup.subscription.deliver(told_of(job))
         await engine.settle()
         assert (gate.runs, asked.checks_made) == ({job.job_id: 1}, checks_made)
-    assert engine.bench.metrics.counted[Counter.JOBS_MATCHED, ""] == 1
+    assert engine.bench.metrics.counted[Counter.JOBS_SYNC_MATCHED, ""] == 1
 
 
 async def test_it_remembers_no_more_than_it_needs(engine: Engine, wakeup: RecordedWakeup, held: Held) -> None:
