@@ -125,8 +125,8 @@ def test_a_wide_and_a_long_graph(api: Api) -> None:
     chain = [step("0", "waits"), *(step(str(n), after=(str(n - 1),)) for n in range(1, 300))]
     assert api.workflow_status(api.create_workflow(*wide))["total_jobs"] == 301
     assert api.workflow_status(api.create_workflow(*chain))["total_jobs"] == 300
-    ring = [*chain[1:], step("0", after=("299",))]
-    detail = problem(api.post("/workflows", {"name": fresh("ring"), "jobs": ring}), 422)
+    notify = [*chain[1:], step("0", after=("299",))]
+    detail = problem(api.post("/workflows", {"name": fresh("notify"), "jobs": notify}), 422)
     assert "->" in detail["detail"]
 
 

@@ -17,9 +17,9 @@ from schedora.adapters.memory.queues import MemoryQueues
 from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
 from schedora.adapters.memory.request_spans import MemoryRequestSpans
+from schedora.adapters.memory.run_logs import MemoryRunLogs
 from schedora.adapters.memory.shared_counters import MemorySharedCounters
 from schedora.adapters.memory.store import MemoryStore
-from schedora.adapters.memory.trails import MemoryTrails
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.memory.wakeup import MemoryWakeup
@@ -63,7 +63,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         wakeup=MemoryWakeup(store),
         events=MemoryEvents(store),
         request_spans=MemoryRequestSpans(store),
-        trails=MemoryTrails(store),
+        run_logs=MemoryRunLogs(store),
         shared_counters=MemorySharedCounters(store),
         process_reports=MemoryProcessReports(store),
         health=MemoryHealth(store),

@@ -18,9 +18,9 @@ from schedora.adapters.postgres.queues import PostgresQueues
 from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
 from schedora.adapters.postgres.request_spans import PostgresRequestSpans
+from schedora.adapters.postgres.run_logs import PostgresRunLogs
 from schedora.adapters.postgres.shared_counters import PostgresSharedCounters
 from schedora.adapters.postgres.statements import written
-from schedora.adapters.postgres.trails import PostgresTrails
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.postgres.workers import PostgresWorkers
@@ -67,7 +67,7 @@ def postgres_stores(database: Database) -> Stores:
         wakeup=wakeup,
         events=PostgresEvents(database, LocalCounters(), SystemClock(), look_interval=LOOK_INTERVAL),
         request_spans=PostgresRequestSpans(database),
-        trails=PostgresTrails(database),
+        run_logs=PostgresRunLogs(database),
         shared_counters=PostgresSharedCounters(database),
         process_reports=PostgresProcessReports(database),
         health=PostgresHealth(database),

@@ -22,8 +22,8 @@ from schedora.application.ports.queues import Queues
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.records import Records
 from schedora.application.ports.request_spans import RequestSpans
+from schedora.application.ports.run_logs import RunLogs
 from schedora.application.ports.shared_counters import SharedCounters
-from schedora.application.ports.trails import Trails
 from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workers import Workers
@@ -34,7 +34,7 @@ from schedora.domain.ids import DEFAULT_TENANT, IncarnationId, JobId, JsonText, 
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.outcome import Outcome
-from schedora.domain.trail import Trail
+from schedora.domain.run_log import RunLog
 from schedora.domain.worker import Worker
 from schedora.domain.workflow import Workflow
 from tests.builders import a_new_job, a_workflow_id, an_identity, an_incarnation
@@ -61,7 +61,7 @@ class Stores:
     records: Records
     wakeup: Wakeup
     events: Events
-    trails: Trails
+    run_logs: RunLogs
     request_spans: RequestSpans
     shared_counters: SharedCounters
     process_reports: ProcessReports
@@ -79,12 +79,12 @@ class Stores:
         async with self.units.begin() as unit:
             return await unit.now()
 
-    async def kept_trails(self, job_id: JobId) -> tuple[Trail, ...]:
+    async def kept_run_logs(self, job_id: JobId) -> tuple[RunLog, ...]:
         """Whole ones, of which nobody else reads more than a part."""
-        with_lines = await self.trails.lines_of(job_id)
-        with_spans = (await self.trails.spans_of([job_id])).get(job_id, ())
-        assert not any(trail.spans for trail in with_lines)
-        assert not any(trail.lines for trail in with_spans)
+        with_lines = await self.run_logs.lines_of(job_id)
+        with_spans = (await self.run_logs.spans_of([job_id])).get(job_id, ())
+        assert not any(run_log.spans for run_log in with_lines)
+        assert not any(run_log.lines for run_log in with_spans)
         return tuple(
             attrs.evolve(one, spans=other.spans) for one, other in zip(with_lines, with_spans, strict=True)
         )

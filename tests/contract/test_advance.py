@@ -11,7 +11,7 @@ from schedora.application.ports.workflows import CountChange
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JobId, JsonText, LeaseId, WorkflowId
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
+from schedora.domain.outcome import Failed, Outcome, Released, Succeeded
 from schedora.domain.workflow import JobCounts
 from tests.builders import a_job_id, a_request, a_workflow_id
 from tests.contract.stores import Stores
@@ -88,7 +88,7 @@ async def test_causes_that_end_together_release_their_effect_once(diamond: Diamo
     assert (await diamond.counts()).succeeded == 3
 
 
-@pytest.mark.parametrize("outcome", [AGAIN, HandedBack(reason="no room")], ids=["retried", "handed back"])
+@pytest.mark.parametrize("outcome", [AGAIN, Released(reason="no room")], ids=["retried", "released"])
 async def test_what_goes_on_releases_and_counts_nothing(
     diamond: Diamond, stores: Stores, outcome: Outcome
 ) -> None:
@@ -135,7 +135,7 @@ async def test_end_that_missed_the_start_is_refused(stores: Stores) -> None:
     await stores.submit(a_request(workflow_id=workflow_id))
     [unstarted] = (await stores.ask(await stores.worker(), start_count=0)).claimed
     start = Start(job_id=unstarted.job_id, lease_id=unstarted.lease_id, started_at=unstarted.claimed_at)
-    late = await stores.settle(unstarted, HandedBack(reason="drained"))
+    late = await stores.settle(unstarted, Released(reason="drained"))
     await stores.exchange(starts=[start])
     assert (await stores.units.advance([late])).accepted == frozenset()
     assert (await stores.job(unstarted.job_id)).status is JobState.RUNNING

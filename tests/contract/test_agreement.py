@@ -58,7 +58,7 @@ from schedora.domain.ids import IncarnationId, JobId, JsonText, WorkerId, Workfl
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.retry import RetryPolicy
 from schedora.domain.worker import WorkerState
 from schedora.domain.workflow import Workflow
@@ -104,7 +104,7 @@ outcomes = st.sampled_from(
         TimedOut(timeout=HOUR),
         Snoozed(delay=AT_ONCE, reason="not yet"),
         Snoozed(delay=HOUR),
-        HandedBack(reason="draining"),
+        Released(reason="draining"),
         WorkerLost(message="silence"),
     ]
 )
@@ -183,7 +183,7 @@ class Side:
         claim = self.claims[number]
         now = await self.stores.now()
         started_at = claim.started_at
-        if started_at is None and not isinstance(outcome, Snoozed | HandedBack | WorkerLost):
+        if started_at is None and not isinstance(outcome, Snoozed | Released | WorkerLost):
             started_at = now  # its end came before word of its start
         return settle(
             claim,

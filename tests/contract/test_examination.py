@@ -11,7 +11,7 @@ from schedora.application.ports.examination import Check
 from schedora.application.ports.shared_counters import Series
 from schedora.domain.finding import Finding, Severity
 from schedora.domain.ids import ProcessId
-from schedora.domain.outcome import Failed, HandedBack, Succeeded
+from schedora.domain.outcome import Failed, Released, Succeeded
 from schedora.domain.process import ProcessIdentity, ProcessKind
 from schedora.domain.worker import WorkerState
 from tests.builders import a_request
@@ -129,7 +129,7 @@ async def test_a_job_that_waited_for_others_or_ran_is_not_late_for_that(stores: 
     assert await codes(stores) == []
     [claim] = await stores.claim(worker)
     assert claim.queue == "later"
-    await complete([await stores.settle(claim, HandedBack(reason="drained"))])
+    await complete([await stores.settle(claim, Released(reason="drained"))])
     assert await codes(stores) == []
     await stores.submit_one(a_request(queue="late", scheduled_at=long_ago))
     await stores.age_jobs(timedelta(hours=2))

@@ -17,7 +17,7 @@ from schedora.domain.facts import JobFacts, Line
 from schedora.domain.ids import JobId, WorkerId
 from schedora.domain.job import UPSTREAM_FAILED
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded
 from schedora.domain.retry import RetryPolicy
 from schedora.domain.worker import Worker, WorkerState
 from tests.builders import HOUR, NOON, a_request
@@ -376,7 +376,7 @@ OUTCOMES = (
     Failed(kind="Oops", message="it failed"),
     LATER,
     Failed(kind="Oops", message="hopeless", retryable=False),
-    HandedBack(reason="drained"),
+    Released(reason="drained"),
     Snoozed(delay=timedelta(0)),
     Snoozed(delay=HOUR),
 )

@@ -13,7 +13,7 @@ from schedora.domain import invariants
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.job_state import MOVES
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.retry import RetryPolicy
 from tests.builders import a_request
 from tests.contract.stores import Stores
@@ -86,7 +86,7 @@ async def test_everything_holds_at_every_step(stores: Stores) -> None:
         await unit.workflows.count([CountChange(workflow_id=workflow_id, total=2)], at=await unit.now())
     way = Way(stores, workflow_id, first.job_id)
     await way.look()
-    await way.run(HandedBack(reason="drained"), started=False)
+    await way.run(Released(reason="drained"), started=False)
     await way.run(LOST, started=False)
     await way.run(Snoozed(delay=timedelta(0)))
     await way.run(OOPS)

@@ -12,7 +12,7 @@ from schedora.domain.completion import completed
 from schedora.domain.events import ERRORS_LIMIT, HISTORY_LIMIT, AttemptError, JobEvent
 from schedora.domain.ids import JobId, JsonText, WorkerId
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.retry import RetryKind, RetryPolicy
 from schedora.domain.worker import WorkerState
 from tests.builders import HOUR, NOON, SECOND, a_lease_id, a_new_job, a_request, an_incarnation
@@ -193,7 +193,7 @@ async def test_suspect_job_is_never_started_with_its_claim(stores: Stores) -> No
     await stores.submit(a_request(), a_request())
     worker = await stores.worker()
     first, second = await stores.claim(worker, start_count=0)
-    assert await stores.complete(first, HandedBack(reason="draining"))
+    assert await stores.complete(first, Released(reason="draining"))
     assert await stores.complete(second, WorkerLost(message="silence"))
     claims = {claim.job_id: claim for claim in await stores.claim(worker, start_count=2)}
     assert not claims[first.job_id].suspect
@@ -276,7 +276,7 @@ async def test_lease_token_grows_by_one_and_the_lease_id_is_new(stores: Stores) 
         assert claim.lease_token == token
         assert (await stores.job(job.job_id)).lease_token == token
         lease_ids.add(claim.lease_id)
-        assert await stores.complete(claim, HandedBack(reason="draining"))
+        assert await stores.complete(claim, Released(reason="draining"))
         assert (await stores.job(job.job_id)).lease_token == token
     assert len(lease_ids) == 5
     [claim] = await stores.claim(worker)
@@ -303,7 +303,7 @@ OUTCOMES: list[Outcome] = [
     Failed(kind="Oops", message="soon", retry_after=timedelta(microseconds=1)),
     TimedOut(timeout=HOUR),
     Snoozed(delay=HOUR, reason="not yet"),
-    HandedBack(reason="draining"),
+    Released(reason="draining"),
     WorkerLost(message="silence"),
 ]
 
@@ -324,7 +324,7 @@ async def test_completion_makes_of_the_record_what_the_domain_says(stores: Store
     [
         [Succeeded(result=JsonText("1")), Succeeded(result=JsonText("2")), Succeeded()],
         [Succeeded(result=JsonText("1"))] * 3,
-        [Succeeded(result=JsonText("1")), Failed(kind="Oops", message="no"), HandedBack(reason="draining")],
+        [Succeeded(result=JsonText("1")), Failed(kind="Oops", message="no"), Released(reason="draining")],
     ],
     ids=["with different results", "all the same", "with different ends"],
 )
@@ -463,7 +463,7 @@ async def test_end_that_missed_the_start_is_refused(stores: Stores, in_unit: boo
     start = Start(job_id=unstarted.job_id, lease_id=unstarted.lease_id, started_at=unstarted.claimed_at)
     assert (await stores.exchange(starts=[start])).accepted == {unstarted.lease_id}
     running = await stores.job(unstarted.job_id)
-    for outcome in (WorkerLost(message="silence"), HandedBack(reason="drained")):
+    for outcome in (WorkerLost(message="silence"), Released(reason="drained")):
         assert not await taken(outcome, unstarted)
     assert await stores.job(unstarted.job_id) == running
     assert await taken(WorkerLost(message="silence"), attrs.evolve(unstarted, started_at=start.started_at))

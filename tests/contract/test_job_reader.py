@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schedora.application.ports.job_reader import PAGE_BYTES, JobFilter, Standing
+from schedora.application.ports.job_reader import PAGE_BYTES, JobFilter, StatusSummary
 from schedora.domain.ids import JobId, JsonText, WorkerId, uuid7
 from schedora.domain.job import Job
 from schedora.domain.job_state import ENDED, JobState
-from schedora.domain.outcome import Failed, HandedBack, Succeeded, WorkerLost
+from schedora.domain.outcome import Failed, Released, Succeeded, WorkerLost
 from tests.builders import a_job_id, a_request, a_workflow_id
 from tests.contract.situations import Situation, bring_about
 from tests.contract.stores import Stores
@@ -210,21 +210,21 @@ async def test_upstream_results_go_by_key_or_else_by_id(stores: Stores) -> None:
 
 async def test_standings_are_those_of_the_full_jobs(stores: Stores) -> None:
     jobs = await one_of_each(stores)
-    standings = await stores.job_reader.standings([a_job_id(), *(job.job_id for job in jobs)])
-    assert standings == {job.job_id: Standing(job.status, job.lease_token) for job in jobs}
+    status_summaries = await stores.job_reader.status_summaries([a_job_id(), *(job.job_id for job in jobs)])
+    assert status_summaries == {job.job_id: StatusSummary(job.status, job.lease_token) for job in jobs}
 
 
 async def test_each_move_makes_another_standing(stores: Stores) -> None:
     job = await stores.submit_one()
 
-    async def standing() -> Standing:
-        return (await stores.job_reader.standings([job.job_id]))[job.job_id]
+    async def standing() -> StatusSummary:
+        return (await stores.job_reader.status_summaries([job.job_id]))[job.job_id]
 
     seen = [await standing()]
     worker = await stores.worker()
     [held] = await stores.claim(worker, start_count=0)
     seen.append(await standing())
-    assert await stores.complete(held, HandedBack(reason="draining"))
+    assert await stores.complete(held, Released(reason="draining"))
     seen.append(await standing())
     [run] = await stores.claim(worker)
     seen.append(await standing())
@@ -234,4 +234,4 @@ async def test_each_move_makes_another_standing(stores: Stores) -> None:
 
 
 async def test_no_standings_of_nothing(stores: Stores) -> None:
-    assert await stores.job_reader.standings([]) == {}
+    assert await stores.job_reader.status_summaries([]) == {}

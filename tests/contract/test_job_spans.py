@@ -7,7 +7,7 @@ import pytest
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JobId
 from schedora.domain.job_spans import job_spans, run_spans
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut
 from schedora.domain.retry import RetryKind, RetryPolicy
 from schedora.domain.span import Span, process_span_id
 from tests.builders import a_request
@@ -36,7 +36,7 @@ async def run(stores: Stores, claimed: ClaimedJob, outcome: Outcome) -> list[Spa
         [Succeeded()],
         [FAILED, Succeeded()],
         [FAILED, TimedOut(timeout=timedelta(seconds=3)), Failed(kind="Oops", message="no", retryable=False)],
-        [Snoozed(delay=timedelta(0), reason=None), HandedBack(reason="drained"), FAILED, Succeeded()],
+        [Snoozed(delay=timedelta(0), reason=None), Released(reason="drained"), FAILED, Succeeded()],
     ],
     ids=lambda outcomes: " ".join(type(outcome).__name__ for outcome in outcomes),
 )

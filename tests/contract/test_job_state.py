@@ -10,7 +10,7 @@ from schedora.application.ports.job_queue import Start
 from schedora.domain.errors import IllegalMove
 from schedora.domain.job import Job
 from schedora.domain.job_state import HELD, MOVES, JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.worker import WorkerState
 from tests.builders import HOUR, a_lease_id
 from tests.contract.situations import STATE_OF, Case, Situation, bring_about
@@ -25,7 +25,7 @@ OUTCOMES: dict[str, Outcome] = {
     "fail for good": Failed(kind="Oops", message="hopeless", retryable=False),
     "time out": TimedOut(timeout=HOUR),
     "snooze": Snoozed(delay=HOUR),
-    "hand back": HandedBack(reason="draining"),
+    "release": Released(reason="draining"),
     "lose the worker": WorkerLost(message="silence"),
 }
 
@@ -49,7 +49,7 @@ async def start(stores: Stores, case: Case) -> None:
 def complete(outcome: Outcome) -> Command:
     async def command(stores: Stores, case: Case) -> None:
         started_at = case.claim.started_at
-        if not isinstance(outcome, HandedBack | WorkerLost) and started_at is None:
+        if not isinstance(outcome, Released | WorkerLost) and started_at is None:
             started_at = await stores.now()  # it started, and its completion came before word of its start
         accepted = await stores.complete(attrs.evolve(case.claim, started_at=started_at), outcome)
         assert accepted is (case.job.status in HELD)
@@ -130,7 +130,7 @@ ENDS: dict[str, JobState] = {
     "fail for good": JobState.DEAD,
     "time out": JobState.RETRYING,
     "snooze": JobState.PENDING,
-    "hand back": JobState.PENDING,
+    "release": JobState.PENDING,
     "lose the worker": JobState.RETRYING,
 }
 
@@ -171,7 +171,7 @@ async def test_command_in_situation(stores: Stores, name: str, situation: Situat
     else:
         await COMMANDS[name](stores, case)
     if name == "delete" and situation in DELETABLE:
-        assert await stores.job_reader.standings([case.job.job_id]) == {}
+        assert await stores.job_reader.status_summaries([case.job.job_id]) == {}
         return
     after = await stores.job(case.job.job_id)
     if (name, situation) in CHANGES:

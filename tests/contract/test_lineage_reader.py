@@ -5,7 +5,7 @@ from schedora.domain.ids import JobId
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 from schedora.domain.lineage import Dependants, Relative
-from schedora.domain.outcome import HandedBack, Succeeded
+from schedora.domain.outcome import Released, Succeeded
 from tests.builders import a_job_id, a_request
 from tests.contract.stores import Stores
 
@@ -41,7 +41,7 @@ async def test_upstream_jobs_are_told_as_they_are(stores: Stores) -> None:
     held = await seen(stores, job.job_id)
     assert (held.status, held.claimed_at) == (JobState.SCHEDULED, claimed.claimed_at)
     assert held == relative(await stores.job(job.job_id))
-    assert await stores.complete(claimed, HandedBack(reason="drained"))
+    assert await stores.complete(claimed, Released(reason="drained"))
     assert await seen(stores, job.job_id) == relative(await stores.job(job.job_id))
     (claimed,) = await stores.claim(worker)
     assert (await seen(stores, job.job_id)).status is JobState.RUNNING

@@ -63,7 +63,7 @@ async def one_in_each_state(stores: Stores) -> dict[JobState, Job]:
 
 
 async def stored(stores: Stores, jobs: dict[JobState, Job]) -> set[JobState]:
-    there = await stores.job_reader.standings([job.job_id for job in jobs.values()])
+    there = await stores.job_reader.status_summaries([job.job_id for job in jobs.values()])
     return {state for state, job in jobs.items() if job.job_id in there}
 
 

@@ -28,10 +28,10 @@ async def test_hint_of_jobs_reaches_those_who_look_for_them_and_would_claim(stor
         for subscription in (of_mail, of_bills, of_all):
             subscription.attend(owner=None, idle=True)
         await hints_arrive(of_mail, of_bills, of_all)
-        stores.wakeup.ring(queues=["Ω'"])
+        stores.wakeup.notify(queues=["Ω'"])
         await bills.until(lambda heard: "Ω'" in heard.queues)
         await all_queues.until(lambda heard: "Ω'" in heard.queues)
-        stores.wakeup.ring(queues=["mail"])
+        stores.wakeup.notify(queues=["mail"])
         await mail.until(lambda heard: "mail" in heard.queues)
         assert "Ω'" not in mail.heard.queues
         assert "mail" not in bills.heard.queues
@@ -46,7 +46,7 @@ async def test_hint_of_leases_reaches_their_owner(stores: Stores) -> None:
         of_one.attend(owner=mine, idle=False)
         of_other.attend(owner=foreign, idle=True)
         await hints_arrive(of_one, of_other)
-        stores.wakeup.ring(owners=[mine, foreign])
+        stores.wakeup.notify(owners=[mine, foreign])
         await one.until(lambda heard: mine in heard.owners)
         await other.until(lambda heard: foreign in heard.owners)
 
@@ -58,7 +58,7 @@ async def test_of_many_who_would_claim_one_hears_at_least(stores: Stores) -> Non
             subscription = await stack.enter_async_context(stores.wakeup.subscribe(ear, EVERYTHING))
             subscription.attend(owner=None, idle=True)
             await hints_arrive(subscription)
-        stores.wakeup.ring(queues=["a"])
+        stores.wakeup.notify(queues=["a"])
         hearing = [asyncio.create_task(ear.until(lambda heard: "a" in heard.queues)) for ear in ears]
         done, pending = await asyncio.wait(hearing, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
@@ -71,7 +71,7 @@ async def test_who_turns_idle_hears_of_what_was_told_meanwhile(stores: Stores) -
     async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
         subscription.attend(owner=None, idle=False)
         await hints_arrive(subscription)
-        stores.wakeup.ring(queues=["a"])
+        stores.wakeup.notify(queues=["a"])
         subscription.attend(owner=None, idle=True)
         await ear.until(lambda heard: "a" in heard.queues)
 
@@ -84,7 +84,7 @@ async def test_hints_of_one_moment_all_arrive(stores: Stores) -> None:
             subscription = await stack.enter_async_context(subscribing)
             subscription.attend(owner=None, idle=True)
         for name in ears:
-            stores.wakeup.ring(queues=[name])
+            stores.wakeup.notify(queues=[name])
         for name, ear in ears.items():
             await ear.until(lambda heard, name=name: name in heard.queues)  # type: ignore[misc]
 
@@ -100,21 +100,21 @@ async def test_one_subscription_outlives_another(stores: Stores) -> None:
         subscription.attend(owner=None, idle=True)
         async with stores.wakeup.subscribe(gone, EVERYTHING):
             pass
-        stores.wakeup.ring(queues=["a"])
+        stores.wakeup.notify(queues=["a"])
         await staying.until(lambda heard: "a" in heard.queues)
     assert gone.heard == Hint()
 
 
-async def test_ringing_with_nobody_there_is_no_error(stores: Stores) -> None:
-    stores.wakeup.ring(queues=["a"])
-    stores.wakeup.ring()
+async def test_notify_coalescer_with_nobody_there_is_no_error(stores: Stores) -> None:
+    stores.wakeup.notify(queues=["a"])
+    stores.wakeup.notify()
 
 
-async def test_ring_from_another_thread_arrives(stores: Stores) -> None:
+async def test_notify_from_another_thread_arrives(stores: Stores) -> None:
     ear = Ear()
     async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
         subscription.attend(owner=None, idle=True)
-        await asyncio.to_thread(stores.wakeup.ring, queues=["a"])
+        await asyncio.to_thread(stores.wakeup.notify, queues=["a"])
         await ear.until(lambda heard: "a" in heard.queues)
 
 
@@ -129,10 +129,10 @@ async def test_hint_of_a_callers_transaction_leaves_with_its_commit(stores: Stor
         subscription.attend(owner=None, idle=True)
         async with stores.callers_transaction() as connection:
             async with stores.units.join(connection) as joined:
-                await joined.ring(queues=["a"])
-                await joined.ring(queues=[])
+                await joined.notify(queues=["a"])
+                await joined.notify(queues=[])
             # What was rung later would come later.
-            stores.wakeup.ring(queues=["between"])
+            stores.wakeup.notify(queues=["between"])
             await ear.until(lambda heard: "between" in heard.queues)
             assert "a" not in ear.heard.queues
         await ear.until(lambda heard: "a" in heard.queues)
@@ -141,15 +141,15 @@ async def test_hint_of_a_callers_transaction_leaves_with_its_commit(stores: Stor
 async def test_hint_of_a_callers_transaction_is_gone_with_it(stores: Stores) -> None:
     ear = Ear()
 
-    async def ring_in_vain() -> None:
+    async def notify_in_vain() -> None:
         async with stores.callers_transaction() as connection, stores.units.join(connection) as joined:
-            await joined.ring(queues=["a"])
+            await joined.notify(queues=["a"])
             raise LookupError("the caller's own")
 
     async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
         subscription.attend(owner=None, idle=True)
         with pytest.raises(LookupError, match="the caller's own"):
-            await ring_in_vain()
-        stores.wakeup.ring(queues=["after"])
+            await notify_in_vain()
+        stores.wakeup.notify(queues=["after"])
         await ear.until(lambda heard: "after" in heard.queues)
     assert "a" not in ear.heard.queues

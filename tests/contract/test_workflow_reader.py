@@ -9,8 +9,8 @@ from schedora.application.ports.job_reader import JobPage
 from schedora.application.ports.workflow_reader import MOVE_BYTES
 from schedora.application.ports.workflows import CountChange
 from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkflowId
-from schedora.domain.outcome import Failed, HandedBack, Succeeded
-from schedora.domain.trail import Trail
+from schedora.domain.outcome import Failed, Released, Succeeded
+from schedora.domain.run_log import RunLog
 from schedora.domain.workflow import JobCounts, WorkflowState
 from tests.builders import a_request, a_workflow_id
 from tests.contract.stores import Stores
@@ -59,7 +59,7 @@ async def test_counts_are_those_of_now(stores: Stores) -> None:
     worker = await stores.worker()
     first, second = await stores.claim(worker, limit=2, start_count=1)
     assert await counts(stores, workflow_id) == JobCounts(total=3, running=1, begun=True)
-    assert await stores.complete(second, HandedBack(reason="draining"))
+    assert await stores.complete(second, Released(reason="draining"))
     assert await stores.complete(first, Succeeded())
     async with stores.units.begin() as unit:
         await unit.workflows.lock([workflow_id])
@@ -68,10 +68,10 @@ async def test_counts_are_those_of_now(stores: Stores) -> None:
     assert await counts(stores, workflow_id) == JobCounts(total=3, succeeded=1, begun=True)
 
 
-async def test_begun_stays_when_the_only_claim_was_handed_back(stores: Stores) -> None:
+async def test_begun_stays_when_the_only_claim_was_released(stores: Stores) -> None:
     workflow_id = await filled(stores, "flow")
     [claim] = await stores.claim(await stores.worker())
-    assert await stores.complete(claim, HandedBack(reason="draining"))
+    assert await stores.complete(claim, Released(reason="draining"))
     assert await counts(stores, workflow_id) == JobCounts(total=1, begun=True)
 
 
@@ -152,7 +152,7 @@ async def test_some_jobs_are_fewer_where_their_traces_are_large(stores: Stores) 
     ids = [job.job_id for job in (await stores.workflow_reader.jobs(workflow_id)).jobs]
     left, failed, moved, *_ = await stores.claim(worker, limit=5)
     assert [left.job_id, failed.job_id, moved.job_id] == ids[:3]
-    trail = Trail(
+    run_log = RunLog(
         job_id=left.job_id,
         lease_token=LeaseToken(1),
         attempt=1,
@@ -160,10 +160,10 @@ async def test_some_jobs_are_fewer_where_their_traces_are_large(stores: Stores) 
         lines=(JsonText("1" * 9_000),),
         spans=(JsonText("1" * 1_000),),
     )
-    await stores.trails.keep([trail, attrs.evolve(trail, lease_token=LeaseToken(2))])
+    await stores.run_logs.keep([run_log, attrs.evolve(run_log, lease_token=LeaseToken(2))])
     assert await stores.complete(left, Succeeded(result=JsonText('{"n": 1}')))
     assert await stores.complete(failed, Failed(kind="Oops", message="m" * 1_000, traceback="t" * 1_000))
-    assert await stores.complete(moved, HandedBack(reason="drained"))
+    assert await stores.complete(moved, Released(reason="drained"))
     moves = {job_id: len((await stores.job(job_id)).history) for job_id in ids}
 
     async def told(after: JobId | None, bytes_max: int) -> list[JobId]:

@@ -12,7 +12,7 @@ from schedora.application.pipeline.execute import INVALID_PAYLOAD, INVALID_RESUL
 from schedora.application.pipeline.in_doubt import NOT_COMMITTED, not_committed
 from schedora.domain.completion import Completion, settle
 from schedora.domain.job_state import MOVES, PASSING, JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.retry import RetryKind, RetryPolicy
 from schedora.domain.workflow import WorkflowState
 from tests.builders import a_claimed_job
@@ -77,7 +77,7 @@ OUTCOMES: dict[str, tuple[Outcome, bool]] = {
     "its worker is lost while it runs": (WorkerLost(message="silent"), True),
     "so many workers were lost that it is poison": (WorkerLost(message="silent"), True),
     "its worker is lost before it starts": (WorkerLost(message="silent"), False),
-    "its worker drains and can't finish it": (HandedBack(reason="drained"), True),
+    "its worker drains and can't finish it": (Released(reason="drained"), True),
     "it called complete_in and did not commit": (not_committed(Succeeded()), True),
 }
 """Each outcome of the page's table, and whether the attempt had started."""

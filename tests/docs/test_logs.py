@@ -4,7 +4,7 @@ import re
 
 from schedora.domain.redaction import SECRET_NAMES
 from schedora.domain.repetition import SPAN_SECONDS, TOLD_MAX
-from schedora.domain.trail import LINE_LENGTH_MAX, LINES_LENGTH_MAX, LINES_MAX, RUNS_MAX
+from schedora.domain.run_log import LINE_LENGTH_MAX, LINES_LENGTH_MAX, LINES_MAX, RUNS_MAX
 from tests.docs.pages import ROOT
 
 PAGE = " ".join((ROOT / "docs" / "logs.md").read_text().split())

@@ -1,4 +1,4 @@
-"""Stopping is asked for: what runs is finished or handed back, and nothing is used up."""
+"""Stopping is asked for: what runs is finished or released, and nothing is used up."""
 
 import signal
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.tiers import sampled
 
 
 @with_redis_and_at_night_without
-def test_drained_worker_hands_back_what_does_not_finish(cluster: Cluster, api: Api, tmp_path: Path) -> None:
+def test_drained_worker_releases_what_does_not_finish(cluster: Cluster, api: Api, tmp_path: Path) -> None:
     worker = cluster.worker("first")
     job_id = api.submit("first_hangs", {"directory": str(tmp_path)})
     until((tmp_path / "began-1").exists, "the first attempt")

@@ -129,7 +129,7 @@ def test_processes_end_once_the_schema_goes_beyond_them_and_none_starts(
         [line] = [line for line in program.err.read_text().splitlines() if "the schema has changed" in line]
         assert f"schema {NEXT}, which is newer than this version" in line
     with psycopg.connect(database_url) as connection:
-        assert connection.execute("select count(*) from job_leases").fetchone() == (0,), "it was handed back"
+        assert connection.execute("select count(*) from job_leases").fetchone() == (0,), "it was released"
     for command in (
         ("api", "--port", "0"),
         ("worker", "--app", "tests.e2e.handlers:app"),

@@ -34,7 +34,7 @@ from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText, LeaseId
 from schedora.domain.invariants import Guard, SideEffect
 from schedora.domain.job_state import REQUEUABLE, WAITING
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded
 from schedora.domain.worker import Worker, WorkerState
 from schedora.domain.workflow import WorkflowState
 from tests.model.invariants import Seen
@@ -52,7 +52,7 @@ class Kind(Enum):
     PROGRESS = "progress"
     """The engine and handlers that end, well or badly: comes by itself."""
     CHOICE = "choice"
-    """A handler that snoozes, a worker that hands back: may be chosen for ever."""
+    """A handler that snoozes, a worker that releases: may be chosen for ever."""
     FAULT = "fault"
     OPERATOR = "operator"
 
@@ -316,7 +316,7 @@ def _outcomes(hand: Hand) -> Iterator[tuple[Outcome, str, Kind]]:
         case Phase.REFUSED:
             yield oops, "has failed", Kind.PROGRESS
             return
-    yield HandedBack(reason="drained"), "is handed back", Kind.CHOICE
+    yield Released(reason="drained"), "is released", Kind.CHOICE
 
 
 def _declare(system: System) -> Iterator[tuple[System, Worker]]:

@@ -31,7 +31,7 @@ from schedora.domain.completion import Completion, completed, settle
 from schedora.domain.ids import IncarnationId, JobId, LeaseId, WorkerId
 from schedora.domain.job_state import JobState
 from schedora.domain.lease import Lease
-from schedora.domain.outcome import HandedBack, Outcome
+from schedora.domain.outcome import Outcome, Released
 from schedora.domain.worker import LIVE, Worker
 
 NEVER: Final = timedelta(days=36_500)
@@ -155,10 +155,10 @@ def retries_uncounted() -> Iterator[None]:
         yield
 
 
-@_defect("what a worker hands back has used up an attempt")
-def hand_back_burns_attempt() -> Iterator[None]:
+@_defect("what a worker releases has used up an attempt")
+def release_burns_attempt() -> Iterator[None]:
     def burnt(_job: ClaimedJob, outcome: Outcome, completion: Completion) -> Completion:
-        if not isinstance(outcome, HandedBack):
+        if not isinstance(outcome, Released):
             return completion
         return attrs.evolve(completion, attempt=completion.attempt + 1)
 

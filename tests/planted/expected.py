@@ -31,7 +31,7 @@ EXPECTED: Final[Mapping[str, frozenset[str]]] = {
     "release_doubled": frozenset({Invariant.WAITS_FOR_COUNTED, Invariant.UPSTREAM_FIRST}),
     "release_outside": frozenset({Invariant.WORKFLOW_COUNTS, Invariant.WAITS_FOR_COUNTED}),
     "retries_uncounted": frozenset({Invariant.RETRIES_COUNTED}),
-    "hand_back_burns_attempt": frozenset({Invariant.ATTEMPTS_COUNTED}),
+    "release_burns_attempt": frozenset({Invariant.ATTEMPTS_COUNTED}),
     "slot_leaked": frozenset({Seen.SLOTS_FREED, Seen.CLAIMED_IN_TIME}),
     "cancel_overwritten": frozenset({Invariant.LAWFUL_MOVES}),
 }
@@ -58,7 +58,7 @@ MODEL: Final[Mapping[str, Sought]] = {
     "release_doubled": Sought(_JOIN, Invariant.WAITS_FOR_COUNTED),
     "release_outside": Sought(_STEPS, Invariant.WORKFLOW_COUNTS),
     "retries_uncounted": Sought(_POISON, Invariant.RETRIES_COUNTED),
-    "hand_back_burns_attempt": Sought(_STEPS, Invariant.ATTEMPTS_COUNTED),
+    "release_burns_attempt": Sought(_STEPS, Invariant.ATTEMPTS_COUNTED),
     "cancel_overwritten": Sought(_STEPS, SeenByModel.ACCEPTED_UNDER_ITS_LEASE),
 }
 OUT_OF_SIGHT: Final[Mapping[str, str]] = {

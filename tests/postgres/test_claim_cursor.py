@@ -31,7 +31,7 @@ from schedora.adapters.postgres.session import AsyncpgConnection, TransactionSes
 from schedora.adapters.postgres.tables import metadata
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JobId
-from schedora.domain.outcome import Failed, HandedBack, Succeeded
+from schedora.domain.outcome import Failed, Released, Succeeded
 from schedora.domain.retry import RetryPolicy
 from schedora.domain.worker import Worker
 from tests.builders import a_new_job, a_request
@@ -364,7 +364,7 @@ class PassingOver(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(
         pick=picks,
-        outcome=st.sampled_from([Succeeded(), HandedBack(reason="draining"), Failed(kind="x", message="")]),
+        outcome=st.sampled_from([Succeeded(), Released(reason="draining"), Failed(kind="x", message="")]),
     )
     def end(self, pick: int, outcome: Any) -> None:
         claim = self.held.pop(pick % len(self.held))

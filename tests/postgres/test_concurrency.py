@@ -26,7 +26,7 @@ from schedora.application.ports.workflows import CountChange
 from schedora.domain import invariants
 from schedora.domain.ids import JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Succeeded, WorkerLost
+from schedora.domain.outcome import Failed, Released, Succeeded, WorkerLost
 from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
@@ -156,7 +156,7 @@ async def test_a_claim_that_had_to_wait_is_not_older_than_what_it_claims(
         await other.execute("lock table workers")
         asked = asyncio.create_task(stores.job_queue.exchange(deliveries[1]))
         await somebody_waits_for(other)
-        assert await others.complete(held, HandedBack(reason="drained"))
+        assert await others.complete(held, Released(reason="drained"))
         await other.rollback()
         answer = await asked
     [claim] = answer.claimed
@@ -445,7 +445,7 @@ async def test_a_job_that_moves_while_it_is_waited_for_is_locked_where_it_then_i
             assert await stores.claim(worker) == []
             return [one.status for one in found]
 
-    back = await stores.settle(claim, HandedBack(reason="draining"))
+    back = await stores.settle(claim, Released(reason="draining"))
     async with stores.units.begin() as unit:
         assert await unit.jobs.complete([back]) == {claim.lease_id}
         locking = asyncio.create_task(lock())

@@ -424,7 +424,7 @@ async def test_an_earlier_session_of_its_own_that_lives_on_keeps_nobody_from_hea
             await listening.until_it_hears(worker.incarnation)
             await listening.next()
             wakeup = PostgresWakeup(office.database)
-            wakeup.ring(owners=[other.incarnation])
+            wakeup.notify(owners=[other.incarnation])
             assert await listening.next() == Hint(owners=frozenset({other.incarnation}))
             assert await office.match(worker) == await listening.next_job()
 

@@ -28,7 +28,7 @@ from schedora.domain.errors import IllegalMove
 from schedora.domain.ids import IncarnationId, JobId, JsonText, LeaseToken
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.retry import RetryPolicy
 from schedora.domain.worker import Worker, WorkerState
 from tests.builders import HOUR, a_lease_id, a_new_job, a_request, an_incarnation
@@ -45,19 +45,19 @@ class Bell(PostgresWakeup):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self.rung: list[set[str]] = []
+        self.notified: list[set[str]] = []
 
-    def ring(
+    def notify(
         self,
         *,
         queues: Collection[str] = (),
         owners: Collection[IncarnationId] = (),
         later: bool = False,
-        plenty: bool = False,
+        more_work: bool = False,
     ) -> None:
         assert not owners
         if queues:
-            self.rung.append(set(queues))
+            self.notified.append(set(queues))
 
     def within(self, *, queues: Collection[str], later: bool = False) -> Any:
         return super().within(queues=())
@@ -144,14 +144,14 @@ async def assert_matched(desk: Desk, submission: Submission) -> None:
     assert job.lease is not None
     assert job.lease.owner == desk.worker.incarnation
     assert await desk.place(submission.job_id) == "job_leases"
-    assert desk.bell.rung == [], "its holder was told, and nobody else needs to know"
+    assert desk.bell.notified == [], "its holder was told, and nobody else needs to know"
 
 
 async def assert_left_for_anybody(desk: Desk, submission: Submission) -> None:
     assert submission.created
     assert (await desk.job(submission.job_id)).status is JobState.PENDING
     assert await desk.place(submission.job_id) == "job_ready"
-    assert desk.bell.rung == [{submission.new.request.queue}]
+    assert desk.bell.notified == [{submission.new.request.queue}]
 
 
 async def test_a_job_is_leased_as_it_is_stored(desk: Desk) -> None:
@@ -297,7 +297,7 @@ async def test_a_taken_key_finds_its_job(desk: Desk, priority: int, same: bool) 
     assert (answer.created, answer.same_request, answer.job_id) == (False, same, owner.job_id)
     assert await count_rows(desk.url, "jobs") == await count_rows(desk.url, "job_leases") == 1
     assert await count_rows(desk.url, "job_ready") == 0
-    assert desk.bell.rung == []
+    assert desk.bell.notified == []
 
 
 async def test_the_key_of_a_matched_job_is_taken_as_any(desk: Desk) -> None:
@@ -321,7 +321,7 @@ async def test_a_key_that_an_open_transaction_has_is_waited_for(desk: Desk, comm
     if commits:
         assert (submission.created, submission.job_id) == (False, first.job_id)
         assert await count_rows(desk.url, "job_leases") == 0
-        assert desk.bell.rung == []
+        assert desk.bell.notified == []
     else:
         await assert_matched(desk, submission)
         assert await count_rows(desk.url, "job_ready") == 0
@@ -368,7 +368,7 @@ async def test_nobody_waits_for_a_worker_whose_row_is_being_written(desk: Desk) 
     async with someone(desk.url) as other:
         await other.execute("update workers set last_heartbeat = now()")
         await assert_left_for_anybody(desk, await desk.add())
-    desk.bell.rung.clear()
+    desk.bell.notified.clear()
     # It goes before all others now.
     await desk.stores.claim(await desk.stores.worker())
     await assert_matched(desk, await desk.add())
@@ -387,7 +387,7 @@ async def test_a_queue_that_is_new_is_made_the_ordinary_way(desk: Desk) -> None:
     assert await count_rows(desk.url, "jobs") == 0
     submission = await desk.add(new)
     await assert_left_for_anybody(desk, submission)
-    desk.bell.rung.clear()
+    desk.bell.notified.clear()
     await desk.stores.claim(desk.worker)
     await assert_matched(desk, await desk.add(a_new_job(a_request(queue="fresh"))))
 
@@ -411,7 +411,7 @@ async def test_several_jobs_at_once_go_the_ordinary_way(desk: Desk) -> None:
     answers = await desk.job_writer().add([a_new_job(), a_new_job()])
     assert {await desk.place(answer.job_id) for answer in answers} == {"job_ready"}
     assert desk.offers.asked == []
-    assert desk.bell.rung == [{"default"}]
+    assert desk.bell.notified == [{"default"}]
 
 
 async def test_without_an_offer_jobs_go_the_ordinary_way(desk: Desk) -> None:
@@ -463,7 +463,7 @@ async def test_a_look_over_much_that_is_gone_is_rare(desk: Desk) -> None:
         await assert_left_for_anybody(desk, second)
         assert len(desk.offers.asked) == 1
     assert await desk.stores.claim(desk.worker)
-    desk.bell.rung.clear()
+    desk.bell.notified.clear()
     desk.now += 60 * job_writer_module._LOOK_REST
     [third] = await job_writer.add([a_new_job()])
     await assert_matched(desk, third)
@@ -495,9 +495,9 @@ async def test_its_start_is_recorded_as_that_of_any(desk: Desk) -> None:
     [
         (Failed(kind="Oops", message="it failed"), JobState.RETRYING, 1),
         (TimedOut(timeout=HOUR), JobState.RETRYING, 1),
-        (HandedBack(reason="draining"), JobState.PENDING, 0),
+        (Released(reason="draining"), JobState.PENDING, 0),
     ],
-    ids=["failed", "timed out", "handed back"],
+    ids=["failed", "timed out", "released"],
 )
 async def test_what_it_yields_counts_as_of_any(
     desk: Desk, outcome: Outcome, status: JobState, attempt: int

@@ -75,7 +75,7 @@ async def test_a_direct_way_says_that_there_is_a_pooler_and_hears(
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while not subscription.healthy:
                     await asyncio.sleep(0.005)  # nothing else tells
-                wakeup.ring(queues=["mail"])
+                wakeup.notify(queues=["mail"])
                 while "mail" not in (await hints.get()).queues:
                     pass
         assert await database.fetch(CHANNELS) == []

@@ -103,7 +103,7 @@ def kill_listener(url: str) -> None:
 
 async def hears_nothing_of(ear: Ear, stores: Stores, queue: str) -> None:
     """What is rung now arrives after all that was rung before."""
-    stores.wakeup.ring(queues=["now"])
+    stores.wakeup.notify(queues=["now"])
     await ear.until(lambda heard: "now" in heard.queues)
     assert queue not in ear.heard.queues
 
@@ -218,7 +218,7 @@ async def test_a_listener_that_was_killed_listens_again_and_says_that_it_may_hav
         kill_listener(migrated_url)
         assert await hints.next() == ANYTHING, "it may be deaf"
         assert await hints.next() == ANYTHING, "it hears again, and what was told meanwhile is not known"
-        stores.wakeup.ring(queues=["a"])
+        stores.wakeup.notify(queues=["a"])
         assert await hints.next() == Hint(queues=frozenset({"a"}), shared=True)
         await until(subscription, healthy=True)
 
@@ -236,7 +236,7 @@ async def test_a_subscription_is_not_healthy_while_it_cannot_listen(
         outage(True)
         await until(subscription, healthy=False)
         assert await hints.next() == ANYTHING
-        stores.wakeup.ring(queues=["lost"])
+        stores.wakeup.notify(queues=["lost"])
         async with asyncio.timeout(PATIENCE_SECONDS):
             while "a hint was lost" not in caplog.text:
                 await asyncio.sleep(0.005)  # nothing else tells
@@ -368,11 +368,11 @@ async def test_leaving_at_the_moment_of_news_is_leaving(turns: int) -> None:
         assert await waiting
 
 
-async def test_what_was_rung_before_the_end_is_still_sent(stores: Stores, migrated_url: str) -> None:
+async def test_what_was_notified_before_the_end_is_still_sent(stores: Stores, migrated_url: str) -> None:
     ear = Ear()
     async with stores.wakeup.subscribe(ear, EVERYTHING):
         async with Database(migrated_url) as closing:
-            PostgresWakeup(closing).ring(queues=["last"])
+            PostgresWakeup(closing).notify(queues=["last"])
         await ear.until(lambda heard: "last" in heard.queues)
 
 
@@ -380,10 +380,10 @@ async def test_a_hint_that_nobody_can_be_told_is_lost_without_a_word(
     migrated_url: str, outage: Callable[[bool], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    PostgresWakeup(Database(migrated_url)).ring(queues=["a"])  # nothing is open yet
+    PostgresWakeup(Database(migrated_url)).notify(queues=["a"])  # nothing is open yet
     async with Database(migrated_url, command_timeout=timedelta(seconds=1)) as database:
         outage(True)
-        PostgresWakeup(database).ring(queues=["a"])
+        PostgresWakeup(database).notify(queues=["a"])
     lost = [record for record in caplog.records if "a hint was lost" in record.getMessage()]
     assert [record.levelno for record in lost] == [logging.DEBUG]
 
@@ -395,7 +395,7 @@ async def test_a_hint_that_the_server_refuses_is_lost_and_keeps_nothing_from_its
     too_long = Statement("select pg_notify($1, $2 || repeat('x', 8000))", ("channel", "payload"))
     monkeypatch.setattr(wakeup_module, "NOTIFY", too_long)
     async with Database(migrated_url) as closing:
-        PostgresWakeup(closing).ring(queues=["a"])
+        PostgresWakeup(closing).notify(queues=["a"])
     assert closing._pool is None
     assert "a hint was lost: payload string too long" in caplog.text
 
@@ -417,19 +417,19 @@ class Unrung(PostgresWakeup):
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
-        self.rung: list[set[str]] = []
+        self.notified: list[set[str]] = []
 
-    def ring(
+    def notify(
         self,
         *,
         queues: Collection[str] = (),
         owners: Collection[IncarnationId] = (),
         later: bool = False,
-        plenty: bool = False,
+        more_work: bool = False,
     ) -> None:
         assert not owners
         if queues:
-            self.rung.append(set(queues))
+            self.notified.append(set(queues))
 
 
 async def test_the_hint_of_a_single_job_comes_with_its_commit(database: Database) -> None:
@@ -438,25 +438,25 @@ async def test_the_hint_of_a_single_job_comes_with_its_commit(database: Database
     async with PostgresWakeup(database).subscribe(hints, EVERYTHING):
         await job_writer.add([a_new_job(a_request(queue="mail"))])
         assert await hints.next() == Hint(queues=frozenset({"mail"}), shared=True)
-    assert unrung.rung == []
+    assert unrung.notified == []
 
 
-async def test_several_jobs_are_rung_for_after_their_commit(database: Database) -> None:
+async def test_several_jobs_are_notified_for_after_their_commit(database: Database) -> None:
     unrung = Unrung(database)
     await PostgresJobWriter(database, unrung).add([a_new_job(a_request(queue=queue)) for queue in "ab"])
-    assert unrung.rung == [{"a", "b"}]
+    assert unrung.notified == [{"a", "b"}]
 
 
 async def test_a_job_that_was_there_before_is_not_hinted_at(database: Database) -> None:
     hints, unrung = Hints(), Unrung(database)
     job_writer = PostgresJobWriter(database, unrung)
     await job_writer.add([a_new_job(a_request(idempotency_key="taken"))])
-    unrung._ringing._send_at = unrung._duty_cycle_limiter._next_at = 0.0
+    unrung._notify_coalescer._send_at = unrung._duty_cycle_limiter._next_at = 0.0
     async with PostgresWakeup(database).subscribe(hints, EVERYTHING):
         await job_writer.add([a_new_job(a_request(idempotency_key="taken"))])
-        PostgresWakeup(database).ring(queues=["the next"])
+        PostgresWakeup(database).notify(queues=["the next"])
         assert await hints.next() == Hint(queues=frozenset({"the next"}), shared=True)
-    assert unrung.rung == []
+    assert unrung.notified == []
 
 
 async def test_hints_go_within_statements_as_rarely_as_those_are_slow(database: Database) -> None:
@@ -472,15 +472,15 @@ async def test_hints_go_within_statements_as_rarely_as_those_are_slow(database: 
         with wakeup.within(queues=["a"]) as hint:
             assert hint is None
     now += 0.2
-    wakeup._ringing._send_at = 0.0  # the moment in which hints are merged has long passed
+    wakeup._notify_coalescer._send_at = 0.0  # the moment in which hints are merged has long passed
     with wakeup.within(queues=["a"]) as hint:
         assert hint is not None
 
 
-async def test_what_is_about_to_be_rung_is_not_told_within_a_statement_too(database: Database) -> None:
+async def test_what_is_about_to_be_notified_is_not_told_within_a_statement_too(database: Database) -> None:
     wakeup = PostgresWakeup(database)
     with wakeup.within(queues=[]) as hint:
         assert hint is None, "it would mean anything"
-    wakeup.ring(queues=["a"])
+    wakeup.notify(queues=["a"])
     with wakeup.within(queues=["a"]) as hint:
         assert hint is None

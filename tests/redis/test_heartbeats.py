@@ -25,7 +25,7 @@ def a_reaper(bench: Bench, heartbeats: RedisHeartbeats) -> Reaper:
         rescue=bench.rescue,
         prune=bench.prune,
         rate_limiter=bench.stores.rate_limiter,
-        trails=bench.stores.trails,
+        run_logs=bench.stores.run_logs,
         request_spans=bench.stores.request_spans,
         trace_retention=HOUR,
         events=bench.stores.events,

@@ -45,13 +45,13 @@ class Store:
 
     def pass_on(self) -> None: ...
 
-    def ring(
+    def notify(
         self,
         *,
         queues: Collection[str] = (),
         owners: Collection[IncarnationId] = (),
         later: bool = False,
-        plenty: bool = False,
+        more_work: bool = False,
     ) -> None: ...
 
     @contextmanager
@@ -268,7 +268,7 @@ async def test_offers_that_redis_refuses_are_no_reason_to_hear_nothing(
         await worker.offers(room=4)
         assert "redis refuses a command" in caplog.text
         submitting = RedisWakeup(link, otherwise=Store(), unit_random=lambda: 0.5)
-        submitting.ring(queues=["mail"])
+        submitting.notify(queues=["mail"])
         await worker.until(lambda: Hint(queues=frozenset({"mail"})) in worker.heard)
         assert worker.subscription.healthy
         await link.call("DEL", link.keys.offering("mail"))

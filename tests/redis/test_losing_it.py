@@ -87,7 +87,7 @@ class Everything:
         async with self.stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
             subscription.attend(owner=worker.incarnation, idle=True)
             job = await self.stores.submit_one(a_request(queue="mail"))
-            self.stores.wakeup.ring(queues=["mail"])
+            self.stores.wakeup.notify(queues=["mail"])
             await ear.until(lambda heard: "mail" in heard.queues)
         return job
 

@@ -47,18 +47,18 @@ class Quiet:
 class Otherwise:
     """Notes what Redis could not tell."""
 
-    rung: list[tuple[set[str], set[IncarnationId]]] = field(factory=list)
+    notified: list[tuple[set[str], set[IncarnationId]]] = field(factory=list)
     _changed: asyncio.Event = field(factory=asyncio.Event)
 
-    def ring(
+    def notify(
         self,
         *,
         queues: Collection[str] = (),
         owners: Collection[IncarnationId] = (),
         later: bool = False,
-        plenty: bool = False,
+        more_work: bool = False,
     ) -> None:
-        self.rung.append((set(queues), set(owners)))
+        self.notified.append((set(queues), set(owners)))
         self._changed.set()
 
     @contextmanager
@@ -71,10 +71,10 @@ class Otherwise:
 
     async def next(self) -> tuple[set[str], set[IncarnationId]]:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not self.rung:
+            while not self.notified:
                 self._changed.clear()
                 await self._changed.wait()
-        return self.rung.pop(0)
+        return self.notified.pop(0)
 
 
 @define
@@ -146,11 +146,13 @@ class Office:
                 await worker.waits(for_tokens=idle)
                 yield worker
 
-    async def ring(self, *queues: str, owners: Collection[IncarnationId] = (), plenty: bool = False) -> None:
+    async def notify(
+        self, *queues: str, owners: Collection[IncarnationId] = (), more_work: bool = False
+    ) -> None:
         """Returns once Redis has answered."""
-        self.wakeup.ring(queues=queues, owners=owners, plenty=plenty)
-        await self.wakeup._ringing.finish()
-        await self.wakeup._ringing_of_enough.finish()
+        self.wakeup.notify(queues=queues, owners=owners, more_work=more_work)
+        await self.wakeup._notify_coalescer.finish()
+        await self.wakeup._notify_coalescer_of_enough.finish()
 
     async def length(self, audience: Audience = EVERYTHING) -> int:
         """How many tokens nobody has taken yet."""
@@ -198,12 +200,12 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_of_many_idle_workers_one_is_woken(office: Office) -> None:
     workers = [await office.worker() for _ in range(4)]
     for _ in range(8):
-        await office.ring("mail")
+        await office.notify("mail")
         [(hint, _)] = await heard_by_anybody(workers)
         assert hint == MAIL
     assert all(worker.heard.empty() for worker in workers)
     assert await office.length() == 0
-    assert office.otherwise.rung == []
+    assert office.otherwise.notified == []
 
 
 async def heard_by_anybody(workers: list[Worker]) -> list[tuple[Hint, Worker]]:
@@ -219,7 +221,7 @@ async def heard_by_anybody(workers: list[Worker]) -> list[tuple[Hint, Worker]]:
 async def test_busy_worker_takes_no_token(office: Office) -> None:
     busy, idle = await office.worker(idle=False), await office.worker()
     for _ in range(5):
-        await office.ring("mail")
+        await office.notify("mail")
         assert await idle.next() == MAIL
     assert busy.heard.empty()
 
@@ -227,14 +229,14 @@ async def test_busy_worker_takes_no_token(office: Office) -> None:
 async def test_worker_that_became_busy_as_a_token_came_passes_it_on(office: Office) -> None:
     first, second = await office.worker(), await office.worker()
     first.attend(idle=False)  # and it has waited for longer
-    await office.ring("mail")
+    await office.notify("mail")
     assert await second.next() == MAIL
     assert first.heard.empty()
 
 
 async def test_token_waits_for_the_first_who_is_idle(office: Office) -> None:
     busy = [await office.worker(idle=False) for _ in range(3)]
-    await office.ring("mail")
+    await office.notify("mail")
     assert await office.length() == 1
     busy[1].attend(idle=True)
     assert await busy[1].next() == MAIL
@@ -249,9 +251,9 @@ async def test_what_one_passes_on_another_hears(office: Office) -> None:
     assert first.heard.empty()
 
 
-async def test_plenty_wakes_two(office: Office) -> None:
+async def test_more_work_wakes_two(office: Office) -> None:
     workers = [await office.worker() for _ in range(4)]
-    await office.ring("mail", plenty=True)
+    await office.notify("mail", more_work=True)
     woken = await heard_by_anybody(workers)
     while len(woken) < 2:
         woken += await heard_by_anybody(workers)
@@ -262,7 +264,7 @@ async def test_plenty_wakes_two(office: Office) -> None:
 async def test_tokens_do_not_pile_up_and_go_away_by_themselves(office: Office) -> None:
     await office.worker(idle=False)
     for _ in range(20):
-        await office.ring("mail", plenty=True)
+        await office.notify("mail", more_work=True)
     assert await office.length() == wakeup_module._TOKENS_ENOUGH
     tokens = office.link.keys.tokens(wakeup_module._kind(EVERYTHING))
     assert 0 < await office.link.call("PTTL", tokens) <= wakeup_module._LIFETIME_MS
@@ -275,10 +277,10 @@ async def test_each_kind_that_serves_the_queue_gets_a_token(office: Office) -> N
     readers = await office.worker("mail", types=("read",))
     everybody = await office.worker(types=("send",))
     others = await office.worker("bills", types=("send",))
-    await office.ring("mail")
+    await office.notify("mail")
     for worker in (senders, readers, everybody):
         assert "mail" in (await worker.next()).queues
-    await office.ring("bills")
+    await office.notify("bills")
     assert "bills" in (await others.next()).queues
     assert senders.heard.empty()
     assert readers.heard.empty()
@@ -286,7 +288,7 @@ async def test_each_kind_that_serves_the_queue_gets_a_token(office: Office) -> N
 
 async def test_several_queues_at_one_moment_are_one_token_for_whoever_serves_them_all(office: Office) -> None:
     both = await office.worker("mail", "bills", idle=False)
-    await office.ring("mail", "bills")
+    await office.notify("mail", "bills")
     assert await office.length(Audience(queues=("mail", "bills"))) == 1
     both.attend(idle=True)
     assert (await both.next()).queues == {"mail", "bills"}
@@ -294,13 +296,13 @@ async def test_several_queues_at_one_moment_are_one_token_for_whoever_serves_the
 
 async def test_whom_nobody_hears_is_told_otherwise(office: Office) -> None:
     mine, foreign = an_incarnation(), an_incarnation()
-    await office.ring("mail", owners=[mine])
+    await office.notify("mail", owners=[mine])
     assert await office.otherwise.next() == ({"mail"}, {mine})
     worker = await office.worker("mail", owner=mine, idle=False)
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not await office.link.call("EXISTS", office.link.keys.ear(mine)):
             await asyncio.sleep(0.002)
-    await office.ring("mail", "bills", owners=[mine, foreign])
+    await office.notify("mail", "bills", owners=[mine, foreign])
     assert await office.otherwise.next() == ({"bills"}, {foreign})
     assert await worker.next() == Hint(owners=frozenset({mine}))
 
@@ -311,7 +313,7 @@ async def test_whatever_others_put_into_an_inbox_may_mean_anything(office: Offic
     worker = await office.worker(owner=owner)
     await office.link.call("RPUSH", worker.subscription._inbox, said)
     assert await worker.next() == ANYTHING
-    await office.ring("mail", owners=[owner])
+    await office.notify("mail", owners=[owner])
     assert {await worker.next(), await worker.next()} == {MAIL, Hint(owners=frozenset({owner}))}
 
 
@@ -319,7 +321,7 @@ async def test_token_that_cannot_be_read_is_one(office: Office) -> None:
     worker = await office.worker("mail")
     await office.link.call("RPUSH", worker.subscription._tokens, b"\xff\xfe")
     assert "mail" in (await worker.next()).queues
-    await office.ring("mail")
+    await office.notify("mail")
     assert await worker.next() == MAIL
 
 
@@ -327,11 +329,11 @@ async def test_queue_that_nobody_serves_is_told_of_otherwise_without_asking_for_
     office: Office, passing: Passing
 ) -> None:
     lately = office.wakeup._nobody = wakeup_module._Lately(LONG_SECONDS)
-    await office.ring("mail")
+    await office.notify("mail")
     assert await office.otherwise.next() == ({"mail"}, set())
     async with office.working("mail", "bills") as worker:
-        office.wakeup.ring(queues=["mail"])
-        assert office.otherwise.rung.pop() == ({"mail"}, set()), (
+        office.wakeup.notify(queues=["mail"])
+        assert office.otherwise.notified.pop() == ({"mail"}, set()), (
             "at once, and whoever has come hears it there"
         )
         with office.wakeup.within(queues=["mail"]) as hint:
@@ -339,12 +341,12 @@ async def test_queue_that_nobody_serves_is_told_of_otherwise_without_asking_for_
         with office.wakeup.within(queues=["mail", "bills"]) as hint:
             assert hint is None, "of one of these nothing is known"
         owner = an_incarnation()
-        await office.ring("mail", owners=[owner])
+        await office.notify("mail", owners=[owner])
         assert await office.otherwise.next() == (set(), {owner}), "asked for the owner, it is known better"
         assert not lately.all(["mail"], asyncio.get_running_loop().time())
         assert (await worker.told()).queues == {"mail", "bills"}
 
-        await office.ring("others")
+        await office.notify("others")
         assert await office.otherwise.next() == ({"others"}, set())
         passing.let(LONG_SECONDS)
         with office.wakeup.within(queues=["others"]) as hint:
@@ -355,7 +357,7 @@ async def test_those_who_have_enough_tokens_are_told_of_more_more_rarely(
     office: Office, passing: Passing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lately = office.wakeup._enough = wakeup_module._Lately(LONG_SECONDS)
-    office.wakeup._ringing_of_enough._merge_seconds = LONG_SECONDS
+    office.wakeup._notify_coalescer_of_enough._merge_seconds = LONG_SECONDS
 
     def known(queue: str) -> bool:
         return lately.all([queue], asyncio.get_running_loop().time())
@@ -363,14 +365,14 @@ async def test_those_who_have_enough_tokens_are_told_of_more_more_rarely(
     busy = await office.worker("mail", idle=False)
     idle = await office.worker("bills")
     for _ in range(wakeup_module._TOKENS_ENOUGH):
-        await office.ring("mail")
+        await office.notify("mail")
         assert not known("mail")
-    await office.ring("mail")
+    await office.notify("mail")
     assert known("mail")
-    await office.ring("mail")
-    office.wakeup.ring(queues=["mail"])
-    assert office.wakeup._ringing_of_enough._next is not None, "it waits"
-    office.wakeup.ring(queues=["mail", "bills"])
+    await office.notify("mail")
+    office.wakeup.notify(queues=["mail"])
+    assert office.wakeup._notify_coalescer_of_enough._next is not None, "it waits"
+    office.wakeup.notify(queues=["mail", "bills"])
     assert "bills" in (await idle.told()).queues, "others do not wait for it"
     busy.attend(idle=True)
     for _ in range(wakeup_module._TOKENS_ENOUGH):
@@ -384,7 +386,7 @@ async def test_what_is_known_of_queues_has_a_bound(office: Office, monkeypatch: 
     monkeypatch.setattr(wakeup_module, "_QUEUES_MAX", 4)
     office.wakeup._nobody = wakeup_module._Lately(LONG_SECONDS)
     for n in range(20):
-        await office.ring(f"queue-{n}")
+        await office.notify(f"queue-{n}")
         assert await office.otherwise.next() == ({f"queue-{n}"}, set())
         assert len(office.wakeup._nobody._until) <= 5
 
@@ -396,7 +398,7 @@ async def test_kind_of_which_nobody_is_left_is_not_counted_on(office: Office) ->
     kinds, kind = office.link.keys.kinds("mail"), wakeup_module._kind(Audience(queues=("mail",)))
     assert 0 < await office.link.call("PTTL", kinds) <= wakeup_module._SILENCE_MS
     assert await office.link.call("ZADD", kinds, "XX", "CH", 1, kind) == 1  # as long ago as can be
-    await office.ring("mail", "bills")
+    await office.notify("mail", "bills")
     assert await office.otherwise.next() == ({"mail"}, set())
     assert await staying.next() == Hint(queues=frozenset({"bills"}))
 
@@ -406,19 +408,21 @@ async def test_who_leaves_takes_no_token_along(office: Office) -> None:
     for _ in range(5):
         async with office.working():
             pass
-        await office.ring("mail")
+        await office.notify("mail")
         assert await office.length() == 1
         staying.attend(idle=True)
         assert await staying.next() == MAIL
         await staying.turns_away()
 
 
-async def test_what_was_rung_before_the_end_is_still_sent(redis_server: RedisServer, office: Office) -> None:
+async def test_what_was_notified_before_the_end_is_still_sent(
+    redis_server: RedisServer, office: Office
+) -> None:
     worker = await office.worker()
     async with a_patient_link(redis_server.url) as closing:
         wakeup = RedisWakeup(closing, otherwise=office.otherwise, unit_random=lambda: 0.5)
-        wakeup.ring(queues=["first"])
-        wakeup.ring(queues=["mail"])
+        wakeup.notify(queues=["first"])
+        wakeup.notify(queues=["mail"])
     assert {*(await worker.next()).queues, *(await worker.next()).queues} == {"first", "mail"}
 
 
@@ -433,7 +437,7 @@ async def test_emptied_server_tells_otherwise_until_workers_have_said_that_they_
     redis_server.empty()
     assert await worker.next() == ANYTHING, "what was on its way is gone"
     await worker.waits()
-    await office.ring("mail", owners=[owner])
+    await office.notify("mail", owners=[owner])
     assert {await worker.next(), await worker.next()} == {MAIL, Hint(owners=frozenset({owner}))}
     assert worker.subscription.healthy
 
@@ -445,11 +449,11 @@ async def test_killed_server_is_noticed_at_once_and_done_without(
     redis_server.kill()
     assert await worker.next() == ANYTHING, "it looks, and then often"
     assert not worker.subscription.healthy
-    await office.ring("mail")
+    await office.notify("mail")
     assert await office.otherwise.next() == ({"mail"}, set())
     with office.wakeup.within(queues=["mail"]) as hint:
         assert hint == "otherwise"
-    office.wakeup.ring(queues=["bills"])
+    office.wakeup.notify(queues=["bills"])
     assert await office.otherwise.next() == ({"bills"}, set())
 
     redis_server.start()
@@ -458,7 +462,7 @@ async def test_killed_server_is_noticed_at_once_and_done_without(
     await until_up(office.link)
     with office.wakeup.within(queues=["mail"]) as hint:
         assert hint is None
-    await office.ring("mail")
+    await office.notify("mail")
     assert await worker.next() == MAIL
 
 
@@ -469,12 +473,12 @@ async def test_frozen_server_holds_no_hint_up(
     redis_server.freeze()
     monkeypatch.setattr(wakeup_module, "_SLOW_SECONDS", 0.05)
     try:
-        office.wakeup.ring(queues=["mail"])
+        office.wakeup.notify(queues=["mail"])
         assert await office.otherwise.next() == ({"mail"}, set())
     finally:
         redis_server.thaw()
     assert await worker.next() == MAIL, "told twice"
-    assert office.otherwise.rung == []
+    assert office.otherwise.notified == []
 
 
 @pytest.mark.usefixtures("soon")
@@ -486,7 +490,7 @@ async def test_worker_whose_own_way_is_frozen_knows_it(redis_server: RedisServer
     redis_server.thaw()
     await worker.waits()
     await until_up(office.link)
-    await office.ring("mail")
+    await office.notify("mail")
     assert await worker.told() == MAIL
 
 
@@ -509,7 +513,7 @@ async def test_tokens_go_through_a_cluster(cluster: RedisCluster) -> None:
     async with an_office(cluster.url) as office:
         owner = an_incarnation()
         worker = await office.worker("mail", owner=owner)
-        await office.ring("mail", "bills")
+        await office.notify("mail", "bills")
         assert await worker.told() == MAIL
         assert await office.otherwise.next() == ({"bills"}, set())
 
@@ -518,13 +522,13 @@ async def test_tokens_go_through_the_new_master_after_a_failover(tmp_path: Path)
     with Watched(tmp_path) as watched:
         async with an_office(watched.url) as office:
             worker = await office.worker()
-            await office.ring("mail")
+            await office.notify("mail")
             assert await worker.told() == MAIL
             watched.master.kill()
             await worker.healthy(False)
-            await office.ring("mail")
+            await office.notify("mail")
             assert await office.otherwise.next() == ({"mail"}, set())
             await worker.waits()
             await until_up(office.link)
-            await office.ring("mail")
+            await office.notify("mail")
             assert await worker.told() == MAIL

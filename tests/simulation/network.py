@@ -188,17 +188,17 @@ class SimulatedWakeup:
         self._network = network
         self._loop = loop
         self._thread = thread
-        self._ringing = MemoryWakeup(store)
+        self._notify_coalescer = MemoryWakeup(store)
 
-    def ring(
+    def notify(
         self,
         *,
         queues: Collection[str] = (),
         owners: Collection[IncarnationId] = (),
         later: bool = False,
-        plenty: bool = False,
+        more_work: bool = False,
     ) -> None:
-        self._ringing.ring(queues=queues, owners=owners, later=later, plenty=plenty)
+        self._notify_coalescer.notify(queues=queues, owners=owners, later=later, more_work=more_work)
 
     @asynccontextmanager
     async def subscribe(

@@ -235,7 +235,7 @@ class WorkerProcess(Process):
             randomness=system.randomness,
             metrics=system.metrics,
             worker_deaths_max=settings.max_worker_deaths,
-            on_trail=lambda _trail: None,
+            on_run_log=lambda _run_log: None,
             run_locks=heartbeat if self.locks_runs else None,
             limits=WorkerLimits(
                 shutdown_timeout=timedelta(seconds=settings.worker_shutdown_timeout),
@@ -329,7 +329,7 @@ class ReaperProcess(Process):
             rescue=rescue,
             prune=system.prune_records,
             rate_limiter=_KeptByNobody(system.rate_limiter),
-            trails=_KeptByNobody(system.trails),
+            run_logs=_KeptByNobody(system.run_logs),
             request_spans=_KeptByNobody(system.request_spans),
             trace_retention=timedelta(seconds=system.settings.trace_retention),
             heartbeats=system.heartbeats,

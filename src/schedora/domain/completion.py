@@ -18,7 +18,7 @@ from schedora.domain.job import Job, kept
 from schedora.domain.job_request import LATEST
 from schedora.domain.job_state import ENDED, JobState, check_move
 from schedora.domain.lease import Lease
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.values import frozen
 
 POISON = "poison"
@@ -85,7 +85,7 @@ def settle(
     match outcome:
         case Snoozed(delay=delay, reason=reason):
             return end.wait(reason or "snoozed", scheduled_at=_no_later_than_limit(ended_at, delay))
-        case HandedBack(reason=reason):
+        case Released(reason=reason):
             return end.wait(reason)
         case WorkerLost(message=message, evidence=evidence):
             if started_at is None:

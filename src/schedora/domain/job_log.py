@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 from schedora.domain.errors import InvalidField
 from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkerId
 from schedora.domain.job_state import JobState
-from schedora.domain.trail import Trail
+from schedora.domain.run_log import RunLog
 
 _PLACE = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
 
@@ -56,18 +56,18 @@ class JobLog:
 def job_log(
     job_id: JobId,
     status: JobState,
-    trails: Iterable[Trail],
+    run_logs: Iterable[RunLog],
     *,
     attempt: int | None = None,
     after: LogPlace | None = None,
     tail: int | None = None,
 ) -> JobLog:
-    """The log that ``trails``, oldest first, hold: of one ``attempt``, what came ``after`` a place, and of that the
+    """The log that ``run_logs``, oldest first, hold: of one ``attempt``, what came ``after`` a place, and of that the
     last ``tail`` lines. Runs of which nothing is left to tell are left out.
     """
-    told = [trail for trail in trails if attempt in (None, trail.attempt)]
-    places = [_end(trail) for trail in told if _end(trail).number]
-    runs: Sequence[RunLines] = [_run_lines(trail, after) for trail in told]
+    told = [run_log for run_log in run_logs if attempt in (None, run_log.attempt)]
+    places = [_end(run_log) for run_log in told if _end(run_log).number]
+    runs: Sequence[RunLines] = [_run_lines(run_log, after) for run_log in told]
     if tail is not None:
         runs = _last_lines(runs, tail)
     return JobLog(
@@ -78,20 +78,20 @@ def job_log(
     )
 
 
-def _end(trail: Trail) -> LogPlace:
-    return LogPlace(trail.lease_token, trail.lines_dropped + len(trail.lines))
+def _end(run_log: RunLog) -> LogPlace:
+    return LogPlace(run_log.lease_token, run_log.lines_dropped + len(run_log.lines))
 
 
-def _run_lines(trail: Trail, after: LogPlace | None) -> RunLines:
+def _run_lines(run_log: RunLog, after: LogPlace | None) -> RunLines:
     seen = 0
-    if after is not None and after.lease_token >= trail.lease_token:
-        seen = after.number if after.lease_token == trail.lease_token else _end(trail).number
+    if after is not None and after.lease_token >= run_log.lease_token:
+        seen = after.number if after.lease_token == run_log.lease_token else _end(run_log).number
     return RunLines(
-        attempt=trail.attempt,
-        lease_token=trail.lease_token,
-        worker_id=trail.worker_id,
-        dropped=max(trail.lines_dropped - seen, 0),
-        lines=trail.lines[max(seen - trail.lines_dropped, 0) :],
+        attempt=run_log.attempt,
+        lease_token=run_log.lease_token,
+        worker_id=run_log.worker_id,
+        dropped=max(run_log.lines_dropped - seen, 0),
+        lines=run_log.lines[max(seen - run_log.lines_dropped, 0) :],
     )
 
 

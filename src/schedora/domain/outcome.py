@@ -37,7 +37,7 @@ class Snoozed:
 
 
 @frozen(kw_only=True)
-class HandedBack:
+class Released:
     """The worker gives the job back unfinished; no attempt is used up."""
 
     reason: str
@@ -51,4 +51,4 @@ class WorkerLost:
     evidence: str | None = None
 
 
-Outcome = Succeeded | Failed | TimedOut | Snoozed | HandedBack | WorkerLost
+Outcome = Succeeded | Failed | TimedOut | Snoozed | Released | WorkerLost

@@ -312,7 +312,7 @@ def _of_holder(facts: JobFacts, holder: HolderFacts, silence: Silence) -> Iterat
     if holder.status is WorkerState.DRAINING:
         yield Reason(
             code=ReasonCode.HOLDER_DRAINING,
-            message=f"{worker} drains: it hands back what it can't finish",
+            message=f"{worker} drains: it releases what it can't finish",
             worker_ids=worker_ids,
         )
 

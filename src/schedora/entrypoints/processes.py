@@ -291,7 +291,7 @@ def run_on_loop(main: Coroutine[Any, Any, int]) -> int:
 
 
 def _leave_threads_behind(status: int) -> None:
-    """A handler's thread that does not end must not keep the process: its job was handed back."""
+    """A handler's thread that does not end must not keep the process: its job was released."""
     stuck = [t.name for t in threading.enumerate() if t.name.startswith("schedora-handler") and t.is_alive()]
     if stuck:
         logging.shutdown()  # tells what was held back

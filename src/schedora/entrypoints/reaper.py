@@ -16,7 +16,7 @@ class ReaperService:
             rescue=system.rescue_jobs,
             prune=system.prune_records,
             rate_limiter=system.rate_limiter,
-            trails=system.trails,
+            run_logs=system.run_logs,
             request_spans=system.request_spans,
             trace_retention=timedelta(seconds=system.settings.trace_retention),
             heartbeats=system.heartbeats,

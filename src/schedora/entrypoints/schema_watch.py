@@ -13,7 +13,7 @@ log = Logger("schedora.process")
 
 
 class SchemaWatch:
-    """Ends the process once the schema has gone beyond what its version may work on: all that runs is handed back."""
+    """Ends the process once the schema has gone beyond what its version may work on: all that runs is released."""
 
     name = "schema"
 

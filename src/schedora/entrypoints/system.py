@@ -20,7 +20,7 @@ from schedora.application.ports.clock import Clock
 from schedora.application.ports.events import Events
 from schedora.application.ports.heartbeats import Heartbeats
 from schedora.application.ports.job_queue import JobQueue
-from schedora.application.ports.job_reader import JobReader, Standing
+from schedora.application.ports.job_reader import JobReader, StatusSummary
 from schedora.application.ports.metrics import Gauges, Metrics
 from schedora.application.ports.process_reports import ProcessReports
 from schedora.application.ports.queues import Queues
@@ -28,9 +28,9 @@ from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.request_spans import RequestSpans
 from schedora.application.ports.run_locks import RunLocks
+from schedora.application.ports.run_logs import RunLogs
 from schedora.application.ports.shared_counters import SharedCounters
 from schedora.application.ports.span_export import SpanExport
-from schedora.application.ports.trails import Trails
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workers import Workers
@@ -76,13 +76,13 @@ class System:
     queues: Queues
     queue_stats: ReadQueueStats
     rate_limiter: RateLimiter
-    trails: Trails
+    run_logs: RunLogs
     request_spans: RequestSpans
     span_export: SpanExport | None
     """On its way to a collector; None where none is named."""
     endings: Endings
     event_feed: EventFeed
-    job_watch: Watch[JobId, Standing]
+    job_watch: Watch[JobId, StatusSummary]
     workflow_watch: Watch[WorkflowId, Workflow]
     submit_jobs: SubmitJobs
     explain_job: ExplainJob

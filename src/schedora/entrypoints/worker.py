@@ -42,8 +42,8 @@ from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.replacement import ReplaceProcess
 from schedora.entrypoints.system import System
 
-TRAILS_SECONDS = 3.0
-"""How long the last trails may take to be written: a store that hangs is not waited for."""
+RUN_LOGS_SECONDS = 3.0
+"""How long the last run logs may take to be written: a store that hangs is not waited for."""
 
 LAST_WORDS_SECONDS = 5.0
 """How long the store may take to hear why a worker ends itself."""
@@ -179,9 +179,9 @@ class HeartbeatThread:
         if self._workers is not None and self._incarnation is not None:
             how = blocked.how + peak_memory(peak_bytes())
             lines = {}
-            if blocked.run is not None and blocked.run.trail is not None:
+            if blocked.run is not None and blocked.run.run_log is not None:
                 lines[blocked.run.job.job_id] = tuple(
-                    map(in_words, blocked.run.trail.now().lines[-LINES_MAX:])
+                    map(in_words, blocked.run.run_log.now().lines[-LINES_MAX:])
                 )
             death = WorkerDeath(how=how, stack=blocked.stack[-STACK_LENGTH_MAX:], lines=lines)
             try:
@@ -284,7 +284,7 @@ class WorkerService:
         try:
             async with self._system.queue_of_its_own() as queue:
                 keeper = RunLogFlusher(
-                    trails=self._system.trails, clock=self._system.clock, metrics=self._system.metrics
+                    run_logs=self._system.run_logs, clock=self._system.clock, metrics=self._system.metrics
                 )
                 self._worker = self._build(queue, threads, processes, heartbeat, keeper)
                 if self._stopped:
@@ -295,7 +295,7 @@ class WorkerService:
                         await self._worker.run()
                     finally:
                         keeper.stop()
-                        await asyncio.wait([keeping], timeout=TRAILS_SECONDS)
+                        await asyncio.wait([keeping], timeout=RUN_LOGS_SECONDS)
                         keeping.cancel()
                 keeper.give_up()
         finally:
@@ -356,7 +356,7 @@ class WorkerService:
             randomness=system.randomness,
             metrics=system.metrics,
             worker_deaths_max=system.settings.max_worker_deaths,
-            on_trail=keeper.note,
+            on_run_log=keeper.note,
             run_spans=self._handler_spans,
             on_span=self._own_span,
             span_export=system.span_export,

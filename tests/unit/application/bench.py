@@ -36,7 +36,7 @@ from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
+from schedora.domain.outcome import Failed, Outcome, Released, Succeeded
 from schedora.domain.retention import Retention
 from schedora.domain.worker import watch_gap_max
 from schedora.domain.workflow import Workflow
@@ -277,7 +277,7 @@ class Bench:
             ready = [claim for claim in claims if claim.key in outcomes]
             others += [claim for claim in claims if claim.key not in outcomes]
             await self.complete([await self.stores.settle(one, outcomes[str(one.key)]) for one in ready])
-        given_back = HandedBack(reason="not told how to end")
+        given_back = Released(reason="not told how to end")
         await self.complete([await self.stores.settle(claim, given_back) for claim in others])
 
 

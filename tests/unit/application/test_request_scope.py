@@ -38,7 +38,7 @@ async def test_tasks_that_go_on_after_a_request_do_not_carry_it(system: System) 
     current_request.set(object())  # type: ignore[arg-type] # any will do
     [job] = await system.submit_jobs([a_request()])
     waits = asyncio.create_task(system.endings.wait(job.job_id, timedelta(hours=1)))
-    standing = (await system.jobs.standings([job.job_id]))[job.job_id]
+    standing = (await system.jobs.status_summaries([job.job_id]))[job.job_id]
     with system.job_watch.watch(job.job_id, standing, asyncio.Event()):
         await asyncio.sleep(0)
     carried = {

@@ -16,7 +16,7 @@ from schedora.domain.events import ERRORS_LIMIT, HISTORY_LIMIT, AttemptError, Jo
 from schedora.domain.ids import JsonText, LeaseToken
 from schedora.domain.job_request import LATEST
 from schedora.domain.job_state import ENDED, MOVES, WAITING, JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.retry import RetryKind, RetryPolicy
 from tests.builders import (
     HOUR,
@@ -39,7 +39,7 @@ OUTCOMES: list[Outcome] = [
     Failed(kind="Oops", message="soon", retry_after=SECOND),
     TimedOut(timeout=HOUR),
     Snoozed(delay=HOUR),
-    HandedBack(reason="draining"),
+    Released(reason="draining"),
     WorkerLost(message="silence"),
 ]
 
@@ -86,7 +86,7 @@ def test_success_adds_nothing_to_the_history_that_the_columns_tell() -> None:
 @pytest.mark.parametrize("outcome", OUTCOMES)
 def test_attempt_that_did_not_start_can_only_be_given_back(outcome: Outcome) -> None:
     claimed = a_claimed_job(started_at=None)
-    if not isinstance(outcome, Snoozed | HandedBack | WorkerLost):
+    if not isinstance(outcome, Snoozed | Released | WorkerLost):
         with pytest.raises(IllegalMove):
             settled(claimed, outcome)
         return
@@ -100,8 +100,8 @@ def test_attempt_that_did_not_start_can_only_be_given_back(outcome: Outcome) -> 
 
 def test_suspect_that_did_not_start_stays_suspect_and_one_that_ran_does_not() -> None:
     waited, ran = a_claimed_job(suspect=True, started_at=None), a_claimed_job(suspect=True)
-    assert settled(waited, HandedBack(reason="no room")).suspect
-    assert not settled(ran, HandedBack(reason="draining")).suspect
+    assert settled(waited, Released(reason="no room")).suspect
+    assert not settled(ran, Released(reason="draining")).suspect
 
 
 @given(claims, outcomes)
@@ -130,7 +130,7 @@ def test_every_completion_is_addressed_to_its_lease(claimed: ClaimedJob, outcome
 @given(claims, outcomes)
 def test_attempts_and_retries_are_counted(claimed: ClaimedJob, outcome: Outcome) -> None:
     completion = settled(claimed, outcome)
-    used = not isinstance(outcome, Snoozed | HandedBack)
+    used = not isinstance(outcome, Snoozed | Released)
     assert completion.attempt == claimed.attempt + used
     assert completion.retry_count == claimed.retry_count + (completion.status is S.RETRYING)
     assert completion.worker_deaths == claimed.worker_deaths + isinstance(outcome, WorkerLost)
@@ -188,7 +188,7 @@ def test_retry_after_overrides_the_policy_and_its_cap_but_not_its_number() -> No
     assert settled(a_claimed_job(retry_count=3), outcome).status is S.DEAD
 
 
-@pytest.mark.parametrize("outcome", [Snoozed(delay=HOUR), HandedBack(reason="draining")])
+@pytest.mark.parametrize("outcome", [Snoozed(delay=HOUR), Released(reason="draining")])
 def test_only_a_snooze_moves_the_job_in_time(outcome: Outcome) -> None:
     completion = settled(a_claimed_job(retry_count=3), outcome)
     assert completion.scheduled_at == (ENDED_AT + HOUR if isinstance(outcome, Snoozed) else None)
@@ -243,7 +243,7 @@ def test_failure_keeps_what_the_handler_raised() -> None:
     [
         (Snoozed(delay=HOUR), "snoozed"),
         (Snoozed(delay=HOUR, reason="not yet"), "not yet"),
-        (HandedBack(reason="draining"), "draining"),
+        (Released(reason="draining"), "draining"),
         (OUTCOMES[1], "Oops"),
         (TimedOut(timeout=HOUR), "timeout"),
         (WorkerLost(message="silence"), "worker_lost"),
@@ -285,12 +285,12 @@ def test_completion_does_not_fit_another_lease(outcome: Outcome) -> None:
 def test_completion_ends_the_lease_that_it_knew() -> None:
     scheduled, running = a_job(S.SCHEDULED), a_job(S.RUNNING)
     assert scheduled.lease is not None
-    handed_back = settled(as_claimed(scheduled), HandedBack(reason="drained"))
-    assert handed_back.ends(scheduled.lease)
-    assert not handed_back.ends(None)
-    assert not handed_back.ends(running.lease)
-    assert not handed_back.ends(attrs.evolve(scheduled.lease, started_at=NOON)), "it has started since"
-    assert settled(as_claimed(running), HandedBack(reason="drained")).ends(running.lease)
+    released = settled(as_claimed(scheduled), Released(reason="drained"))
+    assert released.ends(scheduled.lease)
+    assert not released.ends(None)
+    assert not released.ends(running.lease)
+    assert not released.ends(attrs.evolve(scheduled.lease, started_at=NOON)), "it has started since"
+    assert settled(as_claimed(running), Released(reason="drained")).ends(running.lease)
     assert settled(as_claimed(scheduled), Succeeded(), started_at=NOON + SECOND).ends(scheduled.lease)
 
 

@@ -19,7 +19,7 @@ from schedora.domain.ids import JsonText, LeaseToken, WorkerId
 from schedora.domain.invariants import DEFAULT_TERMS, Guard, Invariant, SideEffect, Terms
 from schedora.domain.job import UPSTREAM_FAILED, Job
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.retry import RetryKind, RetryPolicy
 from schedora.domain.workflow import JobCounts, Workflow
 from schedora.entrypoints import child
@@ -94,7 +94,7 @@ class Life:
 def a_full_life() -> Life:
     """One that goes through every move of the table."""
     life = Life(retry=RetryPolicy(max_retries=2, kind=RetryKind.JITTER))
-    life.claim().end(HandedBack(reason="drained")).claim().end(LOST)
+    life.claim().end(Released(reason="drained")).claim().end(LOST)
     life.run(Snoozed(delay=5 * SECOND)).run(OOPS, jitter=0.999).run(LOST).run(OOPS).requeue()
     life.run(TimedOut(timeout=SECOND)).cancel().requeue().claim().cancel().requeue().cancel().requeue()
     life.claim().start().cancel().requeue().run(Failed(kind="Retry", message="", retry_after=SECOND))
@@ -175,7 +175,7 @@ def test_a_job_has_no_fewer_errors_than_its_history_still_tells() -> None:
 def test_the_time_that_was_asked_for_does_not_hold_behind_a_requeue_that_the_history_has_lost() -> None:
     life = Life(scheduled_at=NOON + HOUR).cancel().requeue()
     for _ in range(0, HISTORY_LIMIT, 2):
-        life.claim().end(HandedBack(reason="drained"))
+        life.claim().end(Released(reason="drained"))
     assert life.now < NOON + HOUR
     assert invariants.of_job(life.job) == []
 
@@ -272,7 +272,7 @@ CAUGHT: dict[str, tuple[Callable[[], Job], set[Invariant]]] = {
         {I.TOKEN_COUNTS_CLAIMS},
     ),
     "a hand-back that uses up an attempt": (
-        lambda: attrs.evolve(Life().run(HandedBack(reason="drained")).job, attempt=1),
+        lambda: attrs.evolve(Life().run(Released(reason="drained")).job, attempt=1),
         {I.ATTEMPTS_COUNTED},
     ),
     "a failure that uses up none": (lambda: attrs.evolve(failed_once(), attempt=0), {I.ATTEMPTS_COUNTED}),

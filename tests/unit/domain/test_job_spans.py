@@ -19,7 +19,7 @@ from schedora.domain.job_spans import job_spans, run_spans
 from schedora.domain.job_state import JobState
 from schedora.domain.lease import Lease
 from schedora.domain.lineage import Dependants, Lineage, Relative
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.span import Span, SpanKind, SpanStatus, nanoseconds, process_span_id
 from tests.builders import (
     NOON,
@@ -323,11 +323,11 @@ def test_a_canceled_delay_ends_when_it_is_canceled() -> None:
     )
 
 
-def test_a_run_that_is_canceled_or_handed_back_is_no_error() -> None:
+def test_a_run_that_is_canceled_or_released_is_no_error() -> None:
     life = Life()
     life.claim()
     life.after(1)
-    life.end(HandedBack(reason="drained"))
+    life.end(Released(reason="drained"))
     assert told(life.spans())[2:4] == [("wait", "queue", 1, None), ("claim", None, 0, 1)]
     life.after(1)
     life.claim()
@@ -339,8 +339,8 @@ def test_a_run_that_is_canceled_or_handed_back_is_no_error() -> None:
         "CANCELED",
         "unwanted",
     )
-    handed_back = next(span for span in life.spans() if span.name == "settle default")
-    assert handed_back.attributes["schedora.reason"] == "drained"
+    released = next(span for span in life.spans() if span.name == "settle default")
+    assert released.attributes["schedora.reason"] == "drained"
 
 
 def test_a_dead_job_that_is_requeued_waits_anew() -> None:
@@ -494,7 +494,7 @@ def test_of_a_history_that_is_no_longer_whole_each_claim_is_told_and_no_link_to_
     for _ in range(HISTORY_LIMIT // 3 + 1):
         life.run(Snoozed(delay=timedelta(seconds=1), reason=None))
     life.claim()
-    life.end(HandedBack(reason="drained"))
+    life.end(Released(reason="drained"))
     first, *others = life.job.history
     assert first.to_state is JobState.SCHEDULED
     spans = life.spans(upstream_of(life.job, 0))
@@ -513,7 +513,7 @@ def test_a_job_as_it_looks_in_each_state() -> None:
             )
 
 
-UNSTARTED: tuple[Outcome, ...] = (HandedBack(reason="drained"), WorkerLost(message="silent"))
+UNSTARTED: tuple[Outcome, ...] = (Released(reason="drained"), WorkerLost(message="silent"))
 ENDINGS: tuple[Outcome, ...] = (
     *UNSTARTED,
     Succeeded(),

@@ -10,7 +10,7 @@ from schedora.domain.completion import completed
 from schedora.domain.errors import IllegalMove
 from schedora.domain.job import Job
 from schedora.domain.job_state import ENDED, HELD, MOVES, PASSING, REQUEUABLE, WAITING, JobState, check_move
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.retry import RetryPolicy
 from tests.builders import HOUR, NOON, a_job, a_request, as_claimed, settled
 
@@ -103,7 +103,7 @@ COMMANDS: dict[str, Callable[[Job], Job]] = {
     "give-up": _ends_with(Failed(kind="Oops", message="hopeless", retryable=False)),
     "time-out": _ends_with(TimedOut(timeout=HOUR)),
     "snooze": _ends_with(Snoozed(delay=HOUR)),
-    "hand-back": _ends_with(HandedBack(reason="draining")),
+    "hand-back": _ends_with(Released(reason="draining")),
     "lose-worker": _ends_with(WorkerLost(message="silence")),
 }
 

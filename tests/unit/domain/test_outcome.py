@@ -9,7 +9,7 @@ import pytest
 
 from schedora.domain import outcome as module
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from tests.builders import HOUR, a_claimed_job, settled
 
 EXAMPLES: dict[type, Outcome] = {
@@ -17,7 +17,7 @@ EXAMPLES: dict[type, Outcome] = {
     Failed: Failed(kind="Oops", message="it failed"),
     TimedOut: TimedOut(timeout=HOUR),
     Snoozed: Snoozed(delay=HOUR),
-    HandedBack: HandedBack(reason="draining"),
+    Released: Released(reason="draining"),
     WorkerLost: WorkerLost(message="silence"),
 }
 

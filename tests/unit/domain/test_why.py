@@ -428,7 +428,7 @@ def test_a_forgotten_holder() -> None:
 def test_a_draining_holder() -> None:
     answer = asked(held(a_holder(status=WorkerState.DRAINING)))
     assert codes(answer) == ["holder_draining", "running"]
-    assert answer.reasons[0].message == "w2 drains: it hands back what it can't finish"
+    assert answer.reasons[0].message == "w2 drains: it releases what it can't finish"
 
 
 # Ended

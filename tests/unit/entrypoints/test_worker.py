@@ -17,7 +17,7 @@ from schedora.application.pipeline import slots, watchdog
 from schedora.application.ports.run_locks import RunLock
 from schedora.application.ports.workers import Workers
 from schedora.domain.ids import JsonText
-from schedora.domain.trail import Trail
+from schedora.domain.run_log import RunLog
 from schedora.domain.worker import WorkerState
 from schedora.entrypoints import worker as worker_service
 from schedora.entrypoints.container.root import build_system
@@ -97,18 +97,18 @@ async def test_a_heartbeat_that_ends_by_a_defect_stops_the_worker(system: System
     assert "the heartbeat ended: the worker stops" in [entry["event"] for entry in logs]
 
 
-async def test_trails_that_a_store_does_not_take_are_not_waited_for(
+async def test_run_logs_that_a_store_does_not_take_are_not_waited_for(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hanging = asyncio.Event()
 
-    async def hang(_: object, trails: Sequence[Trail]) -> None:
-        assert trails
+    async def hang(_: object, run_logs: Sequence[RunLog]) -> None:
+        assert run_logs
         hanging.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(type(system.trails), "keep", hang)
-    monkeypatch.setattr(worker_service, "TRAILS_SECONDS", 0.01)
+    monkeypatch.setattr(type(system.run_logs), "keep", hang)
+    monkeypatch.setattr(worker_service, "RUN_LOGS_SECONDS", 0.01)
     app = Schedora()
 
     @app.job("tell")
@@ -123,7 +123,7 @@ async def test_trails_that_a_store_does_not_take_are_not_waited_for(
         worker.stop()
         with capture_logs() as lines:
             await running
-    assert [line["trails"] for line in lines if line["event"].endswith("lost")] == [1]
+    assert [line["run_logs"] for line in lines if line["event"].endswith("lost")] == [1]
 
 
 def test_a_worker_is_called_by_host_and_pid_unless_it_is_named() -> None:

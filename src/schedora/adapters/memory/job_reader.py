@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
-from schedora.application.ports.job_reader import PAGE_BYTES, JobFilter, JobPage, Standing
+from schedora.application.ports.job_reader import PAGE_BYTES, JobFilter, JobPage, StatusSummary
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.job import Job
 
@@ -43,10 +43,10 @@ class MemoryJobReader:
             return {job_id for job_id in job_ids if job_id not in tables.jobs or tables.jobs[job_id].ended}
 
     @fallible
-    async def standings(self, job_ids: Collection[JobId]) -> Mapping[JobId, Standing]:
+    async def status_summaries(self, job_ids: Collection[JobId]) -> Mapping[JobId, StatusSummary]:
         with self._store.committed() as tables:
             found = [tables.jobs[job_id] for job_id in job_ids if job_id in tables.jobs]
-            return {job.job_id: Standing(job.status, job.lease_token) for job in found}
+            return {job.job_id: StatusSummary(job.status, job.lease_token) for job in found}
 
     @fallible
     async def upstream_results(self, job_id: JobId) -> Mapping[str, JsonText | None]:

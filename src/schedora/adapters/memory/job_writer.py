@@ -6,7 +6,7 @@ from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.jobs import MemoryJobStore
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.wakeup import MemoryWakeup
-from schedora.application.commands.created import all_later, queues_to_ring
+from schedora.application.commands.created import all_later, queues_to_notify
 from schedora.application.ports.jobs import NewJob, Submission
 
 
@@ -23,5 +23,5 @@ class MemoryJobWriter:
         async with self._store.transaction() as tables:
             submissions = await MemoryJobStore(self._store, tables, self._store.clock.now()).add(jobs)
         created = [one.new for one in submissions if one.created]
-        self._wakeup.ring(queues=queues_to_ring(created), later=all_later(created))
+        self._wakeup.notify(queues=queues_to_notify(created), later=all_later(created))
         return submissions

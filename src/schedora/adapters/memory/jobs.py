@@ -132,7 +132,7 @@ def forget(tables: Tables, job_id: JobId) -> None:
     """Removes a job with all that refers to it."""
     job = tables.jobs.pop(job_id)
     del tables.fingerprints[job_id]
-    tables.trails.pop(job_id, None)
+    tables.run_logs.pop(job_id, None)
     request = job.request
     if request.idempotency_key is not None:
         del tables.idempotency_keys[job.tenant_id, request.idempotency_key]

@@ -15,7 +15,7 @@ from schedora.domain.job import Job
 from schedora.domain.limits import Bucket
 from schedora.domain.queue import Queue
 from schedora.domain.request_span import ServedRequest
-from schedora.domain.trail import Trail
+from schedora.domain.run_log import RunLog
 from schedora.domain.worker import Worker
 from schedora.domain.worker_death import WorkerDeath
 from schedora.domain.workflow import Workflow
@@ -41,7 +41,7 @@ class Tables:
     processes: MutableMapping[ProcessId, ProcessReport] = field(factory=dict)
     buckets: MutableMapping[str, Bucket] = field(factory=dict)
     requests: MutableMapping[str, tuple[datetime, ServedRequest]] = field(factory=dict)
-    trails: MutableMapping[JobId, tuple[Trail, ...]] = field(factory=dict)
+    run_logs: MutableMapping[JobId, tuple[RunLog, ...]] = field(factory=dict)
 
     def overlay(self) -> Self:
         """The same tables, whose changes stay apart until ``apply``."""

@@ -30,18 +30,18 @@ class MemoryUnitOfWork:
         self.jobs = MemoryJobStore(store, tables, self._now)
         self.workflows = MemoryWorkflowStore(store, tables, self._now)
         self.open = True
-        self.rung: set[str] = set()
+        self.notified: set[str] = set()
 
     async def now(self) -> datetime:
         return self._now
 
-    async def ring(self, *, queues: Collection[str]) -> None:
-        self.rung.update(queues)
+    async def notify(self, *, queues: Collection[str]) -> None:
+        self.notified.update(queues)
 
     def joined(self) -> Self:
         """Another unit in the same transaction, at the instant that it is now."""
         unit = type(self)(self._store, self._tables)
-        unit.rung = self.rung
+        unit.notified = self.notified
         return unit
 
 
@@ -63,7 +63,7 @@ class MemoryUnitOfWorkFactory:
                 yield unit
             finally:
                 unit.open = False
-        self._wakeup.ring(queues=unit.rung)
+        self._wakeup.notify(queues=unit.notified)
         if line is not None:
             await line.back(BEGIN)
 

@@ -12,7 +12,7 @@ from schedora.domain.ids import IncarnationId
 
 
 class MemorySubscription:
-    """Hints rung within one turn of the subscriber's event loop arrive as one."""
+    """Notifications sent within one turn of the subscriber's event loop arrive as one."""
 
     def __init__(self, faults: Faults, on_hint: Callable[[Hint], None], audience: Audience) -> None:
         self._faults = faults
@@ -64,18 +64,18 @@ class MemoryWakeup:
         self._faults: Faults = store.faults
         self._subscribers = store.subscribers
 
-    def ring(
+    def notify(
         self,
         *,
         queues: Collection[str] = (),
         owners: Collection[IncarnationId] = (),
         later: bool = False,
-        plenty: bool = False,
+        more_work: bool = False,
     ) -> None:
         if self._faults.hints_lost or not (queues or owners):
             return
         subscribers = tuple(self._subscribers)
-        shared = bool(queues) and len(subscribers) > 1 and not plenty
+        shared = bool(queues) and len(subscribers) > 1 and not more_work
         hint = Hint(queues=frozenset(queues), owners=frozenset(owners), later=later, shared=shared)
         for send in subscribers:
             send(hint)

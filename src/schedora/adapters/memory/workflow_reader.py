@@ -85,5 +85,5 @@ def _told_by_traces(job: Job) -> Job:
 
 def _trace_bytes(tables: Tables, job: Job) -> int:
     errors = sum(len(f"{error.message}{error.traceback or ''}".encode()) for error in job.errors)
-    left = sum(len(span.encode()) for run in tables.trails.get(job.job_id, ()) for span in run.spans)
+    left = sum(len(span.encode()) for run in tables.run_logs.get(job.job_id, ()) for span in run.spans)
     return errors + left + len(job.history) * MOVE_BYTES

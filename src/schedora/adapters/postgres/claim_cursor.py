@@ -2,7 +2,7 @@
 
 The index keeps an entry for each job claimed before, for as long as any transaction might still see it. While one
 is held open, or when vacuum can't keep up, claims from the beginning walk over more and more of them. Starting behind
-the place last claimed passes over them, and over what came in before that place meanwhile: retries, jobs handed back,
+the place last claimed passes over them, and over what came in before that place meanwhile: retries, jobs released,
 late commits. So places are used only while claims from the beginning are slow and claims behind places are not, and
 even then one claim in about twenty starts from the beginning, and one in ``PASSED_OVER_SECONDS_MAX`` at least.
 

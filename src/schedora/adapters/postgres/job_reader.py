@@ -11,7 +11,7 @@ from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.scan_limit import SCAN_LIMIT, SPARSE_SCAN_LIMIT, sliced
 from schedora.adapters.postgres.statements import written
-from schedora.application.ports.job_reader import PAGE_BYTES, JobFilter, JobPage, Standing
+from schedora.application.ports.job_reader import PAGE_BYTES, JobFilter, JobPage, StatusSummary
 from schedora.domain.ids import JobId, JsonText, LeaseToken, uuid7
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
@@ -88,10 +88,10 @@ class PostgresJobReader:
         going_on = await self._database.fetch(_GOING_ON, job_ids=list(job_ids))
         return set(job_ids) - {row["job_id"] for row in going_on}
 
-    async def standings(self, job_ids: Collection[JobId]) -> Mapping[JobId, Standing]:
+    async def status_summaries(self, job_ids: Collection[JobId]) -> Mapping[JobId, StatusSummary]:
         found = await self._database.fetch(_STANDINGS, job_ids=list(job_ids))
         return {
-            JobId(row["job_id"]): Standing(JobState(row["status"]), LeaseToken(row["lease_token"]))
+            JobId(row["job_id"]): StatusSummary(JobState(row["status"]), LeaseToken(row["lease_token"]))
             for row in found
         }
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from schedora.adapters.postgres.duty_cycle_limiter import DutyCycleLimiter
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.jobs import PostgresJobStore
-from schedora.application.commands.created import all_later, queues_to_ring
+from schedora.application.commands.created import all_later, queues_to_notify
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.application.ports.offers import NoOffers, Offers
 from schedora.application.ports.wakeup import EnclosedWakeup
@@ -46,12 +46,12 @@ class PostgresJobWriter:
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Submission]:
         if len(jobs) > 1:
-            return self._rung_for(await self._jobs.add(jobs, patience=PATIENCE))
+            return self._notified_for(await self._jobs.add(jobs, patience=PATIENCE))
         if (matched := await self._matched(jobs[0])) is not None:
             return [matched]
-        with self._wakeup.within(queues=queues_to_ring(jobs), later=all_later(jobs)) as hint:
+        with self._wakeup.within(queues=queues_to_notify(jobs), later=all_later(jobs)) as hint:
             submissions = await self._jobs.add(jobs, hint=hint)
-        return submissions if hint is not None else self._rung_for(submissions)
+        return submissions if hint is not None else self._notified_for(submissions)
 
     async def _matched(self, new: NewJob) -> Submission | None:
         """None where no idle worker offers to start it at once, or where it takes more than the shortest way."""
@@ -72,10 +72,10 @@ class PostgresJobWriter:
         if added.looked_seconds > _LOOK_SECONDS_MAX:
             self._duty_cycle_limiter.rest(_LOOK_REST * added.looked_seconds)
         if not added.matched:
-            self._rung_for([added.submission])
+            self._notified_for([added.submission])
         return added.submission
 
-    def _rung_for(self, submissions: list[Submission]) -> list[Submission]:
+    def _notified_for(self, submissions: list[Submission]) -> list[Submission]:
         created = [one.new for one in submissions if one.created]
-        self._wakeup.ring(queues=queues_to_ring(created), later=all_later(created))
+        self._wakeup.notify(queues=queues_to_notify(created), later=all_later(created))
         return submissions

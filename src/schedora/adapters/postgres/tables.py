@@ -339,7 +339,7 @@ metric_totals = Table(
 )
 
 # What runs leave beside their outcomes: one row a run, of the newest runs of a job; gone with the job.
-trails = Table(
+run_logs = Table(
     "trails",
     metadata,
     Column("job_id", UUID, nullable=False),

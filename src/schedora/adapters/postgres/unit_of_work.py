@@ -35,7 +35,7 @@ class PostgresUnitOfWork:
 
 
 class PostgresJoinedUnitOfWork(PostgresUnitOfWork):
-    async def ring(self, *, queues: Collection[str]) -> None:
+    async def notify(self, *, queues: Collection[str]) -> None:
         if queues:  # what is notified in a transaction is delivered at its commit
             hint = Hint(queues=frozenset(queues), shared=True)
             await self._session.fetch(NOTIFY, channel=CHANNEL, payload=encoded(hint))

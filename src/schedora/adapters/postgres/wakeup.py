@@ -24,8 +24,8 @@ from schedora.adapters.postgres.errors import translated
 from schedora.adapters.postgres.matched import channel, ear, matched_job
 from schedora.adapters.postgres.statements import Statement
 from schedora.application.errors import StoreUnavailable
+from schedora.application.notify_coalescer import Notification, NotifyCoalescer
 from schedora.application.ports.wakeup import Audience, Hint
-from schedora.application.ringing import Ring, Ringing
 from schedora.domain.ids import IncarnationId
 
 CHANNEL = "schedora"
@@ -64,24 +64,24 @@ class PostgresWakeup:
     ) -> None:
         self._database = database
         self._unit_random = unit_random
-        self._ringing = Ringing(self._notify, loop=lambda: database.loop)
+        self._notify_coalescer = NotifyCoalescer(self._notify, loop=lambda: database.loop)
         self._duty_cycle_limiter = DutyCycleLimiter(monotonic_seconds, rest=_REST)
-        database.before_close(self._ringing.finish)
+        database.before_close(self._notify_coalescer.finish)
 
-    def ring(
+    def notify(
         self,
         *,
         queues: Collection[str] = (),
         owners: Collection[IncarnationId] = (),
         later: bool = False,
-        plenty: bool = False,
+        more_work: bool = False,
     ) -> None:
-        self._ringing.put(queues=queues, owners=owners, later=later, plenty=plenty)
+        self._notify_coalescer.put(queues=queues, owners=owners, later=later, more_work=more_work)
 
     @contextmanager
     def within(self, *, queues: Collection[str], later: bool = False) -> Iterator[str | None]:
         """A payload for ``CHANNEL``. To be called on the database's event loop."""
-        if not queues or not self._duty_cycle_limiter.due or not self._ringing.pass_by():
+        if not queues or not self._duty_cycle_limiter.due or not self._notify_coalescer.pass_by():
             yield None
             return
         with self._duty_cycle_limiter.spent():
@@ -103,12 +103,12 @@ class PostgresWakeup:
         if not listening.cancelled():
             listening.result()
 
-    async def _notify(self, ring: Ring) -> None:
+    async def _notify(self, notification: Notification) -> None:
         hint = Hint(
-            queues=ring.queues,
-            owners=ring.owners,
-            later=bool(ring.queues) and ring.later,
-            shared=bool(ring.queues) and not ring.plenty,
+            queues=notification.queues,
+            owners=notification.owners,
+            later=bool(notification.queues) and notification.later,
+            shared=bool(notification.queues) and not notification.more_work,
         )
         try:
             await self._database.fetch(NOTIFY, channel=CHANNEL, payload=encoded(hint))
@@ -308,7 +308,7 @@ def encoded(hint: Hint) -> str:
             "queues": sorted(hint.queues),
             "owners": sorted(map(str, hint.owners)),
             **({"later": True} if hint.later else {}),
-            **({"plenty": True} if hint.queues and not hint.shared else {}),
+            **({"more_work": True} if hint.queues and not hint.shared else {}),
         }
     )
     return payload.decode() if len(payload) <= _PAYLOAD_BYTES_MAX else "{}"
@@ -322,7 +322,7 @@ def decoded(payload: str) -> Hint:
         return Hint(
             queues=queues,
             later=bool(told.get("later", False)),
-            shared=bool(queues) and not told.get("plenty", False),
+            shared=bool(queues) and not told.get("more_work", False),
             owners=frozenset(IncarnationId(UUID(owner)) for owner in told.get("owners", ())),
         )
     except (ValueError, TypeError, AttributeError):

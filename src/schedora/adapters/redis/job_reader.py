@@ -15,7 +15,7 @@ from schedora.adapters.redis.cached_job import FORMAT, decode, encode
 from schedora.adapters.redis.errors import RedisAway
 from schedora.adapters.redis.link import RedisLink
 from schedora.application.log import Logger
-from schedora.application.ports.job_reader import JobFilter, JobPage, JobReader, Standing
+from schedora.application.ports.job_reader import JobFilter, JobPage, JobReader, StatusSummary
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
@@ -55,8 +55,8 @@ class RedisJobReader:
     async def ended(self, job_ids: Collection[JobId]) -> set[JobId]:
         return await self._otherwise.ended(job_ids)
 
-    async def standings(self, job_ids: Collection[JobId]) -> Mapping[JobId, Standing]:
-        return await self._otherwise.standings(job_ids)
+    async def status_summaries(self, job_ids: Collection[JobId]) -> Mapping[JobId, StatusSummary]:
+        return await self._otherwise.status_summaries(job_ids)
 
     async def upstream_results(self, job_id: JobId) -> Mapping[str, JsonText | None]:
         return await self._otherwise.upstream_results(job_id)

@@ -25,8 +25,8 @@ from schedora.adapters.redis.offers import ALL_TAKEN, Offering
 from schedora.adapters.redis.scripts import load
 from schedora.application.backoff import Backoff
 from schedora.application.log import Logger
+from schedora.application.notify_coalescer import Notification, NotifyCoalescer
 from schedora.application.ports.wakeup import Audience, Hint, StoreSubscription, StoreWakeup
-from schedora.application.ringing import Ring, Ringing
 from schedora.domain.ids import IncarnationId
 
 _SLOW_SECONDS = 0.05
@@ -36,12 +36,12 @@ _TOKENS_ENOUGH = 4
 _MERGE_OF_ENOUGH_SECONDS = 0.01
 """How rarely those are told of more who have enough tokens: whoever takes one that is at hand finds what is new, too."""
 _ENOUGH_SECONDS = 0.05
-"""How long that is known of them, unless the next ring tells otherwise."""
+"""How long that is known of them, unless the next notification says otherwise."""
 _NOBODY_SECONDS = 0.1
 """How long a queue that nobody serves is told of otherwise at once: a worker that comes meanwhile hears that as well."""
 _QUEUES_MAX = 1_000
-_TOKENS_OF_PLENTY = 2
-"""Each worker that finds plenty wakes so many, and they do so in turn."""
+_TOKENS_OF_MORE_WORK = 2
+"""Each worker that finds more work than it takes wakes so many others, and they do the same."""
 _LIFETIME_MS = 15_000
 """Tokens and what is in an inbox: longer than a poll takes."""
 _SILENCE_MS = 5_000
@@ -85,29 +85,29 @@ class RedisWakeup:
         self._link = link
         self._otherwise = otherwise
         self._unit_random = unit_random
-        self._script = load("ring")
-        self._ringing = Ringing(self._tell, loop=lambda: link.loop)
-        self._ringing_of_enough = Ringing(
+        self._script = load("notify")
+        self._notify_coalescer = NotifyCoalescer(self._tell, loop=lambda: link.loop)
+        self._notify_coalescer_of_enough = NotifyCoalescer(
             self._tell, loop=lambda: link.loop, merge_seconds=_MERGE_OF_ENOUGH_SECONDS
         )
         self._nobody, self._enough = _Lately(_NOBODY_SECONDS), _Lately(_ENOUGH_SECONDS)
         """Whose workers there are none of, and whose have enough tokens at hand."""
-        link.before_close(self._ringing.finish)
-        link.before_close(self._ringing_of_enough.finish)
+        link.before_close(self._notify_coalescer.finish)
+        link.before_close(self._notify_coalescer_of_enough.finish)
 
-    def ring(
+    def notify(
         self,
         *,
         queues: Collection[str] = (),
         owners: Collection[IncarnationId] = (),
         later: bool = False,
-        plenty: bool = False,
+        more_work: bool = False,
     ) -> None:
-        ring = self._otherwise.ring
+        send = self._otherwise.notify
         if not self._told_otherwise(queues, owners):
             enough = not owners and self._enough.all(queues, self._link.loop.time())
-            ring = (self._ringing_of_enough if enough else self._ringing).put
-        ring(queues=queues, owners=owners, later=later, plenty=plenty)
+            send = (self._notify_coalescer_of_enough if enough else self._notify_coalescer).put
+        send(queues=queues, owners=owners, later=later, more_work=more_work)
 
     def _told_otherwise(self, queues: Collection[str], owners: Collection[IncarnationId] = ()) -> bool:
         return not self._link.up or (not owners and self._nobody.all(queues, self._link.loop.time()))
@@ -140,11 +140,11 @@ class RedisWakeup:
             async with subscription.listening():
                 yield subscription
 
-    async def _tell(self, ring: Ring) -> None:
-        queues, owners = list(ring.queues), list(ring.owners)
-        slow = self._link.loop.call_later(_SLOW_SECONDS, self._tell_otherwise, ring, queues, owners)
+    async def _tell(self, notification: Notification) -> None:
+        queues, owners = list(notification.queues), list(notification.owners)
+        slow = self._link.loop.call_later(_SLOW_SECONDS, self._tell_otherwise, notification, queues, owners)
         try:
-            unheard = await self._rung(ring, queues, owners)
+            unheard = await self._notified(notification, queues, owners)
         except RedisAway:
             unheard = list(range(len(queues) + len(owners)))
         slow_at = slow.when()
@@ -152,12 +152,14 @@ class RedisWakeup:
         if unheard and self._link.loop.time() < slow_at:
             count = len(queues)
             self._tell_otherwise(
-                ring,
+                notification,
                 [queues[place] for place in unheard if place < count],
                 [owners[place - count] for place in unheard if place >= count],
             )
 
-    async def _rung(self, ring: Ring, queues: list[str], owners: list[IncarnationId]) -> list[int]:
+    async def _notified(
+        self, notification: Notification, queues: list[str], owners: list[IncarnationId]
+    ) -> list[int]:
         """The places of those whom nobody hears."""
         keys = self._link.keys
         unheard: list[int]
@@ -170,7 +172,7 @@ class RedisWakeup:
                 keys.inbox(""),
                 _LIFETIME_MS,
                 _TOKENS_ENOUGH,
-                _TOKENS_OF_PLENTY if ring.plenty else 1,
+                _TOKENS_OF_MORE_WORK if notification.more_work else 1,
                 len(queues),
                 *queues,
                 *map(str, owners),
@@ -181,8 +183,12 @@ class RedisWakeup:
         self._enough.note(queues, [queues[place] for place in enough], now)
         return unheard
 
-    def _tell_otherwise(self, ring: Ring, queues: Collection[str], owners: Collection[IncarnationId]) -> None:
-        self._otherwise.ring(queues=queues, owners=owners, later=ring.later, plenty=ring.plenty)
+    def _tell_otherwise(
+        self, notification: Notification, queues: Collection[str], owners: Collection[IncarnationId]
+    ) -> None:
+        self._otherwise.notify(
+            queues=queues, owners=owners, later=notification.later, more_work=notification.more_work
+        )
 
 
 class RedisSubscription:

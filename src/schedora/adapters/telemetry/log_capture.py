@@ -11,7 +11,7 @@ from schedora.application.log import HANDLERS
 from schedora.application.run_scope import current_run
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.redaction import Redaction
-from schedora.domain.trail import LINE_LENGTH_MAX
+from schedora.domain.run_log import LINE_LENGTH_MAX
 
 OFF: Final = "OFF"
 

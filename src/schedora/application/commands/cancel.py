@@ -48,7 +48,7 @@ class CancelJob:
                 ending = Ending(job_id=job_id, workflow_id=workflow_id, status=canceled.status)
                 dependants = (await propagate(unit, [ending], now=now)).canceled
         if job.lease is not None:
-            self.wakeup.ring(owners=[job.lease.owner])
+            self.wakeup.notify(owners=[job.lease.owner])
         count_canceled(self.metrics, [canceled, *dependants])
         publish_moved(self.events, [canceled, *dependants])
         return canceled

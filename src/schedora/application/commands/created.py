@@ -16,7 +16,7 @@ def count_created(created: Sequence[NewJob], *, metrics: Metrics) -> None:
         metrics.count(Counter.QUEUE_ENQUEUED, queue, amount)
 
 
-def queues_to_ring(created: Sequence[NewJob]) -> set[str]:
+def queues_to_notify(created: Sequence[NewJob]) -> set[str]:
     """The queues that new jobs can be claimed from."""
     return {new.request.queue for new in created if not new.waits_for}
 

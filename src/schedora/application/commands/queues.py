@@ -38,7 +38,7 @@ class ResumeQueue:
     async def __call__(self, name: str) -> Queue:
         """Raises ``InvalidField`` for a name that no queue can have."""
         queue = await self.queues.resume(Queue(name=name).name)
-        self.wakeup.ring(queues=[name])
+        self.wakeup.notify(queues=[name])
         return queue
 
 

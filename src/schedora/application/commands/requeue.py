@@ -42,7 +42,7 @@ class RequeueJob:
         if seen is None:
             raise NotFound("job", job_id)
         changed = await requeue(self.units, [job_id], seen.request.workflow_id, only=only, strict=True)
-        self.wakeup.ring(queues={job.request.queue for job in changed})
+        self.wakeup.notify(queues={job.request.queue for job in changed})
         publish_moved(self.events, changed)
         return next(job for job in changed if job.job_id == job_id)
 
@@ -69,7 +69,7 @@ class RequeueDead:
             for workflow_id, job_ids in by_workflow.items():
                 changed = await requeue(self.units, job_ids, workflow_id, only=dead, strict=False)
                 requeued_count += sum(job.job_id in set(job_ids) for job in changed)
-                self.wakeup.ring(queues={job.request.queue for job in changed})
+                self.wakeup.notify(queues={job.request.queue for job in changed})
                 publish_moved(self.events, changed)
             after = page.next_after
             if after is None:

@@ -6,7 +6,7 @@ from itertools import chain
 import attrs
 from attrs import frozen
 
-from schedora.application.commands.created import all_later, count_created, queues_to_ring
+from schedora.application.commands.created import all_later, count_created, queues_to_notify
 from schedora.application.commands.group_commit import GroupCommit
 from schedora.application.commands.new_jobs import new_jobs
 from schedora.application.errors import FieldError, Invalid, WorkflowClosed
@@ -64,13 +64,13 @@ class SubmitJobs:
             async with self.units.begin() as unit:
                 submissions = await self._submit(unit, requests, ahead=self.single is not None)
             created = [submission.new for submission in submissions if submission.created]
-            self.wakeup.ring(queues=queues_to_ring(created), later=all_later(created))
+            self.wakeup.notify(queues=queues_to_notify(created), later=all_later(created))
             publish_submitted(self.events, submissions)
         else:
             async with self.units.join(connection) as joined:
                 submissions = await self._submit(joined, requests, ahead=False)
                 created = [submission.new for submission in submissions if submission.created]
-                await joined.ring(queues=queues_to_ring(created))
+                await joined.notify(queues=queues_to_notify(created))
         count_created(created, metrics=self.metrics)
         return submissions
 

@@ -56,7 +56,7 @@ class DrainWorker:
         if worker.status not in LIVE:
             raise Conflict(f"worker {worker_id} is {worker.status} and can't be drained")
         await self.workers.set_status([worker.incarnation], WorkerState.DRAINING)
-        self.wakeup.ring(owners=[worker.incarnation])
+        self.wakeup.notify(owners=[worker.incarnation])
         return await newest(self.workers, worker_id)
 
 

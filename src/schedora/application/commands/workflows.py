@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from attrs import evolve, field, frozen
 
 from schedora.application.commands.cancel import CANCELED_BY_REQUEST
-from schedora.application.commands.created import count_created, queues_to_ring
+from schedora.application.commands.created import count_created, queues_to_notify
 from schedora.application.commands.requeue import revive
 from schedora.application.errors import Conflict, FieldError, Invalid, NotFound
 from schedora.application.pipeline.completion_metrics import count_canceled
@@ -99,12 +99,12 @@ class CreateWorkflow:
         if connection is None:
             async with self.units.begin() as unit:
                 created = await _store(unit, workflow_id, request, new_jobs)
-            self.wakeup.ring(queues=queues_to_ring(new_jobs))
+            self.wakeup.notify(queues=queues_to_notify(new_jobs))
             publish_created(self.events, created.jobs)
         else:
             async with self.units.join(connection) as joined:
                 created = await _store(joined, workflow_id, request, new_jobs)
-                await joined.ring(queues=queues_to_ring(new_jobs))
+                await joined.notify(queues=queues_to_notify(new_jobs))
         count_created(new_jobs, metrics=self.metrics)
         return created
 
@@ -151,7 +151,7 @@ class CancelWorkflow:
             await unit.workflows.count(changes, at=now)
         owners = {job.lease.owner for job in open_jobs if job.lease is not None}
         if owners:
-            self.wakeup.ring(owners=owners)
+            self.wakeup.notify(owners=owners)
         count_canceled(self.metrics, canceled)
         publish_moved(self.events, canceled)
         return await _read(self.reader, workflow_id)
@@ -179,7 +179,7 @@ class RetryWorkflow:
             whole = await unit.workflows.lock_jobs(workflow_id)
             roots = [job.job_id for job in whole.jobs if job.status is JobState.DEAD]
             changed = await revive(unit, workflow_id, roots, now=await unit.now())
-        self.wakeup.ring(queues={job.request.queue for job in changed if job.claimable})
+        self.wakeup.notify(queues={job.request.queue for job in changed if job.claimable})
         publish_moved(self.events, changed)
         return await _read(self.reader, workflow_id)
 

@@ -24,7 +24,7 @@ from schedora.application.ports.process_reports import ProcessReports
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.rate_limiter import RateLimiter
 from schedora.application.ports.request_spans import RequestSpans
-from schedora.application.ports.trails import Trails
+from schedora.application.ports.run_logs import RunLogs
 from schedora.application.ports.workers import SilentWorker, Workers
 from schedora.domain.ids import IncarnationId
 from schedora.domain.worker import lost, watch_gap_max
@@ -37,7 +37,7 @@ LATE_INTERVALS = 1.5
 """At most a quarter of the timeout, and so well below the longest gap between looks."""
 BUCKETS_MAX = 10_000
 """Forgotten in one round: whatever has not been limited for a while."""
-TRAILS_MAX = 1_000
+RUN_LOGS_MAX = 1_000
 """Looked at in one round: few outlive their jobs."""
 REQUESTS_KEPT_MAX = 1_000_000
 """Of those that submitted jobs, for their spans: some 170 MB."""
@@ -56,7 +56,7 @@ class Reaper:
         rescue: RescueJobs,
         prune: PruneRecords,
         rate_limiter: RateLimiter,
-        trails: Trails,
+        run_logs: RunLogs,
         request_spans: RequestSpans,
         trace_retention: timedelta,
         heartbeats: Heartbeats | None,
@@ -73,7 +73,7 @@ class Reaper:
         self._rescue = rescue
         self._prune = prune
         self._rate_limiter = rate_limiter
-        self._trails = trails
+        self._run_logs = run_logs
         self._request_spans = request_spans
         self._trace_retention = trace_retention
         self._behind = False
@@ -105,7 +105,7 @@ class Reaper:
         if self._process_reports is not None:
             await self._process_reports.prune(self._cleanup_after)
         await self._rate_limiter.prune(limit=BUCKETS_MAX)
-        await self._trails.prune(limit=TRAILS_MAX)
+        await self._run_logs.prune(limit=RUN_LOGS_MAX)
         await self._request_spans.prune(
             self._trace_retention, spans_max=REQUESTS_KEPT_MAX, limit=REQUEST_BATCHES_MAX
         )

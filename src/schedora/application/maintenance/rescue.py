@@ -107,7 +107,7 @@ class RescueJobs:
         count_canceled(self.metrics, completed.canceled)
         self.metrics.count(Counter.JOBS_RESCUED, amount=len(settled))
         waiting = [completion for _, completion in settled if completion.status in WAITING]
-        self.wakeup.ring(
+        self.wakeup.notify(
             queues={completion.queue for completion in waiting},
             later=all(completion.scheduled_at is not None for completion in waiting),
         )

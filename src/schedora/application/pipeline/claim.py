@@ -11,7 +11,7 @@ from datetime import timedelta
 HORIZON = timedelta(milliseconds=50)
 BUFFER_MAX = 2_000
 BUFFER_AGE_MAX = timedelta(seconds=1)
-"""A job that has waited in the buffer for longer is handed back: another worker may have room."""
+"""A job that has waited in the buffer for longer is released: another worker may have room."""
 
 _WEIGHT_OF_NEW = 0.2
 _SHORTEST_SECONDS = 20e-6

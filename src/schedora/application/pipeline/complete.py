@@ -40,7 +40,7 @@ class CompleteJobs:
         else:
             async with self.units.begin() as unit:
                 completed = await complete(unit, completions)
-        self.wakeup.ring(queues=completed.queues)
+        self.wakeup.notify(queues=completed.queues)
         return completed
 
     async def within(self, connection: object, completion: Completion) -> frozenset[str]:
@@ -73,7 +73,7 @@ async def complete_within(unit: JoinedUnitOfWork, completion: Completion) -> fro
     completed = await complete(unit, [completion])
     if completion.lease_id not in completed.accepted:
         raise LeaseLost(f"job {completion.job_id} is no longer held by this run")
-    await unit.ring(queues=completed.queues)
+    await unit.notify(queues=completed.queues)
     return completed.queues
 
 

@@ -55,7 +55,7 @@ WORTH_A_SECOND = 500
 HINT_TAKES_MAX = timedelta(seconds=1)
 """What has been due for longer, a hint should have told of."""
 NO_TIME = timedelta(0)
-PLENTY_INTERVAL = timedelta(seconds=1)
+MORE_WORK_INTERVAL = timedelta(seconds=1)
 """How long a worker that finds all it can take keeps from telling so again."""
 
 
@@ -114,7 +114,7 @@ class Exchanges:
         self.claim_rate = ClaimRate(clock)
         self._under_way: dict[asyncio.Task[None], _UnderWay] = {}
         self._defect: BaseException | None = None
-        self._flush_at = self._report_at = self._plenty_at = clock.monotonic()
+        self._flush_at = self._report_at = self._more_work_at = clock.monotonic()
         self._full = False
         """Whether the last claim found all that it asked for."""
 
@@ -356,10 +356,10 @@ class Exchanges:
         """
         was_full, self._full = self._full, len(claimed) == claim.limit
         now = self._clock.monotonic()
-        plenty = claim.limit > 1
-        if self._full and (now >= self._plenty_at or (plenty and not was_full)):
-            self._plenty_at = now + PLENTY_INTERVAL
-            self._wakeup.ring(queues={job.queue for job in claimed}, plenty=plenty)
+        more_work = claim.limit > 1
+        if self._full and (now >= self._more_work_at or (more_work and not was_full)):
+            self._more_work_at = now + MORE_WORK_INTERVAL
+            self._wakeup.notify(queues={job.queue for job in claimed}, more_work=more_work)
 
     def take(self, jobs: Collection[ClaimedJob]) -> None:
         """Runs jobs that are under this worker's lease by now, or hands them back where it takes no more."""
@@ -369,13 +369,13 @@ class Exchanges:
             self._slots.take(jobs)
             return
         for job in jobs:  # asked to drain while they were under way
-            self._slots.hand_back(job, DRAINED)
+            self._slots.release(job, DRAINED)
 
     def take_matched(self, job: ClaimedJob) -> None:
         """As ``take``; but what would wait for long goes back at once: another worker may have room."""
         if self.may_claim and not self.able:
             publish_claimed(self._events, [job])
-            self._slots.hand_back(job, NO_ROOM)
+            self._slots.release(job, NO_ROOM)
         else:
             self.take([job])
 
@@ -386,7 +386,7 @@ class Exchanges:
             due_in = (completion.scheduled_at or completion.ended_at) - self._store_time.now()
             self._poll_scheduler.due_at(self._clock.monotonic() + max(due_in, timedelta(0)))
         if waiting:
-            self._wakeup.ring(
+            self._wakeup.notify(
                 queues={completion.queue for completion in waiting},
                 later=all(completion.scheduled_at is not None for completion in waiting),
             )

@@ -15,7 +15,7 @@ from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.processes import ProcessCall, Processes, ProcessLink
 from schedora.domain.ids import JsonText
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut
 
 INVALID_PAYLOAD = "invalid_payload"
 INVALID_RESULT = "invalid_result"
@@ -55,7 +55,7 @@ class Execute:
             wanted = job.depends_on and handler.takes_context
             upstream = await self._reader.upstream_results(job.job_id) if wanted else {}
         except StoreUnavailable:
-            return HandedBack(reason=UPSTREAM_NOT_READ)
+            return Released(reason=UPSTREAM_NOT_READ)
         if handler.executor is Executor.PROCESS:
             call = ProcessCall(target=handler.target, job=job, started_at=run.started_at, upstream=upstream)
             outcome = await self._processes.run(call, link=link)
@@ -129,12 +129,12 @@ def stopped(run: Run) -> Outcome | None:
         case StopReason.TIMED_OUT:
             return TimedOut(timeout=run.job.timeout)
         case StopReason.DRAINED:
-            return HandedBack(reason=DRAINED)
+            return Released(reason=DRAINED)
         case StopReason.LEASE_LOST:
             return None
         case None:
             # The loop itself is being torn down: the job goes back.
-            return HandedBack(reason=DRAINED)
+            return Released(reason=DRAINED)
         case _:
             assert_never(run.stop_reason)
 

@@ -7,7 +7,7 @@ from enum import Enum
 from threading import Lock
 from typing import Any
 
-from schedora.application.pipeline.run_log_flusher import LiveTrail
+from schedora.application.pipeline.run_log_flusher import LiveRunLog
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
@@ -29,8 +29,23 @@ class Run:
     """
 
     __slots__ = (
-        "__weakref__", "_on_span", "_on_trail", "began", "give_up_at", "held_spans", "job", "locked", "progress", "released", "settled", "started_at",
-        "stop_reason", "stoppable", "task", "trail", "written",
+        "__weakref__",
+        "_on_run_log",
+        "_on_span",
+        "began",
+        "give_up_at",
+        "held_spans",
+        "job",
+        "locked",
+        "progress",
+        "released",
+        "run_log",
+        "settled",
+        "started_at",
+        "stop_reason",
+        "stoppable",
+        "task",
+        "written",
     )  # fmt: skip
 
     def __init__(
@@ -39,10 +54,10 @@ class Run:
         *,
         started_at: datetime,
         began: timedelta,
-        on_trail: Callable[[LiveTrail], None] | None = None,
+        on_run_log: Callable[[LiveRunLog], None] | None = None,
         on_span: Callable[[JsonText], None] | None = None,
     ) -> None:
-        """``on_trail`` is told whenever the run has left something; without it, nothing is kept. ``on_span`` is given
+        """``on_run_log`` is told whenever the run has left something; without it, nothing is kept. ``on_span`` is given
         each span that is kept.
         """
         self.job = job
@@ -65,11 +80,11 @@ class Run:
         """When to go on without a handler that was asked to stop; if it is settled, from when on it is stuck."""
         self.task: asyncio.Task[Any] | None = None
         """What the handler runs in."""
-        self.trail: LiveTrail | None = None
+        self.run_log: LiveRunLog | None = None
         """What the handler has left, if anything."""
-        self._on_trail = on_trail
+        self._on_run_log = on_run_log
         self._on_span = on_span
-        self.held_spans: LiveTrail | None = None
+        self.held_spans: LiveRunLog | None = None
         """Those of a job whose trace is not sampled, if any: nobody wants them unless its attempt fails."""
 
     @property
@@ -87,8 +102,8 @@ class Run:
         return self.stop_reason is not None
 
     def leave_line(self, line: JsonText) -> None:
-        if (trail := self._live_trail()) is not None:
-            trail.add_line(line)
+        if (run_log := self._live_run_log()) is not None:
+            run_log.add_line(line)
 
     def leave_span(self, span: JsonText) -> None:
         if is_sampled(self.job.traceparent):
@@ -97,7 +112,7 @@ class Run:
         if self.held_spans is None:
             with _BEGINNING:
                 if self.held_spans is None:
-                    self.held_spans = LiveTrail(self.job, _kept_by_nobody)
+                    self.held_spans = LiveRunLog(self.job, _kept_by_nobody)
         self.held_spans.add_span(span)
 
     def keep_held_spans(self) -> None:
@@ -107,17 +122,17 @@ class Run:
             self._keep_span(span)
 
     def _keep_span(self, span: JsonText) -> None:
-        if (trail := self._live_trail()) is not None:
-            trail.add_span(span)
+        if (run_log := self._live_run_log()) is not None:
+            run_log.add_span(span)
         if self._on_span is not None:
             self._on_span(span)
 
-    def _live_trail(self) -> LiveTrail | None:
-        if self.trail is None and self._on_trail is not None:
+    def _live_run_log(self) -> LiveRunLog | None:
+        if self.run_log is None and self._on_run_log is not None:
             with _BEGINNING:
-                if self.trail is None:
-                    self.trail = LiveTrail(self.job, self._on_trail)
-        return self.trail
+                if self.run_log is None:
+                    self.run_log = LiveRunLog(self.job, self._on_run_log)
+        return self.run_log
 
     def stop(self, reason: StopReason) -> None:
         """Asks the handler to end, once; the first reason stands."""
@@ -128,4 +143,4 @@ class Run:
             self.task.cancel()
 
 
-def _kept_by_nobody(_trail: LiveTrail) -> None: ...
+def _kept_by_nobody(_run_log: LiveRunLog) -> None: ...

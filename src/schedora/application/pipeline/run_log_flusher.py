@@ -14,32 +14,32 @@ from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.metrics import Counter, Metrics
-from schedora.application.ports.trails import Trails
+from schedora.application.ports.run_logs import RunLogs
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JsonText
-from schedora.domain.trail import (
+from schedora.domain.run_log import (
     LINE_LENGTH_MAX,
     LINES_LENGTH_MAX,
     LINES_MAX,
     SPANS_LENGTH_MAX,
     SPANS_MAX,
-    Trail,
+    RunLog,
 )
 
 EVERY = timedelta(seconds=1)
 BATCH_MAX = 500
 BATCH_LENGTH_MAX = 2_000_000
-"""Characters in one statement, or a trail more."""
+"""Characters in one statement, or one run log more."""
 LENGTH_MAX = 32_000_000
 """Characters that wait to be written, of all runs together: what comes then is left out."""
 
 log = Logger("schedora.worker")
 
 
-class LiveTrail:
-    """The trail of a run that goes on. Thread-safe."""
+class LiveRunLog:
+    """The run log of a run that has not ended. Thread-safe."""
 
-    def __init__(self, job: ClaimedJob, on_news: "Callable[[LiveTrail], None]") -> None:
+    def __init__(self, job: ClaimedJob, on_news: "Callable[[LiveRunLog], None]") -> None:
         self._job = job
         self._on_news = on_news
         self._guard = Lock()
@@ -76,10 +76,10 @@ class LiveTrail:
                 self._spans_length += len(span)
         self._on_news(self)
 
-    def now(self) -> Trail:
+    def now(self) -> RunLog:
         """As it stands."""
         with self._guard:
-            return Trail(
+            return RunLog(
                 job_id=self._job.job_id,
                 lease_token=self._job.lease_token,
                 attempt=self._job.current_attempt,
@@ -94,12 +94,12 @@ class LiveTrail:
 class RunLogFlusher:
     """``note`` may be called from any thread, all else from the worker's event loop."""
 
-    def __init__(self, *, trails: Trails, clock: Clock, metrics: Metrics) -> None:
-        self._trails = trails
+    def __init__(self, *, run_logs: RunLogs, clock: Clock, metrics: Metrics) -> None:
+        self._run_logs = run_logs
         self._clock = clock
         self._metrics = metrics
         self._guard = Lock()
-        self._changed: dict[LiveTrail, int] = {}
+        self._changed: dict[LiveRunLog, int] = {}
         """With the length that each had, oldest change first."""
         self._length = 0
         self._stopped = asyncio.Event()
@@ -108,13 +108,13 @@ class RunLogFlusher:
         """How many wait to be written."""
         return len(self._changed)
 
-    def note(self, trail: LiveTrail) -> None:
+    def note(self, run_log: LiveRunLog) -> None:
         """Something was left: it is to be written soon."""
-        length = trail.length
+        length = run_log.length
         with self._guard:
-            known = self._changed.get(trail)
+            known = self._changed.get(run_log)
             if self._length - (known or 0) + length <= LENGTH_MAX:
-                self._changed[trail] = length
+                self._changed[run_log] = length
                 self._length += length - (known or 0)
                 return
             full = known is None
@@ -127,14 +127,14 @@ class RunLogFlusher:
         """
         while batch := self._take():
             try:
-                await self._trails.keep([trail.now() for trail in batch])
+                await self._run_logs.keep([run_log.now() for run_log in batch])
             except (StoreUnavailable, asyncio.CancelledError):
-                for trail in batch:
-                    self.note(trail)
+                for run_log in batch:
+                    self.note(run_log)
                 raise
             except Exception:
-                # A defect, which would come again: these are lost, and jobs and the trails of others go on.
-                log.exception("trails lost", trails=len(batch))
+                # A defect, which would come again: these are lost, and jobs and the run logs of others continue.
+                log.exception("run logs lost", run_logs=len(batch))
                 self._metrics.count(Counter.RUN_LOGS_DROPPED, amount=len(batch))
 
     async def run(self) -> None:
@@ -145,7 +145,7 @@ class RunLogFlusher:
             try:
                 await self.flush()
             except StoreUnavailable as error:
-                log.debug("trails kept for later", reason=str(error), trails=len(self))
+                log.debug("run logs kept for later", reason=str(error), run_logs=len(self))
 
     def stop(self) -> None:
         self._stopped.set()
@@ -157,19 +157,19 @@ class RunLogFlusher:
             self._changed.clear()
             self._length = 0
         if lost:
-            log.error("the store did not take the last of these runs' logs and spans: lost", trails=lost)
+            log.error("the store did not take the last of these runs' logs and spans: lost", run_logs=lost)
             self._metrics.count(Counter.RUN_LOGS_DROPPED, amount=lost)
 
-    def _take(self) -> list[LiveTrail]:
+    def _take(self) -> list[LiveRunLog]:
         with self._guard:
-            batch: list[LiveTrail] = []
+            batch: list[LiveRunLog] = []
             length = 0
-            for trail, its_length in self._changed.items():
+            for run_log, its_length in self._changed.items():
                 if len(batch) == BATCH_MAX or length > BATCH_LENGTH_MAX:
                     break
-                batch.append(trail)
+                batch.append(run_log)
                 length += its_length
-            for trail in batch:
-                del self._changed[trail]
+            for run_log in batch:
+                del self._changed[run_log]
             self._length -= length
         return batch

@@ -23,7 +23,7 @@ from schedora.application.log import Logger
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import Execute, failed, stopped
 from schedora.application.pipeline.run import Run, StopReason
-from schedora.application.pipeline.run_log_flusher import LiveTrail
+from schedora.application.pipeline.run_log_flusher import LiveRunLog
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.pipeline.suspects import Suspects
 from schedora.application.ports.clock import Clock
@@ -31,7 +31,7 @@ from schedora.application.run_scope import RunSpans, current_run
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText, LeaseId
-from schedora.domain.outcome import Failed, HandedBack, Outcome, TimedOut
+from schedora.domain.outcome import Failed, Outcome, Released, TimedOut
 
 log = Logger("schedora.worker")
 
@@ -61,7 +61,7 @@ class Slots:
         on_outcome: OnOutcome,
         on_change: Callable[[], None],
         complete_in: Callable[[Run, object, JsonText], Awaitable[None]],
-        on_trail: Callable[[LiveTrail], None],
+        on_run_log: Callable[[LiveRunLog], None],
         on_span: Callable[[JsonText], None] | None = None,
         run_spans: RunSpans | None = None,
     ) -> None:
@@ -81,7 +81,7 @@ class Slots:
         self._on_outcome = on_outcome
         self._on_change = on_change
         self.complete_in = complete_in
-        self._on_trail = on_trail
+        self._on_run_log = on_run_log
         self._on_span = on_span
         self._run_spans = run_spans
         self._next_deadline: timedelta | None = None
@@ -143,7 +143,7 @@ class Slots:
         now = self._clock.monotonic()
         for job in jobs:
             if job.type not in self._handlers:
-                self.hand_back(job, NO_HANDLER)
+                self.release(job, NO_HANDLER)
             elif job.suspect and job.started_at is None:
                 self._suspects.add(job, now)
             else:
@@ -178,16 +178,16 @@ class Slots:
         self._start(job, self._clock.monotonic())
         return job
 
-    def hand_back_buffer(self, reason: str) -> None:
+    def release_buffer(self, reason: str) -> None:
         """Gives up what waits for a slot."""
         waiting = [*(job for _, job in self._buffer), *self._suspects.take_all()]
         self._buffer.clear()
         for job in waiting:
-            self.hand_back(job, reason)
+            self.release(job, reason)
 
-    def hand_back(self, job: ClaimedJob, reason: str) -> None:
+    def release(self, job: ClaimedJob, reason: str) -> None:
         """Gives up a job that never came into a slot."""
-        self._on_outcome(job, None, HandedBack(reason=reason), self._clock.monotonic())
+        self._on_outcome(job, None, Released(reason=reason), self._clock.monotonic())
 
     def lose(self, leases: Collection[LeaseId]) -> None:
         """Stops the runs under leases that are gone, and forgets buffered jobs; no outcome counts any more."""
@@ -241,12 +241,12 @@ class Slots:
         return sum(not run.stoppable for run in self.stuck())
 
     def enforce_deadlines(self) -> None:
-        """Stops what has run for too long, settles what does not stop, hands back what waits too long."""
+        """Stops what has run for too long, settles what does not stop, releases what waits too long."""
         deadline = self.next_deadline
         now = self._clock.monotonic()
         if deadline is None or now < deadline:
             return
-        self._hand_back_late(now - BUFFER_AGE_MAX)
+        self._release_late(now - BUFFER_AGE_MAX)
         for run in list(self.runs.values()):
             if run.settled:
                 continue
@@ -258,7 +258,7 @@ class Slots:
         pending = [run.give_up_at or run.deadline for run in self.runs.values() if not run.settled]
         self._next_deadline = min(pending, default=None)
 
-    def _hand_back_late(self, moment: timedelta) -> None:
+    def _release_late(self, moment: timedelta) -> None:
         """Gives up what has had no slot since ``moment``: another worker may have room."""
         late = self._suspects.take_waiting_since(moment)
         if self._buffer and self._buffer[0][0] <= moment:
@@ -267,7 +267,7 @@ class Slots:
         while self._buffer and self._buffer[0][0] <= moment:
             late.append(self._buffer.popleft()[1])
         for job in late:
-            self.hand_back(job, NO_ROOM)
+            self.release(job, NO_ROOM)
 
     def reported(self, run: Run, progress: JsonText) -> None:
         """Notes how far a run is."""
@@ -286,7 +286,7 @@ class Slots:
             job,
             started_at=job.started_at or self._store_time.at(now),
             began=now,
-            on_trail=self._on_trail,
+            on_run_log=self._on_run_log,
             on_span=self._on_span,
         )
         run.stoppable = self._handlers[job.type].executor is not Executor.THREAD

@@ -38,7 +38,7 @@ from schedora.application.pipeline.publish import publish_completed
 from schedora.application.pipeline.registration import HeartbeatControl, Registration
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.pipeline.run_locks import RunLocking, RunLockKeeper
-from schedora.application.pipeline.run_log_flusher import LiveTrail
+from schedora.application.pipeline.run_log_flusher import LiveRunLog
 from schedora.application.pipeline.slots import Slots
 from schedora.application.pipeline.store_contact import StoreContact
 from schedora.application.pipeline.store_time import StoreTime
@@ -109,7 +109,7 @@ class Worker:
         randomness: Randomness,
         metrics: Metrics,
         worker_deaths_max: int,
-        on_trail: Callable[[LiveTrail], None],
+        on_run_log: Callable[[LiveRunLog], None],
         on_span: Callable[[JsonText], None] | None = None,
         span_export: SpanExport | None = None,
         run_spans: RunSpans | None = None,
@@ -148,7 +148,7 @@ class Worker:
             on_outcome=self._on_outcome,
             on_change=self.changed.set,
             complete_in=self._complete_in,
-            on_trail=on_trail,
+            on_run_log=on_run_log,
             on_span=on_span,
             run_spans=run_spans,
         )
@@ -243,7 +243,7 @@ class Worker:
         self._tell_unwritten()
 
     def drain(self) -> None:
-        """Claim no more; finish what runs; hand back, after the shutdown timeout, what does not finish."""
+        """Claim no more; finish what runs; release, after the shutdown timeout, what does not finish."""
         if not self._drain.waited_for:
             self._drain.waited_for = True
             self._begin_to_drain()
@@ -260,7 +260,7 @@ class Worker:
             return
         if status is WorkerState.DRAINING:
             log.info("drained by request: no new jobs are taken", worker_id=self.identity.worker_id)
-            self.slots.hand_back_buffer(DRAINED)
+            self.slots.release_buffer(DRAINED)
         self.changed.set()
 
     def contested(self, leases: Collection[LeaseId]) -> None:
@@ -338,7 +338,7 @@ class Worker:
             started_at = run.started_at if run is not None else job.started_at
             self._exchanges.put(job, self._settled(job, outcome, started_at, at), at)
             if self._completion_buffer.full and self.slots.buffered:
-                self.slots.hand_back_buffer(RESULTS_NOT_TAKEN)
+                self.slots.release_buffer(RESULTS_NOT_TAKEN)
         self.changed.set()
 
     def _settled(
@@ -425,7 +425,7 @@ class Worker:
 
     async def _say_good_bye(self) -> None:
         await self._registration.deregister()
-        await self._hand_back_unheard()
+        await self._release_unheard()
 
     def _tell_unwritten(self) -> None:
         """What ended here, and the store does not know."""
@@ -438,7 +438,7 @@ class Worker:
                 job_ids=unwritten[:UNWRITTEN_NAMED_MAX],
             )
 
-    async def _hand_back_unheard(self) -> None:
+    async def _release_unheard(self) -> None:
         """What was leased to this worker while it left, and what it did not hear of."""
         if self.incarnation is not None:
             self._take(await self._lease_check.never_started(self.incarnation))
@@ -471,7 +471,7 @@ class Worker:
 
     def _begin_to_drain(self) -> None:
         self._drain.begin()
-        self.slots.hand_back_buffer(DRAINED)
+        self.slots.release_buffer(DRAINED)
         self.changed.set()
 
     def _stop_at_drain_deadline(self) -> None:

@@ -38,7 +38,7 @@ class JobPage:
 
 
 @frozen
-class Standing:
+class StatusSummary:
     """Where a job stands, as briefly as can be: of two looks with a move between them, the second tells another one,
     unless it was canceled and requeued, or the other way round, without a claim.
     """
@@ -60,7 +60,7 @@ class JobReader(Protocol):
         """Which of these have ended, or do not exist."""
         ...
 
-    async def standings(self, job_ids: Collection[JobId]) -> Mapping[JobId, Standing]:
+    async def status_summaries(self, job_ids: Collection[JobId]) -> Mapping[JobId, StatusSummary]:
         """Those of the jobs that exist."""
         ...
 

@@ -28,7 +28,7 @@ class UnitOfWork(Protocol):
 class JoinedUnitOfWork(UnitOfWork, Protocol):
     """A unit inside of a caller's transaction, which goes on when the unit ends."""
 
-    async def ring(self, *, queues: Collection[str]) -> None:
+    async def notify(self, *, queues: Collection[str]) -> None:
         """Sends a hint that these queues got claimable jobs: it leaves with the caller's commit, or never."""
         ...
 

@@ -61,18 +61,18 @@ class Subscription(Protocol):
 
 
 class Wakeup(Protocol):
-    def ring(
+    def notify(
         self,
         *,
         queues: Collection[str] = (),
         owners: Collection[IncarnationId] = (),
         later: bool = False,
-        plenty: bool = False,
+        more_work: bool = False,
     ) -> None:
         """Sends a hint soon, merged with others of the same moment; none if there is nothing to tell. Never
         blocks, never raises.
 
-        ``later``: none of the jobs is due yet. ``plenty``: there are more than one worker may take.
+        ``later``: none of the jobs is due yet. ``more_work``: there are more than one worker may take.
         """
         ...
 
@@ -92,7 +92,7 @@ class EnclosedWakeup(Wakeup, Protocol):
 
     def within(self, *, queues: Collection[str], later: bool = False) -> AbstractContextManager[str | None]:
         """What the statement in this context should send as it makes jobs claimable and commits; None where to
-        ``ring`` is left for afterwards.
+        ``notify`` is left for afterwards.
         """
         ...
 

@@ -12,7 +12,7 @@ from schedora.application.errors import NotFound
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.lineage_reader import LineageReader
 from schedora.application.ports.request_spans import Asked, RequestSpans
-from schedora.application.ports.trails import Trails
+from schedora.application.ports.run_logs import RunLogs
 from schedora.application.ports.workflow_reader import WorkflowReader
 from schedora.domain.ids import JobId, JsonText, WorkflowId
 from schedora.domain.job import Job
@@ -42,7 +42,7 @@ class TraceSource:
     """All that the spans of jobs are made of beside their records."""
 
     lineage: LineageReader
-    trails: Trails
+    run_logs: RunLogs
     request_spans: RequestSpans
 
     async def trace(self, trace_id: str, jobs: Sequence[Job]) -> Traced:
@@ -50,16 +50,16 @@ class TraceSource:
         job_ids = [job.job_id for job in jobs]
         upstream_ids = {upstream_id for job in jobs for upstream_id in job.request.depends_on}
         submissions = {job.trace.span_id: job.created_at for job in jobs if job.trace.sampled}
-        lineage, trails, requests = await asyncio.gather(
+        lineage, run_logs, requests = await asyncio.gather(
             self.lineage.lineage(job_ids, upstream_ids=upstream_ids),
-            self.trails.spans_of(job_ids),
+            self.run_logs.spans_of(job_ids),
             self.request_spans.find([Asked(span_id, at) for span_id, at in submissions.items()]),
         )
         # What was seen of a submission counts more than what its jobs tell of it.
         spans = {(span.trace_id, span.span_id): span for span in map(request_span, requests)}
         left: list[JsonText] = []
         for job in jobs:
-            runs = trails.get(job.job_id, ())
+            runs = run_logs.get(job.job_id, ())
             left += (text for run in runs for text in run.spans)
             dropped = {run.lease_token: run.spans_dropped for run in runs if run.spans_dropped}
             submission, *others = job_spans(job, lineage, dropped=dropped)

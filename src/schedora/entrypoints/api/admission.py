@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from schedora.entrypoints.api.addresses import PREFIX
 from schedora.entrypoints.api.errors import CutOff, answer_problem
 from schedora.entrypoints.api.problems import STOPPING, Refused, unavailable
-from schedora.entrypoints.api.visit import visit_of
+from schedora.entrypoints.api.request_context import request_context_of
 
 OUTAGE_SECONDS_MAX = 2.0
 """What is not refused at once during an outage waits for no longer: a store that comes back answers sooner."""
@@ -51,7 +51,7 @@ class Admission:
             await self._app(scope, receive, send)
             return
         if not self.has_room:
-            await TOO_MANY.response(visit_of(scope).trace.trace_id)(scope, receive, send)
+            await TOO_MANY.response(request_context_of(scope).trace.trace_id)(scope, receive, send)
             return
         stay = scope[_KEY] = _Stay(self, asyncio.timeout(None))
         answering = False
@@ -71,7 +71,7 @@ class Admission:
         except asyncio.CancelledError:
             if answering or not self._stopping():
                 raise
-            await STOPPING.response(visit_of(scope).trace.trace_id)(scope, receive, send)
+            await STOPPING.response(request_context_of(scope).trace.trace_id)(scope, receive, send)
         except TimeoutError as error:
             if answering or not stay.limit.expired():
                 raise

@@ -14,11 +14,12 @@ from schedora.entrypoints.api import errors
 from schedora.entrypoints.api.admission import Admission
 from schedora.entrypoints.api.connections import Room
 from schedora.entrypoints.api.docs import add_docs
-from schedora.entrypoints.api.edge import Edge
 from schedora.entrypoints.api.event_streams import EventStreams
+from schedora.entrypoints.api.fast_route import FastRoute
 from schedora.entrypoints.api.inputs import plain_address, plain_address_of_filters
+from schedora.entrypoints.api.middleware import RequestMiddleware
 from schedora.entrypoints.api.openapi import describe
-from schedora.entrypoints.api.outage import Outage
+from schedora.entrypoints.api.outage_log import OutageLog
 from schedora.entrypoints.api.routes import (
     dlq,
     events,
@@ -30,7 +31,6 @@ from schedora.entrypoints.api.routes import (
     workers,
     workflows,
 )
-from schedora.entrypoints.api.shortcut import Shortcut
 from schedora.entrypoints.system import System
 
 DESCRIPTION = "Jobs and workflows of jobs, stored durably, run by a pool of workers."
@@ -75,7 +75,7 @@ def create_app(
     app.state.event_streams = streams = EventStreams(settings.event_streams_max, system.metrics)
     system.gauges.register(Gauge.EVENT_STREAMS_OPEN, lambda: len(streams))
     system.gauges.register(Gauge.REQUESTS_WAITING, lambda: system.endings.waiting)
-    app.state.outage = outage = Outage(system.check_health.database.check, system.clock)
+    app.state.outage = outage = OutageLog(system.check_health.database.check, system.clock)
     for router in ROUTERS:
         check = plain_address_of_filters if router is events.router else plain_address
         app.include_router(router, dependencies=[Depends(check)])
@@ -88,7 +88,7 @@ def create_app(
     documentation = add_docs(app)
     errors.install(app, [*documentation, *(route for router in ROUTERS for route in router.routes)])
     describe(app)
-    app.add_middleware(Shortcut, routes=submit.ROUTES)
+    app.add_middleware(FastRoute, routes=submit.ROUTES)
     app.add_middleware(
         Admission,
         seconds=settings.api_timeout_seconds,
@@ -97,7 +97,7 @@ def create_app(
         stopping=stopping.is_set,
     )
     app.add_middleware(
-        Edge,
+        RequestMiddleware,
         randomness=system.randomness,
         metrics=app.state.http_metrics,
         sampler=settings.sampler,

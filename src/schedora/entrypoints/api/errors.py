@@ -25,7 +25,7 @@ from schedora.application.errors import (
 from schedora.domain.dependency import UpstreamNotRevived
 from schedora.domain.errors import DomainError, IllegalMove, InvalidField, InvalidGraph
 from schedora.entrypoints.api.body import field_path, in_words
-from schedora.entrypoints.api.outage import Outage
+from schedora.entrypoints.api.outage_log import OutageLog
 from schedora.entrypoints.api.problems import (
     Problem,
     Refused,
@@ -35,7 +35,7 @@ from schedora.entrypoints.api.problems import (
     too_large,
     unavailable,
 )
-from schedora.entrypoints.api.visit import visit_of
+from schedora.entrypoints.api.request_context import request_context_of
 
 INTERNAL = Problem(
     kind="internal",
@@ -117,9 +117,9 @@ ANSWERED = (Refused, DomainError, ApplicationError)
 
 
 async def answer_problem(request: Request, error: Exception) -> Response:
-    trace_id = visit_of(request).trace.trace_id
+    trace_id = request_context_of(request).trace.trace_id
     if isinstance(error, StoreUnavailable):
-        outage: Outage = request.app.state.outage
+        outage: OutageLog = request.app.state.outage
         outage.refused(error, trace_id=trace_id)
     return problem_of(error).response(trace_id)
 
@@ -133,7 +133,7 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
             problem = _with_all_methods(routes, request, problem)
         elif problem.status == HTTPStatus.NOT_FOUND:
             problem = Problem(kind="not-found", status=404, detail="Nothing is found at this address.")
-        return problem.response(visit_of(request).trace.trace_id)
+        return problem.response(request_context_of(request).trace.trace_id)
 
     for kind in (*ANSWERED, RequestValidationError):
         app.add_exception_handler(kind, answer_problem)

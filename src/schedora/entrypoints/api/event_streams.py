@@ -21,7 +21,7 @@ from schedora.application.log import Logger
 from schedora.application.ports.metrics import Counter, Metrics
 from schedora.entrypoints.api.answers import encoded
 from schedora.entrypoints.api.problems import STOPPING, Refused, unavailable
-from schedora.entrypoints.api.visit import visit_of
+from schedora.entrypoints.api.request_context import request_context_of
 
 log = Logger("schedora.api")
 
@@ -116,7 +116,9 @@ class EventStreams:
             raise Refused(
                 unavailable(f"There are {self._limit} event streams already, and no room for more.")
             )
-        stream = Stream(scope.get("state", {}).get(CONNECTION), trace_id=visit_of(scope).trace.trace_id)
+        stream = Stream(
+            scope.get("state", {}).get(CONNECTION), trace_id=request_context_of(scope).trace.trace_id
+        )
         self._streams.add(stream)
         try:
             yield stream

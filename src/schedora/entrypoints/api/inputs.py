@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 from schedora.domain.job_request import QUEUE_LENGTH_MAX
 from schedora.domain.worker import WORKER_ID_LENGTH_MAX
 from schedora.entrypoints.api.problems import Refused, field_problem, invalid
+from schedora.entrypoints.api.request_context import RequestContext, request_context_of
 from schedora.entrypoints.api.schemas.fields import Uuid, text_schema
-from schedora.entrypoints.api.visit import Visit, visit_of
 from schedora.entrypoints.system import System
 
 REPEATABLE = frozenset({"status"})
@@ -27,8 +27,8 @@ async def system_of(request: Request) -> System:
     return system
 
 
-async def _visit(request: Request) -> Visit:
-    return visit_of(request)
+async def _visit(request: Request) -> RequestContext:
+    return request_context_of(request)
 
 
 async def plain_address(request: Request) -> None:
@@ -74,7 +74,7 @@ def _is_text(encoded: bytes) -> bool:
 
 
 TheSystem = Annotated[System, Depends(system_of)]
-TheVisit = Annotated[Visit, Depends(_visit)]
+TheRequestContext = Annotated[RequestContext, Depends(_visit)]
 
 
 class _NameConvertor(PathConvertor):

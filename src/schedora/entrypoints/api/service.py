@@ -22,9 +22,9 @@ from schedora.domain.redaction import redaction_of
 from schedora.domain.request_span import ServedRequest
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.connections import Connections, Limits
-from schedora.entrypoints.api.edge import UNROUTED
 from schedora.entrypoints.api.event_streams import EventStreams
-from schedora.entrypoints.api.outage import Outage
+from schedora.entrypoints.api.middleware import UNROUTED
+from schedora.entrypoints.api.outage_log import OutageLog
 from schedora.entrypoints.api.protocol import protocol
 from schedora.entrypoints.container.settings import LogFormat, Settings
 from schedora.entrypoints.system import System
@@ -76,7 +76,7 @@ class ApiService:
             tell=None if self._lines is None else self._lines.tell,
             on_stored=self._stored,
         )
-        self._outage: Outage = app.state.outage
+        self._outage: OutageLog = app.state.outage
         self._streams: EventStreams = app.state.event_streams
         self._stopping: asyncio.Event = app.state.stopping
         http_metrics: HttpMetrics = app.state.http_metrics

@@ -22,9 +22,9 @@ from schedora.adapters.memory.rate_limiter import MemoryRateLimiter
 from schedora.adapters.memory.records import MemoryRecords
 from schedora.adapters.memory.request_spans import MemoryRequestSpans
 from schedora.adapters.memory.run_locks import MemoryRunLocks
+from schedora.adapters.memory.run_logs import MemoryRunLogs
 from schedora.adapters.memory.shared_counters import MemorySharedCounters
 from schedora.adapters.memory.store import MemoryStore
-from schedora.adapters.memory.trails import MemoryTrails
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from schedora.adapters.memory.wakeup import MemoryWakeup
 from schedora.adapters.memory.workers import MemoryWorkers
@@ -67,7 +67,7 @@ class MemoryStorage:
         self.rate_limiter = providers.Singleton(MemoryRateLimiter, store)
         self.records = providers.Singleton(MemoryRecords, store)
         self.request_spans = providers.Singleton(MemoryRequestSpans, store)
-        self.trails = providers.Singleton(MemoryTrails, store)
+        self.run_logs = providers.Singleton(MemoryRunLogs, store)
         self.wakeup = providers.Singleton(MemoryWakeup, store)
         self.events = providers.Singleton(MemoryEvents, store)
         self.shared_counters = providers.Singleton(MemorySharedCounters, store)

@@ -22,9 +22,9 @@ from schedora.adapters.postgres.queues import PostgresQueues
 from schedora.adapters.postgres.rate_limiter import PostgresRateLimiter
 from schedora.adapters.postgres.records import PostgresRecords
 from schedora.adapters.postgres.request_spans import PostgresRequestSpans
+from schedora.adapters.postgres.run_logs import PostgresRunLogs
 from schedora.adapters.postgres.schema import REVISIONS, check_schema
 from schedora.adapters.postgres.shared_counters import PostgresSharedCounters
-from schedora.adapters.postgres.trails import PostgresTrails
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.adapters.postgres.workers import PostgresWorkers
@@ -133,10 +133,10 @@ class PostgresStorage:
         self.rate_limiter = providers.Singleton(PostgresRateLimiter, database)
         self.records = providers.Singleton(PostgresRecords, database)
         self.request_spans = providers.Singleton(PostgresRequestSpans, database)
-        self.trails = providers.Singleton(PostgresTrails, database)
+        self.run_logs = providers.Singleton(PostgresRunLogs, database)
         self.wakeup = providers.Singleton(PostgresWakeup, database)
-        self.job_writer_that_rings = partial(providers.Singleton, PostgresJobWriter, database)
-        self.job_writer = self.job_writer_that_rings(self.wakeup)
+        self.job_writer_that_notifies = partial(providers.Singleton, PostgresJobWriter, database)
+        self.job_writer = self.job_writer_that_notifies(self.wakeup)
         self.events = providers.Singleton(PostgresEvents, database, metrics, clock)
         self.shared_counters = providers.Singleton(PostgresSharedCounters, database)
         self.process_reports = providers.Singleton(PostgresProcessReports, database)

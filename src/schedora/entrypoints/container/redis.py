@@ -104,10 +104,12 @@ class RedisStorage:
         self.wakeup = providers.Singleton(
             RedisWakeup, link, otherwise=storage.wakeup, unit_random=randomness.unit
         )
-        self.job_writer = storage.job_writer_that_rings(self.wakeup, providers.Singleton(RedisOffers, link))
+        self.job_writer = storage.job_writer_that_notifies(
+            self.wakeup, providers.Singleton(RedisOffers, link)
+        )
         self.events = providers.Singleton(RedisEvents, link, metrics, clock, otherwise=storage.events)
         self.shared_counters = storage.shared_counters
-        self.trails = storage.trails
+        self.run_logs = storage.run_logs
         self.request_spans = storage.request_spans
         self.lineage = storage.lineage
         self.process_reports = storage.process_reports

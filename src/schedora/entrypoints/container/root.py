@@ -228,11 +228,11 @@ def _system(
         ),
     )
     trace_source = providers.Singleton(
-        TraceSource, lineage=storage.lineage, trails=storage.trails, request_spans=storage.request_spans
+        TraceSource, lineage=storage.lineage, run_logs=storage.run_logs, request_spans=storage.request_spans
     )
     trace_job = providers.Singleton(TraceJob, jobs=storage.jobs, source=trace_source)
     trace_workflow = providers.Singleton(TraceWorkflow, workflows=storage.workflows, source=trace_source)
-    read_job_log = providers.Singleton(ReadJobLog, jobs=storage.jobs, trails=storage.trails)
+    read_job_log = providers.Singleton(ReadJobLog, jobs=storage.jobs, run_logs=storage.run_logs)
     examine = providers.Singleton(
         Examine, store=storage.examination, redis=storage.redis_examination, clock=clock
     )
@@ -274,14 +274,14 @@ def _system(
         queues=storage.queues,
         queue_stats=providers.Singleton(ReadQueueStats, storage.queues, clock),
         rate_limiter=storage.rate_limiter,
-        trails=storage.trails,
+        run_logs=storage.run_logs,
         request_spans=storage.request_spans,
         span_export=span_export,
         endings=endings,
         event_feed=event_feed,
         job_watch=providers.Singleton(
             Watch,
-            storage.jobs.provided.standings,
+            storage.jobs.provided.status_summaries,
             attrgetter("job_id"),
             feed=event_feed,
             clock=clock,

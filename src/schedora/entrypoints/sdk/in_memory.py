@@ -69,7 +69,7 @@ async def in_memory(
     threads = ThreadPoolExecutor(thread_name_prefix="schedora-handler")
     async with system.queue_of_its_own() as queue:
         slots = concurrency or app.settings.worker_max_concurrent_jobs
-        keeper = RunLogFlusher(trails=system.trails, clock=clock, metrics=system.metrics)
+        keeper = RunLogFlusher(run_logs=system.run_logs, clock=clock, metrics=system.metrics)
         worker = _worker(app, system, queue, threads, slots=slots, keeper=keeper)
         scheduler = MemoryScheduler(system, clock, endings, worker, keeper)
         settings = app.settings
@@ -296,7 +296,7 @@ def _worker(
         randomness=system.randomness,
         metrics=system.metrics,
         worker_deaths_max=system.settings.max_worker_deaths,
-        on_trail=keeper.note,
+        on_run_log=keeper.note,
         run_spans=HandlerSpans(in_process_of_its_own=False),
         # Hints arrive for certain: nothing has to be looked for at intervals.
         limits=WorkerLimits(

@@ -38,11 +38,11 @@ async def test_hint_leaves_with_the_commit_or_never() -> None:
     hints: list[object] = []
     store.subscribers.append(hints.append)
     async with stores.abandoned_unit() as unit, stores.units.join(unit) as joined:
-        await joined.ring(queues=["a"])
+        await joined.notify(queues=["a"])
     assert hints == []
     async with stores.units.begin() as unit, stores.units.join(unit) as joined:
-        await joined.ring(queues=["a"])
-        await joined.ring(queues=["b"])
+        await joined.notify(queues=["a"])
+        await joined.notify(queues=["b"])
         assert hints == []
     assert [getattr(hint, "queues", None) for hint in hints] == [{"a", "b"}]
 

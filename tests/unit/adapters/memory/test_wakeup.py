@@ -20,12 +20,12 @@ async def test_hints_of_one_turn_arrive_as_one() -> None:
     owner = an_incarnation()
     hints: list[Hint] = []
     async with wakeup.subscribe(hints.append, EVERYTHING) as subscription:
-        wakeup.ring(queues=["a"])
-        wakeup.ring(queues=["b"], owners=[owner])
+        wakeup.notify(queues=["a"])
+        wakeup.notify(queues=["b"], owners=[owner])
         assert hints == [], "never before the ringer goes on"
         await settle()
         assert hints == [Hint(queues=frozenset({"a", "b"}), owners=frozenset({owner}))]
-        wakeup.ring(queues=["a"])
+        wakeup.notify(queues=["a"])
         await settle()
         assert len(hints) == 2
         assert subscription.healthy
@@ -35,7 +35,7 @@ async def test_nothing_to_tell_is_not_told() -> None:
     wakeup = MemoryWakeup(a_memory_store())
     hints: list[Hint] = []
     async with wakeup.subscribe(hints.append, EVERYTHING):
-        wakeup.ring()
+        wakeup.notify()
         await settle()
     assert hints == []
 
@@ -46,7 +46,7 @@ async def test_lost_hints_arrive_nowhere_and_the_subscription_says_so() -> None:
     hints: list[Hint] = []
     store.faults.hints_lost = True
     async with wakeup.subscribe(hints.append, EVERYTHING) as subscription:
-        wakeup.ring(queues=["a"])
+        wakeup.notify(queues=["a"])
         await settle()
         assert not subscription.healthy
     assert hints == []
@@ -56,9 +56,9 @@ async def test_hint_under_way_does_not_arrive_after_the_end() -> None:
     wakeup = MemoryWakeup(a_memory_store())
     hints: list[Hint] = []
     async with wakeup.subscribe(hints.append, EVERYTHING):
-        wakeup.ring(queues=["a"])
+        wakeup.notify(queues=["a"])
     await settle()
-    wakeup.ring(queues=["a"])
+    wakeup.notify(queues=["a"])
     await settle()
     assert hints == []
 
@@ -71,7 +71,7 @@ def test_loop_that_was_closed_is_passed_over() -> None:
         await wakeup.subscribe(hints.append, EVERYTHING).__aenter__()
 
     asyncio.run(enter())
-    wakeup.ring(queues=["a"])
+    wakeup.notify(queues=["a"])
     assert hints == []
 
 
@@ -85,7 +85,7 @@ async def test_hint_from_another_thread_arrives_on_the_loop_of_the_subscriber() 
         arrived.set()
 
     async with wakeup.subscribe(note, EVERYTHING):
-        await asyncio.to_thread(wakeup.ring, queues=["a"])
+        await asyncio.to_thread(wakeup.notify, queues=["a"])
         async with asyncio.timeout(30):
             await arrived.wait()
     assert threads == [threading.get_ident()]

@@ -18,7 +18,7 @@ from schedora.adapters.system.child_protocol import (
 from schedora.application.ports.processes import ProcessCall
 from schedora.domain.ids import JobId, JsonText, WorkerId
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.retry import RetryKind, RetryPolicy
 from tests.builders import HOUR, NOON, SECOND, a_claimed_job, a_job_id, a_workflow_id, settled
 
@@ -30,7 +30,7 @@ OUTCOMES: list[Outcome] = [
     TimedOut(timeout=HOUR),
     Snoozed(delay=timedelta.max, reason="later"),
     Snoozed(delay=timedelta(0)),
-    HandedBack(reason="draining"),
+    Released(reason="draining"),
     WorkerLost(message="silence"),
 ]
 

@@ -70,18 +70,18 @@ async def test_a_tick_that_is_overdue_counts_already(lag: LoopLag, time: Time) -
 async def test_it_goes_on_by_itself_until_it_is_stopped() -> None:
     lag = LoopLag()
     lag._loop = loop = asyncio.get_running_loop()
-    rung = asyncio.Event()
+    notified = asyncio.Event()
     tick = lag._tick
 
     def noted() -> None:
         tick()
-        rung.set()
+        notified.set()
 
     lag._tick = noted  # type: ignore[method-assign] # to be told
     lag.start()
-    await rung.wait()
-    rung.clear()
-    await rung.wait()
+    await notified.wait()
+    notified.clear()
+    await notified.wait()
     lag.stop()
     assert lag._timer is not None
     assert lag._timer.cancelled()

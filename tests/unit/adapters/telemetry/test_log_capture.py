@@ -20,7 +20,7 @@ from schedora.application.run_scope import current_run
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.redaction import Redaction
-from schedora.domain.trail import LINE_LENGTH_MAX
+from schedora.domain.run_log import LINE_LENGTH_MAX
 from tests.builders import NOON, a_claimed_job
 
 log = logging.getLogger("theirs")

@@ -129,7 +129,7 @@ async def test_nobody_is_answered_before_his_job_is_durable(group: GroupCommit, 
     assert (await waiting).created
 
 
-async def test_a_group_is_counted_and_rung_for_once(bench: Bench, group: GroupCommit, gate: Gate) -> None:
+async def test_a_group_is_counted_and_notified_for_once(bench: Bench, group: GroupCommit, gate: Gate) -> None:
     gate.open = True
     requests = [
         a_request(queue=queue, idempotency_key=key) for queue, key in [("a", "1"), ("b", "2"), ("b", "2")]

@@ -17,7 +17,7 @@ from schedora.application.maintenance.reaper import (
     BUCKETS_MAX,
     LONGEST_INTERVAL,
     REQUEST_BATCHES_MAX,
-    TRAILS_MAX,
+    RUN_LOGS_MAX,
     Reaper,
 )
 from schedora.application.ports.job_reader import JobFilter
@@ -54,7 +54,7 @@ def a_reaper(
         rescue=bench.rescue,
         prune=attrs.evolve(bench.prune, records=records or bench.stores.records),
         rate_limiter=bench.stores.rate_limiter,
-        trails=bench.stores.trails,
+        run_logs=bench.stores.run_logs,
         request_spans=bench.stores.request_spans,
         trace_retention=HOUR,
         heartbeats=bench.heartbeats if heard_elsewhere else None,
@@ -361,7 +361,7 @@ class Bounded:
 async def test_a_round_looks_at_a_bounded_number_of_what_is_forgotten(bench: Bench) -> None:
     reaper = a_reaper(bench)
     for name, limit in (
-        ("_rate_limiter", BUCKETS_MAX), ("_trails", TRAILS_MAX), ("_request_spans", REQUEST_BATCHES_MAX),
+        ("_rate_limiter", BUCKETS_MAX), ("_run_logs", RUN_LOGS_MAX), ("_request_spans", REQUEST_BATCHES_MAX),
     ):  # fmt: skip
         bounded = Bounded()
         setattr(reaper, name, bounded)
@@ -427,13 +427,13 @@ async def test_silence_counts_however_slow_the_store_is(
 ) -> None:
     """A single statement of a round takes longer than the longest gap."""
     timeout = 6 * SECOND
-    prune = bench.stores.trails.prune
+    prune = bench.stores.run_logs.prune
 
     async def slow(*, limit: int) -> int:
         await bench.clock.sleep(watch_gap_max(timeout) * 2)
         return await prune(limit=limit)
 
-    monkeypatch.setattr(bench.stores.trails, "prune", slow)
+    monkeypatch.setattr(bench.stores.run_logs, "prune", slow)
     await bench.stores.worker()
     reaper = a_reaper(bench, timeout)
     running = asyncio.create_task(reaper.run())

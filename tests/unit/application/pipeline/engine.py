@@ -15,7 +15,7 @@ from schedora.application.pipeline.attempt_log import AttemptLog
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.run_locks import RunLockKeeper
-from schedora.application.pipeline.run_log_flusher import LiveTrail
+from schedora.application.pipeline.run_log_flusher import LiveRunLog
 from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.processes import ProcessCall, ProcessLink
@@ -138,7 +138,7 @@ class Engine:
         self.complete: CompleteJobs = bench.complete
         self.run_locks: RunLockKeeper | None = None
         self.wakeup: Wakeup = bench.stores.wakeup
-        self.trails: list[LiveTrail] = []
+        self.run_logs: list[LiveRunLog] = []
         self.spans: list[JsonText] = []
         self.run_spans: RunSpans | None = None
         self.attempt_log = AttemptLog()
@@ -205,7 +205,7 @@ class Engine:
             randomness=bench.store.randomness,
             metrics=bench.metrics,
             worker_deaths_max=WORKER_DEATHS_MAX,
-            on_trail=self.trails.append,
+            on_run_log=self.run_logs.append,
             on_span=self.spans.append,
             span_export=bench.export,
             gauges=self.gauges,

@@ -29,18 +29,18 @@ class RecordedSubscription:
 class RecordedWakeup:
     def __init__(self) -> None:
         self.subscriptions: list[RecordedSubscription] = []
-        self.rung: list[tuple[set[str], bool]] = []
+        self.notified: list[tuple[set[str], bool]] = []
         """Queues, and whether of plenty."""
 
-    def ring(
+    def notify(
         self,
         *,
         queues: Collection[str] = (),
         owners: Collection[IncarnationId] = (),
         later: bool = False,
-        plenty: bool = False,
+        more_work: bool = False,
     ) -> None:
-        self.rung.append((set(queues), plenty))
+        self.notified.append((set(queues), more_work))
 
     @asynccontextmanager
     async def subscribe(

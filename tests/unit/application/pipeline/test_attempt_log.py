@@ -12,7 +12,7 @@ import structlog
 from schedora.application.pipeline.attempt_log import NAME, AttemptLog
 from schedora.domain.completion import Completion, settle
 from schedora.domain.ids import JsonText
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Succeeded
+from schedora.domain.outcome import Failed, Outcome, Released, Succeeded
 from schedora.domain.repetition import SPAN_SECONDS, TOLD_MAX
 from tests.builders import NOON, SECOND, a_claimed_job, a_workflow_id
 
@@ -71,7 +71,7 @@ def test_a_success_is_told_to_who_asks_for_detail(in_detail: None) -> None:
 
 
 def test_so_is_what_waits_again_and_has_lasted_for_no_time_if_it_did_not_start(in_detail: None) -> None:
-    [line] = told(settled(HandedBack(reason="its worker shuts down"), started=False), traceparent="none")
+    [line] = told(settled(Released(reason="its worker shuts down"), started=False), traceparent="none")
     assert (line["event"], line["reason"], line["trace_id"]) == (
         "job waits again",
         "its worker shuts down",
@@ -81,7 +81,7 @@ def test_so_is_what_waits_again_and_has_lasted_for_no_time_if_it_did_not_start(i
 
 
 def test_what_waits_again_after_its_start_is_told_with_its_reason(in_detail: None) -> None:
-    [line] = told(settled(HandedBack(reason="its worker shuts down")))
+    [line] = told(settled(Released(reason="its worker shuts down")))
     assert (line["event"], line["reason"]) == ("job waits again", "its worker shuts down")
 
 
@@ -97,7 +97,7 @@ def test_it_is_told_by_the_microsecond_how_long_it_took(in_brief: None) -> None:
     assert line["duration_ms"] == 1234.567
 
 
-@pytest.mark.parametrize("outcome", [Succeeded(result=None), HandedBack(reason="x")])
+@pytest.mark.parametrize("outcome", [Succeeded(result=None), Released(reason="x")])
 def test_nobody_else_hears_of_them(in_brief: None, outcome: Outcome) -> None:
     assert told(settled(outcome)) == []
 

@@ -16,7 +16,7 @@ from schedora.application.pipeline.completion_metrics import (
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, Start
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut, WorkerLost
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from tests.builders import HOUR, NOON, SECOND, a_claimed_job, a_job, a_job_id, a_request, settled
 from tests.unit.application.bench import RecordedMetrics
 
@@ -41,7 +41,7 @@ BACK = {(Counter.QUEUE_ENQUEUED, "mail"): 1}
             "failed",
         ),
         (Snoozed(delay=HOUR), {**BACK, (Counter.JOBS_SNOOZED, "letter"): 1}, None),
-        (HandedBack(reason=""), {**BACK, (Counter.JOBS_RELEASED, "letter"): 1}, None),
+        (Released(reason=""), {**BACK, (Counter.JOBS_RELEASED, "letter"): 1}, None),
     ],
 )
 def test_each_outcome_is_counted_once(outcome: Outcome, counted: object, status: str | None) -> None:

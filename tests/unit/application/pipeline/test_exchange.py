@@ -23,7 +23,7 @@ from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import IncarnationId, LeaseId
 from schedora.domain.job_state import JobState
-from schedora.domain.outcome import HandedBack, Outcome, Snoozed, Succeeded
+from schedora.domain.outcome import Outcome, Released, Snoozed, Succeeded
 from schedora.domain.worker import WorkerState
 from tests.builders import SECOND, a_claimed_job, a_request, a_workflow_id, settled
 from tests.unit.application.bench import Bench
@@ -89,7 +89,7 @@ async def busy(engine: Engine, queue: SlowQueue, jobs: int) -> AsyncIterator[Non
     async with engine.running():
         queue.slow = True
         submitted += await stores.submit(*(a_request() for _ in range(jobs)))
-        stores.wakeup.ring(queues={"default"})
+        stores.wakeup.notify(queues={"default"})
         await engine.settle()
         yield
         queue.slow = False
@@ -143,7 +143,7 @@ async def test_leases_are_checked_only_when_no_exchange_is_under_way(
     async with engine.running() as worker:
         queue.slow = True
         job = await bench.stores.submit_one(a_request())
-        bench.stores.wakeup.ring(queues={"default"})
+        bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
         await engine.advance(engine.limits.lease_check_idle)
         assert worker.slots.held() == set()
@@ -157,7 +157,7 @@ async def test_defect_in_an_exchange_ends_the_worker(engine: Engine, queue: Slow
     engine.handle(short)
     async with engine.running():
         queue.slow = True
-        engine.bench.stores.wakeup.ring(queues={"default"})
+        engine.bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
         queue.pass_on(RuntimeError("a defect"))
         await engine.settle()
@@ -173,7 +173,7 @@ async def test_what_a_claim_under_way_brings_to_a_worker_that_drains_goes_back(
     async with engine.running() as worker:
         queue.slow = True
         job = await bench.stores.submit_one(a_request())
-        bench.stores.wakeup.ring(queues={"default"})
+        bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
         worker.drain()
         await engine.settle()
@@ -234,7 +234,7 @@ async def test_a_third_exchange_waits_for_one_of_two_whatever_it_has_to_bring(
     async with two_runs(engine, queue) as held:
         held.contexts[0].progress(0.5)
         await engine.settle()
-        engine.bench.stores.wakeup.ring(queues={"default"})
+        engine.bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
         assert [(len(one.starts), one.claim is not None) for one in queue.deliveries] == [
             (1, False),
@@ -355,7 +355,7 @@ async def test_while_two_are_under_way_it_wakes_up_for_no_other(
 ) -> None:
     monkeypatch.setattr(exchange, "WORTH_A_SECOND", 1)
     async with two_runs(engine, queue) as held:
-        engine.bench.stores.wakeup.ring(queues={"default"})
+        engine.bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
         an_outcome(engine.worker)
         await engine.settle()
@@ -375,7 +375,7 @@ async def test_suspect_keeps_no_slot_from_others_before_its_start_can_be_told(
         held.contexts[0].progress(0.5)
         await engine.settle()
         engine.worker.slots.take([a_suspect()])
-        engine.bench.stores.wakeup.ring(queues={"default"})
+        engine.bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
         assert [(len(one.starts), one.claim is not None) for one in queue.deliveries] == [
             (1, False),
@@ -421,7 +421,7 @@ async def test_one_that_is_ended_with_the_worker_is_no_error(engine: Engine, que
     asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
     async with engine.running():
         queue.slow = True
-        engine.bench.stores.wakeup.ring(queues={"default"})
+        engine.bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
         assert len(queue.waiting) == 1
     assert errors == []
@@ -456,7 +456,7 @@ async def test_answer_that_was_long_on_its_way_sets_no_clock_back(engine: Engine
     async with engine.running() as worker:
         await engine.advance(SECOND)
         queue.arrives = asyncio.Event()
-        engine.bench.stores.wakeup.ring(queues={"default"})
+        engine.bench.stores.wakeup.notify(queues={"default"})
         await engine.advance(SECOND)
         assert len(worker._exchanges._under_way) == 1
         queue.arrives.set()
@@ -531,8 +531,8 @@ async def test_job_that_waits_again_is_looked_for_when_it_falls_due(
     ("outcomes", "later"),
     [
         ([Snoozed(delay=SECOND)], True),
-        ([HandedBack(reason="drained")], False),
-        ([Snoozed(delay=SECOND), HandedBack(reason="drained")], False),
+        ([Released(reason="drained")], False),
+        ([Snoozed(delay=SECOND), Released(reason="drained")], False),
     ],
     ids=["later", "at once", "both"],
 )

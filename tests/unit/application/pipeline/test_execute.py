@@ -34,7 +34,7 @@ from schedora.application.pipeline.execute import (
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JsonText
-from schedora.domain.outcome import Failed, HandedBack, Outcome, Snoozed, Succeeded, TimedOut
+from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut
 from tests.builders import HOUR, NOON, SECOND, a_claimed_job
 from tests.unit.application.bench import UP, Bench
 from tests.unit.application.pipeline.engine import RESULT_BYTES_MAX, Children
@@ -368,14 +368,14 @@ async def test_results_that_can_not_be_read_now_send_the_job_back(desk: Desk) ->
     await desk.bench.run({"a": UP})
     [claim] = await desk.bench.claim()
     desk.bench.faults.away = True
-    assert await desk.run(on_loop(lambda: 1), job=claim) == HandedBack(reason=UPSTREAM_NOT_READ)
+    assert await desk.run(on_loop(lambda: 1), job=claim) == Released(reason=UPSTREAM_NOT_READ)
 
 
 @pytest.mark.parametrize(
     ("reason", "outcome"),
     [
         (StopReason.TIMED_OUT, TimedOut(timeout=90 * SECOND)),
-        (StopReason.DRAINED, HandedBack(reason=DRAINED)),
+        (StopReason.DRAINED, Released(reason=DRAINED)),
         (StopReason.LEASE_LOST, None),
     ],
 )
@@ -421,7 +421,7 @@ async def test_failure_at_cleaning_up_is_not_the_outcome(desk: Desk) -> None:
     run, task = desk.begin(handler, Executor.ASYNC)
     await asyncio.sleep(0)
     run.stop(StopReason.DRAINED)
-    assert await task == HandedBack(reason=DRAINED)
+    assert await task == Released(reason=DRAINED)
 
 
 async def test_directive_raised_while_draining_is_the_outcome(desk: Desk) -> None:
@@ -441,7 +441,7 @@ async def test_run_that_is_torn_down_with_its_loop_goes_back(desk: Desk) -> None
     run, task = desk.begin(on_loop(asyncio.Event), Executor.PROCESS)
     await asyncio.sleep(0)
     task.cancel()
-    assert await task == HandedBack(reason=DRAINED)
+    assert await task == Released(reason=DRAINED)
     assert run.stop_reason is None
 
 

@@ -9,7 +9,7 @@ from attrs import evolve
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Outcome
-from schedora.domain.trail import SPANS_MAX
+from schedora.domain.run_log import SPANS_MAX
 from tests.builders import HOUR, NOON, SECOND, a_claimed_job
 
 A_SPAN = JsonText('{"name":"charge"}')
@@ -62,23 +62,23 @@ def a_kept_run(*, sampled: bool) -> tuple[Run, list[JsonText]]:
     kept: list[JsonText] = []
     flags = "01" if sampled else "00"
     job = evolve(a_claimed_job(), traceparent=f"00-{1:032x}-{1:016x}-{flags}")
-    return Run(job, started_at=NOON, began=SECOND, on_trail=lambda _: None, on_span=kept.append), kept
+    return Run(job, started_at=NOON, began=SECOND, on_run_log=lambda _: None, on_span=kept.append), kept
 
 
 def test_spans_are_kept_as_they_come_where_the_trace_is_sampled() -> None:
     run, kept = a_kept_run(sampled=True)
     run.leave_span(A_SPAN)
     assert kept == [A_SPAN]
-    assert run.trail is not None
-    assert run.trail.now().spans == (A_SPAN,)
+    assert run.run_log is not None
+    assert run.run_log.now().spans == (A_SPAN,)
     assert run.held_spans is None
 
 
 def test_lines_are_kept_as_they_come() -> None:
     run, _ = a_kept_run(sampled=False)
     run.leave_line(A_SPAN)
-    assert run.trail is not None
-    assert run.trail.now().lines == (A_SPAN,)
+    assert run.run_log is not None
+    assert run.run_log.now().lines == (A_SPAN,)
 
 
 def test_nothing_is_kept_for_nobody() -> None:
@@ -86,7 +86,7 @@ def test_nothing_is_kept_for_nobody() -> None:
     run.leave_line(A_SPAN)
     run.leave_span(A_SPAN)
     run.keep_held_spans()
-    assert run.trail is None
+    assert run.run_log is None
 
 
 def test_a_run_that_has_just_begun_holds_nothing_and_has_decided_nothing() -> None:
@@ -98,11 +98,11 @@ def test_a_run_that_has_just_begun_holds_nothing_and_has_decided_nothing() -> No
 def test_spans_of_a_trace_that_is_not_sampled_are_kept_once_the_attempt_has_failed() -> None:
     run, kept = a_kept_run(sampled=False)
     run.leave_span(A_SPAN)
-    assert (kept, run.trail) == ([], None)
+    assert (kept, run.run_log) == ([], None)
     run.keep_held_spans()
     assert kept == [A_SPAN]
-    assert run.trail is not None
-    assert run.trail.now().spans == (A_SPAN,)
+    assert run.run_log is not None
+    assert run.run_log.now().spans == (A_SPAN,)
     assert run.held_spans is None
     run.keep_held_spans()
     assert kept == [A_SPAN]

@@ -15,13 +15,13 @@ from schedora.application.handlers import Executor, Handler, Handlers
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import DRAINED, Execute
 from schedora.application.pipeline.run import Run, StopReason
-from schedora.application.pipeline.run_log_flusher import LiveTrail
+from schedora.application.pipeline.run_log_flusher import LiveRunLog
 from schedora.application.pipeline.slots import GRACE, NO_ROOM, SLICE, Link, Slots
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.run_scope import RunScope, current_run
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JsonText
-from schedora.domain.outcome import HandedBack, Outcome, Succeeded, TimedOut
+from schedora.domain.outcome import Outcome, Released, Succeeded, TimedOut
 from tests.builders import HOUR, NOON, SECOND, a_claimed_job, settled
 from tests.unit.application.bench import Bench
 from tests.unit.application.pipeline.engine import RESULT_BYTES_MAX, Children, Held
@@ -37,7 +37,7 @@ class Rack:
         self.held = Held()
         self.outcomes: list[tuple[ClaimedJob, Outcome]] = []
         self.changes = 0
-        self.trails: list[LiveTrail] = []
+        self.run_logs: list[LiveRunLog] = []
         self.spans: list[JsonText] = []
         self.entered: list[RunScope] = []
         self.left: list[object] = []
@@ -60,7 +60,7 @@ class Rack:
             on_outcome=lambda job, _run, outcome, _at: self.outcomes.append((job, outcome)),
             on_change=self._changed,
             complete_in=self._complete_in,
-            on_trail=self.trails.append,
+            on_run_log=self.run_logs.append,
             on_span=self.spans.append,
             run_spans=self,
         )
@@ -152,25 +152,25 @@ async def test_run_stopped_before_its_first_step_goes_back(rack: Rack) -> None:
     [job] = rack.take(*some(1))
     rack.slots.stop_all(StopReason.DRAINED)
     await rack.settle()
-    assert rack.outcomes == [(job, HandedBack(reason=DRAINED))]
+    assert rack.outcomes == [(job, Released(reason=DRAINED))]
     assert rack.held.contexts == []
     assert rack.slots.free == 2
 
 
-async def test_buffer_is_handed_back_on_request(rack: Rack) -> None:
+async def test_buffer_is_released_on_request(rack: Rack) -> None:
     jobs = rack.take(*some(4))
-    rack.slots.hand_back_buffer("because")
-    assert rack.outcomes == [(job, HandedBack(reason="because")) for job in jobs[2:]]
+    rack.slots.release_buffer("because")
+    assert rack.outcomes == [(job, Released(reason="because")) for job in jobs[2:]]
     assert (rack.slots.buffered, rack.slots.unsettled) == (0, 2)
 
 
-async def test_what_waits_too_long_is_handed_back_and_it_is_learned_how_long_jobs_take(rack: Rack) -> None:
+async def test_what_waits_too_long_is_released_and_it_is_learned_how_long_jobs_take(rack: Rack) -> None:
     *_, waits = rack.take(*some(3))
     assert rack.slots.next_deadline == BUFFER_AGE_MAX
     rack.pass_time(BUFFER_AGE_MAX - timedelta(microseconds=1))
     assert rack.outcomes == []
     rack.pass_time(timedelta(microseconds=1))
-    assert rack.outcomes == [(waits, HandedBack(reason=NO_ROOM))]
+    assert rack.outcomes == [(waits, Released(reason=NO_ROOM))]
     assert rack.slots.durations == [BUFFER_AGE_MAX] * 2
     assert rack.slots.next_deadline == 90 * SECOND
 
@@ -327,13 +327,13 @@ async def test_suspect_with_its_start_on_record_already_just_runs(rack: Rack) ->
     assert rack.slots.unsettled == 1
 
 
-async def test_suspect_that_waits_too_long_is_handed_back(rack: Rack) -> None:
+async def test_suspect_that_waits_too_long_is_released(rack: Rack) -> None:
     rack.take(*some(2))
     [suspect] = rack.take(a_claimed_job(started_at=None, suspect=True))
     assert rack.slots.call_suspects() == []
     assert rack.slots.buffered == 1
     rack.pass_time(BUFFER_AGE_MAX)
-    assert rack.outcomes == [(suspect, HandedBack(reason=NO_ROOM))]
+    assert rack.outcomes == [(suspect, Released(reason=NO_ROOM))]
     assert rack.slots.next_deadline == 90 * SECOND
 
 
@@ -351,9 +351,9 @@ async def test_what_a_context_leaves_comes_to_its_run(rack: Rack) -> None:
     line, span = JsonText('{"event":"half"}'), JsonText('{"name":"charge"}')
     link.leave_line(line)
     link.leave_span(span)
-    assert run.trail is not None
-    assert (run.trail.now().lines, run.trail.now().spans) == ((line,), (span,))
-    assert rack.trails == [run.trail] * 2
+    assert run.run_log is not None
+    assert (run.run_log.now().lines, run.run_log.now().spans) == ((line,), (span,))
+    assert rack.run_logs == [run.run_log] * 2
     completion = settled(run.job, LET_GO)
     link.written(completion, {"mail"})
     assert (run.written, run.released) == (completion, {"mail"})

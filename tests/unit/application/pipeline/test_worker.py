@@ -238,10 +238,10 @@ async def test_hint_for_other_queues_is_none(engine: Engine) -> None:
     async with engine.running():
         await engine.advance(SECOND)
         job = await engine.bench.stores.submit_one(a_request(queue="mine"))
-        engine.bench.stores.wakeup.ring(queues=["other"])
+        engine.bench.stores.wakeup.notify(queues=["other"])
         await engine.settle()
         assert (await engine.bench.stores.job(job.job_id)).status is S.PENDING
-        engine.bench.stores.wakeup.ring(queues=["other", "mine"])
+        engine.bench.stores.wakeup.notify(queues=["other", "mine"])
         await engine.settle()
         assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
     assert engine.bench.metrics.counted[Counter.WAKEUPS, ""] == 1, "what is for others does not reach it"
@@ -427,7 +427,7 @@ async def test_thread_that_can_not_be_stopped_loses_its_job_and_keeps_its_slot(e
         assert (await engine.bench.stores.job(other.job_id)).status is S.PENDING
         held.let_go()
         await engine.happens(held.ended)
-        engine.bench.stores.wakeup.ring(queues=["default"])
+        engine.bench.stores.wakeup.notify(queues=["default"])
         await engine.becomes(other, S.SUCCESS)
         assert await engine.bench.stores.job(job.job_id) == dead
 
@@ -561,7 +561,7 @@ async def test_worker_drained_by_request_finishes_what_runs_and_takes_no_more(en
         assert engine.heartbeat.asked >= 1, "the heartbeat is asked for the new status"
         worker.heard(engine.heartbeat.incarnations[0], WorkerState.DRAINING)
         other = await engine.bench.stores.submit_one()
-        engine.bench.stores.wakeup.ring(queues=["default"])
+        engine.bench.stores.wakeup.notify(queues=["default"])
         await engine.settle()
         assert (await engine.bench.stores.job(other.job_id)).status is S.PENDING
         held.let_go()
@@ -666,7 +666,7 @@ async def test_what_it_is_given_for_runs_is_used_for_each(engine: Engine) -> Non
     job = await engine.bench.stores.submit_one()
     async with engine.running():
         assert engine.spans == ['{"name": "a span"}']
-        assert [trail.now().lines for trail in engine.trails[:1]] == [('{"event": "a line"}',)]
+        assert [run_log.now().lines for run_log in engine.run_logs[:1]] == [('{"event": "a line"}',)]
         assert [run.job_id for run, _ in engine.bench.export.runs] == [job.job_id]
 
 

@@ -1,4 +1,4 @@
-"""The worker on its way out: it finishes what it can and hands back the rest."""
+"""The worker on its way out: it finishes what it can and releases the rest."""
 
 import asyncio
 from typing import Any
@@ -53,7 +53,7 @@ async def test_what_runs_is_finished_and_nothing_new_is_taken(engine: Engine) ->
     assert seen.status is WorkerState.STOPPED
 
 
-async def test_what_does_not_finish_in_time_is_handed_back(engine: Engine) -> None:
+async def test_what_does_not_finish_in_time_is_released(engine: Engine) -> None:
     held = Held()
     engine.handle(held)
     job = await engine.bench.stores.submit_one()
@@ -71,7 +71,7 @@ async def test_what_does_not_finish_in_time_is_handed_back(engine: Engine) -> No
 
 
 @pytest.mark.parametrize("by_request", [False, True])
-async def test_jobs_in_the_buffer_are_handed_back_at_once(engine: Engine, by_request: bool) -> None:
+async def test_jobs_in_the_buffer_are_released_at_once(engine: Engine, by_request: bool) -> None:
     async def short(_context: JobContext) -> None: ...
 
     held = Held()
@@ -125,7 +125,7 @@ async def test_handler_that_pays_no_heed_does_not_keep_the_worker(engine: Engine
         held.let_go()
 
 
-async def test_thread_is_told_and_its_job_handed_back(engine: Engine) -> None:
+async def test_thread_is_told_and_its_job_released(engine: Engine) -> None:
     held = HeldThread()
     engine.handle(held, executor=Executor.THREAD)
     job = await engine.bench.stores.submit_one()
@@ -139,7 +139,7 @@ async def test_thread_is_told_and_its_job_handed_back(engine: Engine) -> None:
         held.let_go()
 
 
-async def test_process_is_killed_and_its_job_handed_back(engine: Engine) -> None:
+async def test_process_is_killed_and_its_job_released(engine: Engine) -> None:
     async def never(_context: JobContext) -> None: ...
 
     engine.handle(never, executor=Executor.PROCESS)

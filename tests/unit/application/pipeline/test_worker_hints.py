@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from schedora.application.context import JobContext
-from schedora.application.pipeline.exchange import HINT_TAKES_MAX, PLENTY_INTERVAL
+from schedora.application.pipeline.exchange import HINT_TAKES_MAX, MORE_WORK_INTERVAL
 from schedora.application.pipeline.poll_scheduler import PollPolicy
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
 from schedora.application.ports.metrics import Counter
@@ -181,10 +181,10 @@ async def test_worker_that_finds_all_it_can_take_wakes_others(
         await engine.bench.stores.submit(*(a_request(queue=queue) for queue in ("a", "b", "b")))
         wakeup.subscription.deliver(Hint(queues=MAIL))
         await engine.settle()
-        assert wakeup.rung == [({"a", "b"}, True)]
+        assert wakeup.notified == [({"a", "b"}, True)]
         held.let_go()
         await engine.settle()
-        assert wakeup.rung == [({"a", "b"}, True)], "the rest was less than it could take"
+        assert wakeup.notified == [({"a", "b"}, True)], "the rest was less than it could take"
 
 
 async def test_worker_that_is_always_full_says_so_once_in_a_while(
@@ -197,8 +197,8 @@ async def test_worker_that_is_always_full_says_so_once_in_a_while(
     async with engine.running():
         await engine.bench.stores.submit(*(a_request() for _ in range(400)))
         wakeup.subscription.deliver(Hint(queues=MAIL))
-        await engine.advance(5 * PLENTY_INTERVAL)
-        assert 5 <= len(wakeup.rung) <= 7
+        await engine.advance(5 * MORE_WORK_INTERVAL)
+        assert 5 <= len(wakeup.notified) <= 7
 
 
 async def test_one_job_for_one_slot_wakes_one_other_and_that_rarely(
@@ -213,7 +213,7 @@ async def test_one_job_for_one_slot_wakes_one_other_and_that_rarely(
             wakeup.subscription.deliver(Hint(queues=MAIL))
             await engine.settle()
         assert len(held.contexts) == 5
-        assert wakeup.rung == [({"default"}, False)]
+        assert wakeup.notified == [({"default"}, False)]
 
 
 @pytest.mark.parametrize("ago", [SECOND / 2, HINT_TAKES_MAX])

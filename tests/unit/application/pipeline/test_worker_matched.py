@@ -435,7 +435,7 @@ async def test_while_draining_it_goes_back_at_once(
         assert len(held.contexts) == 1, "what ran before goes on, and nothing else"
     assert (back.status, back.attempt, back.errors) == (S.PENDING, 0, ())
     assert back.history[-1].reason == DRAINED
-    assert wakeup.rung == [({"default"}, False)]
+    assert wakeup.notified == [({"default"}, False)]
 
 
 async def test_declared_lost_it_runs_it_under_no_lease_of_its_earlier_life(
@@ -466,7 +466,7 @@ async def test_more_than_the_slots_hold_goes_back_at_once_where_jobs_take_long(
         for job in jobs[engine.slots :]:
             back = await now(engine, job)
             assert (back.status, back.attempt, back.history[-1].reason) == (S.PENDING, 0, NO_ROOM)
-        assert wakeup.rung == [({"default"}, False)]
+        assert wakeup.notified == [({"default"}, False)]
 
 
 async def test_more_than_the_slots_hold_waits_for_room_where_jobs_are_short(
@@ -554,7 +554,7 @@ async def test_check_that_finds_no_store_is_made_again(
         assert gate.runs == {job.job_id: 1}
 
 
-async def test_leaving_it_hands_back_what_it_never_heard_of(
+async def test_leaving_it_releases_what_it_never_heard_of(
     engine: Engine, wakeup: RecordedWakeup, held: Held
 ) -> None:
     async with engine.running() as worker:
@@ -567,12 +567,12 @@ async def test_leaving_it_hands_back_what_it_never_heard_of(
         assert not held.contexts
     assert (back.status, back.attempt, back.worker_deaths, back.errors) == (S.PENDING, 0, 0, ())
     assert back.history[-1].reason == DRAINED
-    assert wakeup.rung == [({"default"}, False)]
+    assert wakeup.notified == [({"default"}, False)]
     [seen] = await engine.incarnations()
     assert seen.status is WorkerState.STOPPED
 
 
-async def test_leaving_it_hands_back_what_comes_while_it_says_good_bye(
+async def test_leaving_it_releases_what_comes_while_it_says_good_bye(
     engine: Engine, wakeup: RecordedWakeup, asked: Asked, held: Held
 ) -> None:
     async with engine.running() as worker:

@@ -147,7 +147,7 @@ async def test_jobs_claimed_with_an_answer_that_was_lost_are_found_again(
             assert (done.status, done.lease_token, done.attempt) == (S.SUCCESS, 1, 1)
 
 
-async def test_jobs_found_again_while_draining_are_handed_back(engine: Engine) -> None:
+async def test_jobs_found_again_while_draining_are_released(engine: Engine) -> None:
     handler = Counted()
     engine.handle(handler)
     async with engine.running() as worker:

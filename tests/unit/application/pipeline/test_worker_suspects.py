@@ -98,7 +98,7 @@ async def test_suspect_canceled_while_its_start_is_told_does_not_run(engine: Eng
     assert await states(engine.bench, [job]) == [S.CANCELED]
 
 
-async def test_suspects_that_wait_are_handed_back_by_a_worker_that_drains(engine: Engine) -> None:
+async def test_suspects_that_wait_are_released_by_a_worker_that_drains(engine: Engine) -> None:
     held = Held()
     engine.handle(held)
     jobs = await suspects(engine.bench, 2, deaths=2)

@@ -153,7 +153,7 @@ async def test_job_canceled_before_the_transaction_is_lost(engine: Engine, ledge
     engine.handle(handler, job_type="late")
     async with engine.running():
         job = await bench.stores.submit_one(a_request(type="late"))
-        bench.stores.wakeup.ring(queues=["default"])
+        bench.stores.wakeup.notify(queues=["default"])
         await engine.settle()
         canceled = await bench.stores.cancel(job.job_id)  # by the store's word alone: no hint
         begin.set()
@@ -181,7 +181,7 @@ async def test_run_that_was_stopped_can_not_complete_any_more(engine: Engine) ->
     engine.handle(stubborn)
     async with engine.running():
         job = await bench.stores.submit_one(a_request(timeout=SECOND))
-        bench.stores.wakeup.ring(queues=["default"])
+        bench.stores.wakeup.notify(queues=["default"])
         await engine.advance(SECOND)
         assert [str(error) for error in refused] == [f"job {job.job_id} is no longer held by this run"]
         assert (await bench.stores.job(job.job_id)).status is S.RETRYING

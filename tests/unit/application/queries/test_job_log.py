@@ -10,7 +10,7 @@ from schedora.application.errors import NotFound
 from schedora.domain.ids import JsonText, LeaseToken, WorkerId
 from schedora.domain.job_log import LogPlace
 from schedora.domain.job_state import JobState
-from schedora.domain.trail import Trail
+from schedora.domain.run_log import RunLog
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import load_settings
 from schedora.entrypoints.system import System
@@ -29,10 +29,10 @@ async def test_what_is_kept_is_told_with_the_jobs_status(system: System) -> None
     [job] = await system.submit_jobs([a_request()])
     assert (await system.read_job_log(job.job_id)).last is None
     lines = (JsonText('{"a":1}'), JsonText('{"a":2}'))
-    trail = Trail(
+    run_log = RunLog(
         job_id=job.job_id, lease_token=LeaseToken(1), attempt=1, worker_id=WorkerId("w1"), lines=lines
     )
-    await system.trails.keep([trail])
+    await system.run_logs.keep([run_log])
     log = await system.read_job_log(job.job_id)
     assert (log.job_id, log.status, log.last) == (job.job_id, JobState.PENDING, LogPlace(1, 2))
     assert [run.lines for run in log.runs] == [lines]

@@ -11,9 +11,9 @@ from schedora.domain.job_spans import job_spans
 from schedora.domain.lineage import Lineage
 from schedora.domain.outcome import Succeeded
 from schedora.domain.request_span import ServedRequest, request_span
+from schedora.domain.run_log import RunLog
 from schedora.domain.span import Span, nanoseconds, process_span_id
 from schedora.domain.trace import TraceContext
-from schedora.domain.trail import Trail
 from tests.builders import a_job_id, a_request, a_workflow_id
 from tests.contract.memory import a_memory_store, memory_stores
 from tests.contract.stores import Stores
@@ -27,7 +27,7 @@ def stores() -> Stores:
 @pytest.fixture
 def source(stores: Stores) -> TraceSource:
     return TraceSource(
-        lineage=stores.lineage_reader, trails=stores.trails, request_spans=stores.request_spans
+        lineage=stores.lineage_reader, run_logs=stores.run_logs, request_spans=stores.request_spans
     )
 
 
@@ -41,10 +41,10 @@ def trace_workflow(stores: Stores, source: TraceSource) -> TraceWorkflow:
     return TraceWorkflow(workflows=stores.workflow_reader, source=source)
 
 
-async def run(stores: Stores) -> Trail:
+async def run(stores: Stores) -> RunLog:
     """Claims the next job, which succeeds, and leaves a span and a half."""
     (claimed,) = await stores.claim(await stores.worker(), limit=1)
-    trail = Trail(
+    run_log = RunLog(
         job_id=claimed.job_id,
         lease_token=claimed.lease_token,
         attempt=claimed.current_attempt,
@@ -52,9 +52,9 @@ async def run(stores: Stores) -> Trail:
         spans=(JsonText(f'{{"name":"{claimed.job_id}"}}'),),
         spans_dropped=2,
     )
-    await stores.trails.keep([trail])
+    await stores.run_logs.keep([run_log])
     await stores.complete(claimed, Succeeded())
-    return trail
+    return run_log
 
 
 def attempts(spans: tuple[Span, ...]) -> list[Span]:
@@ -63,10 +63,10 @@ def attempts(spans: tuple[Span, ...]) -> list[Span]:
 
 async def test_a_job_is_traced_with_what_its_handler_left(stores: Stores, trace_job: TraceJob) -> None:
     job = await stores.submit_one()
-    trail = await run(stores)
+    run_log = await run(stores)
     traced = await trace_job(job.job_id)
     assert traced.trace_id == job.trace.trace_id
-    assert traced.left == trail.spans
+    assert traced.left == run_log.spans
     assert [span.name.split()[0] for span in traced.spans] == ["submit", "wait", "claim", "process", "settle"]
     (attempt,) = attempts(traced.spans)
     assert attempt.attributes["schedora.spans_dropped"] == 2

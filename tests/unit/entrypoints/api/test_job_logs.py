@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkerId
-from schedora.domain.trail import Trail
+from schedora.domain.run_log import RunLog
 from schedora.entrypoints.system import System
 from tests.unit.entrypoints.api.conftest import Api, problem, submit
 
@@ -25,7 +25,7 @@ async def keep(system: System, job_id: str, token: int, *numbers: int, dropped: 
         f'{{"timestamp":"2030-01-01T00:00:00.000000Z","level":"info","message":"step","n":{number}}}'
         for number in numbers
     )
-    trail = Trail(
+    run_log = RunLog(
         job_id=JobId(UUID(job_id)),
         lease_token=LeaseToken(token),
         attempt=token,
@@ -33,7 +33,7 @@ async def keep(system: System, job_id: str, token: int, *numbers: int, dropped: 
         lines=tuple(JsonText(line) for line in told),
         lines_dropped=dropped,
     )
-    await system.trails.keep([trail])
+    await system.run_logs.keep([run_log])
 
 
 async def test_a_job_that_logged_nothing(api: Api) -> None:

@@ -19,9 +19,9 @@ from schedora.adapters.system.randomness import SeededRandomness
 from schedora.application.queries.trace import Traced
 from schedora.domain.ids import JobId, JsonText
 from schedora.domain.request_span import ServedRequest
+from schedora.domain.run_log import RunLog
 from schedora.domain.sampling import SamplerKind
 from schedora.domain.span import nanoseconds
-from schedora.domain.trail import Trail
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.schemas.traces import TraceView, trace_view
 from schedora.entrypoints.api.service import ApiService
@@ -84,14 +84,14 @@ async def test_what_goes_on_says_that_it_is_open(api: Api, clock: VirtualClock) 
 async def test_what_the_handler_left_stands_beside(api: Api, bench: Bench, system: System) -> None:
     job = await submit(api)
     claimed = await bench.run()
-    trail = Trail(
+    run_log = RunLog(
         job_id=claimed.job_id,
         lease_token=claimed.lease_token,
         attempt=1,
         worker_id=claimed.worker_id,
         spans=(JsonText('{"name":"query","traceId":"a"}'),),
     )
-    await system.trails.keep([trail])
+    await system.run_logs.keep([run_log])
     told = (await api.get(f"/jobs/{job['job_id']}/trace")).json()
     assert spans_of(told, "schedora.handler") == [{"name": "query", "traceId": "a"}]
 

@@ -225,8 +225,8 @@ async def test_spans_of_handlers_are_kept_in_memory_too(app: Schedora, tracer: t
     async with in_memory(app) as sched:
         job = await traced.submit()
         await sched.run_until_idle()
-        [trail] = (await sched.system.trails.spans_of([job.job_id]))[job.job_id]
-    assert ['"name":"charge"' in span for span in trail.spans] == [True]
+        [run_log] = (await sched.system.run_logs.spans_of([job.job_id]))[job.job_id]
+    assert ['"name":"charge"' in span for span in run_log.spans] == [True]
 
 
 async def test_what_a_handler_leaves_in_the_context_is_not_found_by_the_next(app: Schedora) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from schedora.application.errors import NotFound, StoreUnavailable
-from schedora.application.ports.job_reader import Standing
+from schedora.application.ports.job_reader import StatusSummary
 from schedora.application.queries.event_feed import (
     EventFilter,
     Gap,
@@ -34,7 +34,7 @@ from schedora.entrypoints.api.event_streams import (
     keep_alive,
     opening,
 )
-from schedora.entrypoints.api.inputs import PathId, TheSystem, TheVisit
+from schedora.entrypoints.api.inputs import PathId, TheRequestContext, TheSystem
 from schedora.entrypoints.api.schemas.events import (
     EventsQuery,
     ResumeQuery,
@@ -85,7 +85,7 @@ TheLastId = Annotated[str | None, Depends(_last_event_id)]
 async def follow_events(
     *,
     system: TheSystem,
-    visit: TheVisit,
+    visit: TheRequestContext,
     streams: TheStreams,
     last_id: TheLastId,
     query: Annotated[EventsQuery, Query()],
@@ -110,7 +110,7 @@ async def follow_events(
 async def follow_job(
     *,
     system: TheSystem,
-    visit: TheVisit,
+    visit: TheRequestContext,
     streams: TheStreams,
     last_id: TheLastId,
     job_id: PathId,
@@ -142,7 +142,7 @@ async def follow_job(
 async def follow_workflow(
     *,
     system: TheSystem,
-    visit: TheVisit,
+    visit: TheRequestContext,
     streams: TheStreams,
     last_id: TheLastId,
     workflow_id: PathId,
@@ -182,7 +182,9 @@ async def _feed_frames(
 
 
 async def _job_frames(system: System, stream: Stream, job: Job, last_id: str | None) -> Frames:
-    with system.job_watch.watch(job.job_id, Standing(job.status, job.lease_token), stream.wake) as watched:
+    with system.job_watch.watch(
+        job.job_id, StatusSummary(job.status, job.lease_token), stream.wake
+    ) as watched:
         told, last_id = _new_events(job, None if last_id is None else without_end(last_id))
         yield opening(system.randomness.unit()) + told
         changed = False

@@ -7,7 +7,7 @@ from schedora.entrypoints.api.addresses import PREFIX
 from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.documented import answers
 from schedora.entrypoints.api.inputs import TheSystem
-from schedora.entrypoints.api.outage import Outage
+from schedora.entrypoints.api.outage_log import OutageLog
 from schedora.entrypoints.api.problems import Refused, unavailable
 from schedora.entrypoints.api.schemas.envelopes import Data
 from schedora.entrypoints.api.schemas.health import (
@@ -75,7 +75,7 @@ async def ready(request: Request, system: TheSystem) -> Response:
 
 
 def _suspect_outage(request: Request) -> None:
-    outage: Outage = request.app.state.outage
+    outage: OutageLog = request.app.state.outage
     outage.suspected()
 
 

@@ -160,10 +160,10 @@ async def _found(system: System, job_id: JobId) -> Job:
 
 async def _has_ended(system: System, job_id: JobId) -> bool:
     """Without reading it whole: those who wait are many."""
-    standing = (await system.jobs.standings([job_id])).get(job_id)
-    if standing is None:
+    summary = (await system.jobs.status_summaries([job_id])).get(job_id)
+    if summary is None:
         raise NotFound("job", job_id)
-    return standing.status in ENDED
+    return summary.status in ENDED
 
 
 async def _until_ended(request: Request, system: System, job_id: JobId, at_most: timedelta) -> None:

@@ -30,10 +30,10 @@ from schedora.entrypoints.api.problems import (
     placed,
     too_large,
 )
+from schedora.entrypoints.api.request_context import RequestContext, note_stored, request_context_of
 from schedora.entrypoints.api.schemas.envelopes import Data
 from schedora.entrypoints.api.schemas.job_submission import JobBatch, JobSubmission, LooseBatch
 from schedora.entrypoints.api.schemas.jobs import BatchRowView, JobView, batch_row_view, submission_view
-from schedora.entrypoints.api.visit import Visit, note_stored, visit_of
 from schedora.entrypoints.system import System
 
 
@@ -62,7 +62,7 @@ router = APIRouter(prefix=PREFIX, tags=["jobs"], route_class=DirectRoute)
 async def submit_job(request: Request) -> Response:
     """Stores a job and answers it. An idempotency key that is taken answers 409 with the job that has it."""
     system = await system_of(request)
-    visit = visit_of(request)
+    visit = request_context_of(request)
     limit = system.settings.max_payload_bytes
     body = await read_body(request, single_limit_bytes(limit))
     check_size(body, limit)
@@ -90,14 +90,14 @@ async def submit_batch(request: Request) -> Response:
     """Stores all jobs or, if one of them is bad, none; tells for each whether it was made or found."""
     system = await system_of(request)
     body = await read_body(request, batch_limit_bytes(system.settings.max_payload_bytes))
-    requests = _requests(body, system, visit_of(request))
+    requests = _requests(body, system, request_context_of(request))
     submissions = await system.submit_jobs(requests)
     if created := [submission for submission in submissions if submission.created]:
         note_stored(request, len(created), created[0].created_at)
     return answer({"data": [batch_row_view(submission) for submission in submissions]}, status=201)
 
 
-def _requests(body: bytes, system: System, visit: Visit) -> list[JobRequest]:
+def _requests(body: bytes, system: System, visit: RequestContext) -> list[JobRequest]:
     """Raises ``Refused`` that names every bad row."""
     try:
         rows: list[Any] = list(parsed(JobBatch, body).jobs)

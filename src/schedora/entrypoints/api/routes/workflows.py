@@ -14,7 +14,8 @@ from schedora.entrypoints.api.answers import answer
 from schedora.entrypoints.api.body import batch_limit_bytes, read_json
 from schedora.entrypoints.api.cursors import cursor_of
 from schedora.entrypoints.api.documented import answers, takes
-from schedora.entrypoints.api.inputs import PathId, TheSystem, TheVisit
+from schedora.entrypoints.api.inputs import PathId, TheRequestContext, TheSystem
+from schedora.entrypoints.api.request_context import note_stored
 from schedora.entrypoints.api.schemas.envelopes import Data, Page
 from schedora.entrypoints.api.schemas.traces import TracePage, WorkflowTraceQuery, trace_view
 from schedora.entrypoints.api.schemas.workflows import (
@@ -29,7 +30,6 @@ from schedora.entrypoints.api.schemas.workflows import (
     workflow_status_view,
     workflow_view,
 )
-from schedora.entrypoints.api.visit import note_stored
 from schedora.entrypoints.system import System
 
 router = APIRouter(prefix=PREFIX, tags=["workflows"])
@@ -48,7 +48,7 @@ router = APIRouter(prefix=PREFIX, tags=["workflows"])
         headers=("Location",),
     ),
 )
-async def create_workflow(request: Request, system: TheSystem, visit: TheVisit) -> Response:
+async def create_workflow(request: Request, system: TheSystem, visit: TheRequestContext) -> Response:
     """Stores the whole graph or nothing. A cycle is refused with its path."""
     limit = system.settings.max_payload_bytes
     submission = await read_json(request, WorkflowSubmission, batch_limit_bytes(limit))

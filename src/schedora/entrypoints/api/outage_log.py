@@ -17,7 +17,7 @@ LOOK_EVERY = timedelta(seconds=0.5)
 TELL_EVERY = timedelta(minutes=1)
 
 
-class Outage:
+class OutageLog:
     """``look`` raises ``StoreUnavailable`` while the store is away. It is asked only once somebody has been refused, and
     until it answers.
     """

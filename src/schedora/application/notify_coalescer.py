@@ -13,31 +13,31 @@ _MERGE_SECONDS: Final = 0.003
 
 
 @frozen(kw_only=True)
-class Ring:
+class Notification:
     """What there is to tell. ``later``: nothing of it is of jobs that are due."""
 
     queues: frozenset[str]
     owners: frozenset[IncarnationId]
     later: bool
-    plenty: bool
+    more_work: bool
 
-    def merged(self, other: "Ring") -> "Ring":
-        return Ring(
+    def merged(self, other: "Notification") -> "Notification":
+        return Notification(
             queues=self.queues | other.queues,
             owners=self.owners | other.owners,
             later=self.later and other.later,
-            plenty=self.plenty or other.plenty,
+            more_work=self.more_work or other.more_work,
         )
 
 
-class Ringing:
+class NotifyCoalescer:
     """``loop`` answers the event loop to send on, and raises ``RuntimeError`` while there is none: what is put then is
     lost. ``put`` may be called from any thread; all else belongs to that loop.
     """
 
     def __init__(
         self,
-        send: Callable[[Ring], Coroutine[Any, Any, None]],
+        send: Callable[[Notification], Coroutine[Any, Any, None]],
         *,
         loop: Callable[[], asyncio.AbstractEventLoop],
         merge_seconds: float = _MERGE_SECONDS,
@@ -46,7 +46,7 @@ class Ringing:
         self._loop = loop
         self._merge_seconds = merge_seconds
         self._guard = Lock()
-        self._next: Ring | None = None
+        self._next: Notification | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._send_at = 0.0
         """When the next may go, on the loop's clock."""
@@ -57,16 +57,16 @@ class Ringing:
         queues: Collection[str] = (),
         owners: Collection[IncarnationId] = (),
         later: bool = False,
-        plenty: bool = False,
+        more_work: bool = False,
     ) -> None:
         if not queues and not owners:
             return
-        ring = Ring(
-            queues=frozenset(queues), owners=frozenset(owners), later=later or not queues, plenty=plenty
+        notify = Notification(
+            queues=frozenset(queues), owners=frozenset(owners), later=later or not queues, more_work=more_work
         )
         with self._guard:
             first = self._next is None
-            self._next = ring if self._next is None else self._next.merged(ring)
+            self._next = notify if self._next is None else self._next.merged(notify)
         if first:
             try:
                 loop = self._loop()
@@ -101,12 +101,12 @@ class Ringing:
 
     def _send_now(self) -> None:
         with self._guard:
-            ring, self._next = self._next, None
-        if ring is None:  # the end came first, and sent it
+            notify, self._next = self._next, None
+        if notify is None:  # the end came first, and sent it
             return
         loop = self._loop()
         self._send_at = loop.time() + self._merge_seconds
-        task = loop.create_task(self._send(ring))
+        task = loop.create_task(self._send(notify))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 

@@ -1,12 +1,12 @@
 """Trails in PostgreSQL: what outlives its job is swept away."""
 
 from schedora.adapters.postgres.engine import Database
+from schedora.adapters.postgres.run_logs import PostgresRunLogs
 from schedora.adapters.postgres.statements import written
-from schedora.adapters.postgres.trails import PostgresTrails
 from schedora.domain.ids import JobId
 from tests.builders import a_job_id
 from tests.contract.postgres import postgres_stores
-from tests.contract.test_trails import a_trail
+from tests.contract.test_run_logs import a_run_log
 
 STRAY = written("""
 insert into trails (job_id, token, attempt, worker_id, lines, lines_dropped, spans, spans_dropped)
@@ -20,35 +20,35 @@ async def left(database: Database) -> list[JobId]:
 
 
 async def test_what_outlived_its_job_is_swept_away_in_steps(database: Database) -> None:
-    stores, trails = postgres_stores(database), PostgresTrails(database)
+    stores, run_logs = postgres_stores(database), PostgresRunLogs(database)
     job = await stores.submit_one()
-    await trails.keep([a_trail(job.job_id)])
+    await run_logs.keep([a_run_log(job.job_id)])
     for _ in range(5):
         await database.fetch(STRAY, job_id=a_job_id())
-    removed = [await trails.prune(limit=2) for _ in range(4)]
+    removed = [await run_logs.prune(limit=2) for _ in range(4)]
     assert sum(removed) == 5
     assert max(removed) <= 2
     assert await left(database) == [job.job_id]
 
 
 async def test_the_sweep_starts_over(database: Database) -> None:
-    trails = PostgresTrails(database)
+    run_logs = PostgresRunLogs(database)
     await database.fetch(STRAY, job_id=a_job_id())
-    assert await trails.prune(limit=10) == 1
+    assert await run_logs.prune(limit=10) == 1
     await database.fetch(STRAY, job_id=a_job_id())
-    assert await trails.prune(limit=10) == 1
+    assert await run_logs.prune(limit=10) == 1
     assert await left(database) == []
 
 
 async def test_one_walks_at_a_time(database: Database) -> None:
-    trails = PostgresTrails(database)
-    await trails.prune(limit=10)
+    run_logs = PostgresRunLogs(database)
+    await run_logs.prune(limit=10)
     await database.fetch(STRAY, job_id=a_job_id())
     other = await database.connect()
     try:
         async with other.transaction():
             await other.execute("select from sweeps where name = 'trails' for update")
-            assert await trails.prune(limit=10) == 0
+            assert await run_logs.prune(limit=10) == 0
     finally:
         await other.close()
-    assert await trails.prune(limit=10) == 1
+    assert await run_logs.prune(limit=10) == 1

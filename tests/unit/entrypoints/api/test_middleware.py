@@ -15,8 +15,8 @@ from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.application.request_scope import current_request
 from schedora.domain.sampling import EVERYTHING
 from schedora.entrypoints.api.app import create_app
-from schedora.entrypoints.api.edge import Edge
-from schedora.entrypoints.api.visit import visit_of
+from schedora.entrypoints.api.middleware import RequestMiddleware
+from schedora.entrypoints.api.request_context import request_context_of
 from schedora.entrypoints.system import System
 from tests.unit.entrypoints.api.conftest import Api, submit
 
@@ -125,7 +125,9 @@ async def test_what_is_logged_deep_inside_a_request_carries_its_identity(api: Ap
 async def served(app: Any, method: str = "POST", kind: str = "http") -> list[Message]:
     """What the edge around ``app`` answers to a request without body."""
     clock = VirtualClock()
-    edge = Edge(app, randomness=SeededRandomness(1, clock), metrics=HttpMetrics(), sampler=EVERYTHING)
+    edge = RequestMiddleware(
+        app, randomness=SeededRandomness(1, clock), metrics=HttpMetrics(), sampler=EVERYTHING
+    )
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -164,7 +166,7 @@ async def test_nothing_of_a_request_waits_for_the_garbage_collector() -> None:
     visits = []
 
     async def answers(scope: Scope, _: Receive, send: Send) -> None:
-        visits.append(ref(visit_of(scope)))
+        visits.append(ref(request_context_of(scope)))
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     gc.disable()

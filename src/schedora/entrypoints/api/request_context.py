@@ -23,7 +23,7 @@ SUBJECTS = {"job_id": _UUID, "workflow_id": _UUID, "worker_id": SANE}
 
 
 @frozen(kw_only=True)
-class Visit:
+class RequestContext:
     """``trace`` is the caller's, or new; so is ``correlation_id``. ``with_body``: the answer is wanted whole, not its
     headers alone.
     """
@@ -77,8 +77,8 @@ def stored_by(scope: Scope) -> Stored | None:
     return stored
 
 
-def visit_of(request: Request | Scope) -> Visit:
+def request_context_of(request: Request | Scope) -> RequestContext:
     """Of a request, or of its scope."""
     scope = request.scope if isinstance(request, Request) else request
-    visit: Visit = scope[_KEY]
+    visit: RequestContext = scope[_KEY]
     return visit

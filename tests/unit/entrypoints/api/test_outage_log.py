@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.application.errors import StoreBusy, StoreUnavailable
-from schedora.entrypoints.api.outage import LOOK_EVERY, TELL_EVERY, Outage
+from schedora.entrypoints.api.outage_log import LOOK_EVERY, TELL_EVERY, OutageLog
 
 NO_ROUTE = StoreUnavailable("no route")
 
@@ -37,8 +37,8 @@ def store() -> Store:
 
 
 @pytest.fixture
-async def outage(store: Store, clock: VirtualClock) -> AsyncIterator[Outage]:
-    outage = Outage(store.look, clock)
+async def outage(store: Store, clock: VirtualClock) -> AsyncIterator[OutageLog]:
+    outage = OutageLog(store.look, clock)
     yield outage
     await outage.close()
 
@@ -56,7 +56,7 @@ async def pass_by(clock: VirtualClock, span: timedelta) -> None:
 
 
 async def test_has_one_line_at_its_begin_one_a_minute_and_one_at_its_end(
-    outage: Outage, store: Store, clock: VirtualClock
+    outage: OutageLog, store: Store, clock: VirtualClock
 ) -> None:
     with capture_logs() as lines:
         for _ in range(100):
@@ -82,7 +82,7 @@ async def test_has_one_line_at_its_begin_one_a_minute_and_one_at_its_end(
 
 
 async def test_is_looked_for_only_once_somebody_was_refused(
-    outage: Outage, store: Store, clock: VirtualClock
+    outage: OutageLog, store: Store, clock: VirtualClock
 ) -> None:
     await pass_by(clock, TELL_EVERY)
     assert store.looks == 0
@@ -96,7 +96,7 @@ async def test_is_looked_for_only_once_somebody_was_refused(
 
 
 async def test_what_fails_while_the_store_is_there_is_told_once_a_minute(
-    outage: Outage, store: Store, clock: VirtualClock
+    outage: OutageLog, store: Store, clock: VirtualClock
 ) -> None:
     store.away = False
     with capture_logs() as lines:
@@ -112,7 +112,7 @@ async def test_what_fails_while_the_store_is_there_is_told_once_a_minute(
     assert [line["requests"] for line in lines] == [50, 51]
 
 
-async def test_store_that_is_busy_is_not_away(outage: Outage, store: Store, clock: VirtualClock) -> None:
+async def test_store_that_is_busy_is_not_away(outage: OutageLog, store: Store, clock: VirtualClock) -> None:
     store.busy = True
     with capture_logs() as lines:
         outage.refused(StoreBusy("all connections are in use"), trace_id="t")
@@ -121,7 +121,7 @@ async def test_store_that_is_busy_is_not_away(outage: Outage, store: Store, cloc
     assert [line["event"] for line in lines] == ["the store failed requests"]
 
 
-async def test_nobody_looks_after_the_end(outage: Outage, store: Store, clock: VirtualClock) -> None:
+async def test_nobody_looks_after_the_end(outage: OutageLog, store: Store, clock: VirtualClock) -> None:
     outage.suspected()
     await settle()
     await outage.close()
@@ -129,7 +129,7 @@ async def test_nobody_looks_after_the_end(outage: Outage, store: Store, clock: V
 
 
 async def test_is_not_known_for_ever_when_a_look_fails_for_another_reason(
-    outage: Outage, store: Store, clock: VirtualClock
+    outage: OutageLog, store: Store, clock: VirtualClock
 ) -> None:
     known = []
     with capture_logs() as lines:
@@ -149,7 +149,7 @@ async def test_is_not_known_for_ever_when_a_look_fails_for_another_reason(
     ]  # fmt: skip
 
 
-async def test_can_be_closed_after_a_look_that_failed(outage: Outage, store: Store) -> None:
+async def test_can_be_closed_after_a_look_that_failed(outage: OutageLog, store: Store) -> None:
     store.broken = True
     outage.suspected()
     await settle()

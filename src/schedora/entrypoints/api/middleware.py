@@ -19,7 +19,7 @@ from schedora.domain.trace import TraceContext
 from schedora.entrypoints.api.body import give_back
 from schedora.entrypoints.api.errors import INTERNAL
 from schedora.entrypoints.api.event_streams import CONNECTION
-from schedora.entrypoints.api.visit import SANE, Visit, stored_by
+from schedora.entrypoints.api.request_context import SANE, RequestContext, stored_by
 
 CORRELATION_HEADERS = (b"x-correlation-id", b"x-request-id")
 TRACEPARENT = b"traceparent"
@@ -33,7 +33,7 @@ log = Logger("schedora.api")
 requests = Logger(REQUESTS)
 
 
-class Edge:
+class RequestMiddleware:
     """Pure ASGI. HEAD is answered wherever GET is, by the same route."""
 
     def __init__(
@@ -106,7 +106,7 @@ class Edge:
             current_request.reset(entered)
             visit.leave(scope)
 
-    def _visit(self, scope: Scope, *, with_body: bool) -> Visit:
+    def _visit(self, scope: Scope, *, with_body: bool) -> RequestContext:
         headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
         # Of several, the first counts.
         told = {name: value.decode("latin-1") for name, value in reversed([*headers]) if name in TELLING}
@@ -122,7 +122,7 @@ class Edge:
             given = next((told[name] for name in CORRELATION_HEADERS if name in told), "")
             if SANE.fullmatch(given):
                 correlation_id = given
-        return Visit(
+        return RequestContext(
             trace=trace,
             parent_span_id=parent_span_id,
             correlation_id=correlation_id,
@@ -130,7 +130,9 @@ class Edge:
             scope=scope,
         )
 
-    def _tell(self, scope: Scope, method: str, status: int, duration_seconds: float, visit: Visit) -> None:
+    def _tell(
+        self, scope: Scope, method: str, status: int, duration_seconds: float, visit: RequestContext
+    ) -> None:
         route = getattr(scope.get("route"), "path", UNROUTED)
         known_method = method if method in METHODS else "OTHER"
         self._metrics.observe(known_method, route, status, duration_seconds)

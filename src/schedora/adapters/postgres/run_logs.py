@@ -8,7 +8,7 @@ from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import written
 from schedora.adapters.postgres.sweeps import BEGIN
 from schedora.domain.ids import DEFAULT_TENANT, JobId, JsonText, LeaseToken
-from schedora.domain.trail import RUNS_MAX, Trail
+from schedora.domain.run_log import RUNS_MAX, RunLog
 
 SWEEP: Final = "trails"
 
@@ -89,35 +89,35 @@ select count(*) as removed from removed
 """)
 
 
-class PostgresTrails:
+class PostgresRunLogs:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def keep(self, trails: Sequence[Trail]) -> None:
-        if not trails:
+    async def keep(self, run_logs: Sequence[RunLog]) -> None:
+        if not run_logs:
             return
         await self._database.fetch(
             _KEEP,
             tenant_id=DEFAULT_TENANT,
             runs_max=RUNS_MAX,
-            job_id=[trail.job_id for trail in trails],
-            token=[trail.lease_token for trail in trails],
-            attempt=[trail.attempt for trail in trails],
-            worker_id=[trail.worker_id for trail in trails],
-            lines=[_document(trail.lines) for trail in trails],
-            lines_dropped=[trail.lines_dropped for trail in trails],
-            spans=[_document(trail.spans) for trail in trails],
-            spans_dropped=[trail.spans_dropped for trail in trails],
+            job_id=[run_log.job_id for run_log in run_logs],
+            token=[run_log.lease_token for run_log in run_logs],
+            attempt=[run_log.attempt for run_log in run_logs],
+            worker_id=[run_log.worker_id for run_log in run_logs],
+            lines=[_document(run_log.lines) for run_log in run_logs],
+            lines_dropped=[run_log.lines_dropped for run_log in run_logs],
+            spans=[_document(run_log.spans) for run_log in run_logs],
+            spans_dropped=[run_log.spans_dropped for run_log in run_logs],
         )
 
-    async def lines_of(self, job_id: JobId) -> tuple[Trail, ...]:
-        return tuple(map(_trail, await self._database.fetch(_LINES_OF, job_id=job_id)))
+    async def lines_of(self, job_id: JobId) -> tuple[RunLog, ...]:
+        return tuple(map(_run_log, await self._database.fetch(_LINES_OF, job_id=job_id)))
 
-    async def spans_of(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[Trail, ...]]:
-        found: dict[JobId, tuple[Trail, ...]] = {}
+    async def spans_of(self, job_ids: Sequence[JobId]) -> dict[JobId, tuple[RunLog, ...]]:
+        found: dict[JobId, tuple[RunLog, ...]] = {}
         for row in await self._database.fetch(_SPANS_OF, job_ids=list(job_ids)):
-            trail = _trail(row)
-            found[trail.job_id] = (*found.get(trail.job_id, ()), trail)
+            run_log = _run_log(row)
+            found[run_log.job_id] = (*found.get(run_log.job_id, ()), run_log)
         return found
 
     async def prune(self, *, limit: int) -> int:
@@ -136,8 +136,8 @@ def _items(document: str) -> tuple[JsonText, ...]:
     return tuple(JsonText(item) for item in document.split("\n")) if document else ()
 
 
-def _trail(row: Row) -> Trail:
-    return Trail(
+def _run_log(row: Row) -> RunLog:
+    return RunLog(
         job_id=JobId(row["job_id"]),
         lease_token=LeaseToken(row["token"]),
         attempt=row["attempt"],

@@ -11,7 +11,7 @@ from schedora.entrypoints.api.errors import ANSWERED, answer_problem
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class Shortcut:
+class FastRoute:
     """Pure ASGI. The routes stay where they are, for the documentation and for addresses that are not written like
     theirs; each takes the request and nothing else.
     """

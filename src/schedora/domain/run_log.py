@@ -15,11 +15,11 @@ SPANS_MAX = 128
 SPANS_LENGTH_MAX = 256_000
 """Characters of all spans of one run together."""
 RUNS_MAX = 20
-"""Of so many claims of a job are trails kept, counted back from the newest that left one."""
+"""The run logs of so many claims of a job are kept, counted back from the newest that has one."""
 
 
 @frozen(kw_only=True)
-class Trail:
+class RunLog:
     """Of one run, which its job's ``lease_token`` names. ``attempt`` is counted from 1."""
 
     job_id: JobId
