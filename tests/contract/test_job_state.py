@@ -25,7 +25,7 @@ OUTCOMES: dict[str, Outcome] = {
     "fail for good": Failed(kind="Oops", message="hopeless", retryable=False),
     "time out": TimedOut(timeout=HOUR),
     "snooze": Snoozed(delay=HOUR),
-    "release": Released(reason="draining"),
+    "release the lease": Released(reason="draining"),
     "lose the worker": WorkerLost(message="silence"),
 }
 
@@ -130,7 +130,7 @@ ENDS: dict[str, JobState] = {
     "fail for good": JobState.DEAD,
     "time out": JobState.RETRYING,
     "snooze": JobState.PENDING,
-    "release": JobState.PENDING,
+    "release the lease": JobState.PENDING,
     "lose the worker": JobState.RETRYING,
 }
 
