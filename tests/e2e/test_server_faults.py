@@ -187,7 +187,10 @@ def test_requests_are_told_to_come_again_and_nothing_runs_twice(system: System, 
     for program, size in before.items():
         told = until(partial(losses, program, size), f"{program.err.name} to find the store again")
         said = program.err.read_text()[size:]
-        assert told in {"0 times", "1 times"}, said
+        # On a full disk a few bytes are free now and then, so that a new connection succeeds and the next one fails.
+        # A store that is away is asked again each half second, and so is it told no more often.
+        most = 2 * seconds + 1 if fault is disk_full else 1
+        assert int(told.split()[0]) <= most, said
         assert "declared lost" not in said
         assert '"level":"error"' not in said
         if program is system.worker and fault in {disk_full, read_only}:
