@@ -21,7 +21,7 @@ from schedora.adapters.telemetry.logs import OWN, QUIET
 from schedora.application.log import HANDLERS
 from tests.databases import Way, copy_of, empty_database, migrated_template, on
 from tests.pgbouncer import pgbouncer
-from tests.tiers import NIGHTLY, TIER, Tier
+from tests.tiers import NIGHTLY, TIER, UNMEASURED, Tier
 
 # Set by the process that started the run, and inherited by its xdist workers: the run's data directory.
 RUN_DIRECTORY = "SCHEDORA_TEST_RUN_DIRECTORY"
@@ -34,6 +34,8 @@ for tier, examples in {Tier.UNIT: 25, Tier.TEST: 100, Tier.NIGHTLY: 1_000}.items
         derandomize=tier is not Tier.NIGHTLY,
     )  # fmt: skip
 settings.load_profile(TIER)
+
+TESTS = Path(__file__).parent
 
 HOOKS: Sequence[tuple[ModuleType, str]] = (
     (sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook"), (warnings, "showwarning"),
@@ -49,7 +51,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is marked ``nightly`` runs in that tier alone."""
+    """What is marked ``nightly`` runs in that tier alone. Coverage is measured where it is not for nothing."""
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in UNMEASURED:
+            item.add_marker(pytest.mark.no_cover)
     left = [item for item in items if TIER is not Tier.NIGHTLY and item.get_closest_marker(NIGHTLY)]
     if left:
         config.hook.pytest_deselected(items=left)

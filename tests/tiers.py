@@ -23,6 +23,10 @@ TIER: Final = Tier(os.environ.get("TEST_TIER", Tier.TEST))
 NIGHTLY: Final = "nightly"
 """The name of the marker."""
 
+UNMEASURED: Final = frozenset({"acceptance", "benchmarks", "docs", "e2e", "examples", "model", "simulation"})
+"""Folders whose tests run without coverage. What they drive runs in processes of their own, or is measured by the tests
+of its own folder too; measuring it takes as long as running it."""
+
 nightly: Final = pytest.mark.nightly
 """For a test that another stands for."""
 
