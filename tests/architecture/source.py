@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "schedora"
-LAYERS = ("domain", "application", "adapters", "entrypoints")
+LAYERS = ("domain", "diagnosis", "application", "adapters", "entrypoints")
 
 
 def modules(under: str = "") -> list[Path]:

@@ -7,22 +7,22 @@ import pytest
 
 from tests.architecture.source import LAYERS, PACKAGE, imports, modules, name_of
 
-RULES_OF_THE_DOMAIN = sys.stdlib_module_names | {"attrs", "schedora"}
+OPEN_TO_RULES = sys.stdlib_module_names | {"attrs", "schedora"}
 NEITHER_CLOCK_NOR_CHANCE_NOR_IO = {
     "asyncio", "io", "logging", "multiprocessing", "os", "pathlib", "random", "secrets", "select", "selectors",
     "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib",
 }  # fmt: skip
 
 
-def test_top_level_is_the_four_layers_and_nothing_else() -> None:
+def test_top_level_is_the_layers_and_nothing_else() -> None:
     packages = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert packages == set(LAYERS)
 
 
-@pytest.mark.parametrize("path", modules("domain"), ids=name_of)
-def test_domain_imports_only_what_is_on_its_list(path: Path) -> None:
+@pytest.mark.parametrize("path", [*modules("domain"), *modules("diagnosis")], ids=name_of)
+def test_rules_import_only_what_is_on_their_list(path: Path) -> None:
     tops = {name.split(".")[0] for name in imports(path)}
-    assert tops <= RULES_OF_THE_DOMAIN - NEITHER_CLOCK_NOR_CHANCE_NOR_IO
+    assert tops <= OPEN_TO_RULES - NEITHER_CLOCK_NOR_CHANCE_NOR_IO
 
 
 @pytest.mark.parametrize("path", [path for layer in LAYERS for path in modules(layer)], ids=name_of)

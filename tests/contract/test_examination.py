@@ -9,7 +9,7 @@ import pytest
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.examination import Check
 from schedora.application.ports.shared_counters import Series
-from schedora.domain.finding import Finding, Severity
+from schedora.diagnosis.doctor.finding import Finding, Severity
 from schedora.domain.ids import ProcessId
 from schedora.domain.outcome import Failed, Released, Succeeded
 from schedora.domain.process import ProcessIdentity, ProcessKind

@@ -11,9 +11,9 @@ from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.facts_reader import HOPS_MAX, UPSTREAM_MAX
 from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.shared_counters import Series
+from schedora.diagnosis.why.inputs import JobFacts, Line
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.events import AttemptError
-from schedora.domain.facts import JobFacts, Line
 from schedora.domain.ids import JobId, WorkerId
 from schedora.domain.job import UPSTREAM_FAILED
 from schedora.domain.job_state import JobState

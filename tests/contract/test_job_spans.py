@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from schedora.application.telemetry.job_spans import job_spans, run_spans
+from schedora.application.telemetry.span import Span, process_span_id
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JobId
-from schedora.domain.job_spans import job_spans, run_spans
 from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut
 from schedora.domain.retry import RetryKind, RetryPolicy
-from schedora.domain.span import Span, process_span_id
 from tests.builders import a_request
 from tests.contract.stores import Stores
 

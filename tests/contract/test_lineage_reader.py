@@ -1,10 +1,10 @@
 """What jobs depend on and what depends on them."""
 
 from schedora.application.ports.lineage_reader import DEPENDANTS_MAX
+from schedora.application.telemetry.lineage import Dependants, Relative
 from schedora.domain.ids import JobId
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
-from schedora.domain.lineage import Dependants, Relative
 from schedora.domain.outcome import Released, Succeeded
 from tests.builders import a_job_id, a_request
 from tests.contract.stores import Stores

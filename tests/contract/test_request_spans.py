@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import count
 
 from schedora.application.ports.request_spans import Asked
-from schedora.domain.request_span import ServedRequest
+from schedora.application.telemetry.request_span import ServedRequest
 from schedora.domain.trace import TraceContext
 from tests.contract.stores import Stores
 

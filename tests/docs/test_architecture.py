@@ -43,7 +43,7 @@ def test_every_table_is_told() -> None:
 
 def test_every_layer_is_told_from_the_top() -> None:
     told = [row["folder"].rpartition("/")[2] for row in table(PAGE, "folder")]
-    assert told == ["entrypoints", "adapters", "application", "domain"]
+    assert told == ["entrypoints", "adapters", "application", "diagnosis", "domain"]
 
 
 def test_every_decision_is_told_in_order() -> None:

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from types import ModuleType
 
-from schedora.domain import checks
-from schedora.domain.finding import FindingType
+from schedora.diagnosis import doctor as checks
+from schedora.diagnosis.doctor.finding import FindingType
 from tests.docs.pages import ROOT, table
 
 PAGE = ROOT / "docs" / "doctor.md"

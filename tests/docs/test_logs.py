@@ -2,8 +2,8 @@
 
 import re
 
-from schedora.domain.redaction import SECRET_NAMES
-from schedora.domain.repetition import SPAN_SECONDS, TOLD_MAX
+from schedora.application.telemetry.redaction import SECRET_NAMES
+from schedora.application.telemetry.repetition import SPAN_SECONDS, TOLD_MAX
 from schedora.domain.run_log import LINE_LENGTH_MAX, LINES_LENGTH_MAX, LINES_MAX, RUNS_MAX
 from tests.docs.pages import ROOT
 

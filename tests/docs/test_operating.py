@@ -12,8 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from schedora.adapters.telemetry.prometheus import LABELS
 from schedora.adapters.telemetry.renamed_metrics import OLD_NAMES
 from schedora.application.ports.metrics import GAUGE_LABELS, Counter, Gauge, Histogram
+from schedora.application.telemetry.sampling import SamplerKind
 from schedora.domain.job_request import JobRequest
-from schedora.domain.sampling import SamplerKind
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import JobLogLevel, LogFormat, LogLevel, Settings, load_settings

@@ -2,9 +2,9 @@
 
 import re
 
-from schedora.domain.reason import BLOCKING, DELAYING, ReasonCode
+from schedora.diagnosis.why.reason import BLOCKING, DELAYING, ReasonCode
 from tests.docs.pages import ROOT, table
-from tests.unit.domain.test_why import EXAMPLES
+from tests.unit.diagnosis.why.test_explanation import EXAMPLES
 
 PAGE = ROOT / "docs" / "why.md"
 ROWS = table(PAGE, "code")

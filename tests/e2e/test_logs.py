@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from schedora.domain.repetition import TOLD_MAX
+from schedora.application.telemetry.repetition import TOLD_MAX
 from tests.e2e.conftest import Api, Cluster, with_redis_and_at_night_without
 from tests.programs import Program, until
 

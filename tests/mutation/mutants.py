@@ -37,7 +37,7 @@ class Mutant:
 
     @property
     def module(self) -> str:
-        """``domain/checks/claim.py``."""
+        """``diagnosis/doctor/claim.py``."""
         return f"{self._parts[0].partition('.')[2].replace('.', '/')}.py"
 
     @property
@@ -47,7 +47,7 @@ class Mutant:
 
     @property
     def mangled(self) -> str:
-        """Its function, as mutmut calls it: ``schedora.domain.checks.claim.xǁClaimPlanǁfindings``."""
+        """Its function, as mutmut calls it: ``schedora.diagnosis.doctor.claim.xǁClaimPlanǁfindings``."""
         return ".".join(self._parts)
 
     @property

@@ -23,6 +23,8 @@ class Package:
 
 PACKAGES = (
     Package(folder="domain", tests="tests/unit/domain", killed_min=0.95),
+    Package(folder="diagnosis", tests="tests/unit/diagnosis", killed_min=0.95),
+    Package(folder="application/telemetry", tests="tests/unit/application/telemetry", killed_min=0.85),
     Package(folder="application/maintenance", tests="tests/unit/application/maintenance", killed_min=0.85),
     Package(folder="application/pipeline", tests="tests/unit/application/pipeline", killed_min=0.85),
 )

@@ -26,8 +26,8 @@ from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
 from schedora.application.ports.job_reader import JobFilter
 from schedora.application.ports.records import Pruned
 from schedora.application.ports.request_spans import Asked
+from schedora.diagnosis.why.inputs import Line
 from schedora.domain.claimed_job import ClaimedJob
-from schedora.domain.facts import Line
 from schedora.domain.ids import IncarnationId, JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Outcome, Succeeded

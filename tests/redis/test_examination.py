@@ -15,7 +15,7 @@ from schedora.adapters.redis.examination import RedisExamination
 from schedora.adapters.redis.link import RedisLink
 from schedora.application.queries import doctor as doctor_module
 from schedora.application.queries.doctor import Checked, Diagnosis, Examine
-from schedora.domain.checks import redis as redis_checks
+from schedora.diagnosis.doctor import redis as redis_checks
 from tests.contract.memory import a_memory_store, memory_stores
 from tests.programs import PATIENCE_SECONDS, until
 from tests.redis.cluster import RedisCluster

@@ -6,10 +6,10 @@ from typing import Final
 
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.tables import Tables
+from schedora.diagnosis.why.reason import BLOCKING, ReasonCode, Why
 from schedora.domain.ids import JobId
 from schedora.domain.job import Job
 from schedora.domain.job_state import WAITING, JobState
-from schedora.domain.reason import BLOCKING, ReasonCode, Why
 from schedora.domain.worker import LIVE, WorkerState
 from tests.simulation.processes import WorkerProcess
 from tests.simulation.workload import UNKNOWN

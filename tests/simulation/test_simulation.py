@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from schedora.domain import why
-from schedora.domain.reason import BLOCKING, Reason, ReasonCode
+from schedora.diagnosis.why import explanation as why
+from schedora.diagnosis.why.reason import BLOCKING, Reason, ReasonCode
 from tests.simulation.check import replay_command
 from tests.simulation.invariants import Seen
 from tests.simulation.network import Trouble

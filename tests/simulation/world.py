@@ -17,13 +17,13 @@ from schedora.application.encoding import decode_json
 from schedora.application.errors import Conflict, NameTaken, NotFound, StoreUnavailable
 from schedora.application.pipeline.worker import WorkerLimits
 from schedora.application.ports.job_reader import JobFilter
+from schedora.diagnosis.why.reason import ReasonCode, Why
 from schedora.domain import invariants
 from schedora.domain.ids import DEFAULT_TENANT, JobId, LeaseToken, WorkerId
 from schedora.domain.invariants import Guard, SideEffect
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.job_state import JobState
-from schedora.domain.reason import ReasonCode, Why
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
 from tests.simulation.event_loop import SECOND_US, SimulatedClock, SimulatedLoop, Stuck

@@ -7,10 +7,10 @@ from schedora.application.encoding import encode_json, size_bytes
 from schedora.application.errors import TooLarge
 from schedora.application.log import run_logger
 from schedora.application.run_scope import current_run
+from schedora.application.telemetry.span import process_span_id
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.errors import InvalidField
 from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkflowId
-from schedora.domain.span import process_span_id
 from schedora.domain.trace import TraceContext
 
 

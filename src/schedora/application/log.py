@@ -12,8 +12,8 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 from schedora.application.run_scope import RunScope, current_run
+from schedora.application.telemetry.redaction import redaction_of
 from schedora.domain.errors import brief
-from schedora.domain.redaction import redaction_of
 
 HANDLERS: Final = "schedora.handler"
 """The name of the logger that handlers are given."""

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.process_reports import ProcessReport
-from schedora.domain.checks.clocks import ClockReading
-from schedora.domain.checks.connections import Pools
-from schedora.domain.checks.processes import RunningProcess
+from schedora.diagnosis.doctor.clocks import ClockReading
+from schedora.diagnosis.doctor.connections import Pools
+from schedora.diagnosis.doctor.processes import RunningProcess
 from schedora.domain.process import ProcessKind
 
 REPORT_DELAY_MAX = timedelta(seconds=5)

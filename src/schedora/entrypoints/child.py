@@ -39,10 +39,10 @@ from schedora.application.pipeline.complete import complete_within
 from schedora.application.pipeline.execute import failed, outcome_of, storable
 from schedora.application.ports.processes import ProcessCall
 from schedora.application.run_scope import RunSpans, current_run
+from schedora.application.telemetry.redaction import redaction_of
 from schedora.domain.completion import settle
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Outcome, Succeeded
-from schedora.domain.redaction import redaction_of
 from schedora.entrypoints.container.settings import LogFormat
 from schedora.entrypoints.sdk.definition import JobFunction
 from schedora.entrypoints.sdk.registration import natural_executor

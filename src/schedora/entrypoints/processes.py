@@ -20,9 +20,9 @@ from schedora.adapters.system.parent_death_pipe import hang_on
 from schedora.adapters.telemetry.logs import configure_logs
 from schedora.adapters.telemetry.uncaught import tell_of_loop
 from schedora.application.log import Logger
+from schedora.application.telemetry.redaction import redaction_of
 from schedora.domain.ids import IncarnationId
 from schedora.domain.process import ProcessKind
-from schedora.domain.redaction import redaction_of
 from schedora.domain.worker_death import WorkerDeath
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import LogFormat, Settings, WrongSettings, load_settings

@@ -34,8 +34,8 @@ from schedora.application.pipeline.worker import Worker, WorkerLimits
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.run_locks import RunLock
 from schedora.application.ports.workers import Workers
+from schedora.application.telemetry.redaction import redaction_of
 from schedora.domain.ids import IncarnationId, JsonText, LeaseId, WorkerId
-from schedora.domain.redaction import redaction_of
 from schedora.domain.worker import WorkerIdentity, WorkerState
 from schedora.domain.worker_death import LINES_MAX, STACK_LENGTH_MAX, WorkerDeath, peak_memory
 from schedora.entrypoints.container.settings import Settings

@@ -14,7 +14,7 @@ from schedora.adapters.postgres.statements import written
 from schedora.adapters.system.clock import SystemClock
 from schedora.application.ports.shared_counters import Series
 from schedora.application.queries.doctor import Checked, Diagnosis, Examine
-from schedora.domain.finding import Finding, Severity
+from schedora.diagnosis.doctor.finding import Finding, Severity
 from schedora.domain.ids import ProcessId
 from schedora.domain.process import ProcessIdentity, ProcessKind
 from tests.contract.stores import EXPECTED

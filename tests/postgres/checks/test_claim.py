@@ -2,8 +2,8 @@
 
 import pytest
 
-from schedora.domain.checks import claim as claim_checks
-from schedora.domain.finding import Severity
+from schedora.diagnosis.doctor import claim as claim_checks
+from schedora.diagnosis.doctor.finding import Severity
 from tests.postgres.checks.looking import READY, Connection, bad, codes, examined
 
 

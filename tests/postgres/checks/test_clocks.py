@@ -6,7 +6,7 @@ import pytest
 from attrs import frozen
 
 from schedora.adapters.system.clock import SystemClock
-from schedora.domain.finding import Severity
+from schedora.diagnosis.doctor.finding import Severity
 from schedora.domain.process import ProcessKind
 from tests.postgres.checks.looking import (
     bad,

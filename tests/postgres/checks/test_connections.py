@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from schedora.adapters.postgres.engine import Database
-from schedora.domain.finding import Severity
+from schedora.diagnosis.doctor.finding import Severity
 from schedora.domain.process import ProcessKind
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import EXPECTED

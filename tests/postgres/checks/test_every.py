@@ -14,7 +14,7 @@ from schedora.adapters.postgres.checks.storage import storage
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
-from schedora.domain.finding import Observation, Severity
+from schedora.diagnosis.doctor.finding import Observation, Severity
 from schedora.domain.outcome import Succeeded
 from tests.builders import a_request
 from tests.contract.postgres import postgres_stores

@@ -8,8 +8,8 @@ import asyncpg
 import psycopg
 import pytest
 
-from schedora.domain.checks import horizon as horizon_checks
-from schedora.domain.finding import Severity
+from schedora.diagnosis.doctor import horizon as horizon_checks
+from schedora.diagnosis.doctor.finding import Severity
 from tests.postgres.checks.looking import (
     SNAPSHOT,
     ZERO,

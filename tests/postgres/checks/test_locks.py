@@ -10,8 +10,8 @@ import pytest
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import written
-from schedora.domain.checks import locks as locks_checks
-from schedora.domain.finding import Severity
+from schedora.diagnosis.doctor import locks as locks_checks
+from schedora.diagnosis.doctor.finding import Severity
 from tests.postgres.checks.looking import (
     ZERO,
     Connection,

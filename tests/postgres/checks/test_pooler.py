@@ -2,7 +2,7 @@
 
 from urllib.parse import urlsplit
 
-from schedora.domain.finding import Severity
+from schedora.diagnosis.doctor.finding import Severity
 from tests.postgres.checks.looking import Connection, codes, examined, the_one, worse_than_ok
 from tests.postgres.pooler import Pooler
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from schedora.domain.finding import Severity
+from schedora.diagnosis.doctor.finding import Severity
 from schedora.domain.process import ProcessKind
 from tests.postgres.checks.looking import (
     codes,

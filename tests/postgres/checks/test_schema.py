@@ -7,7 +7,7 @@ import pytest
 
 from schedora.adapters.postgres.schema import REVISIONS
 from schedora.adapters.postgres.tables import metadata
-from schedora.domain.finding import Severity
+from schedora.diagnosis.doctor.finding import Severity
 from tests.databases import empty_database
 from tests.postgres.checks.looking import Connection, bad, checked, codes, examined, in_transaction, the_one
 from tests.programs import until

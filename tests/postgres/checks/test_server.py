@@ -7,7 +7,7 @@ import pytest
 
 from schedora.adapters.postgres.embedded import start_embedded
 from schedora.adapters.postgres.schema import migrate
-from schedora.domain.finding import Severity
+from schedora.diagnosis.doctor.finding import Severity
 from tests.postgres.checks.looking import Connection, checked, codes, examined, reloaded, the_one
 
 

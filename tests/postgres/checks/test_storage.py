@@ -3,8 +3,8 @@
 import psycopg
 import pytest
 
-from schedora.domain.checks import storage as storage_checks
-from schedora.domain.finding import Severity
+from schedora.diagnosis.doctor import storage as storage_checks
+from schedora.diagnosis.doctor.finding import Severity
 from tests.postgres.checks.looking import READY, ZERO, Connection, bad, codes, examined, the_one
 from tests.programs import until
 

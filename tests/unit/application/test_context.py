@@ -9,10 +9,10 @@ from structlog.testing import capture_logs
 
 from schedora.application.context import JobContext, run_without_waiting
 from schedora.application.errors import LeaseLost, NotJson, TooLarge
+from schedora.application.telemetry.span import process_span_id
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.errors import InvalidField
 from schedora.domain.ids import JsonText, LeaseToken
-from schedora.domain.span import process_span_id
 from tests.builders import TRACE, a_claimed_job, a_workflow_id
 
 

@@ -3,7 +3,13 @@
 import pytest
 
 from schedora.application.ports.workflows import CountChange
-from schedora.application.propagation import Ending, Propagated, count_changes, propagate, workflow_id_of
+from schedora.application.propagation import (
+    Ending,
+    Propagated,
+    count_changes,
+    propagate,
+    workflow_id_of,
+)
 from schedora.domain.job import UPSTREAM_FAILED, Job
 from schedora.domain.job_state import ENDED, JobState
 from tests.builders import HOUR, NOON, a_job, a_request, a_workflow_id

@@ -6,7 +6,7 @@ from uuid import uuid4
 from schedora.application.ports.process_reports import ProcessReport
 from schedora.application.ports.shared_counters import Series
 from schedora.application.reported import REPORT_DELAY_MAX, clock_readings, pools, running_processes
-from schedora.domain.checks.clocks import Clocks
+from schedora.diagnosis.doctor.clocks import Clocks
 from schedora.domain.ids import ProcessId
 from schedora.domain.process import ProcessIdentity, ProcessKind
 from tests.builders import NOON

@@ -16,10 +16,10 @@ from schedora.adapters.system.child_command import CHILD_COMMAND
 from schedora.adapters.system.processes import PROCESS_DIED, ChildProcesses
 from schedora.application.pipeline.execute import INVALID_PAYLOAD, INVALID_RESULT
 from schedora.application.ports.processes import ProcessCall
+from schedora.application.telemetry.span import process_span_id
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, Outcome, Snoozed, Succeeded
-from schedora.domain.span import process_span_id
 from schedora.domain.trace import TraceContext
 from schedora.entrypoints.child import HANDLER_NOT_FOUND
 from tests.builders import NOON, a_claimed_job

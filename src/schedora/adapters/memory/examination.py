@@ -11,10 +11,10 @@ from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
 from schedora.application.ports.examination import Check, Expected
 from schedora.application.reported import running_processes
-from schedora.domain.checks.processes import Processes
-from schedora.domain.checks.reach import MemoryStoreInUse
-from schedora.domain.checks.work import DIED_WITHIN, Crew, Died, Waiting, Work
-from schedora.domain.facts import became_ready
+from schedora.diagnosis.doctor.processes import Processes
+from schedora.diagnosis.doctor.reach import MemoryStoreInUse
+from schedora.diagnosis.doctor.work import DIED_WITHIN, Crew, Died, Waiting, Work
+from schedora.diagnosis.why.inputs import became_ready
 from schedora.domain.job_state import JobState
 from schedora.domain.process import FRESH_FOR
 

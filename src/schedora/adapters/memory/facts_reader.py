@@ -13,8 +13,8 @@ from schedora.adapters.memory.tables import Tables
 from schedora.application.ports.facts_reader import HOPS_MAX, UPSTREAM_MAX
 from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.shared_counters import Series
+from schedora.diagnosis.why.inputs import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
 from schedora.domain.dependency import stands_in_the_way, waited_in_vain
-from schedora.domain.facts import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
 from schedora.domain.ids import IncarnationId, JobId
 from schedora.domain.job import Job
 from schedora.domain.job_state import ENDED, WAITING, JobState

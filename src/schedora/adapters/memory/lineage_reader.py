@@ -5,9 +5,9 @@ from collections.abc import Collection
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
 from schedora.application.ports.lineage_reader import DEPENDANTS_MAX
+from schedora.application.telemetry.lineage import Dependants, Lineage, Relative
 from schedora.domain.ids import JobId
 from schedora.domain.job import Job
-from schedora.domain.lineage import Dependants, Lineage, Relative
 
 
 class MemoryLineageReader:

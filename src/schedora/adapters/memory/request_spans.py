@@ -7,7 +7,7 @@ from itertools import islice
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
 from schedora.application.ports.request_spans import Asked
-from schedora.domain.request_span import ServedRequest
+from schedora.application.telemetry.request_span import ServedRequest
 
 
 class MemoryRequestSpans:

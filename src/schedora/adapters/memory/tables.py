@@ -10,11 +10,11 @@ from attrs import define, field
 from schedora.adapters.memory.overlay import Overlay
 from schedora.application.ports.process_reports import ProcessReport
 from schedora.application.ports.shared_counters import Series
+from schedora.application.telemetry.request_span import ServedRequest
 from schedora.domain.ids import IncarnationId, JobId, ProcessId, TenantId, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.limits import Bucket
 from schedora.domain.queue import Queue
-from schedora.domain.request_span import ServedRequest
 from schedora.domain.run_log import RunLog
 from schedora.domain.worker import Worker
 from schedora.domain.worker_death import WorkerDeath

@@ -19,8 +19,8 @@ from schedora.adapters.postgres.session import Session, TransactionSession
 from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.examination import Check, Expected
-from schedora.domain.checks.reach import DatabaseReach
-from schedora.domain.finding import Observation
+from schedora.diagnosis.doctor.finding import Observation
+from schedora.diagnosis.doctor.reach import DatabaseReach
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import load
 from schedora.application.ports.facts_reader import HOPS_MAX, LANES_MAX, UPSTREAM_MAX
 from schedora.application.ports.metrics import Gauge
-from schedora.domain.facts import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
+from schedora.diagnosis.why.inputs import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
 from schedora.domain.ids import DEFAULT_TENANT, JobId, WorkerId
 from schedora.domain.job_state import JobState
 from schedora.domain.process import FRESH_FOR

@@ -10,9 +10,9 @@ import orjson
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import load
 from schedora.application.ports.lineage_reader import DEPENDANTS_MAX
+from schedora.application.telemetry.lineage import Dependants, Lineage, Relative
 from schedora.domain.ids import JobId
 from schedora.domain.job_state import JobState
-from schedora.domain.lineage import Dependants, Lineage, Relative
 from schedora.domain.trace import TraceContext
 
 

@@ -13,7 +13,7 @@ import orjson
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import written
 from schedora.application.ports.request_spans import Asked
-from schedora.domain.request_span import ServedRequest
+from schedora.application.telemetry.request_span import ServedRequest
 from schedora.domain.trace import TraceContext
 
 _EARLIEST: Final = timedelta(seconds=2)

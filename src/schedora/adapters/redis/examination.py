@@ -12,8 +12,8 @@ from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.redis.scripts import load
 from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.examination import Check
-from schedora.domain.checks.reach import RedisReach
-from schedora.domain.checks.redis import RedisServer
+from schedora.diagnosis.doctor.reach import RedisReach
+from schedora.diagnosis.doctor.redis import RedisServer
 
 _TRIES = 5
 _PROBE_LIFE_MS = 60_000

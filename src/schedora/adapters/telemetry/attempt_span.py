@@ -22,8 +22,8 @@ from opentelemetry.util.types import Attributes, AttributeValue
 from schedora.adapters.telemetry.otlp_json import span_json
 from schedora.application.log import Logger
 from schedora.application.run_scope import RunScope
+from schedora.application.telemetry.span import process_span_id
 from schedora.domain.ids import JsonText
-from schedora.domain.span import process_span_id
 from schedora.domain.trace import TraceContext
 
 log = Logger("schedora.traces")

@@ -9,8 +9,8 @@ from schedora.adapters.telemetry.json_line import short_line
 from schedora.adapters.telemetry.log_event import own_fields
 from schedora.application.log import HANDLERS
 from schedora.application.run_scope import current_run
+from schedora.application.telemetry.redaction import Redaction
 from schedora.domain.ids import JobId, JsonText
-from schedora.domain.redaction import Redaction
 from schedora.domain.run_log import LINE_LENGTH_MAX
 
 OFF: Final = "OFF"

@@ -13,8 +13,8 @@ import structlog
 from schedora.application.log import FIELDS
 from schedora.application.request_scope import RequestScope, current_request
 from schedora.application.run_scope import RunScope, current_run
+from schedora.application.telemetry.redaction import Redaction
 from schedora.domain.errors import brief
-from schedora.domain.redaction import Redaction
 from schedora.domain.trace import trace_id_of
 
 Event = dict[str, Any]

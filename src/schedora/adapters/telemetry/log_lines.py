@@ -10,7 +10,7 @@ from typing import Any
 
 from schedora.adapters.telemetry.json_line import json_line
 from schedora.adapters.telemetry.log_event import timestamp
-from schedora.domain.redaction import Redaction
+from schedora.application.telemetry.redaction import Redaction
 
 WRITE_AFTER_SECONDS = 0.05
 LINES_MAX = 500

@@ -28,8 +28,8 @@ from schedora.application.log import (
     message_text,
 )
 from schedora.application.run_scope import current_run
-from schedora.domain.redaction import Redaction
-from schedora.domain.repetition import Repetition
+from schedora.application.telemetry.redaction import Redaction
+from schedora.application.telemetry.repetition import Repetition
 
 QUIET: Final = {
     "uvicorn.access": logging.WARNING, "uvicorn.error": logging.WARNING, "alembic": logging.WARNING,

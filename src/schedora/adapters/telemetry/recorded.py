@@ -9,7 +9,7 @@ from opentelemetry.trace import Link, SpanContext, TraceFlags
 from opentelemetry.trace import SpanKind as RecordedKind
 from opentelemetry.trace.status import Status, StatusCode
 
-from schedora.domain.span import Span, SpanKind, SpanStatus
+from schedora.application.telemetry.span import Span, SpanKind, SpanStatus
 
 _KINDS = {kind: RecordedKind[kind.name] for kind in SpanKind}
 _STATUSES = {status: StatusCode(status.value) for status in SpanStatus}

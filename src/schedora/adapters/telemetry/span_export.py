@@ -25,13 +25,13 @@ from schedora.adapters.telemetry.recorded import as_recorded
 from schedora.application.log import Logger
 from schedora.application.ports.lineage_reader import LineageReader
 from schedora.application.ports.metrics import Counter, Metrics
+from schedora.application.telemetry.job_spans import follows_others, run_spans
+from schedora.application.telemetry.lineage import Relative
+from schedora.application.telemetry.request_span import ServedRequest, request_span
+from schedora.application.telemetry.span import LINKS_MAX, Span
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
-from schedora.domain.job_spans import follows_others, run_spans
-from schedora.domain.lineage import Relative
-from schedora.domain.request_span import ServedRequest, request_span
-from schedora.domain.span import LINKS_MAX, Span
 
 log = Logger("schedora.traces")
 

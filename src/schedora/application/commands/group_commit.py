@@ -18,9 +18,9 @@ from schedora.application.ports.job_writer import JobWriter
 from schedora.application.ports.jobs import Submission
 from schedora.application.ports.metrics import Metrics
 from schedora.application.ports.randomness import Randomness
+from schedora.application.telemetry.sampling import EVERYTHING, Sampler
 from schedora.domain.ids import JobId
 from schedora.domain.job_request import JobRequest
-from schedora.domain.sampling import EVERYTHING, Sampler
 
 GROUP_MAX = 500
 GROUP_CHARACTERS_MAX = 8 * 1024 * 1024

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from schedora.application.ports.jobs import NewJob
 from schedora.application.ports.randomness import Randomness
+from schedora.application.telemetry.sampling import Sampler
 from schedora.domain.ids import JobId
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.job_state import JobState
-from schedora.domain.sampling import Sampler
 from schedora.domain.trace import new_traceparents
 
 TRACE_BITS = 192

@@ -20,11 +20,11 @@ from schedora.application.ports.unit_of_work import UnitOfWork, UnitOfWorkFactor
 from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workflows import CountChange
 from schedora.application.propagation import Ending, propagate, workflow_id_of
+from schedora.application.telemetry.sampling import EVERYTHING, Sampler
 from schedora.domain.dependency import stands_in_the_way
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job import UPSTREAM_FAILED, Job
 from schedora.domain.job_request import JobRequest
-from schedora.domain.sampling import EVERYTHING, Sampler
 
 CHUNK = 250
 """Jobs that the store is given at once, of a large batch."""

@@ -19,12 +19,12 @@ from schedora.application.ports.wakeup import Wakeup
 from schedora.application.ports.workflow_reader import WorkflowReader
 from schedora.application.ports.workflows import CountChange
 from schedora.application.propagation import count_changes
+from schedora.application.telemetry.sampling import EVERYTHING, Sampler
 from schedora.domain.graph import Graph, unique_keys
 from schedora.domain.ids import DEFAULT_TENANT, JobId, JsonText, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.job_state import JobState
-from schedora.domain.sampling import EVERYTHING, Sampler
 from schedora.domain.text import check_text
 from schedora.domain.trace import TraceContext
 from schedora.domain.workflow import (

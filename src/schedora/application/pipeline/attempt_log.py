@@ -8,10 +8,10 @@ from contextlib import suppress
 
 from schedora.application.encoding import decode_json
 from schedora.application.log import ATTEMPTS, Logger
+from schedora.application.telemetry.repetition import Repetition
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.job_state import JobState
-from schedora.domain.repetition import Repetition
 from schedora.domain.trace import TraceContext
 
 NAME = ATTEMPTS

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from schedora.domain.finding import Observation
+from schedora.diagnosis.doctor.finding import Observation
 
 
 @frozen(kw_only=True)

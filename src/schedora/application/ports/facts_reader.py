@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from schedora.domain.facts import JobFacts, Line
+from schedora.diagnosis.why.inputs import JobFacts, Line
 from schedora.domain.ids import JobId
 
 UPSTREAM_MAX: Final = 20

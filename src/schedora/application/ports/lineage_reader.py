@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from typing import Final, Protocol
 
+from schedora.application.telemetry.lineage import Lineage
 from schedora.domain.ids import JobId
-from schedora.domain.lineage import Lineage
 
 DEPENDANTS_MAX: Final = 20
 """Of so many dependants of a job their ids are told."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from attrs import frozen
 
-from schedora.domain.request_span import ServedRequest
+from schedora.application.telemetry.request_span import ServedRequest
 
 
 @frozen

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from schedora.application.telemetry.request_span import ServedRequest
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
-from schedora.domain.request_span import ServedRequest
 
 
 class SpanExport(Protocol):

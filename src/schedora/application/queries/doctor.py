@@ -12,8 +12,8 @@ from schedora.application.errors import StoreUnavailable
 from schedora.application.log import Logger
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.examination import Check, Examination
-from schedora.domain.checks.reach import RedisReach
-from schedora.domain.finding import Finding, Severity, worst
+from schedora.diagnosis.doctor.finding import Finding, Severity, worst
+from schedora.diagnosis.doctor.reach import RedisReach
 
 CHECK_PATIENCE = timedelta(seconds=10)
 """Longer than any of them gives the server it asks."""

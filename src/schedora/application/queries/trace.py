@@ -14,12 +14,12 @@ from schedora.application.ports.lineage_reader import LineageReader
 from schedora.application.ports.request_spans import Asked, RequestSpans
 from schedora.application.ports.run_logs import RunLogs
 from schedora.application.ports.workflow_reader import WorkflowReader
+from schedora.application.telemetry.job_spans import job_spans
+from schedora.application.telemetry.request_span import request_span
+from schedora.application.telemetry.span import Span
+from schedora.application.telemetry.workflow_spans import workflow_span, workflow_trace_id
 from schedora.domain.ids import JobId, JsonText, WorkflowId
 from schedora.domain.job import Job
-from schedora.domain.job_spans import job_spans
-from schedora.domain.request_span import request_span
-from schedora.domain.span import Span
-from schedora.domain.workflow_spans import workflow_span, workflow_trace_id
 
 BYTES_MAX: Final = 8_000_000
 """Of what the traces in one answer are made of, or those of a job more."""

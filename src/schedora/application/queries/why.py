@@ -6,9 +6,9 @@ from attrs import frozen
 
 from schedora.application.errors import NotFound
 from schedora.application.ports.facts_reader import FactsReader
+from schedora.diagnosis.why.explanation import Silence, why
+from schedora.diagnosis.why.reason import Why
 from schedora.domain.ids import JobId
-from schedora.domain.reason import Why
-from schedora.domain.why import Silence, why
 
 AHEAD_MAX: Final = 100_000
 """Up to so many jobs that go first are counted: that takes a hundredth of a second."""

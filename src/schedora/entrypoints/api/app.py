@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.application.ports.metrics import Gauge
-from schedora.domain.request_span import ServedRequest
+from schedora.application.telemetry.request_span import ServedRequest
 from schedora.entrypoints.api import errors
 from schedora.entrypoints.api.admission import Admission
 from schedora.entrypoints.api.connections import Room

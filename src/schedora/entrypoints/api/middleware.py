@@ -12,9 +12,9 @@ from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.application.log import REQUESTS, Logger
 from schedora.application.ports.randomness import Randomness
 from schedora.application.request_scope import current_request
-from schedora.domain.request_span import ServedRequest
-from schedora.domain.sampling import Sampler
-from schedora.domain.span import nanoseconds
+from schedora.application.telemetry.request_span import ServedRequest
+from schedora.application.telemetry.sampling import Sampler
+from schedora.application.telemetry.span import nanoseconds
 from schedora.domain.trace import TraceContext
 from schedora.entrypoints.api.body import give_back
 from schedora.entrypoints.api.errors import INTERNAL

@@ -17,9 +17,9 @@ from schedora.adapters.telemetry.log_lines import LogLines
 from schedora.adapters.telemetry.logs import LogWriter
 from schedora.application.log import REQUESTS, Logger
 from schedora.application.ports.metrics import Gauge
-from schedora.application.request_keeper import RequestKeeper
-from schedora.domain.redaction import redaction_of
-from schedora.domain.request_span import ServedRequest
+from schedora.application.telemetry.redaction import redaction_of
+from schedora.application.telemetry.request_keeper import RequestKeeper
+from schedora.application.telemetry.request_span import ServedRequest
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.connections import Connections, Limits
 from schedora.entrypoints.api.event_streams import EventStreams

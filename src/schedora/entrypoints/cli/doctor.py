@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schedora.domain.words import counted
+from schedora.diagnosis.wording import counted
 from schedora.entrypoints.cli.exits import FAILED, Failed, Misused
 from schedora.entrypoints.cli.printing import plain, print_json, print_line
 from schedora.entrypoints.cli.processes import DataDirOption

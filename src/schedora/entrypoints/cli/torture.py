@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from schedora.domain.words import counted
+from schedora.diagnosis.wording import counted
 from schedora.entrypoints.cli.confirm import YesOption
 from schedora.entrypoints.cli.exits import FAILED, Failed, Misused
 from schedora.entrypoints.cli.printing import plain, print_line, print_note

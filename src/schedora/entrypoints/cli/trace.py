@@ -6,8 +6,8 @@ from uuid import UUID
 
 import typer
 
-from schedora.domain.span import SpanStatus
-from schedora.domain.words import counted
+from schedora.application.telemetry.span import SpanStatus
+from schedora.diagnosis.wording import counted
 from schedora.entrypoints.cli.exits import Misused
 from schedora.entrypoints.cli.printing import (
     can_print,

@@ -17,8 +17,8 @@ import attrs
 from attrs import field, frozen
 from rich.cells import cell_len, set_cell_size
 
-from schedora.domain.span import SpanKind, SpanStatus
-from schedora.domain.words import counted, plural
+from schedora.application.telemetry.span import SpanKind, SpanStatus
+from schedora.diagnosis.wording import counted, plural
 from schedora.entrypoints.cli.printing import STYLES, one_line, span
 from schedora.entrypoints.sdk.trace_view import SpanEventView, SpanView
 

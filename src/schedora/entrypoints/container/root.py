@@ -40,8 +40,8 @@ from schedora.application.queries.queue_stats import ReadQueueStats
 from schedora.application.queries.trace import TraceJob, TraceSource, TraceWorkflow
 from schedora.application.queries.watch import Watch
 from schedora.application.queries.why import ExplainJob
+from schedora.diagnosis.why.explanation import Silence
 from schedora.domain.process import ProcessIdentity, ProcessKind
-from schedora.domain.why import Silence
 from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.system import System
 from schedora.entrypoints.this_process import this_process

@@ -12,9 +12,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import schedora
 from schedora.adapters.postgres.location import Location
+from schedora.application.telemetry.sampling import EVERYTHING, Sampler, SamplerKind
 from schedora.domain.errors import brief
 from schedora.domain.retention import Retention
-from schedora.domain.sampling import EVERYTHING, Sampler, SamplerKind
 from schedora.entrypoints.container.collector import (
     PROTOCOL,
     TIMEOUT_SECONDS_MAX,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from schedora.domain.finding import Severity
+from schedora.diagnosis.doctor.finding import Severity
 from schedora.domain.ids import JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.worker import WorkerState

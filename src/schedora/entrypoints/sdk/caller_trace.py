@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from schedora.application.run_scope import current_run
-from schedora.domain.span import process_span_id
+from schedora.application.telemetry.span import process_span_id
 from schedora.domain.trace import TraceContext
 
 TRACEPARENT = "traceparent"

@@ -25,10 +25,10 @@ from schedora.application.ports.job_reader import JobFilter, JobReader
 from schedora.application.ports.processes import ProcessCall, ProcessLink
 from schedora.application.ports.unit_of_work import UnitOfWork
 from schedora.application.queries.endings import Endings
+from schedora.application.telemetry.redaction import redaction_of
 from schedora.domain.ids import IncarnationId, JobId, JsonText, WorkerId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Outcome
-from schedora.domain.redaction import redaction_of
 from schedora.domain.worker import WorkerIdentity
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.sdk.app import Schedora

@@ -8,8 +8,8 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from schedora.application.encoding import decode_json
-from schedora.application.otlp import OPEN
-from schedora.domain.span import SpanKind, SpanStatus
+from schedora.application.telemetry.otlp import OPEN
+from schedora.application.telemetry.span import SpanKind, SpanStatus
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NS_MAX: Final = 2**64 - 1

@@ -7,7 +7,7 @@ from schedora.adapters.postgres.location import Location
 from schedora.adapters.postgres.schema import check_schema
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import Statement, written
-from schedora.domain.words import counted
+from schedora.diagnosis.wording import counted
 
 _LIVE = written("select count(*) as amount from workers where status in ('ACTIVE', 'DRAINING')")
 _JOBS = written("select count(*) as amount from jobs")

@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import frozen
 
+from schedora.diagnosis.wording import counted
 from schedora.domain.job_state import JobState
-from schedora.domain.words import counted
 from schedora.entrypoints.torture.faults import IN_WORDS, POSTGRES_AWAY, FaultKind
 from schedora.entrypoints.torture.log_files import LogFindings
 from schedora.entrypoints.torture.measures import (

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from schedora.adapters.postgres.location import Location
+from schedora.diagnosis.wording import counted
 from schedora.domain.process import REPORTED_EVERY
-from schedora.domain.words import counted
 from schedora.entrypoints.signals import stop_signals
 from schedora.entrypoints.torture import ledger
 from schedora.entrypoints.torture.customer import Customer

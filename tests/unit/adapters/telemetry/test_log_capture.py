@@ -17,9 +17,9 @@ from schedora.adapters.telemetry.log_capture import keeping_lines
 from schedora.application.context import JobContext
 from schedora.application.log import HANDLERS
 from schedora.application.run_scope import current_run
+from schedora.application.telemetry.redaction import Redaction
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JobId, JsonText
-from schedora.domain.redaction import Redaction
 from schedora.domain.run_log import LINE_LENGTH_MAX
 from tests.builders import NOON, a_claimed_job
 

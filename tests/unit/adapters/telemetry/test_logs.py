@@ -17,7 +17,7 @@ from schedora.application.log import Logger, run_logger
 from schedora.application.pipeline.run import Run
 from schedora.application.request_scope import current_request
 from schedora.application.run_scope import current_run
-from schedora.domain.repetition import SPAN_SECONDS, TOLD_MAX
+from schedora.application.telemetry.repetition import SPAN_SECONDS, TOLD_MAX
 from tests.builders import NOON, SECOND, TRACE, a_claimed_job, a_workflow_id
 
 THEIRS = ("uvicorn.access", "uvicorn.error", "alembic", "asyncio")

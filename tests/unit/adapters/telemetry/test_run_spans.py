@@ -19,9 +19,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from schedora.adapters.telemetry.run_spans import HandlerSpans
+from schedora.application.telemetry.span import process_span_id
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import JsonText
-from schedora.domain.span import process_span_id
 from tests.builders import a_claimed_job
 
 pytestmark = pytest.mark.usefixtures("no_provider")

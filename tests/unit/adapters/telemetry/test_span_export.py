@@ -19,16 +19,16 @@ from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.adapters.telemetry.span_export import OtlpSpanExport, otlp_exporter
 from schedora.application.encoding import encode_json
 from schedora.application.errors import StoreUnavailable
-from schedora.application.otlp import span_document
+from schedora.application.telemetry.job_spans import run_spans
+from schedora.application.telemetry.lineage import Lineage, Relative
+from schedora.application.telemetry.otlp import span_document
+from schedora.application.telemetry.request_span import ServedRequest, request_span
+from schedora.application.telemetry.span import Span, SpanKind, process_span_id
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion, settle
 from schedora.domain.ids import JobId, JsonText, LeaseToken
-from schedora.domain.job_spans import run_spans
 from schedora.domain.job_state import JobState
-from schedora.domain.lineage import Lineage, Relative
 from schedora.domain.outcome import Failed, Outcome, Succeeded
-from schedora.domain.request_span import ServedRequest, request_span
-from schedora.domain.span import Span, SpanKind, process_span_id
 from schedora.domain.trace import TraceContext
 from tests.builders import NOON, SECOND, a_claimed_job, a_job_id
 from tests.collector import Collector, a_collector

@@ -17,9 +17,9 @@ from schedora.application.ports.job_reader import JobFilter
 from schedora.application.ports.job_writer import JobWriter
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.application.ports.metrics import Counter
+from schedora.application.telemetry.sampling import Sampler
 from schedora.domain.ids import JsonText
 from schedora.domain.job_request import JobRequest
-from schedora.domain.sampling import Sampler
 from tests.builders import TRACE, a_request
 from tests.unit.application.bench import Bench, a_bench
 

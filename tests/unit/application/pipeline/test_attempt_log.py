@@ -10,10 +10,10 @@ import pytest
 import structlog
 
 from schedora.application.pipeline.attempt_log import NAME, AttemptLog
+from schedora.application.telemetry.repetition import SPAN_SECONDS, TOLD_MAX
 from schedora.domain.completion import Completion, settle
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, Outcome, Released, Succeeded
-from schedora.domain.repetition import SPAN_SECONDS, TOLD_MAX
 from tests.builders import NOON, SECOND, a_claimed_job, a_workflow_id
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"

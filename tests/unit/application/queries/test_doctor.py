@@ -13,7 +13,7 @@ from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.examination import Check
 from schedora.application.queries import doctor
 from schedora.application.queries.doctor import ALIKE_MAX, Diagnosis, Examine
-from schedora.domain.finding import Finding, FindingType, Observation, Severity
+from schedora.diagnosis.doctor.finding import Finding, FindingType, Observation, Severity
 
 OK, WARNING, CRITICAL = Severity
 

@@ -5,14 +5,14 @@ import pytest
 
 from schedora.application.errors import NotFound
 from schedora.application.queries.trace import TraceJob, TraceSource, TraceWorkflow
+from schedora.application.telemetry.job_spans import job_spans
+from schedora.application.telemetry.lineage import Lineage
+from schedora.application.telemetry.request_span import ServedRequest, request_span
+from schedora.application.telemetry.span import Span, nanoseconds, process_span_id
 from schedora.domain.ids import JobId, JsonText, LeaseToken, WorkflowId
 from schedora.domain.job import Job
-from schedora.domain.job_spans import job_spans
-from schedora.domain.lineage import Lineage
 from schedora.domain.outcome import Succeeded
-from schedora.domain.request_span import ServedRequest, request_span
 from schedora.domain.run_log import RunLog
-from schedora.domain.span import Span, nanoseconds, process_span_id
 from schedora.domain.trace import TraceContext
 from tests.builders import a_job_id, a_request, a_workflow_id
 from tests.contract.memory import a_memory_store, memory_stores

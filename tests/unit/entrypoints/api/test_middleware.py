@@ -13,7 +13,7 @@ from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
 from schedora.adapters.telemetry.http_metrics import HttpMetrics
 from schedora.application.request_scope import current_request
-from schedora.domain.sampling import EVERYTHING
+from schedora.application.telemetry.sampling import EVERYTHING
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.middleware import RequestMiddleware
 from schedora.entrypoints.api.request_context import request_context_of

@@ -17,11 +17,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
 from schedora.application.queries.trace import Traced
+from schedora.application.telemetry.request_span import ServedRequest
+from schedora.application.telemetry.sampling import SamplerKind
+from schedora.application.telemetry.span import nanoseconds
 from schedora.domain.ids import JobId, JsonText
-from schedora.domain.request_span import ServedRequest
 from schedora.domain.run_log import RunLog
-from schedora.domain.sampling import SamplerKind
-from schedora.domain.span import nanoseconds
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.schemas.traces import TraceView, trace_view
 from schedora.entrypoints.api.service import ApiService

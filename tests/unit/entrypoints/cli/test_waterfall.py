@@ -3,7 +3,7 @@ from typing import Any
 import attrs
 import pytest
 
-from schedora.domain.span import SpanKind, SpanStatus
+from schedora.application.telemetry.span import SpanKind, SpanStatus
 from schedora.entrypoints.cli.trace import drawn
 from schedora.entrypoints.cli.waterfall import (
     ASCII,

@@ -3,7 +3,7 @@
 import pytest
 
 from schedora import Schedora
-from schedora.domain.sampling import EVERYTHING, Sampler
+from schedora.application.telemetry.sampling import EVERYTHING, Sampler
 from schedora.entrypoints.container.settings import WrongSettings, load_settings
 
 

@@ -16,7 +16,7 @@ from opentelemetry.util._once import Once
 
 from schedora import AsyncSchedoraClient, JobContext, JobView, Schedora, SchedoraClient
 from schedora.application.errors import StoreUnavailable
-from schedora.domain.span import process_span_id
+from schedora.application.telemetry.span import process_span_id
 from schedora.domain.trace import TraceContext
 from schedora.testing import in_memory
 from tests.unit.entrypoints.sdk.doors import Doors

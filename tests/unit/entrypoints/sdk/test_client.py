@@ -25,8 +25,8 @@ from schedora import (
     WorkflowState,
 )
 from schedora.application.errors import NotJson
+from schedora.diagnosis.doctor.finding import Severity
 from schedora.domain.errors import InvalidField
-from schedora.domain.finding import Severity
 from schedora.domain.worker import WorkerState
 from schedora.entrypoints.sdk import conversation
 from schedora.entrypoints.sdk.errors import ServerError

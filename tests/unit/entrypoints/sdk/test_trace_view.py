@@ -4,10 +4,10 @@ from typing import Any
 import orjson
 import pytest
 
-from schedora.application.otlp import resource_spans, span_document
-from schedora.domain.span import SpanKind, SpanStatus
+from schedora.application.telemetry.otlp import resource_spans, span_document
+from schedora.application.telemetry.span import SpanKind, SpanStatus
 from schedora.entrypoints.sdk.trace_view import TraceView, trace
-from tests.unit.application.test_otlp import WHOLE
+from tests.unit.application.telemetry.test_otlp import WHOLE
 
 
 def read(*spans: dict[str, Any], **more: Any) -> TraceView:

@@ -8,7 +8,7 @@ from uuid import UUID
 from schedora.adapters.postgres.claim_cursor import BEGINNING
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import Statement, load, written
-from schedora.domain.checks.claim import ClaimPlan, TableScan
+from schedora.diagnosis.doctor.claim import ClaimPlan, TableScan
 
 _TABLE = "job_ready"
 _SETTINGS = written("""

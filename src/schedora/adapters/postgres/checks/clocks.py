@@ -8,7 +8,7 @@ from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
 from schedora.application.ports.clock import Clock
 from schedora.application.reported import clock_readings
-from schedora.domain.checks.clocks import ClockReading, Clocks
+from schedora.diagnosis.doctor.clocks import ClockReading, Clocks
 from schedora.domain.process import FRESH_FOR
 
 _NOW = written("select clock_timestamp() as at")

@@ -5,7 +5,7 @@ from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
 from schedora.application.ports.examination import Expected
 from schedora.application.reported import pools
-from schedora.domain.checks.connections import PER_WORKER, Connections, Limit, Pools
+from schedora.diagnosis.doctor.connections import PER_WORKER, Connections, Limit, Pools
 from schedora.domain.process import FRESH_FOR
 
 # Of sessions of other users the server does not tell what they are, unless we may see all.

@@ -17,7 +17,7 @@ from schedora.adapters.postgres.checks.work import work
 from schedora.adapters.postgres.session import Session
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.examination import Expected
-from schedora.domain.finding import Observation
+from schedora.diagnosis.doctor.finding import Observation
 
 Read = Callable[[Session], Awaitable[Observation]]
 

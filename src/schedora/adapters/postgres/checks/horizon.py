@@ -3,7 +3,7 @@
 from schedora.adapters.postgres.checks.sessions import COLUMNS, server_session, unseen
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
-from schedora.domain.checks.horizon import Holder, Horizon, Prepared, Slot
+from schedora.diagnosis.doctor.horizon import Holder, Horizon, Prepared, Slot
 
 # Of other databases only those of standbys count, which ask for all of them. Vacuum holds nothing back, whoever runs it.
 # All of them: the one that matters may have begun last, or not tell when, and many are about their work.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from schedora.adapters.postgres.checks.sessions import COLUMNS, server_session, unseen
 from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import written
-from schedora.domain.checks.locks import LockWait, LockWaits
+from schedora.diagnosis.doctor.locks import LockWait, LockWaits
 
 # Cheap: only where somebody waits are the locks themselves looked at, which holds up the whole server for a moment.
 _WAITING = written("""

@@ -3,7 +3,7 @@
 from schedora.adapters.postgres.checks.sessions import COLUMNS, server_session, unseen
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
-from schedora.domain.checks.notifications import USAGE_MIN, Notifications
+from schedora.diagnosis.doctor.notifications import USAGE_MIN, Notifications
 
 _USAGE = written("select pg_notification_queue_usage() as usage")
 # Of any database: they share the queue.

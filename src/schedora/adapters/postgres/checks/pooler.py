@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.errors import translated
-from schedora.domain.checks.pooler import Pooler
+from schedora.diagnosis.doctor.pooler import Pooler
 
 if TYPE_CHECKING:
     import asyncpg

@@ -4,7 +4,7 @@ from schedora.adapters.postgres.process_reports import fresh_reports
 from schedora.adapters.postgres.session import Session
 from schedora.application.ports.examination import Expected
 from schedora.application.reported import running_processes
-from schedora.domain.checks.processes import Processes
+from schedora.diagnosis.doctor.processes import Processes
 from schedora.domain.process import FRESH_FOR
 
 

@@ -5,7 +5,7 @@ from functools import cache
 from schedora.adapters.postgres.schema import REVISIONS, stored_in
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
-from schedora.domain.checks.schema import Index, Schema, Table
+from schedora.diagnosis.doctor.schema import Index, Schema, Table
 
 _TABLES = written("""
 select

@@ -5,7 +5,7 @@ from datetime import timedelta
 from schedora.adapters.postgres.checks.sessions import unseen
 from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import written
-from schedora.domain.checks.server import Server
+from schedora.diagnosis.doctor.server import Server
 
 # Those of this transaction are not its session's: what was set for it alone is told by reset_val.
 _SERVER = written("""

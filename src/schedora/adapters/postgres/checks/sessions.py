@@ -2,7 +2,7 @@
 
 from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import written
-from schedora.domain.checks.sessions import ServerSession, beginning_of
+from schedora.diagnosis.doctor.sessions import ServerSession, beginning_of
 
 # Columns of a session, for every statement that tells of any.
 COLUMNS = """

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from schedora.adapters.postgres.checks.schema import wanted_tables
 from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import written
-from schedora.domain.checks.storage import IndexSize, Storage, StoredTable
-from schedora.domain.words import some_of
+from schedora.diagnosis.doctor.storage import IndexSize, Storage, StoredTable
+from schedora.diagnosis.wording import some_of
 
 _SERVER = written("""
 select

@@ -6,7 +6,7 @@ from schedora.adapters.postgres.session import Session
 from schedora.adapters.postgres.statements import load, written
 from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.examination import Expected
-from schedora.domain.checks.work import DIED_WITHIN, Crew, Died, Waiting, Work
+from schedora.diagnosis.doctor.work import DIED_WITHIN, Crew, Died, Waiting, Work
 from schedora.domain.ids import DEFAULT_TENANT
 from schedora.domain.worker import WorkerState
 

@@ -4,7 +4,7 @@ from typing_extensions import TypedDict
 
 from schedora.application.queries.doctor import Diagnosis
 from schedora.application.queries.health import HealthReport
-from schedora.domain.finding import Detail
+from schedora.diagnosis.doctor.finding import Detail
 from schedora.entrypoints.api.answers import seconds
 from schedora.entrypoints.api.schemas.fields import Utc
 

@@ -6,9 +6,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 import schedora
-from schedora.application.otlp import resource_spans, span_document
 from schedora.application.queries.trace import Traced
-from schedora.domain.span import nanoseconds
+from schedora.application.telemetry.otlp import resource_spans, span_document
+from schedora.application.telemetry.span import nanoseconds
 from schedora.entrypoints.api.answers import embedded
 from schedora.entrypoints.api.schemas.fields import Cursor, QueryString
 from schedora.entrypoints.container.settings import Settings

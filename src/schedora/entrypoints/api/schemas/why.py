@@ -6,9 +6,9 @@ from uuid import UUID
 import attrs
 from typing_extensions import TypedDict
 
-from schedora.domain.facts import UpstreamFacts
+from schedora.diagnosis.why.inputs import UpstreamFacts
+from schedora.diagnosis.why.reason import Reason, ReasonCode, Why
 from schedora.domain.job_state import JobState
-from schedora.domain.reason import Reason, ReasonCode, Why
 from schedora.entrypoints.api.schemas.fields import Utc
 
 

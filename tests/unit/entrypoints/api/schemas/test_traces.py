@@ -8,9 +8,9 @@ from opentelemetry.trace import SpanContext
 from pydantic import TypeAdapter
 
 from schedora.adapters.telemetry.otlp_json import span_json
-from schedora.application.otlp import span_document
+from schedora.application.telemetry.otlp import span_document
 from schedora.entrypoints.api.schemas.traces import SpanView
-from tests.unit.application.test_otlp import WHOLE
+from tests.unit.application.telemetry.test_otlp import WHOLE
 
 SPAN = TypeAdapter(SpanView)
 
