@@ -7,7 +7,7 @@ from threading import Thread
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from schedora.entrypoints.torture.proxy import Direction, Proxy, tcp, unix
+from schedora_torture.proxy import Direction, Proxy, tcp, unix
 
 Answer = TypeVar("Answer")
 

@@ -6,11 +6,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "schedora"
+TORTURE = ROOT / "src" / "schedora_torture"
 LAYERS = ("domain", "diagnosis", "application", "adapters", "entrypoints")
 
 
 def modules(under: str = "") -> list[Path]:
-    return sorted((PACKAGE / under).rglob("*.py"))
+    """Those of one folder of the engine; of the engine and its torture, where none is named."""
+    return sorted(
+        path for top in ([PACKAGE / under] if under else [PACKAGE, TORTURE]) for path in top.rglob("*.py")
+    )
+
+
+RULES = [path for layer in ("domain", "diagnosis") for path in modules(layer) if path.name != "__init__.py"]
 
 
 def name_of(path: Path) -> str:

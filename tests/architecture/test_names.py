@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.source import PACKAGE, ROOT, modules, name_of
+from tests.architecture.source import PACKAGE, ROOT, RULES, modules, name_of
 
 MEANINGLESS = re.compile(r"(^|_)(utils?|helpers?|managers?|base|common|misc|lib|core)(_|$)")
 PORTS_WITH_STORAGE = sorted(
@@ -38,6 +38,7 @@ def test_a_port_and_its_contract_test_share_a_file_name(port: str) -> None:
     assert (ROOT / "tests" / "contract" / f"test_{port}.py").exists()
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "domain").glob("[a-z]*.py")), ids=name_of)
-def test_each_domain_module_has_its_unit_test(path: Path) -> None:
-    assert (ROOT / "tests" / "unit" / "domain" / f"test_{path.stem}.py").exists()
+@pytest.mark.parametrize("path", RULES, ids=name_of)
+def test_each_module_of_rules_has_its_unit_test(path: Path) -> None:
+    folder = path.relative_to(PACKAGE).parent
+    assert (ROOT / "tests" / "unit" / folder / f"test_{path.stem}.py").exists()

@@ -9,12 +9,12 @@ from schedora.application.commands.cancel import CancelJob
 from schedora.application.commands.requeue import RequeueJob
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.workflows import CountChange
-from schedora.domain import invariants
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.job_state import MOVES
 from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
 from schedora.domain.retry import RetryPolicy
+from schedora_torture import invariants
 from tests.builders import a_request
 from tests.contract.stores import Stores
 from tests.unit.application.bench import RecordedMetrics

@@ -1,6 +1,6 @@
 """``docs/reliability.md`` tells what is checked, and no more."""
 
-from schedora.domain import invariants
+from schedora_torture import invariants
 from tests.docs.pages import ROOT, said_of, table
 
 PAGE = ROOT / "docs" / "reliability.md"

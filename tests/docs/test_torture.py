@@ -6,8 +6,8 @@ from typing import Any
 import typer
 
 from schedora.entrypoints.cli.main import app
-from schedora.entrypoints.torture import verdict
-from schedora.entrypoints.torture.faults import IN_WORDS
+from schedora_torture import verdict
+from schedora_torture.faults import IN_WORDS
 from tests.docs.pages import ROOT, blocks, said_of, table
 
 PAGE = ROOT / "docs" / "reliability.md"

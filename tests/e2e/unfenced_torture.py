@@ -4,7 +4,7 @@ import asyncio
 
 from schedora import JobContext
 from schedora.adapters.postgres import statements
-from schedora.entrypoints.torture.handlers import app
+from schedora_torture.handlers import app
 
 FENCE = (" and seen.lease_id = d.lease_id", " and l.lease_id = d.lease_id")
 

@@ -1,6 +1,6 @@
 """What only the model check sees: every move from one state to the next, and where all of them lead.
 
-What records, workflows and effects tell by themselves is in ``schedora.domain.invariants``.
+What records, workflows and effects tell by themselves is in ``schedora_torture.invariants``.
 """
 
 from enum import StrEnum

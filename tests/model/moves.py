@@ -32,11 +32,11 @@ from schedora.domain import completion as endings
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText, LeaseId
-from schedora.domain.invariants import Guard, SideEffect
 from schedora.domain.job_state import REQUEUABLE, WAITING
 from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded
 from schedora.domain.worker import Worker, WorkerState
 from schedora.domain.workflow import WorkflowState
+from schedora_torture.invariants import Guard, SideEffect
 from tests.model.invariants import Seen
 from tests.model.situations import Situation, a_row
 from tests.model.store import Numbers, Opened, Unheeded, done

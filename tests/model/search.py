@@ -6,9 +6,9 @@ from collections.abc import Hashable, Iterator
 from attrs import define, field, frozen
 
 from schedora.adapters.memory.workflows import with_live_counts
-from schedora.domain import invariants
-from schedora.domain.invariants import Terms
 from schedora.domain.job_state import JobState
+from schedora_torture import invariants
+from schedora_torture.invariants import Terms
 from tests.model.invariants import Seen
 from tests.model.moves import Kind, Move, moves
 from tests.model.situations import Situation

@@ -15,12 +15,12 @@ from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.dependency import waited_in_vain
 from schedora.domain.ids import LeaseToken
-from schedora.domain.invariants import SideEffect
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 from schedora.domain.lease import Lease
 from schedora.domain.worker import Worker
 from schedora.domain.workflow import Workflow
+from schedora_torture.invariants import SideEffect
 from tests.builders import NOON
 
 STEP_TAKES = timedelta(milliseconds=1)

@@ -37,8 +37,8 @@ class Mutant:
 
     @property
     def module(self) -> str:
-        """``diagnosis/doctor/claim.py``."""
-        return f"{self._parts[0].partition('.')[2].replace('.', '/')}.py"
+        """``schedora/diagnosis/doctor/claim.py``."""
+        return f"{self._parts[0].replace('.', '/')}.py"
 
     @property
     def function(self) -> str:

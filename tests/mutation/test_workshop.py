@@ -11,7 +11,7 @@ from tests.mutation.mutants import UNTRIED
 from tests.mutation.packages import Package
 from tests.mutation.workshop import MutationFailed, Workshop
 
-TOY = Package(folder="toy", tests="checks", killed_min=1)
+TOY = Package(folder="schedora/toy", tests="checks", killed_min=1)
 
 CODE = """
     from itertools import repeat

@@ -109,4 +109,6 @@ class Workshop:
 
 def configured(package: Package) -> str:
     """What mutmut reads."""
-    return f'[tool.mutmut]\nsource_paths = ["src"]\nonly_mutate = ["{SOURCE}/{package.folder}/*.py"]\n'
+    return (
+        f'[tool.mutmut]\nsource_paths = ["src"]\nonly_mutate = ["{SOURCE}/{package.folder}/{package.only}"]\n'
+    )

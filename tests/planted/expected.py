@@ -5,7 +5,7 @@ from typing import Final
 
 from attrs import frozen
 
-from schedora.domain.invariants import Invariant
+from schedora_torture.invariants import Invariant
 from tests.model.invariants import Seen as SeenByModel
 from tests.simulation.invariants import Seen
 

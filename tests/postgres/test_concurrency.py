@@ -23,10 +23,10 @@ from schedora.application.errors import ApplicationError, Conflict, LockConflict
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
 from schedora.application.ports.workflows import CountChange
-from schedora.domain import invariants
 from schedora.domain.ids import JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Released, Succeeded, WorkerLost
+from schedora_torture import invariants
 from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores

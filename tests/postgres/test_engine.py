@@ -24,7 +24,7 @@ from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.statements import Statement
 from schedora.application.errors import StoreBusy, StoreUnavailable
 from schedora.domain.outcome import Succeeded
-from schedora.entrypoints.torture.proxy import BOTH
+from schedora_torture.proxy import BOTH
 from tests.builders import a_new_job
 from tests.contract.postgres import postgres_stores
 from tests.postgres.test_embedded import is_gone

@@ -6,7 +6,7 @@ from enum import Enum, auto
 from types import TracebackType
 from typing import Self
 
-from schedora.entrypoints.torture.proxy import BOTH, Direction, Proxy, reset_when_closed, tcp
+from schedora_torture.proxy import BOTH, Direction, Proxy, reset_when_closed, tcp
 from tests.proxies import LoopThread, loop_thread
 from tests.redis.servers import Port, RedisServer
 

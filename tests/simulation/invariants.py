@@ -1,6 +1,6 @@
 """What only a simulation sees: every commit, every answer, every slot, and how long things wait.
 
-What records, workflows and effects tell by themselves is in ``schedora.domain.invariants``.
+What records, workflows and effects tell by themselves is in ``schedora_torture.invariants``.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -5,8 +5,8 @@ import random
 
 import attrs
 
-from schedora.domain.invariants import Invariant
 from schedora.domain.job_state import JobState
+from schedora_torture.invariants import Invariant
 from tests.builders import a_job
 from tests.simulation.event_loop import SECOND_US, SimulatedLoop, SimulatedThread
 from tests.simulation.invariants import Seen

@@ -15,14 +15,14 @@ from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
-from schedora.domain import invariants
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import IncarnationId, JobId, LeaseId, WorkflowId
-from schedora.domain.invariants import Invariant, Terms
 from schedora.domain.job import Job
 from schedora.domain.job_state import HELD, MOVES, JobState
 from schedora.domain.worker import WorkerState
+from schedora_torture import invariants
+from schedora_torture.invariants import Invariant, Terms
 from tests.simulation.event_loop import SECOND_US, SimulatedLoop
 from tests.simulation.invariants import Seen
 

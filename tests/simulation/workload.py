@@ -18,9 +18,9 @@ from schedora.application.encoding import decode_json, encode_json
 from schedora.application.handlers import BoundCall, Executor, Handler, Handlers
 from schedora.application.pipeline.slots import GRACE
 from schedora.domain.ids import JobId, JsonText, LeaseToken
-from schedora.domain.invariants import Guard, SideEffect
 from schedora.domain.job_request import JobRequest
 from schedora.domain.retry import RetryKind, RetryPolicy
+from schedora_torture.invariants import Guard, SideEffect
 
 if TYPE_CHECKING:
     from tests.simulation.processes import WorkerProcess

@@ -18,14 +18,14 @@ from schedora.application.errors import Conflict, NameTaken, NotFound, StoreUnav
 from schedora.application.pipeline.worker import WorkerLimits
 from schedora.application.ports.job_reader import JobFilter
 from schedora.diagnosis.why.reason import ReasonCode, Why
-from schedora.domain import invariants
 from schedora.domain.ids import DEFAULT_TENANT, JobId, LeaseToken, WorkerId
-from schedora.domain.invariants import Guard, SideEffect
 from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.job_state import JobState
 from schedora.entrypoints.container.root import build_system
 from schedora.entrypoints.container.settings import Settings
+from schedora_torture import invariants
+from schedora_torture.invariants import Guard, SideEffect
 from tests.simulation.event_loop import SECOND_US, SimulatedClock, SimulatedLoop, Stuck
 from tests.simulation.invariants import Bounds, Seen, Waiting, leaked_slots
 from tests.simulation.network import SLOW_SECONDS, Network, Trouble

@@ -15,8 +15,8 @@ from schedora.entrypoints.cli.exits import FAILED, Failed, Misused
 from schedora.entrypoints.cli.printing import plain, print_line, print_note
 
 if TYPE_CHECKING:
-    from schedora.entrypoints.torture.plan import Plan
-    from schedora.entrypoints.torture.report import Report
+    from schedora_torture.plan import Plan
+    from schedora_torture.report import Report
 
 SEED_MAX = 2**31 - 1
 MINUTES_MAX = 24 * 60
@@ -78,7 +78,7 @@ def torture(
         _check_database(database_url, yes=yes)
     chosen = secrets.randbelow(SEED_MAX) if seed is None else seed
 
-    from schedora.entrypoints.torture.plan import Plan  # noqa: PLC0415 - --help must not load it
+    from schedora_torture.plan import Plan  # noqa: PLC0415 - --help must not load it
 
     plan = Plan(
         duration=timedelta(minutes=minutes),
@@ -103,10 +103,10 @@ def run_torture(plan: "Plan") -> "Report":
     """Tells on standard error how far it is. Raises ``Misused`` for what it can't work with."""
     import asyncio  # noqa: PLC0415 - --help must not load it
 
-    from schedora.entrypoints.torture.evidence import Unreadable  # noqa: PLC0415 - as above
-    from schedora.entrypoints.torture.routes import NoRoute  # noqa: PLC0415
-    from schedora.entrypoints.torture.run import torture as tortured  # noqa: PLC0415
-    from schedora.entrypoints.torture.scene import NotReady  # noqa: PLC0415
+    from schedora_torture.evidence import Unreadable  # noqa: PLC0415 - as above
+    from schedora_torture.routes import NoRoute  # noqa: PLC0415
+    from schedora_torture.run import torture as tortured  # noqa: PLC0415
+    from schedora_torture.scene import NotReady  # noqa: PLC0415
 
     try:
         return asyncio.run(tortured(plan, print_note))
@@ -122,8 +122,8 @@ def publish(report: "Report", json_file: Path | None, html_file: Path | None) ->
     """Prints it, and writes the files that were asked for."""
     import orjson  # noqa: PLC0415 - --help must not load it
 
-    from schedora.entrypoints.torture.page import page  # noqa: PLC0415 - as above
-    from schedora.entrypoints.torture.report import document, lines  # noqa: PLC0415
+    from schedora_torture.page import page  # noqa: PLC0415 - as above
+    from schedora_torture.report import document, lines  # noqa: PLC0415
 
     for line in lines(report):
         print_line(plain(line))
@@ -146,7 +146,7 @@ def _check_database(url: str, *, yes: bool) -> None:
     """Raises ``Misused`` for a database that must not be tortured, or that nobody has agreed to."""
     import asyncio  # noqa: PLC0415 - --help must not load it
 
-    from schedora.entrypoints.torture.consent import inhabitants, objection  # noqa: PLC0415 - as above
+    from schedora_torture.consent import inhabitants, objection  # noqa: PLC0415 - as above
 
     try:
         found = asyncio.run(inhabitants(url))

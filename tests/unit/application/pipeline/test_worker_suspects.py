@@ -7,11 +7,11 @@ from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
 from schedora.application.context import JobContext
 from schedora.application.pipeline.execute import DRAINED
 from schedora.application.ports.job_queue import Start
-from schedora.domain.invariants import of_change
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import WorkerLost
 from schedora.domain.retry import RetryPolicy
+from schedora_torture.invariants import of_change
 from tests.builders import SECOND, a_request
 from tests.unit.application.bench import Bench
 from tests.unit.application.pipeline.engine import Engine, Held

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from schedora.entrypoints.torture.consent import Inhabitants, objection
-from schedora.entrypoints.torture.evidence import Unreadable
+from schedora_torture.consent import Inhabitants, objection
+from schedora_torture.evidence import Unreadable
 from tests.unit.entrypoints.cli.conftest import invoke, refused
-from tests.unit.entrypoints.torture.reports import BREACH, a_report
+from tests.unit.torture.reports import BREACH, a_report
 
 
 def test_one_redis_is_started_or_named() -> None:
@@ -48,7 +48,7 @@ def inhabited(monkeypatch: pytest.MonkeyPatch, **found: int) -> None:
     async def inhabitants(_url: str) -> Inhabitants:
         return Inhabitants(description="db", **{"jobs": 0, "workers": 0, **found})
 
-    monkeypatch.setattr("schedora.entrypoints.torture.consent.inhabitants", inhabitants)
+    monkeypatch.setattr("schedora_torture.consent.inhabitants", inhabitants)
 
 
 def test_a_database_with_jobs_is_not_touched_unless_somebody_says_yes(
@@ -103,6 +103,6 @@ def test_where_nobody_can_tell_what_came_of_it_that_is_no_report(
     async def unreadable(*_: Any) -> None:
         raise Unreadable("what is left could not be read")
 
-    monkeypatch.setattr("schedora.entrypoints.torture.run.torture", unreadable)
+    monkeypatch.setattr("schedora_torture.run.torture", unreadable)
     logs = str(tmp_path / "logs")
     refused(invoke("torture", "--logs", logs), 1, f"what is left could not be read. Logs: {logs}")
