@@ -157,7 +157,9 @@ class Watcher:
         """As many as may be told until the next look."""
         async with aclosing(self._client.stream_events(status=FAILED_TO)) as events:
             async for event in events:
-                if isinstance(event, JobMove):
+                if not isinstance(event, JobMove):  # ready, or a gap: what failed before it was not told
+                    await self.look_up_failures()
+                else:
                     self._board.take_failures([_told(event)])
                     self._told += 1
                     if self._told >= TOLD_MAX:
