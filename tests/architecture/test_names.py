@@ -11,9 +11,9 @@ MEANINGLESS = re.compile(r"(^|_)(utils?|helpers?|managers?|base|common|misc|lib|
 PORTS_WITH_STORAGE = sorted(
     path.stem
     for path in (PACKAGE / "application" / "ports").glob("[a-z]*.py")
-    if path.stem not in {"clock", "randomness", "processes", "metrics", "offers", "span_export"}
+    if path.stem not in {"clock", "randomness", "processes", "metrics", "worker_availability", "span_export"}
 )
-"""Answered by each storage; the others are answered by the system or the telemetry. Offers there are with Redis alone: what
+"""Answered by each storage; the others are answered by the system or the telemetry. Worker availability is in Redis alone: what
 comes of them is the contract of the job writer, which holds with them and without.
 """
 BESIDE_THE_STORE = {"heartbeats", "run_locks"}

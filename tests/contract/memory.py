@@ -6,7 +6,7 @@ import attrs
 
 from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.examination import MemoryExamination
-from schedora.adapters.memory.facts_reader import MemoryFactsReader
+from schedora.adapters.memory.explain_inputs_reader import MemoryExplainInputsReader
 from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.job_reader import MemoryJobReader
@@ -55,7 +55,7 @@ def memory_stores(store: MemoryStore) -> Stores:
         job_queue=MemoryJobQueue(store),
         job_reader=MemoryJobReader(store),
         lineage_reader=MemoryLineageReader(store),
-        facts_reader=MemoryFactsReader(store),
+        explain_inputs_reader=MemoryExplainInputsReader(store),
         workflow_reader=MemoryWorkflowReader(store),
         workers=MemoryWorkers(store),
         queues=MemoryQueues(store),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.events import PostgresEvents
 from schedora.adapters.postgres.examination import PostgresExamination
-from schedora.adapters.postgres.facts_reader import PostgresFactsReader
+from schedora.adapters.postgres.explain_inputs_reader import PostgresExplainInputsReader
 from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
@@ -59,7 +59,7 @@ def postgres_stores(database: Database) -> Stores:
         job_queue=PostgresJobQueue(database),
         job_reader=PostgresJobReader(database),
         lineage_reader=PostgresLineageReader(database),
-        facts_reader=PostgresFactsReader(database),
+        explain_inputs_reader=PostgresExplainInputsReader(database),
         workflow_reader=PostgresWorkflowReader(database),
         workers=PostgresWorkers(database),
         queues=PostgresQueues(database),

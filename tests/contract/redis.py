@@ -14,9 +14,9 @@ from schedora.adapters.redis.events import RedisEvents
 from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.job_reader import RedisJobReader
 from schedora.adapters.redis.link import RedisLink
-from schedora.adapters.redis.offers import RedisOffers
 from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.wakeup import RedisWakeup
+from schedora.adapters.redis.worker_availability import RedisWorkerAvailability
 from schedora.adapters.system.clock import SystemClock
 from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.domain.ids import JobId
@@ -53,7 +53,7 @@ def redis_stores(database: Database, link: RedisLink) -> Stores:
         postgres,
         health=RedisHealth(link),
         wakeup=wakeup,
-        job_writer=PostgresJobWriter(database, wakeup, RedisOffers(link)),
+        job_writer=PostgresJobWriter(database, wakeup, RedisWorkerAvailability(link)),
         job_reader=ThriceReader(link, postgres.job_reader),
         events=RedisEvents(link, LocalCounters(), SystemClock(), otherwise=postgres.events),
         rate_limiter=RedisRateLimiter(link, postgres.rate_limiter),

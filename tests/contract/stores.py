@@ -10,7 +10,7 @@ from attrs import frozen
 
 from schedora.application.ports.events import Events
 from schedora.application.ports.examination import Examination, Expected
-from schedora.application.ports.facts_reader import FactsReader
+from schedora.application.ports.explain_inputs_reader import ExplainInputsReader
 from schedora.application.ports.health import Health
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
 from schedora.application.ports.job_reader import JobReader
@@ -53,7 +53,7 @@ class Stores:
     job_writer: JobWriter
     job_queue: JobQueue
     job_reader: JobReader
-    facts_reader: FactsReader
+    explain_inputs_reader: ExplainInputsReader
     lineage_reader: LineageReader
     workflow_reader: WorkflowReader
     workers: Workers

@@ -32,7 +32,7 @@ def notices_of(reading: Reading) -> list[Notice]:
 
 @pytest.fixture
 async def attended(stores: Stores) -> Stores:
-    """There is an audience."""
+    """There is a listener."""
     await stores.events.attend(SPAN)
     return stores
 

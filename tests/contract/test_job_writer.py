@@ -3,9 +3,9 @@
 import asyncio
 from contextlib import AsyncExitStack
 
-from schedora.application.ports.wakeup import Audience, Hint
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from tests.builders import a_new_job, a_request
-from tests.contract.ear import Ear
+from tests.contract.listener import Listener
 from tests.contract.stores import Stores
 
 
@@ -20,32 +20,34 @@ async def test_jobs_are_stored_once_it_returns_and_claimable(stores: Stores) -> 
 
 
 async def test_a_hint_tells_of_what_is_new(stores: Stores) -> None:
-    ears = {queue: Ear() for queue in ("alone", "at once", "a", "b")}
+    listeners = {queue: Listener() for queue in ("alone", "at once", "a", "b")}
     async with AsyncExitStack() as stack:
-        for queue, ear in ears.items():
-            subscribing = stores.wakeup.subscribe(ear, Audience(queues=(queue,)))
+        for queue, listener in listeners.items():
+            subscribing = stores.wakeup.subscribe(listener, SubscriptionFilter(queues=(queue,)))
             (await stack.enter_async_context(subscribing)).attend(owner=None, idle=True)
         await stores.job_writer.add([a_new_job(a_request(queue="alone"))])
         await stores.job_writer.add([a_new_job(a_request(queue="at once"))])
         await stores.job_writer.add([a_new_job(a_request(queue=queue)) for queue in ("a", "b")])
-        for queue, ear in ears.items():
-            await ear.until(lambda heard, queue=queue: queue in heard.queues)  # type: ignore[misc]
+        for queue, listener in listeners.items():
+            await listener.until(lambda heard, queue=queue: queue in heard.queues)  # type: ignore[misc]
 
 
 async def test_lone_job_is_leased_to_who_waits_for_it_or_anybodys_and_told_either_way(stores: Stores) -> None:
     waiting, other = await stores.worker(), await stores.worker(worker_id="other")
     await stores.submit_one(a_request(queue="a", type="of nobody"))  # so that the queue is known
-    ear = Ear()
-    async with stores.wakeup.subscribe(ear, Audience(queues=("a",), types=("work",))) as subscription:
+    listener = Listener()
+    async with stores.wakeup.subscribe(
+        listener, SubscriptionFilter(queues=("a",), types=("work",))
+    ) as subscription:
         subscription.attend(owner=waiting.incarnation, idle=True, room=10)
         for _ in range(30):
-            ear.heard, ear.matched = Hint(), []
+            listener.heard, listener.matched = Hint(), []
             [submission] = await stores.job_writer.add([a_new_job(a_request(queue="a"))])
             leased = await stores.job_queue.claims(waiting.incarnation)
             claimed = await stores.claim(other)
             assert [job.job_id for job in (*leased, *claimed)] == [submission.job_id]
-            await ear.until(lambda heard: bool(ear.matched or (claimed and "a" in heard.queues)))  # noqa: B023
-            assert ear.matched == leased
+            await listener.until(lambda heard: bool(listener.matched or (claimed and "a" in heard.queues)))  # noqa: B023
+            assert listener.matched == leased
             assert submission.job.created_at == (await stores.job(submission.job_id)).created_at
             await stores.cancel(submission.job_id)
 

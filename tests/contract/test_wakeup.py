@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from schedora.application.ports.wakeup import Audience, Hint, Subscription
+from schedora.application.ports.wakeup import Hint, Subscription, SubscriptionFilter
 from tests.builders import an_incarnation
-from tests.contract.ear import EVERYTHING, PATIENCE_SECONDS, Ear
+from tests.contract.listener import EVERYTHING, PATIENCE_SECONDS, Listener
 from tests.contract.stores import Stores
 
 
@@ -19,10 +19,12 @@ async def hints_arrive(*subscriptions: Subscription) -> None:
 
 
 async def test_hint_of_jobs_reaches_those_who_look_for_them_and_would_claim(stores: Stores) -> None:
-    mail, bills, all_queues = Ear(), Ear(), Ear()
+    mail, bills, all_queues = Listener(), Listener(), Listener()
     async with (
-        stores.wakeup.subscribe(mail, Audience(queues=("mail",), types=("send",))) as of_mail,
-        stores.wakeup.subscribe(bills, Audience(queues=("bills", "Ω'"), types=("send",))) as of_bills,
+        stores.wakeup.subscribe(mail, SubscriptionFilter(queues=("mail",), types=("send",))) as of_mail,
+        stores.wakeup.subscribe(
+            bills, SubscriptionFilter(queues=("bills", "Ω'"), types=("send",))
+        ) as of_bills,
         stores.wakeup.subscribe(all_queues, EVERYTHING) as of_all,
     ):
         for subscription in (of_mail, of_bills, of_all):
@@ -38,7 +40,7 @@ async def test_hint_of_jobs_reaches_those_who_look_for_them_and_would_claim(stor
 
 
 async def test_hint_of_leases_reaches_their_owner(stores: Stores) -> None:
-    one, other, mine, foreign = Ear(), Ear(), an_incarnation(), an_incarnation()
+    one, other, mine, foreign = Listener(), Listener(), an_incarnation(), an_incarnation()
     async with (
         stores.wakeup.subscribe(one, EVERYTHING) as of_one,
         stores.wakeup.subscribe(other, EVERYTHING) as of_other,
@@ -52,14 +54,16 @@ async def test_hint_of_leases_reaches_their_owner(stores: Stores) -> None:
 
 
 async def test_of_many_who_would_claim_one_hears_at_least(stores: Stores) -> None:
-    ears = [Ear() for _ in range(3)]
+    listeners = [Listener() for _ in range(3)]
     async with AsyncExitStack() as stack:
-        for ear in ears:
-            subscription = await stack.enter_async_context(stores.wakeup.subscribe(ear, EVERYTHING))
+        for listener in listeners:
+            subscription = await stack.enter_async_context(stores.wakeup.subscribe(listener, EVERYTHING))
             subscription.attend(owner=None, idle=True)
             await hints_arrive(subscription)
         stores.wakeup.notify(queues=["a"])
-        hearing = [asyncio.create_task(ear.until(lambda heard: "a" in heard.queues)) for ear in ears]
+        hearing = [
+            asyncio.create_task(listener.until(lambda heard: "a" in heard.queues)) for listener in listeners
+        ]
         done, pending = await asyncio.wait(hearing, return_when=asyncio.FIRST_COMPLETED)
         for task in pending:
             task.cancel()
@@ -67,35 +71,35 @@ async def test_of_many_who_would_claim_one_hears_at_least(stores: Stores) -> Non
 
 
 async def test_who_turns_idle_hears_of_what_was_told_meanwhile(stores: Stores) -> None:
-    ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
+    listener = Listener()
+    async with stores.wakeup.subscribe(listener, EVERYTHING) as subscription:
         subscription.attend(owner=None, idle=False)
         await hints_arrive(subscription)
         stores.wakeup.notify(queues=["a"])
         subscription.attend(owner=None, idle=True)
-        await ear.until(lambda heard: "a" in heard.queues)
+        await listener.until(lambda heard: "a" in heard.queues)
 
 
 async def test_hints_of_one_moment_all_arrive(stores: Stores) -> None:
-    ears = {f"queue {i}": Ear() for i in range(20)}
+    listeners = {f"queue {i}": Listener() for i in range(20)}
     async with AsyncExitStack() as stack:
-        for name, ear in ears.items():
-            subscribing = stores.wakeup.subscribe(ear, Audience(queues=(name,)))
+        for name, listener in listeners.items():
+            subscribing = stores.wakeup.subscribe(listener, SubscriptionFilter(queues=(name,)))
             subscription = await stack.enter_async_context(subscribing)
             subscription.attend(owner=None, idle=True)
-        for name in ears:
+        for name in listeners:
             stores.wakeup.notify(queues=[name])
-        for name, ear in ears.items():
-            await ear.until(lambda heard, name=name: name in heard.queues)  # type: ignore[misc]
+        for name, listener in listeners.items():
+            await listener.until(lambda heard, name=name: name in heard.queues)  # type: ignore[misc]
 
 
 async def test_what_is_passed_on_is_no_error_whoever_is_there(stores: Stores) -> None:
-    async with stores.wakeup.subscribe(Ear(), EVERYTHING) as subscription:
+    async with stores.wakeup.subscribe(Listener(), EVERYTHING) as subscription:
         subscription.pass_on()
 
 
 async def test_one_subscription_outlives_another(stores: Stores) -> None:
-    gone, staying = Ear(), Ear()
+    gone, staying = Listener(), Listener()
     async with stores.wakeup.subscribe(staying, EVERYTHING) as subscription:
         subscription.attend(owner=None, idle=True)
         async with stores.wakeup.subscribe(gone, EVERYTHING):
@@ -111,21 +115,21 @@ async def test_notify_coalescer_with_nobody_there_is_no_error(stores: Stores) ->
 
 
 async def test_notify_from_another_thread_arrives(stores: Stores) -> None:
-    ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
+    listener = Listener()
+    async with stores.wakeup.subscribe(listener, EVERYTHING) as subscription:
         subscription.attend(owner=None, idle=True)
         await asyncio.to_thread(stores.wakeup.notify, queues=["a"])
-        await ear.until(lambda heard: "a" in heard.queues)
+        await listener.until(lambda heard: "a" in heard.queues)
 
 
 async def test_subscription_finds_out_that_hints_arrive(stores: Stores) -> None:
-    async with stores.wakeup.subscribe(Ear(), EVERYTHING) as subscription:
+    async with stores.wakeup.subscribe(Listener(), EVERYTHING) as subscription:
         await hints_arrive(subscription)
 
 
 async def test_hint_of_a_callers_transaction_leaves_with_its_commit(stores: Stores) -> None:
-    ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
+    listener = Listener()
+    async with stores.wakeup.subscribe(listener, EVERYTHING) as subscription:
         subscription.attend(owner=None, idle=True)
         async with stores.callers_transaction() as connection:
             async with stores.units.join(connection) as joined:
@@ -133,23 +137,23 @@ async def test_hint_of_a_callers_transaction_leaves_with_its_commit(stores: Stor
                 await joined.notify(queues=[])
             # What was rung later would come later.
             stores.wakeup.notify(queues=["between"])
-            await ear.until(lambda heard: "between" in heard.queues)
-            assert "a" not in ear.heard.queues
-        await ear.until(lambda heard: "a" in heard.queues)
+            await listener.until(lambda heard: "between" in heard.queues)
+            assert "a" not in listener.heard.queues
+        await listener.until(lambda heard: "a" in heard.queues)
 
 
 async def test_hint_of_a_callers_transaction_is_gone_with_it(stores: Stores) -> None:
-    ear = Ear()
+    listener = Listener()
 
     async def notify_in_vain() -> None:
         async with stores.callers_transaction() as connection, stores.units.join(connection) as joined:
             await joined.notify(queues=["a"])
             raise LookupError("the caller's own")
 
-    async with stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
+    async with stores.wakeup.subscribe(listener, EVERYTHING) as subscription:
         subscription.attend(owner=None, idle=True)
         with pytest.raises(LookupError, match="the caller's own"):
             await notify_in_vain()
         stores.wakeup.notify(queues=["after"])
-        await ear.until(lambda heard: "after" in heard.queues)
-    assert "a" not in ear.heard.queues
+        await listener.until(lambda heard: "after" in heard.queues)
+    assert "a" not in listener.heard.queues

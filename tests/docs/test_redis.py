@@ -24,7 +24,7 @@ SENT_BY_THE_LINK = {"client|setname", "eval", "evalsha"}
 
 def test_every_key_is_told_with_its_type_its_writer_and_its_lifetime() -> None:
     rows = table(PAGE, "key after the prefix")
-    names = {"kinds", "offering"}  # beside those of one queue
+    names = {"kinds", "available"}  # beside those of one queue
     for name, method in inspect.getmembers(Keys("p"), inspect.ismethod):
         if not name.startswith("_"):
             placeholders = [parameter.upper() for parameter in inspect.signature(method).parameters]

@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from schedora.adapters.postgres.matched import ear
+from schedora.adapters.postgres.sync_match import listener_lock_key
 from schedora.domain.ids import IncarnationId
 
 
@@ -101,11 +101,11 @@ SYNC = [psycopg_sync, psycopg2_sync, sqlalchemy_sync, sqlalchemy_sync_session]
 
 
 @asynccontextmanager
-async def held_ear(url: str, owner: IncarnationId) -> AsyncIterator[None]:
+async def held_listener_lock(url: str, owner: IncarnationId) -> AsyncIterator[None]:
     """Somebody listens in this owner's name, by the looks of it."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("select pg_try_advisory_lock($1)", ear(owner))
+        await connection.execute("select pg_try_advisory_lock($1)", listener_lock_key(owner))
         yield
     finally:
         connection.terminate()

@@ -1,4 +1,4 @@
-"""Events over PostgreSQL: commit order, what publishers know of the audience and when, and what it costs to be silent."""
+"""Events over PostgreSQL: commit order, what publishers know of the listener and when, and what it costs to be silent."""
 
 import asyncio
 import sys
@@ -183,7 +183,7 @@ async def test_publishers_in_two_processes_lose_nothing_between_two_positions(
     assert (await events.read(at, limit=10, patience=AT_ONCE)).told == ()
 
 
-async def test_new_audience_is_waited_for_until_every_publisher_has_seen_it(process: Open) -> None:
+async def test_new_listener_is_waited_for_until_every_publisher_has_seen_it(process: Open) -> None:
     """A publisher that has looked just before may keep silent for so long, and no longer."""
     clock = VirtualClock()
     _, publisher = await process(clock)
@@ -208,7 +208,7 @@ async def test_new_audience_is_waited_for_until_every_publisher_has_seen_it(proc
     assert notices_of(reading) == [notice]
 
 
-async def test_audience_that_is_known_is_renewed_at_once(process: Open) -> None:
+async def test_listener_that_is_known_is_renewed_at_once(process: Open) -> None:
     clock = VirtualClock()
     _, events = await process(clock)
     first, second = (asyncio.create_task(events.attend(60 * SECOND)) for _ in range(2))
@@ -225,7 +225,7 @@ async def test_audience_that_is_known_is_renewed_at_once(process: Open) -> None:
     assert clock.sleepers == 0
 
 
-async def test_audience_that_had_come_to_its_end_is_new(process: Open) -> None:
+async def test_listener_that_had_come_to_its_end_is_new(process: Open) -> None:
     clock = VirtualClock()
     _, events = await process(clock)
     attending = asyncio.create_task(events.attend(2 * SECOND))
@@ -267,7 +267,7 @@ async def test_who_has_nothing_to_tell_asks_nothing(process: Open) -> None:
     assert database.asked == []
 
 
-async def test_known_audience_is_not_looked_for_until_its_end(process: Open) -> None:
+async def test_known_listener_is_not_looked_for_until_its_end(process: Open) -> None:
     _, reader = await process()
     await attend(reader)
     database, publisher = await process()
@@ -279,7 +279,7 @@ async def test_known_audience_is_not_looked_for_until_its_end(process: Open) -> 
     assert database.count("attended_until > now()") == 1
 
 
-async def test_audience_that_has_left_is_forgotten(process: Open, migrated_url: str) -> None:
+async def test_listener_that_has_left_is_forgotten(process: Open, migrated_url: str) -> None:
     _, reader = await process()
     await attend(reader)
     clock = VirtualClock()

@@ -16,7 +16,7 @@ from schedora.adapters.postgres.schema import migrate
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores
-from tests.postgres.connections import held_ear
+from tests.postgres.connections import held_listener_lock
 from tests.programs import until
 
 LARGE = "x" * 7_900
@@ -91,8 +91,8 @@ async def test_no_job_is_matched_for_nobody_could_be_told(database: Database) ->
     await stores.queues.resume("default")  # it is known
     worker = await stores.worker()
     new = a_new_job()
-    async with held_ear(database._url, worker.incarnation):
-        added = await PostgresJobStore(database).add_matched(new, worker.incarnation)
+    async with held_listener_lock(database._url, worker.incarnation):
+        added = await PostgresJobStore(database).add_sync_matched(new, worker.incarnation)
     assert added is not None
     assert not added.matched
     assert new.job_id in {job.job_id for job in await stores.claim(worker)}

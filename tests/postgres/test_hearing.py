@@ -12,21 +12,21 @@ from attrs import define
 from schedora.adapters.postgres import wakeup as wakeup_module
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.jobs import PostgresJobStore
-from schedora.adapters.postgres.matched import channel, ear
+from schedora.adapters.postgres.sync_match import channel, listener_lock_key
 from schedora.adapters.postgres.wakeup import PostgresSubscription, PostgresWakeup
 from schedora.application.ports.jobs import NewJob
-from schedora.application.ports.wakeup import Audience, Hint
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, JsonText
 from schedora.domain.worker import Worker
 from tests.builders import a_new_job, a_request, an_incarnation
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
-from tests.postgres.connections import held_ear
+from tests.postgres.connections import held_listener_lock
 from tests.programs import PATIENCE_SECONDS
 
 ANYTHING = Hint()
-NOBODY_ELSES = Audience(queues=("a queue of which nobody tells",))
+NOBODY_ELSES = SubscriptionFilter(queues=("a queue of which nobody tells",))
 
 
 @define(eq=False)
@@ -70,8 +70,8 @@ class Office:
     async def match(self, worker: Worker, new: NewJob | None = None) -> ClaimedJob:
         """A job that this worker was leased, as it would read it."""
         new = new or a_new_job()
-        async with held_ear(self.url, worker.incarnation):
-            added = await PostgresJobStore(self.database).add_matched(new, worker.incarnation)
+        async with held_listener_lock(self.url, worker.incarnation):
+            added = await PostgresJobStore(self.database).add_sync_matched(new, worker.incarnation)
         assert added is not None
         assert added.matched
         held = await self.stores.job_queue.claims(worker.incarnation)
@@ -386,14 +386,16 @@ async def test_nothing_is_matched_to_one_whose_connection_has_gone(office: Offic
     async with office.listening() as listening:
         listening.attend(worker.incarnation)
         await listening.until_it_hears(worker.incarnation)
-        added = await store.add_matched(a_new_job(), worker.incarnation)
+        added = await store.add_sync_matched(a_new_job(), worker.incarnation)
         assert added is not None
         assert added.matched
     async with await psycopg.AsyncConnection.connect(office.url, autocommit=True) as connection:
         # Which it can have once the server has noticed.
         for change in ("lock", "unlock"):
-            await connection.execute(f"select pg_advisory_{change}(%s)", [ear(worker.incarnation)])
-    added = await store.add_matched(a_new_job(), worker.incarnation)
+            await connection.execute(
+                f"select pg_advisory_{change}(%s)", [listener_lock_key(worker.incarnation)]
+            )
+    added = await store.add_sync_matched(a_new_job(), worker.incarnation)
     assert added is not None
     assert not added.matched
 
@@ -406,7 +408,7 @@ async def test_an_owner_is_let_go_with_the_next(office: Office) -> None:
             listening.attend(worker.incarnation)
             await listening.until_it_hears(worker.incarnation)
         for worker, heard in ((second, True), (first, False)):
-            added = await store.add_matched(a_new_job(), worker.incarnation)
+            added = await store.add_sync_matched(a_new_job(), worker.incarnation)
             assert added is not None
             assert added.matched is heard
 
@@ -419,7 +421,7 @@ async def test_an_earlier_session_of_its_own_that_lives_on_keeps_nobody_from_hea
     worker, other = await office.worker(), await office.worker()
     store = PostgresJobStore(office.database)
     async with office.listening() as listening:
-        async with held_ear(office.url, worker.incarnation):
+        async with held_listener_lock(office.url, worker.incarnation):
             listening.attend(worker.incarnation)
             await listening.until_it_hears(worker.incarnation)
             await listening.next()
@@ -429,7 +431,7 @@ async def test_an_earlier_session_of_its_own_that_lives_on_keeps_nobody_from_hea
             assert await office.match(worker) == await listening.next_job()
 
         async def matched() -> bool:
-            added = await store.add_matched(a_new_job(), worker.incarnation)
+            added = await store.add_sync_matched(a_new_job(), worker.incarnation)
             assert added is not None
             return added.matched
 

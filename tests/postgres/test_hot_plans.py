@@ -19,7 +19,7 @@ from schedora.domain.ids import IncarnationId, JobId, WorkerId, WorkflowId
 from schedora.domain.outcome import Failed, Succeeded
 from tests.builders import a_new_job, a_request, settled
 from tests.databases import copy_of
-from tests.postgres.connections import held_ear
+from tests.postgres.connections import held_listener_lock
 from tests.postgres.explained import Explaining, named_indexes
 
 TABLES = ("jobs", "job_ready", "job_leases", "job_dependencies", "job_counts", "queues", "workers")
@@ -211,17 +211,17 @@ async def test_submit_one(backlog: Explaining) -> None:
 
 
 @pytest.mark.parametrize("waits", [True, False])
-async def test_submit_matched(backlog: Explaining, waits: bool) -> None:
+async def test_submit_sync_matched(backlog: Explaining, waits: bool) -> None:
     with psycopg.connect(backlog.url) as connection:
         connection.execute("update workers set types = '{type1}' where worker_id = 'w7'")
         if not waits:
             connection.execute(f"delete from job_ready where job_id <= id({READY})".encode())
     new = a_new_job(a_request(queue="queue1", type="type1", priority=3, idempotency_key="one"))
-    async with held_ear(backlog.url, OWNER):
-        added = await PostgresJobStore(backlog).add_matched(new, OWNER)
+    async with held_listener_lock(backlog.url, OWNER):
+        added = await PostgresJobStore(backlog).add_sync_matched(new, OWNER)
     assert added is not None
     assert added.matched is not waits
-    assert_looks_up(backlog, named_indexes("submit_matched") - named_indexes("submit"), *TABLES)
+    assert_looks_up(backlog, named_indexes("submit_sync_matched") - named_indexes("submit"), *TABLES)
     # The first of each lane: of the next higher priorities, and the delayed ones of the highest.
     assert backlog.plan.rows("job_ready") <= 3
     assert backlog.plan.rows("jobs", "job_leases") == 0

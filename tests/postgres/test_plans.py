@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from schedora.adapters.postgres.engine import Database
-from schedora.adapters.postgres.facts_reader import PostgresFactsReader
+from schedora.adapters.postgres.explain_inputs_reader import PostgresExplainInputsReader
 from schedora.adapters.postgres.job_queue import PostgresJobQueue, _of_claim
 from schedora.adapters.postgres.job_reader import PostgresJobReader
 from schedora.adapters.postgres.jobs import PostgresJobStore
@@ -26,7 +26,7 @@ from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
 from schedora.application.ports.job_reader import JobFilter
 from schedora.application.ports.records import Pruned
 from schedora.application.ports.request_spans import Asked
-from schedora.diagnosis.why.inputs import Line
+from schedora.diagnosis.why.inputs import QueuePosition
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
@@ -37,7 +37,7 @@ from tests.builders import a_new_job, a_request, settled
 from tests.contract.postgres import postgres_stores
 from tests.contract.test_request_spans import a_request_served
 from tests.databases import copy_of
-from tests.postgres.connections import held_ear
+from tests.postgres.connections import held_listener_lock
 from tests.postgres.explained import Explaining, named_indexes
 
 FINISHED, DELAYED, OTHERS, READY, DEAD, BLOCKED, HELD = 20_000, 20_000, 2_000, 2_000, 300, 300, 2_000
@@ -337,26 +337,26 @@ MATCHED = ("queues", "workers", *CROWDED)
 
 @pytest.fixture
 async def heard(crowded: Explaining) -> AsyncIterator[None]:
-    async with held_ear(crowded.url, OWNER):
+    async with held_listener_lock(crowded.url, OWNER):
         yield
 
 
 @pytest.mark.usefixtures("heard")
 async def test_a_match_looks_at_the_first_of_each_lane_that_may_go_before(crowded: Explaining) -> None:
     store = PostgresJobStore(crowded)
-    added = await store.add_matched(a_new_job(a_request(idempotency_key="new")), OWNER)
+    added = await store.add_sync_matched(a_new_job(a_request(idempotency_key="new")), OWNER)
     assert added is not None
     assert not added.matched, "there are some that are ready"
     with psycopg.connect(crowded.url) as connection:
         connection.execute("delete from job_ready where scheduled_at < now()")
     with psycopg.connect(crowded.url, autocommit=True) as connection:
         connection.execute("vacuum job_ready")
-    added = await store.add_matched(a_new_job(a_request(idempotency_key="newer")), OWNER)
+    added = await store.add_sync_matched(a_new_job(a_request(idempotency_key="newer")), OWNER)
     assert added is not None
     assert added.matched, "all others are delayed"
     waiting, none = crowded.plans
     for plan in (waiting, none):
-        assert plan.indexes(*MATCHED) == named_indexes("submit_matched") - named_indexes("submit")
+        assert plan.indexes(*MATCHED) == named_indexes("submit_sync_matched") - named_indexes("submit")
         # Of priority 10 the first delayed one, and of priority 5 the first that is due, if there is any.
         assert plan.rows("job_ready") <= 2
         assert plan.rows("jobs", "job_leases") == 0
@@ -371,17 +371,17 @@ async def test_so_it_does_where_there_is_nothing_yet(migrated_url: str) -> None:
         await stores.queues.resume("default")
         worker = await stores.worker()
         empty = Explaining(migrated_url, database)
-        async with held_ear(migrated_url, worker.incarnation):
-            added = await PostgresJobStore(empty).add_matched(a_new_job(), worker.incarnation)
+        async with held_listener_lock(migrated_url, worker.incarnation):
+            added = await PostgresJobStore(empty).add_sync_matched(a_new_job(), worker.incarnation)
         assert added is not None
         assert added.matched
-    assert empty.plan.indexes(*MATCHED) == named_indexes("submit_matched") - named_indexes("submit")
+    assert empty.plan.indexes(*MATCHED) == named_indexes("submit_sync_matched") - named_indexes("submit")
     assert not empty.plan.sorts
 
 
 async def test_where_it_finds_its_key_taken_it_looks_for_nothing_else(crowded: Explaining) -> None:
     for taken in (a_request(idempotency_key="key 1"), a_request(queue="new", idempotency_key="other")):
-        assert await PostgresJobStore(crowded).add_matched(a_new_job(taken), OWNER) is None
+        assert await PostgresJobStore(crowded).add_sync_matched(a_new_job(taken), OWNER) is None
     for plan in crowded.plans:
         assert plan.rows("workers", "job_ready", "job_leases", "jobs") == 0
 
@@ -652,25 +652,25 @@ FIRST_BLOCKED = FINISHED + DELAYED + OTHERS + READY + DEAD + 1
     ],
 )
 async def test_facts_of_a_job_are_found_by_key(crowded: Explaining, number: int, rows: int) -> None:
-    facts = await PostgresFactsReader(reads(crowded)).facts(JobId(numbered(number)))
-    assert facts is not None
+    inputs = await PostgresExplainInputsReader(reads(crowded)).inputs(JobId(numbered(number)))
+    assert inputs is not None
     plan = crowded.plan
-    assert plan.indexes(*CROWDED) <= named_indexes("facts")
+    assert plan.indexes(*CROWDED) <= named_indexes("explain_inputs")
     assert plan.reads(rows, *CROWDED)
 
 
 async def test_what_goes_first_is_counted_and_nothing_else(crowded: Explaining) -> None:
-    reader = PostgresFactsReader(reads(crowded), patience_seconds=60)
-    facts = await reader.facts(JobId(numbered(FIRST_READY + 1_000)))
-    assert facts is not None
-    assert facts.ready
+    reader = PostgresExplainInputsReader(reads(crowded), patience_seconds=60)
+    inputs = await reader.inputs(JobId(numbered(FIRST_READY + 1_000)))
+    assert inputs is not None
+    assert inputs.ready
     crowded.plans.clear()
-    assert await reader.line(facts, ahead_max=10_000) == Line(ahead=1_000)
+    assert await reader.position(inputs, ahead_max=10_000) == QueuePosition(ahead=1_000)
     plan = crowded.plan
-    assert plan.indexes("job_ready") == named_indexes("line")
+    assert plan.indexes("job_ready") == named_indexes("queue_position")
     # The first of each lane, and those: neither what is delayed nor what is of another type or stands behind.
     assert plan.reads(3 + 1_000, "job_ready")
-    assert await reader.line(facts, ahead_max=100) == Line(ahead=100, at_least=True)
+    assert await reader.position(inputs, ahead_max=100) == QueuePosition(ahead=100, at_least=True)
     assert crowded.plans[-1].rows("job_ready") <= 3 + 101 + AHEAD
 
 

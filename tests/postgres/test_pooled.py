@@ -10,7 +10,7 @@ from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.statements import Statement
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from schedora.application.errors import StoreUnavailable
-from schedora.application.ports.wakeup import Audience, Hint
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from tests.postgres.pooler import Pooler, running_beside
 from tests.programs import PATIENCE_SECONDS
 
@@ -29,7 +29,7 @@ async def test_who_knows_of_the_pooler_listens_to_nothing_and_says_so_once(
 ) -> None:
     async with (
         Database(f"{pooler_url}?pgbouncer=true") as database,
-        PostgresWakeup(database).subscribe(lambda _: None, Audience()) as subscription,
+        PostgresWakeup(database).subscribe(lambda _: None, SubscriptionFilter()) as subscription,
     ):
         assert not subscription.healthy
         # Alone, it is given the session again that it had last.
@@ -53,7 +53,7 @@ async def test_who_does_not_know_finds_out_and_tries_again_without_leaving_ever_
     monkeypatch.setattr(Database, "connect_with_session", counted)
     async with Database(pooler_url) as database, Database(f"{pooler_url}?pgbouncer=true") as other:
         wakeup = PostgresWakeup(database, unit_random=lambda: 0.0)
-        async with wakeup.subscribe(lambda _: None, Audience()) as subscription:
+        async with wakeup.subscribe(lambda _: None, SubscriptionFilter()) as subscription:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 for _ in range(4):
                     await attempts.get()
@@ -71,7 +71,7 @@ async def test_a_direct_way_says_that_there_is_a_pooler_and_hears(
     async with Database(pooler_url, direct_url=migrated_url) as database:
         assert database.pooled
         wakeup = PostgresWakeup(database)
-        async with wakeup.subscribe(hints.put_nowait, Audience()) as subscription:
+        async with wakeup.subscribe(hints.put_nowait, SubscriptionFilter()) as subscription:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while not subscription.healthy:
                     await asyncio.sleep(0.005)  # nothing else tells

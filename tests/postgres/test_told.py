@@ -18,7 +18,7 @@ from psycopg.sql import SQL, Identifier
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.jobs import PostgresJobStore
-from schedora.adapters.postgres.matched import channel, ear, matched_job, told
+from schedora.adapters.postgres.sync_match import channel, listener_lock_key, matched_job, told
 from schedora.adapters.postgres.tables import metadata
 from schedora.application.encoding import encode_json
 from schedora.domain.claimed_job import ClaimedJob
@@ -54,7 +54,7 @@ class Listener:
         connection = await database.connect()
         try:
             await connection.add_listener(channel(owner), listener)
-            await connection.execute("select pg_advisory_lock($1)", ear(owner))
+            await connection.execute("select pg_advisory_lock($1)", listener_lock_key(owner))
             yield listener
         finally:
             connection.terminate()
@@ -71,7 +71,7 @@ class Told:
 async def tell(database: Database, worker: Worker, request: JobRequest) -> Told:
     owner = worker.incarnation
     async with Listener.to(database, owner) as listener:
-        added = await PostgresJobStore(database).add_matched(new := a_new_job(request), owner)
+        added = await PostgresJobStore(database).add_sync_matched(new := a_new_job(request), owner)
         assert added is not None
         assert added.matched
         message = await listener.next()

@@ -26,7 +26,7 @@ from schedora.application.ports.workflows import CountChange
 from schedora.domain.ids import IncarnationId
 from schedora.domain.outcome import Succeeded
 from tests.builders import a_new_job, a_request, an_incarnation
-from tests.contract.ear import EVERYTHING, PATIENCE_SECONDS, Ear
+from tests.contract.listener import EVERYTHING, PATIENCE_SECONDS, Listener
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
 from tests.postgres.connections import ASYNC, SYNC
@@ -101,11 +101,11 @@ def kill_listener(url: str) -> None:
     assert killed == [(True,)]
 
 
-async def hears_nothing_of(ear: Ear, stores: Stores, queue: str) -> None:
+async def hears_nothing_of(listener: Listener, stores: Stores, queue: str) -> None:
     """What is rung now arrives after all that was rung before."""
     stores.wakeup.notify(queues=["now"])
-    await ear.until(lambda heard: "now" in heard.queues)
-    assert queue not in ear.heard.queues
+    await listener.until(lambda heard: "now" in heard.queues)
+    assert queue not in listener.heard.queues
 
 
 @pytest.mark.parametrize("transaction", ASYNC)
@@ -115,12 +115,12 @@ async def test_a_submission_is_told_with_its_callers_commit(
     migrated_url: str,
     transaction: Callable[[str], AbstractAsyncContextManager[object]],
 ) -> None:
-    ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING):
+    listener = Listener()
+    async with stores.wakeup.subscribe(listener, EVERYTHING):
         async with transaction(migrated_url) as connection:
             await app.submit("echo", queue="mail", connection=connection)
-            await hears_nothing_of(ear, stores, "mail")
-        await ear.until(lambda heard: "mail" in heard.queues)
+            await hears_nothing_of(listener, stores, "mail")
+        await listener.until(lambda heard: "mail" in heard.queues)
 
 
 @pytest.mark.parametrize("transaction", SYNC)
@@ -130,12 +130,12 @@ async def test_a_synchronous_submission_is_told_with_its_callers_commit(
     migrated_url: str,
     transaction: Callable[[str], AbstractContextManager[object]],
 ) -> None:
-    ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING):
+    listener = Listener()
+    async with stores.wakeup.subscribe(listener, EVERYTHING):
         with transaction(migrated_url) as connection:
             app.submit_sync("echo", queue="mail", connection=connection)
-            await hears_nothing_of(ear, stores, "mail")
-        await ear.until(lambda heard: "mail" in heard.queues)
+            await hears_nothing_of(listener, stores, "mail")
+        await listener.until(lambda heard: "mail" in heard.queues)
 
 
 @pytest.mark.parametrize("transaction", ASYNC)
@@ -150,11 +150,11 @@ async def test_a_submission_rolled_back_is_told_to_nobody(
             await app.submit("echo", queue="mail", connection=connection)
             raise Abandoned
 
-    ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING):
+    listener = Listener()
+    async with stores.wakeup.subscribe(listener, EVERYTHING):
         with pytest.raises(Abandoned):
             await submit_in_vain()
-        await hears_nothing_of(ear, stores, "mail")
+        await hears_nothing_of(listener, stores, "mail")
 
 
 async def test_a_workflow_is_told_with_its_callers_commit_by_its_first_steps(
@@ -163,13 +163,13 @@ async def test_a_workflow_is_told_with_its_callers_commit_by_its_first_steps(
     flow = app.workflow("order-42")
     first = flow.add(app.prepare("echo", queue="first"), key="first")
     flow.add(app.prepare("echo", queue="second"), key="second", after=[first])
-    ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING):
+    listener = Listener()
+    async with stores.wakeup.subscribe(listener, EVERYTHING):
         with psycopg.connect(migrated_url) as connection:
             flow.submit_sync(connection=connection)
-            await hears_nothing_of(ear, stores, "first")
-        await ear.until(lambda heard: "first" in heard.queues)
-        await hears_nothing_of(ear, stores, "second")
+            await hears_nothing_of(listener, stores, "first")
+        await listener.until(lambda heard: "first" in heard.queues)
+        await hears_nothing_of(listener, stores, "second")
 
 
 @pytest.mark.parametrize("commits", [True, False])
@@ -190,19 +190,19 @@ async def test_what_a_handlers_transaction_releases_is_told_with_its_commit(
     async def handle() -> None:
         async with stores.callers_transaction() as connection:
             assert await complete.within(connection, completion) == {"effects"}
-            await hears_nothing_of(ear, stores, "effects")
+            await hears_nothing_of(listener, stores, "effects")
             if not commits:
                 raise Abandoned
 
-    ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING):
+    listener = Listener()
+    async with stores.wakeup.subscribe(listener, EVERYTHING):
         if commits:
             await handle()
-            await ear.until(lambda heard: "effects" in heard.queues)
+            await listener.until(lambda heard: "effects" in heard.queues)
         else:
             with pytest.raises(Abandoned):
                 await handle()
-            await hears_nothing_of(ear, stores, "effects")
+            await hears_nothing_of(listener, stores, "effects")
     if commits:
         async with stores.callers_transaction() as connection:
             with pytest.raises(LeaseLost):
@@ -369,11 +369,11 @@ async def test_leaving_at_the_moment_of_news_is_leaving(turns: int) -> None:
 
 
 async def test_what_was_notified_before_the_end_is_still_sent(stores: Stores, migrated_url: str) -> None:
-    ear = Ear()
-    async with stores.wakeup.subscribe(ear, EVERYTHING):
+    listener = Listener()
+    async with stores.wakeup.subscribe(listener, EVERYTHING):
         async with Database(migrated_url) as closing:
             PostgresWakeup(closing).notify(queues=["last"])
-        await ear.until(lambda heard: "last" in heard.queues)
+        await listener.until(lambda heard: "last" in heard.queues)
 
 
 async def test_a_hint_that_nobody_can_be_told_is_lost_without_a_word(

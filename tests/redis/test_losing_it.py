@@ -22,7 +22,7 @@ from schedora.domain.job_state import JobState
 from schedora.domain.limits import RateLimit, Take, TokenRequest
 from schedora.domain.outcome import Succeeded
 from tests.builders import HOUR, NOON, a_job_id, a_lease_id, a_request, an_incarnation
-from tests.contract.ear import EVERYTHING, Ear
+from tests.contract.listener import EVERYTHING, Listener
 from tests.contract.postgres import postgres_stores
 from tests.contract.redis import redis_stores
 from tests.contract.stores import Stores
@@ -83,12 +83,12 @@ class Everything:
         await self.tells(job)
 
     async def is_woken(self) -> Job:
-        ear, worker = Ear(), await self.stores.worker()
-        async with self.stores.wakeup.subscribe(ear, EVERYTHING) as subscription:
+        listener, worker = Listener(), await self.stores.worker()
+        async with self.stores.wakeup.subscribe(listener, EVERYTHING) as subscription:
             subscription.attend(owner=worker.incarnation, idle=True)
             job = await self.stores.submit_one(a_request(queue="mail"))
             self.stores.wakeup.notify(queues=["mail"])
-            await ear.until(lambda heard: "mail" in heard.queues)
+            await listener.until(lambda heard: "mail" in heard.queues)
         return job
 
     async def limits(self) -> None:

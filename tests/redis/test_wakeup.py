@@ -13,13 +13,13 @@ from attrs import define, field
 from schedora.adapters.redis import wakeup as wakeup_module
 from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.redis.wakeup import RedisSubscription, RedisWakeup
-from schedora.application.ports.wakeup import Audience, Hint
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from schedora.domain.ids import IncarnationId
 from tests.builders import an_incarnation
-from tests.contract.ear import EVERYTHING
+from tests.contract.listener import EVERYTHING
 from tests.programs import PATIENCE_SECONDS
+from tests.redis.available_workers import LONG_SECONDS, Passing
 from tests.redis.cluster import RedisCluster
-from tests.redis.offering import LONG_SECONDS, Passing
 from tests.redis.reaching import impatience, reaching, until_up
 from tests.redis.sentinels import Watched
 from tests.redis.servers import RedisServer
@@ -66,7 +66,9 @@ class Otherwise:
         yield "otherwise"
 
     @asynccontextmanager
-    async def subscribe(self, on_hint: Callable[[Hint], None], audience: Audience) -> AsyncIterator[Quiet]:
+    async def subscribe(
+        self, on_hint: Callable[[Hint], None], subscription_filter: SubscriptionFilter
+    ) -> AsyncIterator[Quiet]:
         yield Quiet()
 
     async def next(self) -> tuple[set[str], set[IncarnationId]]:
@@ -139,7 +141,7 @@ class Office:
         async with a_patient_link(self.url) as link:
             wakeup = RedisWakeup(link, otherwise=self.otherwise, unit_random=lambda: 0.5)
             async with wakeup.subscribe(
-                heard.put_nowait, Audience(queues=queues, types=types)
+                heard.put_nowait, SubscriptionFilter(queues=queues, types=types)
             ) as subscription:
                 worker = Worker(subscription, heard)
                 worker.attend(idle=idle, owner=owner)
@@ -154,9 +156,11 @@ class Office:
         await self.wakeup._notify_coalescer.finish()
         await self.wakeup._notify_coalescer_of_enough.finish()
 
-    async def length(self, audience: Audience = EVERYTHING) -> int:
+    async def length(self, subscription_filter: SubscriptionFilter = EVERYTHING) -> int:
         """How many tokens nobody has taken yet."""
-        found: int = await self.link.call("LLEN", self.link.keys.tokens(wakeup_module._kind(audience)))
+        found: int = await self.link.call(
+            "LLEN", self.link.keys.tokens(wakeup_module._kind(subscription_filter))
+        )
         return found
 
 
@@ -289,7 +293,7 @@ async def test_each_kind_that_serves_the_queue_gets_a_token(office: Office) -> N
 async def test_several_queues_at_one_moment_are_one_token_for_whoever_serves_them_all(office: Office) -> None:
     both = await office.worker("mail", "bills", idle=False)
     await office.notify("mail", "bills")
-    assert await office.length(Audience(queues=("mail", "bills"))) == 1
+    assert await office.length(SubscriptionFilter(queues=("mail", "bills"))) == 1
     both.attend(idle=True)
     assert (await both.next()).queues == {"mail", "bills"}
 
@@ -300,7 +304,7 @@ async def test_whom_nobody_hears_is_told_otherwise(office: Office) -> None:
     assert await office.otherwise.next() == ({"mail"}, {mine})
     worker = await office.worker("mail", owner=mine, idle=False)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await office.link.call("EXISTS", office.link.keys.ear(mine)):
+        while not await office.link.call("EXISTS", office.link.keys.listener(mine)):
             await asyncio.sleep(0.002)
     await office.notify("mail", "bills", owners=[mine, foreign])
     assert await office.otherwise.next() == ({"bills"}, {foreign})
@@ -395,7 +399,7 @@ async def test_kind_of_which_nobody_is_left_is_not_counted_on(office: Office) ->
     staying = await office.worker("bills")
     async with office.working("mail"):
         pass
-    kinds, kind = office.link.keys.kinds("mail"), wakeup_module._kind(Audience(queues=("mail",)))
+    kinds, kind = office.link.keys.kinds("mail"), wakeup_module._kind(SubscriptionFilter(queues=("mail",)))
     assert 0 < await office.link.call("PTTL", kinds) <= wakeup_module._SILENCE_MS
     assert await office.link.call("ZADD", kinds, "XX", "CH", 1, kind) == 1  # as long ago as can be
     await office.notify("mail", "bills")

@@ -11,7 +11,7 @@ from typing import Final
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.wakeup import MemoryWakeup
 from schedora.application.errors import StoreUnavailable
-from schedora.application.ports.wakeup import Audience, Hint
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from schedora.domain.ids import IncarnationId
 from tests.simulation.event_loop import SimulatedLoop, SimulatedThread
 
@@ -137,7 +137,7 @@ class Network:
 
 
 class Subscriber:
-    """One worker's ear."""
+    """One worker's listener."""
 
     def __init__(
         self,
@@ -145,13 +145,13 @@ class Subscriber:
         loop: SimulatedLoop,
         thread: SimulatedThread,
         on_hint: Callable[[Hint], None],
-        audience: Audience,
+        subscription_filter: SubscriptionFilter,
     ) -> None:
         self._network = network
         self._loop = loop
         self._thread = thread
         self._on_hint = on_hint
-        self._audience = audience
+        self._subscription_filter = subscription_filter
 
     @property
     def healthy(self) -> bool:
@@ -164,7 +164,7 @@ class Subscriber:
         """Everybody was told."""
 
     def send(self, hint: Hint) -> None:
-        if hint.owners or self._audience.looks_into(hint.queues):
+        if hint.owners or self._subscription_filter.looks_into(hint.queues):
             self._network.carry(self, hint)
 
     def deliver(self, hint: Hint, *, late_by: float) -> None:
@@ -202,9 +202,9 @@ class SimulatedWakeup:
 
     @asynccontextmanager
     async def subscribe(
-        self, on_hint: Callable[[Hint], None], audience: Audience
+        self, on_hint: Callable[[Hint], None], subscription_filter: SubscriptionFilter
     ) -> AsyncIterator[Subscriber]:
-        subscriber = Subscriber(self._network, self._loop, self._thread, on_hint, audience)
+        subscriber = Subscriber(self._network, self._loop, self._thread, on_hint, subscription_filter)
         self._network.subscribers.append(subscriber)
         self._store.subscribers.append(subscriber.send)
         try:

@@ -28,7 +28,7 @@ class _Kept(NamedTuple):
 
 
 class MemoryEvents:
-    """A position is the number of what was told last. Publishers see the audience at once."""
+    """A position is the number of what was told last. Publishers see the listener at once."""
 
     def __init__(self, store: MemoryStore) -> None:
         self.faults: Faults = store.faults

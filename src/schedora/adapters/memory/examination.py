@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import islice
 
-from schedora.adapters.memory.facts_reader import released_at
+from schedora.adapters.memory.explain_inputs_reader import released_at
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
 from schedora.application.ports.examination import Check, Expected

@@ -7,17 +7,19 @@ from threading import Lock
 
 from schedora.adapters.memory.faults import Faults
 from schedora.adapters.memory.store import MemoryStore
-from schedora.application.ports.wakeup import Audience, Hint
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from schedora.domain.ids import IncarnationId
 
 
 class MemorySubscription:
     """Notifications sent within one turn of the subscriber's event loop arrive as one."""
 
-    def __init__(self, faults: Faults, on_hint: Callable[[Hint], None], audience: Audience) -> None:
+    def __init__(
+        self, faults: Faults, on_hint: Callable[[Hint], None], subscription_filter: SubscriptionFilter
+    ) -> None:
         self._faults = faults
         self._on_hint = on_hint
-        self._audience = audience
+        self._subscription_filter = subscription_filter
         self._loop = asyncio.get_running_loop()
         self._guard = Lock()
         self._pending: Hint | None = None
@@ -33,7 +35,7 @@ class MemorySubscription:
         """Everybody was told."""
 
     def send(self, hint: Hint) -> None:
-        if not hint.owners and not self._audience.looks_into(hint.queues):
+        if not hint.owners and not self._subscription_filter.looks_into(hint.queues):
             return
         with self._guard:
             first = self._pending is None
@@ -82,9 +84,9 @@ class MemoryWakeup:
 
     @asynccontextmanager
     async def subscribe(
-        self, on_hint: Callable[[Hint], None], audience: Audience
+        self, on_hint: Callable[[Hint], None], subscription_filter: SubscriptionFilter
     ) -> AsyncIterator[MemorySubscription]:
-        subscription = MemorySubscription(self._faults, on_hint, audience)
+        subscription = MemorySubscription(self._faults, on_hint, subscription_filter)
         self._subscribers.append(subscription.send)
         try:
             yield subscription

@@ -52,7 +52,7 @@ class _Place(NamedTuple):
 
 
 class PostgresEvents:
-    """Publishers learn of an audience by a look at one row, and readers poll: behind a pooler, too. A process that
+    """Publishers learn of a listener by a look at one row, and readers poll: behind a pooler, too. A process that
     has nothing to tell, and nobody to tell it to, asks nothing.
     """
 
@@ -67,19 +67,19 @@ class PostgresEvents:
         self._database = database
         self._clock = clock
         self._look_interval = look_interval
-        self._audience = _Audience(database, clock, look_interval)
+        self._listeners = _Listeners(database, clock, look_interval)
         self._outgoing = Outgoing(self._send, loop=lambda: database.loop, metrics=metrics)
         self._attended_until = LONG_AGO
         self._known_at = LONG_AGO
-        """When every publisher will have seen the audience, if it is there for as long."""
+        """When every publisher will have seen the listener, if it is there for as long."""
         database.before_close(self._outgoing.finish)
 
     @property
     def wanted(self) -> bool:
-        return self._audience.expected
+        return self._listeners.expected
 
     def publish(self, notices: Sequence[Notice], *, lost: int = 0) -> None:
-        if (notices or lost) and self._audience.expected:
+        if (notices or lost) and self._listeners.expected:
             self._outgoing.put(notices, lost=lost)
 
     async def attend(self, span: timedelta) -> None:
@@ -89,7 +89,7 @@ class PostgresEvents:
         if answered >= self._attended_until:  # it had come to its end, or may have: then this is a new one
             self._known_at = answered + self._look_interval
         self._attended_until = max(self._attended_until, began + span)
-        self._audience.seen(until=self._attended_until)
+        self._listeners.seen(until=self._attended_until)
         await self._clock.sleep(self._known_at - answered)
 
     async def now(self) -> Position:
@@ -117,7 +117,7 @@ class PostgresEvents:
                 return
 
     async def _send(self, notices: Sequence[Notice], lost: int) -> None:
-        if await self._audience.present():
+        if await self._listeners.present():
             await self._database.fetch(
                 load("publish"),
                 key=PUBLISHING,
@@ -151,7 +151,7 @@ class PostgresEvents:
         return Reading(told=tuple(told), position=position, complete=complete)
 
 
-class _Audience:
+class _Listeners:
     """What one process knows of it. Not knowing is no reason to keep silent."""
 
     def __init__(self, database: Database, clock: Clock, look_interval: timedelta) -> None:

@@ -25,9 +25,9 @@ from sqlalchemy import (
 
 from schedora.adapters.postgres import full_rows
 from schedora.adapters.postgres.built import among
+from schedora.adapters.postgres.keyset_scan import keyset_scan
 from schedora.adapters.postgres.statements import Statement
 from schedora.adapters.postgres.tables import job_leases, job_ready, jobs
-from schedora.adapters.postgres.walk import walked
 from schedora.domain.job_state import ENDED, HELD, WAITING, JobState
 
 DOCUMENTS = (jobs.c.payload, jobs.c.errors, jobs.c.history, jobs.c.result)
@@ -49,7 +49,7 @@ def page(states: frozenset[JobState], names: frozenset[str]) -> Statement:
     if states:
         fits.append(_in_states(states))
     within = [_bound(name, key) for name in sorted(names & _BOUNDS)]
-    return walked(
+    return keyset_scan(
         full_rows.selected_jobs(),
         jobs.c.job_id,
         along=along,

@@ -9,8 +9,8 @@ from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.jobs import PostgresJobStore
 from schedora.application.commands.created import all_later, queues_to_notify
 from schedora.application.ports.jobs import NewJob, Submission
-from schedora.application.ports.offers import NoOffers, Offers
 from schedora.application.ports.wakeup import EnclosedWakeup
+from schedora.application.ports.worker_availability import NobodyAvailable, WorkerAvailability
 
 PATIENCE = timedelta(milliseconds=250)
 """How long several jobs wait together for a key that an open transaction has taken: long enough for the commits of
@@ -35,13 +35,13 @@ class PostgresJobWriter:
         self,
         database: Database,
         wakeup: EnclosedWakeup,
-        offers: Offers | None = None,
+        availability: WorkerAvailability | None = None,
         *,
         monotonic_seconds: Callable[[], float] = time.monotonic,
     ) -> None:
         self._jobs = PostgresJobStore(database)
         self._wakeup = wakeup
-        self._offers = offers or NoOffers()
+        self._availability = availability or NobodyAvailable()
         self._duty_cycle_limiter = DutyCycleLimiter(monotonic_seconds, rest=MATCHED_REST)
 
     async def add(self, jobs: Sequence[NewJob]) -> list[Submission]:
@@ -62,11 +62,11 @@ class PostgresJobWriter:
             or not self._duty_cycle_limiter.due
         ):
             return None
-        offer = await self._offers.take(queue=request.queue, job_type=request.type)
-        if offer is None:
+        available = await self._availability.take(queue=request.queue, job_type=request.type)
+        if available is None:
             return None
         with self._duty_cycle_limiter.spent():
-            added = await self._jobs.add_matched(new, offer.owner)
+            added = await self._jobs.add_sync_matched(new, available.owner)
         if added is None:
             return None
         if added.looked_seconds > _LOOK_SECONDS_MAX:

@@ -6,9 +6,9 @@ from typing import NamedTuple, TypeAlias
 from uuid import uuid4
 
 from schedora.adapters.postgres import arrays, rows
-from schedora.adapters.postgres.matched import channel, ear, told
 from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import Statement, load, written
+from schedora.adapters.postgres.sync_match import channel, listener_lock_key, told
 from schedora.application.errors import LockConflict
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.domain.completion import Completion
@@ -118,7 +118,7 @@ class PostgresJobStore:
     async def save(self, saved: Sequence[Job]) -> None:
         for start in range(0, len(saved), _ROWS_MAX):
             chunk = saved[start : start + _ROWS_MAX]
-            await self._session.fetch(load("vacate"), job_id=[job.job_id for job in chunk])
+            await self._session.fetch(load("remove_ready"), job_id=[job.job_id for job in chunk])
             await self._session.fetch(load("save"), **arrays.of_jobs(chunk))
 
     async def delete(self, job_ids: Collection[JobId]) -> None:
@@ -137,18 +137,18 @@ class PostgresJobStore:
         reached = await self._session.fetch(load("downstream"), job_id=sorted(set(job_ids)))
         return [job for job in await self.lock([row["job_id"] for row in reached]) if not job.ended]
 
-    async def add_matched(self, new: NewJob, owner: IncarnationId) -> Added | None:
+    async def add_sync_matched(self, new: NewJob, owner: IncarnationId) -> Added | None:
         """Leases it to ``owner`` as it is stored, who is told of it, if that one may have it. None where it takes more than
         the shortest way, and nothing is stored.
         """
         lease_id = LeaseId(uuid4())
         created = await self._session.fetch(
-            load("submit_matched"),
+            load("submit_sync_matched"),
             **arrays.of_one_job(new),
             owner=owner,
             lease_id=lease_id,
             channel=channel(owner),
-            ear=ear(owner),
+            listener_lock=listener_lock_key(owner),
             told=told(new, owner, lease_id),
         )
         if not created:

@@ -293,7 +293,7 @@ events = Table(
     PrimaryKeyConstraint("id"),
 )
 
-# One row: until when there is an audience, and how far events were removed.
+# One row: until when there is a listener, and how far events were removed.
 event_feed = Table(
     "event_feed",
     metadata,

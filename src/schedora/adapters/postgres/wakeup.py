@@ -21,11 +21,11 @@ import orjson
 from schedora.adapters.postgres.duty_cycle_limiter import DutyCycleLimiter
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.errors import translated
-from schedora.adapters.postgres.matched import channel, ear, matched_job
 from schedora.adapters.postgres.statements import Statement
+from schedora.adapters.postgres.sync_match import channel, listener_lock_key, matched_job
 from schedora.application.errors import StoreUnavailable
 from schedora.application.notify_coalescer import Notification, NotifyCoalescer
-from schedora.application.ports.wakeup import Audience, Hint
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from schedora.domain.ids import IncarnationId
 
 CHANNEL = "schedora"
@@ -89,9 +89,9 @@ class PostgresWakeup:
 
     @asynccontextmanager
     async def subscribe(
-        self, on_hint: Callable[[Hint], None], audience: Audience
+        self, on_hint: Callable[[Hint], None], subscription_filter: SubscriptionFilter
     ) -> AsyncIterator["PostgresSubscription"]:
-        subscription = PostgresSubscription(self._database, on_hint, audience, self._unit_random)
+        subscription = PostgresSubscription(self._database, on_hint, subscription_filter, self._unit_random)
         listening = asyncio.create_task(subscription.listen())
         try:
             # A database that is away is no reason not to begin.
@@ -123,14 +123,14 @@ class PostgresSubscription:
         self,
         database: Database,
         on_hint: Callable[[Hint], None],
-        audience: Audience,
+        subscription_filter: SubscriptionFilter,
         unit_random: Callable[[], float],
     ) -> None:
         self.attempted = asyncio.Event()
         """Set when the first attempt to connect has come to its end, well or not."""
         self._database = database
         self._on_hint = on_hint
-        self._audience = audience
+        self._subscription_filter = subscription_filter
         self._unit_random = unit_random
         self._healthy = False
         self._owner: IncarnationId | None = None
@@ -242,7 +242,7 @@ class PostgresSubscription:
         with translated(self._database.description):
             if before is not None:
                 if self._locked:
-                    await connection.execute(_UNLOCK, ear(before))
+                    await connection.execute(_UNLOCK, listener_lock_key(before))
                     self._locked = False
                 await connection.remove_listener(channel(before), self._receive_matched)
             if owner is not None:
@@ -255,7 +255,7 @@ class PostgresSubscription:
     async def _lock(self, connection: "asyncpg.Connection[asyncpg.Record]", owner: IncarnationId) -> None:
         """Where an earlier session has it, that says as well that this owner hears."""
         with translated(self._database.description):
-            self._locked = bool(await connection.fetchval(_LOCK, ear(owner)))
+            self._locked = bool(await connection.fetchval(_LOCK, listener_lock_key(owner)))
 
     def _receive_matched(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         if (owner := self._owner) is not None:
@@ -263,7 +263,7 @@ class PostgresSubscription:
 
     def _receive(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
         hint = decoded(str(payload))
-        if hint == Hint() or hint.owners or self._audience.looks_into(hint.queues):
+        if hint == Hint() or hint.owners or self._subscription_filter.looks_into(hint.queues):
             self._on_hint(hint)
 
     def _backoff_seconds(self, failures: int) -> float:

@@ -5,9 +5,9 @@ from functools import cache
 from sqlalchemy import ColumnElement, Integer, Text, Uuid, and_, bindparam, not_, or_
 
 from schedora.adapters.postgres import full_rows
+from schedora.adapters.postgres.keyset_scan import keyset_scan
 from schedora.adapters.postgres.statements import Statement
 from schedora.adapters.postgres.tables import workflows
-from schedora.adapters.postgres.walk import walked
 from schedora.domain.workflow import ENDED_WORKFLOW, WorkflowState
 
 _OPEN = workflows.c.completed_at.is_(None)
@@ -40,7 +40,7 @@ def page(status: WorkflowState | None, names: frozenset[str]) -> Statement:
     if "after" in names:
         within.append(key < bindparam("after", type_=Uuid))
     fits = [] if status is None else [_IN[status]]
-    return walked(
+    return keyset_scan(
         full_rows.selected_workflows(),
         key,
         along=workflows,

@@ -5,7 +5,7 @@ looks at the other now and then, for publishers that can't reach Redis; while it
 to the other, Redis away or back, may cross what it told before.
 
 Every batch carries a number, and the stream an epoch that is random: a hole in the numbers, or another epoch, tells that
-something is gone, whether it was trimmed, lost in a failover or emptied. The audience is none of Redis' business: it is
+something is gone, whether it was trimmed, lost in a failover or emptied. The listener is none of Redis' business: it is
 known otherwise, so that it outlives Redis.
 """
 
@@ -77,7 +77,7 @@ class _Stretch(NamedTuple):
 
 
 class RedisEvents:
-    """``otherwise`` tells what Redis can't, and knows of the audience. Open, close and use it with the link."""
+    """``otherwise`` tells what Redis can't, and knows of the listener. Open, close and use it with the link."""
 
     def __init__(self, link: RedisLink, metrics: Metrics, clock: Clock, *, otherwise: Events) -> None:
         self._link = link
@@ -87,7 +87,7 @@ class RedisEvents:
         self._keys = [link.keys.events(), link.keys.event_feed()]
         self._outgoing = Outgoing(self._send, loop=lambda: link.loop, metrics=metrics)
         self._looked_aside_at = clock.monotonic()
-        self._ears: list[_Ear] = []
+        self._listeners: list[_Listener] = []
         """Those that nobody waits on: no more than have waited at once."""
         link.before_close(self._finish)
 
@@ -213,32 +213,34 @@ class RedisEvents:
         """Until there is more in the stream, or for so long."""
         if pair.place is None:
             return
-        ear = self._ears.pop() if self._ears else _Ear(self._link, self._clock.monotonic())
-        if self._clock.monotonic() > ear.used_at + _IDLE_MAX:
-            await ear.close()
-            ear = _Ear(self._link, self._clock.monotonic())
+        listener = (
+            self._listeners.pop() if self._listeners else _Listener(self._link, self._clock.monotonic())
+        )
+        if self._clock.monotonic() > listener.used_at + _IDLE_MAX:
+            await listener.close()
+            listener = _Listener(self._link, self._clock.monotonic())
         try:
-            await ear.listen(self._keys[0], pair.place.id, patience)
+            await listener.listen(self._keys[0], pair.place.id, patience)
         except RedisAway:
-            await ear.close()
+            await listener.close()
         except BaseException:
-            await ear.close()
+            await listener.close()
             raise
         else:
-            ear.used_at = self._clock.monotonic()
-            self._ears.append(ear)
+            listener.used_at = self._clock.monotonic()
+            self._listeners.append(listener)
 
     @property
     def _until_looking_aside(self) -> timedelta:
         return self._looked_aside_at + _ASIDE - self._clock.monotonic()
 
     async def _finish(self) -> None:
-        while self._ears:
-            await self._ears.pop().close()
+        while self._listeners:
+            await self._listeners.pop().close()
         await self._outgoing.finish()
 
 
-class _Ear:
+class _Listener:
     """A connection of its own, for one who waits at a time."""
 
     def __init__(self, link: RedisLink, at: timedelta) -> None:

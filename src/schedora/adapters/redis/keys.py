@@ -1,23 +1,23 @@
 """Every key by its name. All have an expiry and the same hash tag, the prefix in braces, so that they are in one slot of
 a Cluster and one script may touch several.
 
-===============================  ======  =======================================  ===============================
+=================================  ======  =======================================  ===============================
 key after ``{prefix}:``          type    written by                               lives
-===============================  ======  =======================================  ===============================
-``probe``                        string  every process, to see that it may write  a minute
-``kinds`` ``kinds:QUEUE``        zset    workers that wait for hints              until its last worker is silent
-``tokens:KIND``                  list    whoever makes jobs claimable             seconds
-``offering`` ``offering:QUEUE``  zset    idle workers                             until its last worker is silent
-``offer:NAME``                   hash    the worker, who takes of its offers      seconds
-``ear:INCARNATION``              string  the worker: the name of its inbox        until it is silent
-``inbox:NAME``                   list    whoever tells one worker something       seconds
-``heartbeat:INCARNATION``        string  the worker's heartbeat                   until it is silent
-``run:JOB_ID``                   string  the worker that runs it                  renewed with the heartbeat
-``events``                       stream  whoever moves jobs, with an audience     minutes
-``event-feed``                   hash    whoever tells events or reads them       minutes
-``bucket:NAME``                  string  whoever takes tokens                     until it is full again
-``job:FORM:JOB_ID``              string  whoever read a job that had succeeded    a minute
-===============================  ======  =======================================  ===============================
+=================================  ======  =======================================  ===============================
+``probe``                          string  every process, to see that it may write  a minute
+``kinds`` ``kinds:QUEUE``          zset    workers that wait for hints              until its last worker is silent
+``tokens:KIND``                    list    whoever makes jobs claimable             seconds
+``available`` ``available:QUEUE``  zset    idle workers                             until its last worker is silent
+``availability:NAME``              hash    the worker, who takes of its offers      seconds
+``listener:INCARNATION``           string  the worker: the name of its inbox        until it is silent
+``inbox:NAME``                     list    whoever tells one worker something       seconds
+``heartbeat:INCARNATION``          string  the worker's heartbeat                   until it is silent
+``run:JOB_ID``                     string  the worker that runs it                  renewed with the heartbeat
+``events``                         stream  whoever moves jobs, with a listener     minutes
+``event-feed``                     hash    whoever tells events or reads them       minutes
+``bucket:NAME``                    string  whoever takes tokens                     until it is full again
+``job:FORM:JOB_ID``                string  whoever read a job that had succeeded    a minute
+=================================  ======  =======================================  ===============================
 """
 
 from uuid import UUID
@@ -37,15 +37,15 @@ class Keys:
     def tokens(self, kind: str) -> str:
         return f"{self._tag}tokens:{kind}"
 
-    def offering(self, queue: str | None) -> str:
+    def available(self, queue: str | None) -> str:
         """The names of the workers that offer to start jobs of it; None for those that serve all queues."""
-        return f"{self._tag}offering" if queue is None else f"{self._tag}offering:{queue}"
+        return f"{self._tag}available" if queue is None else f"{self._tag}available:{queue}"
 
-    def offer(self, name: str) -> str:
-        return f"{self._tag}offer:{name}"
+    def availability(self, name: str) -> str:
+        return f"{self._tag}availability:{name}"
 
-    def ear(self, incarnation: UUID) -> str:
-        return f"{self._tag}ear:{incarnation}"
+    def listener(self, incarnation: UUID) -> str:
+        return f"{self._tag}listener:{incarnation}"
 
     def inbox(self, name: str) -> str:
         return f"{self._tag}inbox:{name}"

@@ -21,12 +21,12 @@ import orjson
 
 from schedora.adapters.redis.errors import RedisAway
 from schedora.adapters.redis.link import OwnConnection, RedisLink
-from schedora.adapters.redis.offers import ALL_TAKEN, Offering
 from schedora.adapters.redis.scripts import load
+from schedora.adapters.redis.worker_availability import ALL_TAKEN, AvailabilityPublisher
 from schedora.application.backoff import Backoff
 from schedora.application.log import Logger
 from schedora.application.notify_coalescer import Notification, NotifyCoalescer
-from schedora.application.ports.wakeup import Audience, Hint, StoreSubscription, StoreWakeup
+from schedora.application.ports.wakeup import Hint, StoreSubscription, StoreWakeup, SubscriptionFilter
 from schedora.domain.ids import IncarnationId
 
 _SLOW_SECONDS = 0.05
@@ -122,20 +122,25 @@ class RedisWakeup:
 
     @asynccontextmanager
     async def subscribe(
-        self, on_hint: Callable[[Hint], None], audience: Audience
+        self, on_hint: Callable[[Hint], None], subscription_filter: SubscriptionFilter
     ) -> AsyncIterator["RedisSubscription"]:
-        offering = Offering(self._link, audience)
+        publisher = AvailabilityPublisher(self._link, subscription_filter)
 
         def on_other_hint(hint: Hint) -> None:
             if hint.matched is not None:
-                offering.heard()
+                publisher.heard()
             elif not hint.queues:  # those who are told by name may be others now
-                offering.look()
+                publisher.look()
             on_hint(hint)
 
-        async with self._otherwise.subscribe(on_other_hint, audience) as other:
+        async with self._otherwise.subscribe(on_other_hint, subscription_filter) as other:
             subscription = RedisSubscription(
-                self._link, on_hint, audience, other=other, offering=offering, unit_random=self._unit_random
+                self._link,
+                on_hint,
+                subscription_filter,
+                other=other,
+                publisher=publisher,
+                unit_random=self._unit_random,
             )
             async with subscription.listening():
                 yield subscription
@@ -166,7 +171,7 @@ class RedisWakeup:
         enough: list[int]
         unheard, enough = await self._link.run(
             self._script,
-            [keys.kinds(None), *map(keys.kinds, queues), *map(keys.ear, owners)],
+            [keys.kinds(None), *map(keys.kinds, queues), *map(keys.listener, owners)],
             [
                 keys.tokens(""),
                 keys.inbox(""),
@@ -200,22 +205,22 @@ class RedisSubscription:
         self,
         link: RedisLink,
         on_hint: Callable[[Hint], None],
-        audience: Audience,
+        subscription_filter: SubscriptionFilter,
         *,
         other: StoreSubscription,
-        offering: Offering,
+        publisher: AvailabilityPublisher,
         unit_random: Callable[[], float],
     ) -> None:
         self._link = link
         self._on_hint = on_hint
-        self._audience = audience
+        self._subscription_filter = subscription_filter
         self._other = other
-        self._offering = offering
+        self._publisher = publisher
         self._unit_random = unit_random
         self._announce_script, self._pass_on_script = load("announce"), load("pass_on")
-        self._kind = _kind(audience)
+        self._kind = _kind(subscription_filter)
         self._tokens = link.keys.tokens(self._kind)
-        self._name = offering.name
+        self._name = publisher.name
         self._inbox = link.keys.inbox(self._name)
         self._tokens_key = self._tokens.encode()
         self._owner: IncarnationId | None = None
@@ -243,7 +248,7 @@ class RedisSubscription:
 
     def attend(self, *, owner: IncarnationId | None, idle: bool, room: int = 0) -> None:
         self._other.attend(owner=owner, idle=idle, room=room)
-        self._offering.update(owner, room)
+        self._publisher.update(owner, room)
         if owner != self._owner:
             self._owner = owner
             self._announce_now.set()
@@ -278,7 +283,7 @@ class RedisSubscription:
 
     async def _leave(self) -> None:
         """Takes no token along that is on its way."""
-        await self._offering.withdraw()
+        await self._publisher.withdraw()
         self._idle = False
         if self._awaits_tokens and self._healthy:
             self._proven.clear()
@@ -301,7 +306,7 @@ class RedisSubscription:
         async with asyncio.TaskGroup() as both:
             both.create_task(self._take(connection))
             both.create_task(self._announce_again_and_again())
-            both.create_task(self._offering.run(hears=self._other.hears, on_unheard=self._unheard))
+            both.create_task(self._publisher.run(hears=self._other.hears, on_unheard=self._unheard))
 
     def _unheard(self) -> None:
         if self._owner is not None:
@@ -328,13 +333,13 @@ class RedisSubscription:
             if value == self._probe:
                 self._proven.set()
         elif value == ALL_TAKEN:
-            self._offering.exhausted()
+            self._publisher.exhausted()
         else:
             self._on_hint(_told(value))
 
     def _token(self, queue: str) -> None:
         if self._idle:
-            self._on_hint(Hint(queues=frozenset({queue, *self._audience.queues})))
+            self._on_hint(Hint(queues=frozenset({queue, *self._subscription_filter.queues})))
         else:
             self._pass_on(queue)
 
@@ -362,13 +367,13 @@ class RedisSubscription:
     async def _announce(self) -> bool:
         """Whether Redis still knew what was announced before."""
         keys, owner = self._link.keys, self._owner
-        sets = [keys.kinds(queue) for queue in self._audience.queues] or [keys.kinds(None)]
-        ears = [] if owner is None else [keys.ear(owner)]
+        sets = [keys.kinds(queue) for queue in self._subscription_filter.queues] or [keys.kinds(None)]
+        listeners = [] if owner is None else [keys.listener(owner)]
         self._announced += 1
         self._proven.clear()
         known = await self._link.run(
             self._announce_script,
-            [self._inbox, *sets, *ears],
+            [self._inbox, *sets, *listeners],
             [_SILENCE_MS, self._kind, self._name, self._probe, len(sets)],
         )
         first = self._announced == 1 or owner != self._announced_owner
@@ -407,8 +412,8 @@ def _told(value: bytes) -> Hint:
         return Hint()
 
 
-def _kind(audience: Audience) -> str:
-    described = orjson.dumps([sorted(audience.queues), sorted(audience.types)])
+def _kind(subscription_filter: SubscriptionFilter) -> str:
+    described = orjson.dumps([sorted(subscription_filter.queues), sorted(subscription_filter.types)])
     return blake2b(described, digest_size=12).hexdigest()
 
 

@@ -16,7 +16,7 @@ from schedora.application.pipeline.store_contact import StoreContact
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.pipeline.taken_leases import TakenLeases
 from schedora.application.ports.metrics import Counter, Metrics
-from schedora.application.ports.wakeup import Audience, Hint, Wakeup
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter, Wakeup
 from schedora.domain.claimed_job import ClaimedJob
 
 MATCH_AGE_MAX = timedelta(seconds=1)
@@ -30,7 +30,7 @@ class Hints:
         self,
         *,
         wakeup: Wakeup,
-        audience: Audience,
+        subscription_filter: SubscriptionFilter,
         listening: Listening,
         registration: Registration,
         heartbeat: HeartbeatControl,
@@ -46,7 +46,7 @@ class Hints:
         changed: asyncio.Event,
     ) -> None:
         self._wakeup = wakeup
-        self._audience = audience
+        self._subscription_filter = subscription_filter
         self._listening = listening
         self._registration = registration
         self._heartbeat = heartbeat
@@ -66,7 +66,7 @@ class Hints:
     @asynccontextmanager
     async def arriving(self) -> AsyncIterator[None]:
         """Hints are followed up until the context ends."""
-        async with self._wakeup.subscribe(self.on_hint, self._audience) as subscription:
+        async with self._wakeup.subscribe(self.on_hint, self._subscription_filter) as subscription:
             self._listening.subscription = subscription
             yield
 
@@ -92,7 +92,7 @@ class Hints:
             self._heartbeat.ask()
         if anything:
             self._poll_scheduler.hint()
-        elif self._audience.looks_into(hint.queues):
+        elif self._subscription_filter.looks_into(hint.queues):
             news = self._poll_scheduler.told(later=hint.later, shared=hint.shared) or news
         if not news:  # as for many, where they let others go first
             return

@@ -50,7 +50,7 @@ from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.metrics import Gauge, Gauges, Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.span_export import SpanExport
-from schedora.application.ports.wakeup import Audience, Wakeup
+from schedora.application.ports.wakeup import SubscriptionFilter, Wakeup
 from schedora.application.ports.workers import Workers
 from schedora.application.run_scope import RunSpans
 from schedora.domain.claimed_job import ClaimedJob
@@ -204,7 +204,7 @@ class Worker:
         )
         self._hints = Hints(
             wakeup=wakeup,
-            audience=Audience(queues=identity.queues, types=identity.types),
+            subscription_filter=SubscriptionFilter(queues=identity.queues, types=identity.types),
             listening=listening,
             registration=self._registration,
             heartbeat=heartbeat,

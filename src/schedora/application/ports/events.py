@@ -1,6 +1,6 @@
 """What happens to jobs, told to whoever looks on.
 
-Told after the commit, at most once, and only while there is an audience: what a process still has to tell is lost
+Told after the commit, at most once, and only while there is a listener: what a process still has to tell is lost
 with it, and the record is the truth. What is known to be lost is said. Notices of one publisher come in their order;
 those of two may cross, for each tells by itself: what a job's own order is, its ``JobEvent``s say.
 """
@@ -17,7 +17,7 @@ Position = NewType("Position", str)
 """A place in all that was told. Opaque, and good for some minutes."""
 
 LOOK_INTERVAL: Final = timedelta(seconds=1)
-"""For so long a publisher may go by what it last learnt of the audience, when that was that there is none."""
+"""For so long a publisher may go by what it last learnt of the listener, when that was that there is none."""
 
 
 @frozen(kw_only=True)
@@ -48,17 +48,17 @@ class Events(Protocol):
         ...
 
     def publish(self, notices: Sequence[Notice], *, lost: int = 0) -> None:
-        """Tells them soon, if there is an audience. ``lost`` is how many before them could not be told.
+        """Tells them soon, if there is a listener. ``lost`` is how many before them could not be told.
 
         Of too many that wait to be told the oldest are dropped. Never blocks, never raises. Thread-safe.
         """
         ...
 
     async def attend(self, span: timedelta) -> None:
-        """There is an audience from now on and for so long, to be renewed by whoever listens.
+        """There is a listener from now on and for so long, to be renewed by whoever listens.
 
         Returns once every publisher will have seen it: at once where this process has attended ever since that
-        was so, after ``LOOK_INTERVAL`` where the audience may be new. Raises ``StoreUnavailable``.
+        was so, after ``LOOK_INTERVAL`` where the listener may be new. Raises ``StoreUnavailable``.
         """
         ...
 

@@ -31,7 +31,7 @@ class Hint:
 
 
 @frozen(kw_only=True)
-class Audience:
+class SubscriptionFilter:
     """Which jobs a subscriber looks for: of these queues (all, where there is none) and types."""
 
     queues: tuple[str, ...] = ()
@@ -77,10 +77,10 @@ class Wakeup(Protocol):
         ...
 
     def subscribe(
-        self, on_hint: Callable[[Hint], None], audience: Audience
+        self, on_hint: Callable[[Hint], None], subscription_filter: SubscriptionFilter
     ) -> AbstractAsyncContextManager[Subscription]:
         """Calls ``on_hint`` on the event loop for each hint that arrives, until the context ends; of those that tell
-        of jobs alone, for those that ``audience`` looks for.
+        of jobs alone, for those that ``subscription_filter`` looks for.
 
         Reconnects by itself. When hints cease to arrive, and after a gap, it sends one that may mean anything (empty).
         """
@@ -107,7 +107,7 @@ class StoreWakeup(EnclosedWakeup, Protocol):
     """One whose hints are the store's own."""
 
     def subscribe(
-        self, on_hint: Callable[[Hint], None], audience: Audience
+        self, on_hint: Callable[[Hint], None], subscription_filter: SubscriptionFilter
     ) -> AbstractAsyncContextManager[StoreSubscription]:
         """As any ``Wakeup``'s."""
         ...

@@ -1,6 +1,6 @@
 """Moves of jobs as they happen, for any number of listeners: one reader a process, however many there are.
 
-The reader runs while anyone listens. It keeps an audience announced, so that whoever moves jobs tells of it; which is
+The reader runs while anyone listens. It keeps a listener announced, so that whoever moves jobs tells of it; which is
 forgotten some time after the last listener has left. So it is known where a listener may have missed something:
 nowhere from ``Ready`` on, unless ``Gap`` says so.
 
@@ -30,10 +30,10 @@ from schedora.domain.job_state import JobState
 
 log = Logger("schedora.events")
 
-AUDIENCE_SPAN = timedelta(seconds=60)
-AUDIENCE_RENEWED_EVERY = timedelta(seconds=15)
+LISTENER_SPAN = timedelta(seconds=60)
+LISTENER_RENEWED_EVERY = timedelta(seconds=15)
 FRESH_FOR = timedelta(seconds=30)
-"""So old may a mark be that an audience has surely been there ever since: less than is left of one when its last
+"""So old may a mark be that a listener has surely been there ever since: less than is left of one when its last
 listener leaves, by as much as clocks may differ."""
 
 PATIENCE = timedelta(seconds=10)
@@ -258,7 +258,7 @@ class _Run:
         self.outcome = asyncio.Event()
         """There is a mark, or a failure instead of one."""
         self.attended_at: timedelta | None = None
-        """When the audience was last announced, as the monotonic clock tells it."""
+        """When the listener was last announced, as the monotonic clock tells it."""
         self.attended_since: datetime | None = None
         """From when on all knew of it; None while it is new."""
         self.begins_anew = False
@@ -285,7 +285,7 @@ class EventFeed:
 
     @property
     def ready(self) -> bool:
-        """Whether all who move jobs know of the audience."""
+        """Whether all who move jobs know of the listener."""
         return self._run is not None and self._run.attended_since is not None
 
     @contextmanager
@@ -395,7 +395,7 @@ class EventFeed:
                 if run.attended_since is not None:  # who came meanwhile has not been told
                     self._tell_all(Ready(run.newest))
         await self._attend(run)
-        renew_at = (run.attended_at or timedelta(0)) + AUDIENCE_RENEWED_EVERY
+        renew_at = (run.attended_at or timedelta(0)) + LISTENER_RENEWED_EVERY
         patience = max(timedelta(0), min(PATIENCE, renew_at - self.clock.monotonic()))
         reading = await self._events.read(run.newest.position, limit=READ_LIMIT, patience=patience)
         if not reading.complete:
@@ -405,16 +405,16 @@ class EventFeed:
         run.newest = Mark(reading.position, self.clock.now())
 
     async def _attend(self, run: _Run) -> None:
-        """Announces the audience, where that is due. Where it had been forgotten, there was a time without one."""
+        """Announces the listener, where that is due. Where it had been forgotten, there was a time without one."""
         now = self.clock.monotonic()
-        if run.attended_at is not None and now - run.attended_at < AUDIENCE_RENEWED_EVERY:
+        if run.attended_at is not None and now - run.attended_at < LISTENER_RENEWED_EVERY:
             return
-        await self._events.attend(AUDIENCE_SPAN)
+        await self._events.attend(LISTENER_SPAN)
         if run.attended_at is None:
             run.attended_since = self.clock.now()
             if run.newest is not None:
                 self._tell_all(Ready(run.newest))
-        elif self.clock.monotonic() - run.attended_at >= AUDIENCE_SPAN:  # as it takes its time, too
+        elif self.clock.monotonic() - run.attended_at >= LISTENER_SPAN:  # as it takes its time, too
             run.attended_since = self.clock.now()
             self._tell_all(Gap(Missed.UNATTENDED))
         run.attended_at = now

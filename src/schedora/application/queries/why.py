@@ -5,7 +5,7 @@ from typing import Final
 from attrs import frozen
 
 from schedora.application.errors import NotFound
-from schedora.application.ports.facts_reader import FactsReader
+from schedora.application.ports.explain_inputs_reader import ExplainInputsReader
 from schedora.diagnosis.why.explanation import Silence, why
 from schedora.diagnosis.why.reason import Why
 from schedora.domain.ids import JobId
@@ -16,13 +16,13 @@ AHEAD_MAX: Final = 100_000
 
 @frozen(kw_only=True)
 class ExplainJob:
-    facts: FactsReader
+    reader: ExplainInputsReader
     silence: Silence
 
     async def __call__(self, job_id: JobId) -> Why:
         """Asks the store twice at most. Raises ``NotFound``."""
-        facts = await self.facts.facts(job_id)
-        if facts is None:
+        inputs = await self.reader.inputs(job_id)
+        if inputs is None:
             raise NotFound("job", job_id)
-        line = await self.facts.line(facts, ahead_max=AHEAD_MAX) if facts.ready else None
-        return why(facts, line, self.silence)
+        position = await self.reader.position(inputs, ahead_max=AHEAD_MAX) if inputs.ready else None
+        return why(inputs, position, self.silence)

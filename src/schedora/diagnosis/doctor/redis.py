@@ -24,7 +24,7 @@ REDIS_FULL = FindingType(
 )
 REDIS_EVICTING = FindingType(
     "redis_evicting",
-    consequence="Offers, tokens and heartbeats of Schedora are evicted before their time: jobs start later, nothing is lost.",
+    consequence="Worker availability, tokens and heartbeats of Schedora are evicted before their time: jobs start later, nothing is lost.",
     fix="Raise maxmemory, or give Schedora a Redis of its own with maxmemory-policy noeviction.",
 )
 REDIS_SLOW = FindingType(

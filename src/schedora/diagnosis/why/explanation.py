@@ -1,4 +1,4 @@
-"""Why a job does not run, or what it does: the facts about it as reasons, the decisive ones first.
+"""Why a job does not run, or what it does: the inputs about it as reasons, the decisive ones first.
 
 Several may hold at once, and all are told: those that keep a claim from taking the job, then those that only delay it.
 """
@@ -10,7 +10,13 @@ from typing import Final
 import attrs
 from attrs import frozen
 
-from schedora.diagnosis.why.inputs import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
+from schedora.diagnosis.why.inputs import (
+    CandidateWorker,
+    ExplainInputs,
+    LeaseHolder,
+    QueuePosition,
+    UnfinishedUpstream,
+)
 from schedora.diagnosis.why.reason import BLOCKING, DELAYING, Reason, ReasonCode, Why
 from schedora.diagnosis.wording import (
     NAMED_MAX,
@@ -63,74 +69,75 @@ class Silence:
         return max(self.timeout / 2, self.interval * LATE_BEAT)
 
 
-def why(facts: JobFacts, line: Line | None, silence: Silence) -> Why:
-    """``line`` is what stands before a job that is ready; None of any other, and where it is not known."""
+def why(inputs: ExplainInputs, position: QueuePosition | None, silence: Silence) -> Why:
+    """``position`` is what stands before a job that is ready; None of any other, and where it is not known."""
     reasons = tuple(
-        attrs.evolve(reason, message=one_line(reason.message)) for reason in _reasons(facts, line, silence)
+        attrs.evolve(reason, message=one_line(reason.message))
+        for reason in _reasons(inputs, position, silence)
     )
     decisive = [one for kind in (BLOCKING, DELAYING) for one in reasons if one.code in kind]
     told = "; ".join(reason.message for reason in decisive) or reasons[0].message
     return Why(
-        job_id=facts.job_id,
-        status=facts.status,
-        ready=facts.ready,
-        summary=f"{facts.status}: {told}",
+        job_id=inputs.job_id,
+        status=inputs.status,
+        ready=inputs.ready,
+        summary=f"{inputs.status}: {told}",
         reasons=reasons,
     )
 
 
-def _reasons(facts: JobFacts, line: Line | None, silence: Silence) -> Iterator[Reason]:
-    if facts.status in ENDED:
-        yield _ended(facts)
-    elif facts.holder is not None:
-        yield from _held(facts, facts.holder, silence)
+def _reasons(inputs: ExplainInputs, position: QueuePosition | None, silence: Silence) -> Iterator[Reason]:
+    if inputs.status in ENDED:
+        yield _ended(inputs)
+    elif inputs.holder is not None:
+        yield from _held(inputs, inputs.holder, silence)
     else:
-        yield from _blocking(facts)
-        if facts.ready:
-            yield from _delaying(facts, line, silence)
-        if facts.last_error is not None and not (facts.status is JobState.RETRYING and not facts.due):
-            yield _failed_before(facts, facts.last_error)
+        yield from _blocking(inputs)
+        if inputs.ready:
+            yield from _delaying(inputs, position, silence)
+        if inputs.last_error is not None and not (inputs.status is JobState.RETRYING and not inputs.due):
+            yield _failed_before(inputs, inputs.last_error)
 
 
-def _blocking(facts: JobFacts) -> Iterator[Reason]:
+def _blocking(inputs: ExplainInputs) -> Iterator[Reason]:
     """What keeps every claim from taking it."""
-    if facts.waits_for:
-        yield _waits_for_jobs(facts)
-    if not facts.due:
-        yield _due_later(facts)
-    if facts.paused_at is not None:
+    if inputs.waits_for:
+        yield _waits_for_jobs(inputs)
+    if not inputs.due:
+        yield _due_later(inputs)
+    if inputs.paused_at is not None:
         yield Reason(
             code=ReasonCode.QUEUE_PAUSED,
-            message=f"queue {facts.queue} has been paused for {in_words(facts.at - facts.paused_at)}",
-            queue=facts.queue,
-            since=facts.paused_at,
+            message=f"queue {inputs.queue} has been paused for {in_words(inputs.at - inputs.paused_at)}",
+            queue=inputs.queue,
+            since=inputs.paused_at,
         )
-    if not facts.takers:
-        yield _nobody_takes_it(facts)
+    if not inputs.takers:
+        yield _nobody_takes_it(inputs)
 
 
-def _waits_for_jobs(facts: JobFacts) -> Reason:
-    told = [_upstream(cause, facts.at) for cause in facts.upstream[:NAMED_MAX]]
-    if (more := facts.waits_for - len(told)) > 0:
+def _waits_for_jobs(inputs: ExplainInputs) -> Reason:
+    told = [_upstream(cause, inputs.at) for cause in inputs.upstream[:NAMED_MAX]]
+    if (more := inputs.waits_for - len(told)) > 0:
         told.append(f"{more:,} more" if told else counted(more, "job"))
-    root = _root(facts)
+    root = _root(inputs)
     return Reason(
         code=ReasonCode.WAITS_FOR_JOBS,
         message=f"waits for {listed(told)}{root}",
-        count=facts.waits_for,
-        jobs=(*facts.upstream, *_root_of(facts)),
+        count=inputs.waits_for,
+        jobs=(*inputs.upstream, *_root_of(inputs)),
     )
 
 
-def _due_later(facts: JobFacts) -> Reason:
-    eta, error, move = facts.scheduled_at - facts.at, facts.last_error, facts.last_move
-    if facts.status is JobState.RETRYING and error is not None:
+def _due_later(inputs: ExplainInputs) -> Reason:
+    eta, error, move = inputs.scheduled_at - inputs.at, inputs.last_error, inputs.last_move
+    if inputs.status is JobState.RETRYING and error is not None:
         return Reason(
             code=ReasonCode.RETRIES_LATER,
             message=f"retries in {in_words(eta)}: attempt {error.attempt} failed with"
             f" {error_line(error.kind, error.message)}",
             since=error.at,
-            until=facts.scheduled_at,
+            until=inputs.scheduled_at,
             eta_seconds=eta.total_seconds(),
             attempt=error.attempt,
             error_kind=error.kind,
@@ -141,14 +148,14 @@ def _due_later(facts: JobFacts) -> Reason:
     return Reason(
         code=ReasonCode.DUE_LATER,
         message=f"due in {in_words(eta)}{reason}",
-        until=facts.scheduled_at,
+        until=inputs.scheduled_at,
         eta_seconds=eta.total_seconds(),
     )
 
 
-def _nobody_takes_it(facts: JobFacts) -> Reason:
+def _nobody_takes_it(inputs: ExplainInputs) -> Reason:
     """Of a job that no live worker would take: what the nearest of them lack."""
-    knowing = [worker for worker in facts.workers if worker.knows_type]
+    knowing = [worker for worker in inputs.workers if worker.knows_type]
     if serving := [worker for worker in knowing if worker.serves_queue]:
         return Reason(
             code=ReasonCode.WORKERS_DRAINING,
@@ -159,43 +166,43 @@ def _nobody_takes_it(facts: JobFacts) -> Reason:
     if knowing:
         return Reason(
             code=ReasonCode.QUEUE_NOT_SERVED,
-            message=f"{_names(knowing)} {plural(len(knowing), 'knows', 'know')} type {facts.type},"
-            f" but no live worker that does serves queue {facts.queue}",
-            queue=facts.queue,
-            type=facts.type,
+            message=f"{_names(knowing)} {plural(len(knowing), 'knows', 'know')} type {inputs.type},"
+            f" but no live worker that does serves queue {inputs.queue}",
+            queue=inputs.queue,
+            type=inputs.type,
             count=len(knowing),
             worker_ids=_ids(knowing),
         )
-    if facts.workers:
+    if inputs.workers:
         return Reason(
             code=ReasonCode.TYPE_UNKNOWN,
-            message=f"no live worker knows type {facts.type}",
-            type=facts.type,
-            count=len(facts.workers),
+            message=f"no live worker knows type {inputs.type}",
+            type=inputs.type,
+            count=len(inputs.workers),
         )
     return Reason(code=ReasonCode.NO_WORKERS, message="no worker is live")
 
 
-def _delaying(facts: JobFacts, line: Line | None, silence: Silence) -> Iterator[Reason]:
+def _delaying(inputs: ExplainInputs, position: QueuePosition | None, silence: Silence) -> Iterator[Reason]:
     """What stands between a job that is ready and its claim; and that it is ready."""
-    heard = [worker for worker in facts.takers if facts.at - worker.last_heartbeat < silence.notable]
+    heard = [worker for worker in inputs.takers if inputs.at - worker.last_heartbeat < silence.notable]
     delays = []
     if not heard:
-        delays.append(_workers_silent(facts, facts.takers))
+        delays.append(_workers_silent(inputs, inputs.takers))
     elif not any(worker.free_slots for worker in heard):
         delays.append(_slots_taken(heard))
-    if line is None or line.ahead:
-        delays.append(_jobs_ahead(line))
+    if position is None or position.ahead:
+        delays.append(_jobs_ahead(position))
     yield from delays
-    yield _ready(facts, heard, delayed=bool(delays))
+    yield _ready(inputs, heard, delayed=bool(delays))
 
 
-def _ready(facts: JobFacts, heard: Sequence[WorkerFacts], *, delayed: bool) -> Reason:
-    since = facts.ready_since
+def _ready(inputs: ExplainInputs, heard: Sequence[CandidateWorker], *, delayed: bool) -> Reason:
+    since = inputs.ready_since
     free_slots = sum(worker.free_slots for worker in heard)
-    told = f"ready for {in_words(facts.at - since)}"
+    told = f"ready for {in_words(inputs.at - since)}"
     if not delayed:
-        overlooked = facts.at - since >= OVERLOOKED_AFTER
+        overlooked = inputs.at - since >= OVERLOOKED_AFTER
         told += f"{', and not claimed though' if overlooked else ':'} {_names(heard)}"
         told += f" {plural(len(heard), 'has', 'have')} {counted(free_slots, 'free slot')}"
     return Reason(
@@ -203,24 +210,24 @@ def _ready(facts: JobFacts, heard: Sequence[WorkerFacts], *, delayed: bool) -> R
         message=told,
         since=since,
         slots=free_slots,
-        count=len(facts.takers),
-        worker_ids=_ids(facts.takers),
+        count=len(inputs.takers),
+        worker_ids=_ids(inputs.takers),
     )
 
 
-def _workers_silent(facts: JobFacts, takers: Sequence[WorkerFacts]) -> Reason:
+def _workers_silent(inputs: ExplainInputs, takers: Sequence[CandidateWorker]) -> Reason:
     heard_at = max(worker.last_heartbeat for worker in takers)
     return Reason(
         code=ReasonCode.WORKERS_SILENT,
         message=f"{_names(takers)}, which could run it, {plural(len(takers), 'has', 'have')} been silent for"
-        f" {in_words(facts.at - heard_at)}",
+        f" {in_words(inputs.at - heard_at)}",
         since=heard_at,
         count=len(takers),
         worker_ids=_ids(takers),
     )
 
 
-def _slots_taken(workers: Sequence[WorkerFacts]) -> Reason:
+def _slots_taken(workers: Sequence[CandidateWorker]) -> Reason:
     slots = sum(worker.slots for worker in workers)
     taken = "the slot" if slots == 1 else f"all {slots:,} slots"
     return Reason(
@@ -233,18 +240,18 @@ def _slots_taken(workers: Sequence[WorkerFacts]) -> Reason:
     )
 
 
-def _jobs_ahead(line: Line | None) -> Reason:
-    if line is None:
+def _jobs_ahead(position: QueuePosition | None) -> Reason:
+    if position is None:
         return Reason(
             code=ReasonCode.JOBS_AHEAD,
             message="how many jobs go first takes too long to count",
             at_least=True,
         )
     eta_seconds = None
-    told = f"more than {line.ahead:,} jobs" if line.at_least else counted(line.ahead, "job")
-    if line.claims_per_second:
-        eta_seconds = line.ahead / line.claims_per_second
-        more = "more than " if line.at_least else "about "
+    told = f"more than {position.ahead:,} jobs" if position.at_least else counted(position.ahead, "job")
+    if position.claims_per_second:
+        eta_seconds = position.ahead / position.claims_per_second
+        more = "more than " if position.at_least else "about "
         span = max(MOMENT, timedelta(seconds=eta_seconds))
         pace = f", {more}{in_words(span)} at the present rate"
     else:
@@ -252,17 +259,17 @@ def _jobs_ahead(line: Line | None) -> Reason:
     return Reason(
         code=ReasonCode.JOBS_AHEAD,
         message=f"behind {told} of higher priority or earlier time{pace}",
-        count=line.ahead,
-        at_least=line.at_least,
-        per_second=line.claims_per_second,
+        count=position.ahead,
+        at_least=position.at_least,
+        per_second=position.claims_per_second,
         eta_seconds=eta_seconds,
     )
 
 
-def _failed_before(facts: JobFacts, error: AttemptError) -> Reason:
+def _failed_before(inputs: ExplainInputs, error: AttemptError) -> Reason:
     return Reason(
         code=ReasonCode.FAILED_BEFORE,
-        message=f"attempt {error.attempt} failed {ago(facts.at, error.at)} with"
+        message=f"attempt {error.attempt} failed {ago(inputs.at, error.at)} with"
         f" {error_line(error.kind, error.message)}",
         since=error.at,
         attempt=error.attempt,
@@ -272,17 +279,17 @@ def _failed_before(facts: JobFacts, error: AttemptError) -> Reason:
     )
 
 
-def _held(facts: JobFacts, holder: HolderFacts, silence: Silence) -> Iterator[Reason]:
-    yield from _of_holder(facts, holder, silence)
+def _held(inputs: ExplainInputs, holder: LeaseHolder, silence: Silence) -> Iterator[Reason]:
+    yield from _of_holder(inputs, holder, silence)
     if holder.started_at is None:
-        yield _claimed(facts, holder)
+        yield _claimed(inputs, holder)
     else:
-        yield from _running(facts, holder, holder.started_at)
-    if facts.last_error is not None:
-        yield _failed_before(facts, facts.last_error)
+        yield from _running(inputs, holder, holder.started_at)
+    if inputs.last_error is not None:
+        yield _failed_before(inputs, inputs.last_error)
 
 
-def _of_holder(facts: JobFacts, holder: HolderFacts, silence: Silence) -> Iterator[Reason]:
+def _of_holder(inputs: ExplainInputs, holder: LeaseHolder, silence: Silence) -> Iterator[Reason]:
     """What may keep it from finishing the job."""
     worker, worker_ids, beat = holder.worker_id, (holder.worker_id,), holder.last_heartbeat
     if holder.status not in LIVE or beat is None:
@@ -294,20 +301,20 @@ def _of_holder(facts: JobFacts, holder: HolderFacts, silence: Silence) -> Iterat
             last_heartbeat=beat,
         )
         return
-    if facts.at - beat >= silence.notable:
+    if inputs.at - beat >= silence.notable:
         given_up = beat + silence.timeout
         suppressed = (
             f", or at {in_words(silence.timeout * SUPPRESSED_TIMEOUTS_MAX)} while it is heard in Redis"
         )
         yield Reason(
             code=ReasonCode.HOLDER_SILENT,
-            message=f"held by {worker}, which has been silent for {in_words(facts.at - beat)}:"
+            message=f"held by {worker}, which has been silent for {in_words(inputs.at - beat)}:"
             f" it is given up at {in_words(silence.timeout)}{suppressed if silence.heard_elsewhere else ''}",
             worker_ids=worker_ids,
             since=beat,
             last_heartbeat=beat,
             until=given_up,
-            eta_seconds=max(0.0, (given_up - facts.at).total_seconds()),
+            eta_seconds=max(0.0, (given_up - inputs.at).total_seconds()),
         )
     if holder.status is WorkerState.DRAINING:
         yield Reason(
@@ -317,10 +324,10 @@ def _of_holder(facts: JobFacts, holder: HolderFacts, silence: Silence) -> Iterat
         )
 
 
-def _claimed(facts: JobFacts, holder: HolderFacts) -> Reason:
+def _claimed(inputs: ExplainInputs, holder: LeaseHolder) -> Reason:
     if holder.slots is not None and holder.running_jobs >= holder.slots:
         told = f"waits for a slot: {holder.running_jobs} of {holder.slots} {plural(holder.slots, 'is', 'are')} taken"
-    elif facts.at - holder.claimed_at < STARTS_WITHIN:
+    elif inputs.at - holder.claimed_at < STARTS_WITHIN:
         told = "is about to start"
     else:
         free = (
@@ -331,7 +338,7 @@ def _claimed(facts: JobFacts, holder: HolderFacts) -> Reason:
         told = f"and not started{free}"
     return Reason(
         code=ReasonCode.CLAIMED,
-        message=f"claimed by {holder.worker_id} {ago(facts.at, holder.claimed_at)}, {told}",
+        message=f"claimed by {holder.worker_id} {ago(inputs.at, holder.claimed_at)}, {told}",
         since=holder.claimed_at,
         worker_ids=(holder.worker_id,),
         last_heartbeat=holder.last_heartbeat,
@@ -340,77 +347,77 @@ def _claimed(facts: JobFacts, holder: HolderFacts) -> Reason:
     )
 
 
-def _running(facts: JobFacts, holder: HolderFacts, started_at: datetime) -> Iterator[Reason]:
-    until, beat = started_at + facts.timeout, holder.last_heartbeat
-    if facts.at - until > OVERDUE_AFTER:
+def _running(inputs: ExplainInputs, holder: LeaseHolder, started_at: datetime) -> Iterator[Reason]:
+    until, beat = started_at + inputs.timeout, holder.last_heartbeat
+    if inputs.at - until > OVERDUE_AFTER:
         yield Reason(
             code=ReasonCode.OVERDUE,
-            message=f"its timeout of {in_words(facts.timeout)} passed {ago(facts.at, until)}:"
+            message=f"its timeout of {in_words(inputs.timeout)} passed {ago(inputs.at, until)}:"
             " its worker has not ended it",
             since=until,
             worker_ids=(holder.worker_id,),
         )
-    heard = "" if beat is None else f", heartbeat {ago(facts.at, beat)}"
+    heard = "" if beat is None else f", heartbeat {ago(inputs.at, beat)}"
     yield Reason(
         code=ReasonCode.RUNNING,
-        message=f"has run on {holder.worker_id} for {in_words(facts.at - started_at)},"
-        f" attempt {facts.attempt}{heard}",
+        message=f"has run on {holder.worker_id} for {in_words(inputs.at - started_at)},"
+        f" attempt {inputs.attempt}{heard}",
         since=started_at,
         until=until,
-        attempt=facts.attempt,
+        attempt=inputs.attempt,
         worker_ids=(holder.worker_id,),
         last_heartbeat=beat,
     )
 
 
-def _ended(facts: JobFacts) -> Reason:
-    when = "" if facts.completed_at is None else f" {ago(facts.at, facts.completed_at)}"
-    worker_ids = () if facts.worker_id is None else (facts.worker_id,)
-    match facts.status:
+def _ended(inputs: ExplainInputs) -> Reason:
+    when = "" if inputs.completed_at is None else f" {ago(inputs.at, inputs.completed_at)}"
+    worker_ids = () if inputs.worker_id is None else (inputs.worker_id,)
+    match inputs.status:
         case JobState.SUCCESS:
-            ran_for = (facts.completed_at or facts.at) - (facts.started_at or facts.at)
+            ran_for = (inputs.completed_at or inputs.at) - (inputs.started_at or inputs.at)
             return Reason(
                 code=ReasonCode.SUCCEEDED,
-                message=f"ended{when}: attempt {facts.attempt} succeeded, on {facts.worker_id}"
+                message=f"ended{when}: attempt {inputs.attempt} succeeded, on {inputs.worker_id}"
                 f" within {in_words(max(MOMENT, ran_for))}",
-                since=facts.completed_at,
-                attempt=facts.attempt,
+                since=inputs.completed_at,
+                attempt=inputs.attempt,
                 worker_ids=worker_ids,
             )
         case JobState.DEAD:
-            error = facts.last_error
+            error = inputs.last_error
             told = "" if error is None else f", last error {error_line(error.kind, error.message)}"
             return Reason(
                 code=ReasonCode.DEAD,
-                message=f"ended{when} after {counted(facts.attempt, 'attempt')}{told}",
-                since=facts.completed_at,
-                attempt=facts.attempt,
+                message=f"ended{when} after {counted(inputs.attempt, 'attempt')}{told}",
+                since=inputs.completed_at,
+                attempt=inputs.attempt,
                 worker_ids=worker_ids,
                 error_kind=None if error is None else error.kind,
                 error_message=None if error is None else error.message,
             )
         case _:
-            return _canceled(facts, when)
+            return _canceled(inputs, when)
 
 
-def _canceled(facts: JobFacts, when: str) -> Reason:
-    reason = None if facts.last_move is None else facts.last_move.reason
+def _canceled(inputs: ExplainInputs, when: str) -> Reason:
+    reason = None if inputs.last_move is None else inputs.last_move.reason
     if reason != UPSTREAM_FAILED:
         told = "" if reason is None else f": {reason}"
-        return Reason(code=ReasonCode.CANCELED, message=f"ended{when}{told}", since=facts.completed_at)
+        return Reason(code=ReasonCode.CANCELED, message=f"ended{when}{told}", since=inputs.completed_at)
     told = "a job that is gone, or lives again"
-    if failed := [cause for cause in facts.upstream if cause.status in REQUEUABLE]:
-        told = listed([_upstream(cause, facts.at) for cause in failed[:NAMED_MAX]])
-    root = _root(facts)
+    if failed := [cause for cause in inputs.upstream if cause.status in REQUEUABLE]:
+        told = listed([_upstream(cause, inputs.at) for cause in failed[:NAMED_MAX]])
+    root = _root(inputs)
     return Reason(
         code=ReasonCode.UPSTREAM_FAILED,
         message=f"ended{when}, for it waited for {told}{root}",
-        since=facts.completed_at,
-        jobs=(*failed, *_root_of(facts)),
+        since=inputs.completed_at,
+        jobs=(*failed, *_root_of(inputs)),
     )
 
 
-def _upstream(job: UpstreamFacts, at: datetime) -> str:
+def _upstream(job: UnfinishedUpstream, at: datetime) -> str:
     name = job.key or f"{job.type} {job.job_id}"
     match job.status:
         case JobState.SCHEDULED | JobState.RUNNING:
@@ -427,20 +434,20 @@ def _upstream(job: UpstreamFacts, at: datetime) -> str:
     return f"{name} ({job.status}{told})"
 
 
-def _root(facts: JobFacts) -> str:
-    if facts.root is None:
+def _root(inputs: ExplainInputs) -> str:
+    if inputs.root is None:
         return ""
-    cut_short = facts.root.status in WAITING and facts.root.waits_for > 0
-    return f"; {'further on' if cut_short else 'in the end'} for {_upstream(facts.root, facts.at)}"
+    cut_short = inputs.root.status in WAITING and inputs.root.waits_for > 0
+    return f"; {'further on' if cut_short else 'in the end'} for {_upstream(inputs.root, inputs.at)}"
 
 
-def _root_of(facts: JobFacts) -> tuple[UpstreamFacts, ...]:
-    return () if facts.root is None else (facts.root,)
+def _root_of(inputs: ExplainInputs) -> tuple[UnfinishedUpstream, ...]:
+    return () if inputs.root is None else (inputs.root,)
 
 
-def _ids(workers: Sequence[WorkerFacts]) -> tuple[WorkerId, ...]:
+def _ids(workers: Sequence[CandidateWorker]) -> tuple[WorkerId, ...]:
     return tuple(worker.worker_id for worker in workers)
 
 
-def _names(workers: Sequence[WorkerFacts]) -> str:
+def _names(workers: Sequence[CandidateWorker]) -> str:
     return some_of([str(worker.worker_id) for worker in workers])

@@ -11,7 +11,7 @@ from schedora.domain.worker import WorkerState
 
 
 @frozen(kw_only=True)
-class WorkerFacts:
+class CandidateWorker:
     """A live worker, as far as it matters to the job."""
 
     worker_id: WorkerId
@@ -34,7 +34,7 @@ class WorkerFacts:
 
 
 @frozen(kw_only=True)
-class HolderFacts:
+class LeaseHolder:
     """Who holds the job. ``status`` and what comes with it are None where the register has forgotten the worker."""
 
     worker_id: WorkerId
@@ -48,7 +48,7 @@ class HolderFacts:
 
 
 @frozen(kw_only=True)
-class UpstreamFacts:
+class UnfinishedUpstream:
     """A job that stands in the way of the one asked about: it has not succeeded."""
 
     job_id: JobId
@@ -65,7 +65,7 @@ class UpstreamFacts:
 
 
 @frozen(kw_only=True)
-class JobFacts:
+class ExplainInputs:
     """``at`` is the store's clock. ``upstream`` are jobs that stand in the way, those that have failed first, and no
     more than so many as the reader tells.
     """
@@ -93,11 +93,11 @@ class JobFacts:
     """Of a job that waits and depends on others: when the last of them succeeded, as far as they are still there."""
     paused_at: datetime | None = None
     """Since when its queue is paused."""
-    holder: HolderFacts | None = None
-    upstream: tuple[UpstreamFacts, ...] = ()
-    root: UpstreamFacts | None = None
+    holder: LeaseHolder | None = None
+    upstream: tuple[UnfinishedUpstream, ...] = ()
+    root: UnfinishedUpstream | None = None
     """Where the way from cause to cause ends, if that is none of ``upstream``."""
-    workers: tuple[WorkerFacts, ...] = field(default=(), repr=False)
+    workers: tuple[CandidateWorker, ...] = field(default=(), repr=False)
     """All that are live, by name; none of them where the job does not wait."""
 
     @property
@@ -112,7 +112,7 @@ class JobFacts:
         return became_ready(self.created_at, self.scheduled_at, self.released_at, self.last_move)
 
     @property
-    def takers(self) -> tuple[WorkerFacts, ...]:
+    def takers(self) -> tuple[CandidateWorker, ...]:
         """Workers whose claims would take it, with room, as far as it is up to them."""
         return tuple(worker for worker in self.workers if worker.would_take_it)
 
@@ -129,7 +129,7 @@ class JobFacts:
 
 
 @frozen(kw_only=True)
-class Line:
+class QueuePosition:
     """What stands before a ready job: jobs that are due and go first, where those who would take it take jobs."""
 
     ahead: int

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
-from schedora.diagnosis.why.inputs import UpstreamFacts
+from schedora.diagnosis.why.inputs import UnfinishedUpstream
 from schedora.domain.ids import JobId, WorkerId
 from schedora.domain.job_state import JobState
 
@@ -79,7 +79,7 @@ class Reason:
     last_heartbeat: datetime | None = None
     error_kind: str | None = None
     error_message: str | None = None
-    jobs: tuple[UpstreamFacts, ...] = ()
+    jobs: tuple[UnfinishedUpstream, ...] = ()
 
 
 @frozen(kw_only=True)

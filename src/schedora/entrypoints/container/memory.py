@@ -9,7 +9,7 @@ from dependency_injector import providers
 
 from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.examination import MemoryExamination
-from schedora.adapters.memory.facts_reader import MemoryFactsReader
+from schedora.adapters.memory.explain_inputs_reader import MemoryExplainInputsReader
 from schedora.adapters.memory.health import MemoryHealth
 from schedora.adapters.memory.heartbeats import MemoryHeartbeats
 from schedora.adapters.memory.job_queue import MemoryJobQueue
@@ -60,7 +60,7 @@ class MemoryStorage:
         self.job_writer = providers.Singleton(MemoryJobWriter, store)
         self.jobs = providers.Singleton(MemoryJobReader, store)
         self.lineage = providers.Singleton(MemoryLineageReader, store)
-        self.facts = providers.Singleton(MemoryFactsReader, store)
+        self.explain_inputs_reader = providers.Singleton(MemoryExplainInputsReader, store)
         self.workflows = providers.Singleton(MemoryWorkflowReader, store)
         self.workers = providers.Singleton(MemoryWorkers, store)
         self.queues = providers.Singleton(MemoryQueues, store)

@@ -11,7 +11,7 @@ from dependency_injector import providers
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.events import PostgresEvents
 from schedora.adapters.postgres.examination import PostgresExamination
-from schedora.adapters.postgres.facts_reader import PostgresFactsReader
+from schedora.adapters.postgres.explain_inputs_reader import PostgresExplainInputsReader
 from schedora.adapters.postgres.health import PostgresHealth
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.job_reader import PostgresJobReader
@@ -126,7 +126,7 @@ class PostgresStorage:
         self.units = providers.Singleton(PostgresUnitOfWorkFactory, database)
         self.jobs = providers.Singleton(PostgresJobReader, database)
         self.lineage = providers.Singleton(PostgresLineageReader, database)
-        self.facts = providers.Singleton(PostgresFactsReader, database)
+        self.explain_inputs_reader = providers.Singleton(PostgresExplainInputsReader, database)
         self.workflows = providers.Singleton(PostgresWorkflowReader, database)
         self.workers = providers.Singleton(PostgresWorkers, database)
         self.queues = providers.Singleton(PostgresQueues, database)

@@ -14,10 +14,10 @@ from schedora.adapters.redis.health import RedisHealth
 from schedora.adapters.redis.heartbeats import RedisHeartbeats
 from schedora.adapters.redis.job_reader import RedisJobReader
 from schedora.adapters.redis.link import RedisLink
-from schedora.adapters.redis.offers import RedisOffers
 from schedora.adapters.redis.rate_limiter import RedisRateLimiter
 from schedora.adapters.redis.run_locks import RedisRunLocks
 from schedora.adapters.redis.wakeup import RedisWakeup
+from schedora.adapters.redis.worker_availability import RedisWorkerAvailability
 from schedora.adapters.telemetry.gauges import RegisteredGauges
 from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.application.ports.clock import Clock
@@ -95,7 +95,7 @@ class RedisStorage:
         link_of_its_own = providers.Factory(make_link, aside=True)
         self.units = storage.units
         self.jobs = providers.Singleton(RedisJobReader, link, storage.jobs)
-        self.facts = storage.facts
+        self.explain_inputs_reader = storage.explain_inputs_reader
         self.workflows = storage.workflows
         self.workers = storage.workers
         self.queues = storage.queues
@@ -105,7 +105,7 @@ class RedisStorage:
             RedisWakeup, link, otherwise=storage.wakeup, unit_random=randomness.unit
         )
         self.job_writer = storage.job_writer_that_notifies(
-            self.wakeup, providers.Singleton(RedisOffers, link)
+            self.wakeup, providers.Singleton(RedisWorkerAvailability, link)
         )
         self.events = providers.Singleton(RedisEvents, link, metrics, clock, otherwise=storage.events)
         self.shared_counters = storage.shared_counters

@@ -219,7 +219,7 @@ def _system(
     )
     explain_job = providers.Singleton(
         ExplainJob,
-        facts=storage.facts,
+        reader=storage.explain_inputs_reader,
         silence=providers.Factory(
             Silence,
             timeout=timedelta(seconds=settings.worker_heartbeat_timeout),

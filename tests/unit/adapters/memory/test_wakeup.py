@@ -6,7 +6,7 @@ import threading
 from schedora.adapters.memory.wakeup import MemoryWakeup
 from schedora.application.ports.wakeup import Hint
 from tests.builders import an_incarnation
-from tests.contract.ear import EVERYTHING
+from tests.contract.listener import EVERYTHING
 from tests.contract.memory import a_memory_store
 
 

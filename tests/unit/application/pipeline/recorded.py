@@ -3,16 +3,16 @@
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 
-from schedora.application.ports.wakeup import Audience, Hint
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from schedora.domain.ids import IncarnationId
 
 
 class RecordedSubscription:
     """Notes what it is told, and delivers what a test says."""
 
-    def __init__(self, on_hint: Callable[[Hint], None], audience: Audience) -> None:
+    def __init__(self, on_hint: Callable[[Hint], None], subscription_filter: SubscriptionFilter) -> None:
         self.deliver = on_hint
-        self.audience = audience
+        self.subscription_filter = subscription_filter
         self.healthy = True
         self.owner: IncarnationId | None = None
         self.idle = False
@@ -44,9 +44,9 @@ class RecordedWakeup:
 
     @asynccontextmanager
     async def subscribe(
-        self, on_hint: Callable[[Hint], None], audience: Audience
+        self, on_hint: Callable[[Hint], None], subscription_filter: SubscriptionFilter
     ) -> AsyncIterator[RecordedSubscription]:
-        self.subscriptions.append(RecordedSubscription(on_hint, audience))
+        self.subscriptions.append(RecordedSubscription(on_hint, subscription_filter))
         yield self.subscriptions[-1]
 
     @property

@@ -11,7 +11,7 @@ from schedora.application.pipeline.exchange import HINT_TAKES_MAX, MORE_WORK_INT
 from schedora.application.pipeline.poll_scheduler import PollPolicy
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
 from schedora.application.ports.metrics import Counter
-from schedora.application.ports.wakeup import Audience, Hint
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, LeaseId
 from schedora.domain.job_state import JobState
@@ -53,7 +53,9 @@ async def test_it_says_what_it_looks_for_and_in_whose_name(engine: Engine, wakeu
     engine.handle(Held(), job_type="b")
     engine.queues = ("mail", "bills")
     async with engine.running():
-        assert wakeup.subscription.audience == Audience(queues=("mail", "bills"), types=("a", "b"))
+        assert wakeup.subscription.subscription_filter == SubscriptionFilter(
+            queues=("mail", "bills"), types=("a", "b")
+        )
         assert wakeup.subscription.owner == engine.heartbeat.incarnations[0]
 
 

@@ -18,9 +18,9 @@ from schedora.application.errors import StoreUnavailable
 from schedora.application.ports.events import Position, Reading
 from schedora.application.queries import event_feed as module
 from schedora.application.queries.event_feed import (
-    AUDIENCE_RENEWED_EVERY,
-    AUDIENCE_SPAN,
     FRESH_FOR,
+    LISTENER_RENEWED_EVERY,
+    LISTENER_SPAN,
     EventFeed,
     EventFilter,
     Gap,
@@ -205,12 +205,12 @@ async def test_one_reader_serves_all_and_ends_with_the_last(bench: Bench) -> Non
     assert bench.events.waiting == 1
 
 
-async def test_the_audience_is_renewed_while_anyone_listens(bench: Bench) -> None:
+async def test_the_listener_is_renewed_while_anyone_listens(bench: Bench) -> None:
     await bench.listen()
-    await bench.pass_time(3 * AUDIENCE_RENEWED_EVERY)
-    assert bench.events.attended == [AUDIENCE_SPAN] * 4
+    await bench.pass_time(3 * LISTENER_RENEWED_EVERY)
+    assert bench.events.attended == [LISTENER_SPAN] * 4
     await bench.listening.aclose()
-    await bench.pass_time(AUDIENCE_SPAN)
+    await bench.pass_time(LISTENER_SPAN)
     assert len(bench.events.attended) == 4
     assert not bench.events.wanted
 
@@ -359,7 +359,7 @@ async def test_a_mark_follows_the_reader_whatever_is_wanted(bench: Bench) -> Non
     assert listener.mark is not None
     assert before is not None
     assert listener.mark.position != before.position
-    await bench.pass_time(AUDIENCE_SPAN)
+    await bench.pass_time(LISTENER_SPAN)
     assert bench.clock.now() - listener.mark.at < FRESH_FOR, "a quiet stream can be taken up again, too"
 
 
@@ -384,11 +384,11 @@ async def test_it_goes_on_where_it_was_when_the_store_comes_back(bench: Bench) -
     assert (moves(taken), others(taken)) == ([kept], [])
 
 
-async def test_a_time_without_an_audience_is_a_gap(bench: Bench) -> None:
+async def test_a_time_without_a_listener_is_a_gap(bench: Bench) -> None:
     listener = await bench.listen()
     assert others(await listener.take()) == [Ready]
     bench.events.faults.away = True
-    await bench.pass_time(AUDIENCE_SPAN)
+    await bench.pass_time(LISTENER_SPAN)
     bench.events.faults.away = False
     await bench.pass_time(10 * SECOND)
     assert others(await listener.take()) == [Gap(Missed.UNATTENDED)]
@@ -503,11 +503,11 @@ async def test_a_place_that_was_lost_is_a_gap_up_to_where_there_is_another(bench
     assert others(await later.take()) == [Gap(Missed.LOST), Ready]
 
 
-async def test_an_audience_that_ends_while_it_is_renewed_is_a_gap(bench: Bench) -> None:
+async def test_a_listener_that_ends_while_it_is_renewed_is_a_gap(bench: Bench) -> None:
     listener = await bench.listen()
     await listener.take()
     bench.events.faults.away = True
-    await bench.pass_time(AUDIENCE_SPAN - 6 * SECOND)
+    await bench.pass_time(LISTENER_SPAN - 6 * SECOND)
     bench.events.faults.away = False
     attend = bench.events.attend
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from schedora.diagnosis.why.explanation import OVERDUE_AFTER, OVERLOOKED_AFTER, STARTS_WITHIN, Silence, why
-from schedora.diagnosis.why.inputs import HolderFacts, JobFacts, Line, UpstreamFacts
+from schedora.diagnosis.why.inputs import ExplainInputs, LeaseHolder, QueuePosition, UnfinishedUpstream
 from schedora.diagnosis.why.reason import BLOCKING, Reason, ReasonCode, Why
 from schedora.domain.events import AttemptError, JobEvent
 from schedora.domain.ids import WorkerId
@@ -14,17 +14,19 @@ from schedora.domain.job import UPSTREAM_FAILED
 from schedora.domain.job_state import JobState
 from schedora.domain.worker import WorkerState
 from tests.builders import HOUR, NOON, SECOND, a_job_id
-from tests.unit.diagnosis.why.test_inputs import a_worker, some_facts
+from tests.unit.diagnosis.why.test_inputs import a_worker, some_inputs
 
 S = JobState
 MINUTE = 60 * SECOND
 SILENCE = Silence(timeout=90 * SECOND)
 W1, W2 = WorkerId("w1"), WorkerId("w2")
-NOBODY_AHEAD = Line(ahead=0)
+NOBODY_AHEAD = QueuePosition(ahead=0)
 
 
-def asked(facts: JobFacts, line: Line | None = NOBODY_AHEAD, silence: Silence = SILENCE) -> Why:
-    return why(facts, line, silence)
+def asked(
+    inputs: ExplainInputs, position: QueuePosition | None = NOBODY_AHEAD, silence: Silence = SILENCE
+) -> Why:
+    return why(inputs, position, silence)
 
 
 def codes(answer: Why) -> list[str]:
@@ -36,8 +38,8 @@ def only(answer: Why) -> Reason:
     return reason
 
 
-def a_cause(**fields: Any) -> UpstreamFacts:
-    return UpstreamFacts(
+def a_cause(**fields: Any) -> UnfinishedUpstream:
+    return UnfinishedUpstream(
         **{
             "job_id": a_job_id(),
             "type": "work",
@@ -66,8 +68,8 @@ def a_move(to_state: JobState, reason: str | None, from_state: JobState = S.PEND
     return JobEvent(at=NOON, from_state=from_state, to_state=to_state, attempt=1, reason=reason)
 
 
-def a_holder(**fields: Any) -> HolderFacts:
-    return HolderFacts(
+def a_holder(**fields: Any) -> LeaseHolder:
+    return LeaseHolder(
         **{
             "worker_id": W2, "claimed_at": NOON - 42 * SECOND, "started_at": NOON - 41 * SECOND,
             "status": WorkerState.ACTIVE, "last_heartbeat": NOON - 3 * SECOND, "slots": 10, "running_jobs": 1, **fields,
@@ -75,9 +77,9 @@ def a_holder(**fields: Any) -> HolderFacts:
     )  # fmt: skip
 
 
-def held(holder: HolderFacts, **fields: Any) -> JobFacts:
+def held(holder: LeaseHolder, **fields: Any) -> ExplainInputs:
     status = S.SCHEDULED if holder.started_at is None else S.RUNNING
-    return some_facts(**{"status": status, "holder": holder, "workers": (), "attempt": 2, **fields})
+    return some_inputs(**{"status": status, "holder": holder, "workers": (), "attempt": 2, **fields})
 
 
 # What keeps every claim from taking it
@@ -85,7 +87,7 @@ def held(holder: HolderFacts, **fields: Any) -> JobFacts:
 
 def test_a_job_waits_for_others_and_it_is_told_what_those_do() -> None:
     running = a_cause(status=S.RUNNING, worker_id=W2, since=NOON - 41 * SECOND)
-    answer = asked(some_facts(waits_for=1, upstream=(running,)))
+    answer = asked(some_inputs(waits_for=1, upstream=(running,)))
     assert not answer.ready
     assert answer.summary == "PENDING: waits for charge (RUNNING on w2 for 41 s)"
     reason = only(answer)
@@ -102,25 +104,25 @@ def test_a_job_waits_for_others_and_it_is_told_what_those_do() -> None:
         (a_cause(waits_for=2, since=NOON - HOUR), "charge (PENDING, waits for 2 jobs)"),
     ],
 )
-def test_each_cause_is_told_by_its_state(cause: UpstreamFacts, told: str) -> None:
-    assert only(asked(some_facts(waits_for=1, upstream=(cause,)))).message == f"waits for {told}"
+def test_each_cause_is_told_by_its_state(cause: UnfinishedUpstream, told: str) -> None:
+    assert only(asked(some_inputs(waits_for=1, upstream=(cause,)))).message == f"waits for {told}"
 
 
 def test_of_many_causes_some_are_told() -> None:
     causes = tuple(a_cause(key=f"c{n}") for n in range(5))
-    reason = only(asked(some_facts(waits_for=40, upstream=causes)))
+    reason = only(asked(some_inputs(waits_for=40, upstream=causes)))
     assert reason.message.startswith("waits for c0 (")
     assert reason.message.endswith(") and 37 more")
     assert (reason.count, len(reason.jobs)) == (40, 5)
 
 
 def test_causes_that_are_not_to_be_found_are_counted() -> None:
-    assert only(asked(some_facts(waits_for=2))).message == "waits for 2 jobs"
+    assert only(asked(some_inputs(waits_for=2))).message == "waits for 2 jobs"
 
 
 def test_the_first_cause_of_all_is_told() -> None:
     near, root = a_cause(waits_for=1), a_cause(key="validate", status=S.RUNNING, worker_id=W1)
-    reason = only(asked(some_facts(waits_for=1, upstream=(near,), root=root)))
+    reason = only(asked(some_inputs(waits_for=1, upstream=(near,), root=root)))
     assert reason.message == (
         "waits for charge (PENDING, waits for 1 job); in the end for validate (RUNNING on w1 for 0 s)"
     )
@@ -129,20 +131,20 @@ def test_the_first_cause_of_all_is_told() -> None:
 
 def test_a_way_that_is_too_long_to_be_followed_is_not_said_to_end() -> None:
     near, far = a_cause(waits_for=1), a_cause(key="far", waits_for=1)
-    reason = only(asked(some_facts(waits_for=1, upstream=(near,), root=far)))
+    reason = only(asked(some_inputs(waits_for=1, upstream=(near,), root=far)))
     assert reason.message.endswith("; further on for far (PENDING, waits for 1 job)")
     due = a_cause(key="far")
-    reason = only(asked(some_facts(waits_for=1, upstream=(near,), root=due)))
+    reason = only(asked(some_inputs(waits_for=1, upstream=(near,), root=due)))
     assert reason.message.endswith("; in the end for far (PENDING, due for 0 s)")
     unwanted = a_cause(key="far", waits_for=2, status=S.CANCELED)
-    reason = only(asked(some_facts(waits_for=1, upstream=(near,), root=unwanted)))
+    reason = only(asked(some_inputs(waits_for=1, upstream=(near,), root=unwanted)))
     assert reason.message.endswith("; in the end for far (CANCELED for 0 s)"), (
         "what it waited for is no matter"
     )
 
 
 def test_a_job_is_due_later() -> None:
-    answer = asked(some_facts(scheduled_at=NOON + 12 * MINUTE))
+    answer = asked(some_inputs(scheduled_at=NOON + 12 * MINUTE))
     assert answer.summary == "PENDING: due in 12 min"
     reason = only(answer)
     assert (reason.code, reason.until, reason.eta_seconds) == (ReasonCode.DUE_LATER, NOON + 12 * MINUTE, 720)
@@ -150,14 +152,14 @@ def test_a_job_is_due_later() -> None:
 
 def test_a_snoozed_job_tells_why() -> None:
     move = a_move(S.PENDING, "no stock yet", from_state=S.RUNNING)
-    answer = asked(some_facts(scheduled_at=NOON + HOUR, last_move=move))
+    answer = asked(some_inputs(scheduled_at=NOON + HOUR, last_move=move))
     assert only(answer).message == "due in 60 min: no stock yet"
     requeued = a_move(S.PENDING, "requeued", from_state=S.DEAD)
-    assert only(asked(some_facts(scheduled_at=NOON + HOUR, last_move=requeued))).message == "due in 60 min"
+    assert only(asked(some_inputs(scheduled_at=NOON + HOUR, last_move=requeued))).message == "due in 60 min"
 
 
 def test_a_retry_tells_what_failed() -> None:
-    answer = asked(some_facts(status=S.RETRYING, scheduled_at=NOON + 40 * SECOND, last_error=an_error()))
+    answer = asked(some_inputs(status=S.RETRYING, scheduled_at=NOON + 40 * SECOND, last_error=an_error()))
     assert answer.summary == "RETRYING: retries in 40 s: attempt 2 failed with Timeout: no answer"
     reason = only(answer)
     assert reason == Reason(
@@ -173,31 +175,31 @@ def test_a_retry_tells_what_failed() -> None:
 
 
 def test_a_retry_that_is_due_tells_what_failed_last() -> None:
-    answer = asked(some_facts(status=S.RETRYING, last_error=an_error()))
+    answer = asked(some_inputs(status=S.RETRYING, last_error=an_error()))
     assert codes(answer) == ["ready", "failed_before"]
     assert answer.reasons[1].message == "attempt 2 failed 60 s ago with Timeout: no answer"
 
 
 def test_a_queue_is_paused() -> None:
-    answer = asked(some_facts(paused_at=NOON - HOUR))
+    answer = asked(some_inputs(paused_at=NOON - HOUR))
     assert answer.summary == "PENDING: queue mail has been paused for 60 min"
     reason = only(answer)
     assert (reason.code, reason.queue, reason.since) == (ReasonCode.QUEUE_PAUSED, "mail", NOON - HOUR)
 
 
 def test_no_worker_is_live() -> None:
-    assert only(asked(some_facts(workers=()))).message == "no worker is live"
+    assert only(asked(some_inputs(workers=()))).message == "no worker is live"
 
 
 def test_no_worker_knows_the_type() -> None:
-    answer = asked(some_facts(workers=(a_worker(knows_type=False),)))
+    answer = asked(some_inputs(workers=(a_worker(knows_type=False),)))
     assert answer.summary == "PENDING: no live worker knows type work"
     assert (only(answer).code, only(answer).type) == (ReasonCode.TYPE_UNKNOWN, "work")
 
 
 def test_no_worker_that_knows_the_type_serves_the_queue() -> None:
     workers = (a_worker(serves_queue=False), a_worker(worker_id=W2, knows_type=False))
-    answer = asked(some_facts(workers=workers))
+    answer = asked(some_inputs(workers=workers))
     assert only(answer).message == ("w1 knows type work, but no live worker that does serves queue mail")
     reason = only(answer)
     assert (reason.code, reason.queue, reason.type, reason.worker_ids) == (
@@ -207,16 +209,18 @@ def test_no_worker_that_knows_the_type_serves_the_queue() -> None:
 
 def test_the_workers_that_could_run_it_drain() -> None:
     draining = a_worker(status=WorkerState.DRAINING)
-    answer = asked(some_facts(workers=(draining, a_worker(worker_id=W2, serves_queue=False))))
+    answer = asked(some_inputs(workers=(draining, a_worker(worker_id=W2, serves_queue=False))))
     assert only(answer).message == "w1, which could run it, drains"
-    both = asked(some_facts(workers=(draining, a_worker(status=WorkerState.DRAINING, worker_id=W2))))
+    both = asked(some_inputs(workers=(draining, a_worker(status=WorkerState.DRAINING, worker_id=W2))))
     assert only(both).message == "w1 and w2, which could run it, drain"
     assert only(both).code is ReasonCode.WORKERS_DRAINING
 
 
 def test_all_that_is_in_the_way_is_told() -> None:
     answer = asked(
-        some_facts(waits_for=1, scheduled_at=NOON + MINUTE, paused_at=NOON, workers=(), last_error=an_error())
+        some_inputs(
+            waits_for=1, scheduled_at=NOON + MINUTE, paused_at=NOON, workers=(), last_error=an_error()
+        )
     )
     assert codes(answer) == ["waits_for_jobs", "due_later", "queue_paused", "no_workers", "failed_before"]
     assert answer.summary == (
@@ -226,7 +230,7 @@ def test_all_that_is_in_the_way_is_told() -> None:
 
 def test_names_make_no_lines_of_their_own() -> None:
     answer = asked(
-        some_facts(type="a\nb", queue="c\u2028d", paused_at=NOON, workers=(a_worker(knows_type=False),))
+        some_inputs(type="a\nb", queue="c\u2028d", paused_at=NOON, workers=(a_worker(knows_type=False),))
     )
     assert answer.summary == "PENDING: queue c d has been paused for 0 s; no live worker knows type a b"
     assert [reason.queue or reason.type for reason in answer.reasons] == ["c\u2028d", "a\nb"]
@@ -237,7 +241,7 @@ def test_names_make_no_lines_of_their_own() -> None:
 
 def test_a_ready_job_tells_who_has_room() -> None:
     answer = asked(
-        some_facts(scheduled_at=NOON - SECOND, created_at=NOON - HOUR, workers=(a_worker(held_jobs=7),))
+        some_inputs(scheduled_at=NOON - SECOND, created_at=NOON - HOUR, workers=(a_worker(held_jobs=7),))
     )
     assert answer.ready
     assert answer.summary == "PENDING: ready for 1 s: w1 has 3 free slots"
@@ -255,28 +259,28 @@ def test_a_ready_job_tells_who_has_room() -> None:
 def test_nobody_overlooks_a_job_that_is_old_and_became_ready_just_now(
     fields: dict[str, Any], since: datetime
 ) -> None:
-    answer = asked(some_facts(scheduled_at=NOON - HOUR, created_at=NOON - HOUR, **fields))
+    answer = asked(some_inputs(scheduled_at=NOON - HOUR, created_at=NOON - HOUR, **fields))
     assert only(answer).since == since
     assert "not claimed though" not in answer.summary
 
 
 def test_a_ready_job_that_nobody_claims() -> None:
     since = NOON - OVERLOOKED_AFTER
-    answer = asked(some_facts(scheduled_at=since, created_at=since))
+    answer = asked(some_inputs(scheduled_at=since, created_at=since))
     assert answer.summary == "PENDING: ready for 15 s, and not claimed though w1 has 10 free slots"
     since += timedelta(microseconds=1)
-    answer = asked(some_facts(scheduled_at=since, created_at=since))
+    answer = asked(some_inputs(scheduled_at=since, created_at=since))
     assert answer.summary == "PENDING: ready for 14 s: w1 has 10 free slots"
 
 
 def test_a_job_for_a_time_that_had_passed_is_ready_since_it_came() -> None:
-    answer = asked(some_facts(scheduled_at=NOON - HOUR, created_at=NOON - SECOND))
+    answer = asked(some_inputs(scheduled_at=NOON - HOUR, created_at=NOON - SECOND))
     assert only(answer).since == NOON - SECOND
 
 
 def test_all_slots_are_taken() -> None:
     workers = (a_worker(held_jobs=12), a_worker(worker_id=W2, held_jobs=10))
-    answer = asked(some_facts(workers=(*workers, a_worker(worker_id=WorkerId("w3"), knows_type=False))))
+    answer = asked(some_inputs(workers=(*workers, a_worker(worker_id=WorkerId("w3"), knows_type=False))))
     assert answer.ready
     assert answer.summary == "PENDING: all 20 slots of the 2 workers that could run it are taken: w1 and w2"
     assert codes(answer) == ["slots_taken", "ready"]
@@ -289,13 +293,13 @@ def test_all_slots_are_taken() -> None:
 
 
 def test_one_slot_is_taken() -> None:
-    answer = asked(some_facts(workers=(a_worker(slots=1, held_jobs=1),)))
+    answer = asked(some_inputs(workers=(a_worker(slots=1, held_jobs=1),)))
     assert answer.reasons[0].message == "the slot of the worker that could run it is taken: w1"
 
 
 def test_the_workers_that_could_run_it_are_silent() -> None:
     silent = [a_worker(last_heartbeat=NOON - span * SECOND) for span in (64, 80)]
-    answer = asked(some_facts(workers=tuple(silent)))
+    answer = asked(some_inputs(workers=tuple(silent)))
     assert answer.ready, "they may still claim"
     assert answer.summary == "PENDING: w1 and w1, which could run it, have been silent for 64 s"
     assert codes(answer) == ["workers_silent", "ready"]
@@ -303,19 +307,19 @@ def test_the_workers_that_could_run_it_are_silent() -> None:
 
 def test_slots_of_a_silent_worker_are_no_room() -> None:
     silent = a_worker(last_heartbeat=NOON - MINUTE, worker_id=W2)
-    answer = asked(some_facts(workers=(a_worker(held_jobs=10), silent)))
+    answer = asked(some_inputs(workers=(a_worker(held_jobs=10), silent)))
     assert answer.reasons[0].message == "all 10 slots of the worker that could run it are taken: w1"
 
 
 def test_a_worker_is_not_silent_before_half_of_the_timeout() -> None:
     beat = NOON - 45 * SECOND
-    assert codes(asked(some_facts(workers=(a_worker(last_heartbeat=beat),)))) == ["workers_silent", "ready"]
+    assert codes(asked(some_inputs(workers=(a_worker(last_heartbeat=beat),)))) == ["workers_silent", "ready"]
     beat += timedelta(microseconds=1)
-    assert codes(asked(some_facts(workers=(a_worker(last_heartbeat=beat),)))) == ["ready"]
+    assert codes(asked(some_inputs(workers=(a_worker(last_heartbeat=beat),)))) == ["ready"]
 
 
 def test_jobs_are_ahead() -> None:
-    answer = asked(some_facts(), Line(ahead=1_204))
+    answer = asked(some_inputs(), QueuePosition(ahead=1_204))
     assert codes(answer) == ["jobs_ahead", "ready"]
     assert answer.summary == "PENDING: behind 1,204 jobs of higher priority or earlier time"
     reason = answer.reasons[0]
@@ -328,23 +332,25 @@ def test_jobs_are_ahead() -> None:
 
 
 def test_a_rate_tells_how_long_that_takes() -> None:
-    reason = asked(some_facts(), Line(ahead=1_200, claims_per_second=400)).reasons[0]
+    reason = asked(some_inputs(), QueuePosition(ahead=1_200, claims_per_second=400)).reasons[0]
     assert reason.message.endswith("earlier time, about 3 s at the present rate")
     assert (reason.per_second, reason.eta_seconds) == (400, 3)
-    reason = asked(some_facts(), Line(ahead=100_000, at_least=True, claims_per_second=100)).reasons[0]
+    reason = asked(some_inputs(), QueuePosition(ahead=100_000, at_least=True, claims_per_second=100)).reasons[
+        0
+    ]
     assert reason.message == (
         "behind more than 100,000 jobs of higher priority or earlier time, more than 16 min at the present rate"
     )
     assert reason.at_least
-    soon = asked(some_facts(), Line(ahead=7, claims_per_second=30_000)).reasons[0]
+    soon = asked(some_inputs(), QueuePosition(ahead=7, claims_per_second=30_000)).reasons[0]
     assert soon.message.endswith("earlier time, about 0.1 s at the present rate")
-    still = asked(some_facts(), Line(ahead=7, claims_per_second=0.0)).reasons[0]
+    still = asked(some_inputs(), QueuePosition(ahead=7, claims_per_second=0.0)).reasons[0]
     assert still.message == "behind 7 jobs of higher priority or earlier time"
     assert still.eta_seconds is None
 
 
 def test_jobs_ahead_that_could_not_be_counted() -> None:
-    answer = asked(some_facts(), None)
+    answer = asked(some_inputs(), None)
     assert answer.reasons[0].message == "how many jobs go first takes too long to count"
     assert answer.reasons[0].count is None
 
@@ -434,8 +440,8 @@ def test_a_draining_holder() -> None:
 # Ended
 
 
-def ended(status: JobState, **fields: Any) -> JobFacts:
-    return some_facts(
+def ended(status: JobState, **fields: Any) -> ExplainInputs:
+    return some_inputs(
         **{
             "status": status,
             "completed_at": NOON - 5 * MINUTE,
@@ -494,7 +500,7 @@ def test_a_job_that_waited_in_vain_for_what_is_gone() -> None:
 
 def test_ready_is_the_absence_of_what_blocks() -> None:
     for fields in ({}, {"waits_for": 1}, {"paused_at": NOON}, {"workers": ()}, {"scheduled_at": NOON + HOUR}):
-        answer = asked(some_facts(**fields))
+        answer = asked(some_inputs(**fields))
         assert answer.ready == (not BLOCKING & {reason.code for reason in answer.reasons})
         assert answer.status is S.PENDING
 
@@ -512,20 +518,20 @@ def test_ready_is_the_absence_of_what_blocks() -> None:
 )
 def test_of_several_workers_the_names_are_told(fields: dict[str, Any], told: str) -> None:
     workers = tuple(a_worker(worker_id=WorkerId(f"w{n}"), **fields) for n in range(1, 4))
-    assert told in asked(some_facts(workers=workers)).reasons[0].message
-    four = asked(some_facts(workers=(*workers, a_worker(worker_id=WorkerId("w4"), **fields))))
+    assert told in asked(some_inputs(workers=workers)).reasons[0].message
+    four = asked(some_inputs(workers=(*workers, a_worker(worker_id=WorkerId("w4"), **fields))))
     assert "w1, w2, w3 and 1 more" in four.reasons[0].message
 
 
 def test_one_worker_is_silent() -> None:
-    answer = asked(some_facts(workers=(a_worker(last_heartbeat=NOON - MINUTE),)))
+    answer = asked(some_inputs(workers=(a_worker(last_heartbeat=NOON - MINUTE),)))
     assert answer.reasons[0].message == "w1, which could run it, has been silent for 60 s"
 
 
 def test_what_is_not_known_is_left_out() -> None:
     forgotten = asked(held(a_holder(status=None, last_heartbeat=None)))
     assert forgotten.reasons[1].message == "has run on w2 for 41 s, attempt 2"
-    nobody = asked(some_facts(last_error=an_error(worker_id=None))).reasons[1]
+    nobody = asked(some_inputs(last_error=an_error(worker_id=None))).reasons[1]
     assert (nobody.code, nobody.worker_ids) == (ReasonCode.FAILED_BEFORE, ())
     dead = only(asked(ended(S.DEAD, completed_at=None, worker_id=None, attempt=0)))
     assert (dead.message, dead.worker_ids) == ("ended after 0 attempts", ())
@@ -543,13 +549,13 @@ def test_a_worker_is_not_silent_before_its_next_heartbeat_is_late() -> None:
     assert codes(asked(held(a_holder(last_heartbeat=beat)), silence=seldom)) == ["holder_silent", "running"]
     beat += timedelta(microseconds=1)
     assert codes(asked(held(a_holder(last_heartbeat=beat)), silence=seldom)) == ["running"]
-    waits = some_facts(workers=(a_worker(last_heartbeat=beat),))
+    waits = some_inputs(workers=(a_worker(last_heartbeat=beat),))
     assert codes(asked(waits, silence=seldom)) == ["ready"]
 
 
 def test_the_answer_names_the_job() -> None:
-    facts = some_facts()
-    assert asked(facts).job_id == facts.job_id
+    inputs = some_inputs()
+    assert asked(inputs).job_id == inputs.job_id
 
 
 # Each reason with all that it tells
@@ -559,60 +565,60 @@ _DEAD = a_cause(status=S.DEAD)
 _ERROR = {"error_kind": "Timeout", "error_message": "no answer"}
 _FAR = NOON + MINUTE
 
-EXAMPLES: tuple[tuple[JobFacts, Line | None, dict[str, Any]], ...] = (
+EXAMPLES: tuple[tuple[ExplainInputs, QueuePosition | None, dict[str, Any]], ...] = (
     (
-        some_facts(waits_for=2, upstream=(_DEAD,)),
+        some_inputs(waits_for=2, upstream=(_DEAD,)),
         None,
         {"code": _C.WAITS_FOR_JOBS, "count": 2, "jobs": (_DEAD,)},
     ),
     (
-        some_facts(status=S.RETRYING, scheduled_at=_FAR, last_error=an_error()),
+        some_inputs(status=S.RETRYING, scheduled_at=_FAR, last_error=an_error()),
         None,
         {
             "code": _C.RETRIES_LATER, "until": _FAR, "eta_seconds": 60, "since": NOON - MINUTE, "attempt": 2, **_ERROR,
         },
     ),
-    (some_facts(scheduled_at=_FAR), None, {"code": _C.DUE_LATER, "until": _FAR, "eta_seconds": 60}),
-    (some_facts(paused_at=NOON), None, {"code": _C.QUEUE_PAUSED, "queue": "mail", "since": NOON}),
-    (some_facts(workers=()), None, {"code": _C.NO_WORKERS}),
+    (some_inputs(scheduled_at=_FAR), None, {"code": _C.DUE_LATER, "until": _FAR, "eta_seconds": 60}),
+    (some_inputs(paused_at=NOON), None, {"code": _C.QUEUE_PAUSED, "queue": "mail", "since": NOON}),
+    (some_inputs(workers=()), None, {"code": _C.NO_WORKERS}),
     (
-        some_facts(workers=(a_worker(knows_type=False),)),
+        some_inputs(workers=(a_worker(knows_type=False),)),
         None,
         {"code": _C.TYPE_UNKNOWN, "type": "work", "count": 1},
     ),
     (
-        some_facts(workers=(a_worker(serves_queue=False), a_worker(serves_queue=False, worker_id=W2))),
+        some_inputs(workers=(a_worker(serves_queue=False), a_worker(serves_queue=False, worker_id=W2))),
         None,
         {"code": _C.QUEUE_NOT_SERVED, "type": "work", "queue": "mail", "count": 2, "worker_ids": (W1, W2)},
     ),
     (
-        some_facts(workers=(a_worker(status=WorkerState.DRAINING),)),
+        some_inputs(workers=(a_worker(status=WorkerState.DRAINING),)),
         None,
         {"code": _C.WORKERS_DRAINING, "count": 1, "worker_ids": (W1,)},
     ),
     (
-        some_facts(workers=(a_worker(last_heartbeat=NOON - MINUTE), a_worker(last_heartbeat=NOON - HOUR))),
+        some_inputs(workers=(a_worker(last_heartbeat=NOON - MINUTE), a_worker(last_heartbeat=NOON - HOUR))),
         NOBODY_AHEAD,
         {"code": _C.WORKERS_SILENT, "since": NOON - MINUTE, "count": 2, "worker_ids": (W1, W1)},
     ),
     (
-        some_facts(workers=(a_worker(held_jobs=10),)),
+        some_inputs(workers=(a_worker(held_jobs=10),)),
         NOBODY_AHEAD,
         {"code": _C.SLOTS_TAKEN, "slots": 10, "count": 1, "worker_ids": (W1,)},
     ),
     (
-        some_facts(),
-        Line(ahead=8, claims_per_second=4),
+        some_inputs(),
+        QueuePosition(ahead=8, claims_per_second=4),
         {"code": _C.JOBS_AHEAD, "count": 8, "at_least": False, "per_second": 4, "eta_seconds": 2},
     ),
-    (some_facts(), None, {"code": _C.JOBS_AHEAD, "at_least": True}),
+    (some_inputs(), None, {"code": _C.JOBS_AHEAD, "at_least": True}),
     (
-        some_facts(workers=(a_worker(), a_worker(worker_id=W2, last_heartbeat=NOON - MINUTE))),
+        some_inputs(workers=(a_worker(), a_worker(worker_id=W2, last_heartbeat=NOON - MINUTE))),
         NOBODY_AHEAD,
         {"code": _C.READY, "since": NOON, "slots": 10, "count": 2, "worker_ids": (W1, W2)},
     ),
     (
-        some_facts(last_error=an_error()),
+        some_inputs(last_error=an_error()),
         NOBODY_AHEAD,
         {"code": _C.FAILED_BEFORE, "since": NOON - MINUTE, "attempt": 2, "worker_ids": (W1,), **_ERROR},
     ),
@@ -675,12 +681,12 @@ EXAMPLES: tuple[tuple[JobFacts, Line | None, dict[str, Any]], ...] = (
 
 
 @pytest.mark.parametrize(
-    ("facts", "line", "fields"), EXAMPLES, ids=[fields["code"] for _, _, fields in EXAMPLES]
+    ("inputs", "position", "fields"), EXAMPLES, ids=[fields["code"] for _, _, fields in EXAMPLES]
 )
 def test_a_reason_has_the_fields_of_its_code_and_no_others(
-    facts: JobFacts, line: Line | None, fields: dict[str, Any]
+    inputs: ExplainInputs, position: QueuePosition | None, fields: dict[str, Any]
 ) -> None:
-    reasons = {reason.code: reason for reason in asked(facts, line).reasons}
+    reasons = {reason.code: reason for reason in asked(inputs, position).reasons}
     reason = reasons[fields["code"]]
     assert reason == Reason(message=reason.message, **fields)
 

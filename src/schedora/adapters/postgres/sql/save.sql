@@ -1,5 +1,5 @@
 -- Writes new states of locked jobs: the record, and the place that follows from it. The old places are gone by
--- then (vacate.sql).
+-- then (remove_ready.sql).
 --
 -- Locks: jobs, which the transaction holds already; then adds to job_ready, job_leases and job_counts.
 -- Index: jobs_pkey.

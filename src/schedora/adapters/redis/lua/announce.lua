@@ -1,5 +1,5 @@
 -- Tells that there are workers of a kind, and that the one who says so hears what is put into its inbox.
--- KEYS: the inbox, the sets of kinds, the ears. ARGV: milliseconds that this holds, the kind, the inbox's id, what to put
+-- KEYS: the inbox, the sets of kinds, the listeners. ARGV: milliseconds that this holds, the kind, the inbox's id, what to put
 -- into it, how many sets there are. Answers 1, or 0 where any of this was not known before.
 local lifetime, kind, sets = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[5])
 local time = redis.call('TIME')

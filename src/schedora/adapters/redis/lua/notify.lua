@@ -1,6 +1,6 @@
 -- Gives a token to each kind of workers that serves one of the queues, unless it has enough of them, and tells owners by
 -- their inboxes.
--- KEYS: the set of kinds that serve all queues, the sets of those that serve each queue, the ears of the owners.
+-- KEYS: the set of kinds that serve all queues, the sets of those that serve each queue, the listeners of the owners.
 -- ARGV: how a key of tokens begins, how an inbox begins, milliseconds that they are kept, how many are enough, how many to
 -- give, how many queues there are; the queues, and the owners. Answers the places of those, counted from 0, whom nobody
 -- hears, and those of queues whose workers had enough tokens.
@@ -43,9 +43,9 @@ for place = 1, queues do
     end
 end
 for place = queues + 1, #KEYS - 1 do
-    local ear = redis.call('GET', KEYS[1 + place])
-    if ear then
-        local inbox = ARGV[2] .. ear
+    local listener = redis.call('GET', KEYS[1 + place])
+    if listener then
+        local inbox = ARGV[2] .. listener
         if redis.call('LLEN', inbox) < 100 then
             redis.call('RPUSH', inbox, ARGV[6 + place])
         end

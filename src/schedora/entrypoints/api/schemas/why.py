@@ -6,7 +6,7 @@ from uuid import UUID
 import attrs
 from typing_extensions import TypedDict
 
-from schedora.diagnosis.why.inputs import UpstreamFacts
+from schedora.diagnosis.why.inputs import UnfinishedUpstream
 from schedora.diagnosis.why.reason import Reason, ReasonCode, Why
 from schedora.domain.job_state import JobState
 from schedora.entrypoints.api.schemas.fields import Utc
@@ -78,7 +78,7 @@ def _reason_view(reason: Reason) -> ReasonView:
     return view
 
 
-def _upstream_view(job: UpstreamFacts) -> UpstreamView:
+def _upstream_view(job: UnfinishedUpstream) -> UpstreamView:
     return {
         "job_id": job.job_id,
         "key": job.key,

@@ -10,10 +10,16 @@ import attrs
 from schedora.adapters.memory.faults import Faults, fallible
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.tables import Tables
-from schedora.application.ports.facts_reader import HOPS_MAX, UPSTREAM_MAX
+from schedora.application.ports.explain_inputs_reader import HOPS_MAX, UPSTREAM_MAX
 from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.shared_counters import Series
-from schedora.diagnosis.why.inputs import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
+from schedora.diagnosis.why.inputs import (
+    CandidateWorker,
+    ExplainInputs,
+    LeaseHolder,
+    QueuePosition,
+    UnfinishedUpstream,
+)
 from schedora.domain.dependency import stands_in_the_way, waited_in_vain
 from schedora.domain.ids import IncarnationId, JobId
 from schedora.domain.job import Job
@@ -25,28 +31,28 @@ from schedora.domain.worker import LIVE, Worker, WorkerIdentity, WorkerState
 _CLAIM_RATE: Final = Series(Gauge.WORKER_CLAIM_RATE.value, ())
 
 
-class MemoryFactsReader:
+class MemoryExplainInputsReader:
     def __init__(self, store: MemoryStore) -> None:
         self.faults: Faults = store.faults
         self._store = store
 
     @fallible
-    async def facts(self, job_id: JobId) -> JobFacts | None:
+    async def inputs(self, job_id: JobId) -> ExplainInputs | None:
         with self._store.committed() as tables:
             job = tables.jobs.get(job_id)
-            return None if job is None else self._facts(tables, job)
+            return None if job is None else self._inputs(tables, job)
 
     @fallible
-    async def line(self, facts: JobFacts, *, ahead_max: int) -> Line | None:
+    async def position(self, inputs: ExplainInputs, *, ahead_max: int) -> QueuePosition | None:
         with self._store.committed() as tables:
             now = self._store.clock.now()
             takers = [
                 worker.identity
                 for worker in tables.workers.values()
-                if worker.status is WorkerState.ACTIVE and _takes(worker.identity, facts.type, facts.queue)
+                if worker.status is WorkerState.ACTIVE and _takes(worker.identity, inputs.type, inputs.queue)
             ]
             due = self._store.index.ready.due(now, wanted=lambda queue: not tables.queues[queue].paused)
-            place = (-facts.priority, facts.scheduled_at, facts.job_id)
+            place = (-inputs.priority, inputs.scheduled_at, inputs.job_id)
             jobs = (tables.jobs[one.job_id] for one in due)
             before = (
                 job
@@ -55,18 +61,18 @@ class MemoryFactsReader:
                 and any(_takes(taker, job.request.type, job.request.queue) for taker in takers)
             )
             ahead = sum(1 for _ in islice(before, ahead_max + 1))
-            return Line(
+            return QueuePosition(
                 ahead=min(ahead, ahead_max),
                 at_least=ahead > ahead_max,
                 claims_per_second=_claims_per_second(tables, takers, now - FRESH_FOR),
             )
 
-    def _facts(self, tables: Tables, job: Job) -> JobFacts:
+    def _inputs(self, tables: Tables, job: Job) -> ExplainInputs:
         request, ended = job.request, job.ended
         queue = tables.queues.get(request.queue)
         live = _live(tables) if job.status in WAITING else []
         blockers = _blockers(tables, job)
-        return JobFacts(
+        return ExplainInputs(
             at=self._store.clock.now(),
             job_id=job.job_id,
             type=request.type,
@@ -94,9 +100,9 @@ class MemoryFactsReader:
             ),
         )
 
-    def _worker(self, worker: Worker, job_type: str, queue: str) -> WorkerFacts:
+    def _worker(self, worker: Worker, job_type: str, queue: str) -> CandidateWorker:
         identity = worker.identity
-        facts = WorkerFacts(
+        candidate = CandidateWorker(
             worker_id=identity.worker_id,
             status=worker.status,
             last_heartbeat=worker.last_heartbeat,
@@ -104,13 +110,13 @@ class MemoryFactsReader:
             serves_queue=identity.serves(queue),
             slots=identity.max_concurrent_jobs,
         )
-        if not facts.would_take_it:
-            return facts
-        return attrs.evolve(facts, held_jobs=sum(1 for _ in self._leases_of(worker.incarnation)))
+        if not candidate.would_take_it:
+            return candidate
+        return attrs.evolve(candidate, held_jobs=sum(1 for _ in self._leases_of(worker.incarnation)))
 
-    def _holder(self, tables: Tables, lease: Lease) -> HolderFacts:
+    def _holder(self, tables: Tables, lease: Lease) -> LeaseHolder:
         worker = tables.workers.get(lease.owner)
-        return HolderFacts(
+        return LeaseHolder(
             worker_id=lease.worker_id,
             claimed_at=lease.claimed_at,
             started_at=lease.started_at,
@@ -145,7 +151,7 @@ def _blockers(tables: Tables, job: Job) -> list[Job]:
     )
 
 
-def _root(tables: Tables, job: Job, blockers: Sequence[Job]) -> UpstreamFacts | None:
+def _root(tables: Tables, job: Job, blockers: Sequence[Job]) -> UnfinishedUpstream | None:
     last = job
     for _ in range(HOPS_MAX):
         if not blockers:
@@ -156,11 +162,11 @@ def _root(tables: Tables, job: Job, blockers: Sequence[Job]) -> UpstreamFacts | 
     return None if direct else _upstream(last)
 
 
-def _upstream(job: Job) -> UpstreamFacts:
+def _upstream(job: Job) -> UnfinishedUpstream:
     since = job.completed_at if job.status in ENDED else job.scheduled_at
     if job.lease is not None:
         since = job.lease.started_at or job.lease.claimed_at
-    return UpstreamFacts(
+    return UnfinishedUpstream(
         job_id=job.job_id,
         key=job.request.key,
         type=job.request.type,

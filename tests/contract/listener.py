@@ -5,15 +5,15 @@ from collections.abc import Callable
 
 from attrs import define, field
 
-from schedora.application.ports.wakeup import Audience, Hint
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from schedora.domain.claimed_job import ClaimedJob
 
 PATIENCE_SECONDS = 60
-EVERYTHING = Audience()
+EVERYTHING = SubscriptionFilter()
 
 
 @define
-class Ear:
+class Listener:
     """Hears hints, all together."""
 
     heard: Hint = field(factory=Hint)

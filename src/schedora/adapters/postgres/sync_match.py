@@ -29,7 +29,7 @@ def channel(owner: IncarnationId) -> str:
     return f"schedora_{owner.hex}"
 
 
-def ear(owner: IncarnationId) -> int:
+def listener_lock_key(owner: IncarnationId) -> int:
     """The advisory lock of a session that listens on that channel."""
     return int.from_bytes(owner.bytes[8:], signed=True)
 

@@ -1,4 +1,4 @@
-"""Offers without hurry, whoever submits, and a server that may be cut off."""
+"""Availability without hurry, whoever submits, and a server that may be cut off."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from schedora.adapters.redis import offers as offers_module
+from schedora.adapters.redis import worker_availability as availability_module
 from tests.programs import PATIENCE_SECONDS
-from tests.redis.offering import (
+from tests.redis.available_workers import (
     LONG_SECONDS,
     NotedLink,
     Passing,
@@ -23,17 +23,17 @@ from tests.redis.servers import RedisServer
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is given up because the machine is busy, nor made again by itself."""
     for span in ("_PATIENCE_SECONDS", "_LEAVE_SECONDS"):
-        monkeypatch.setattr(offers_module, span, PATIENCE_SECONDS)
+        monkeypatch.setattr(availability_module, span, PATIENCE_SECONDS)
     # Tests let it pass: less than what a link may take to connect.
-    monkeypatch.setattr(offers_module, "_HOLD_SECONDS", PATIENCE.total_seconds() / 2)
-    monkeypatch.setattr(offers_module, "_REPEAT_SECONDS", LONG_SECONDS)
-    monkeypatch.setattr(offers_module, "_LIFE_MS", LONG_SECONDS * 1_000)
+    monkeypatch.setattr(availability_module, "_HOLD_SECONDS", PATIENCE.total_seconds() / 2)
+    monkeypatch.setattr(availability_module, "_REPEAT_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(availability_module, "_LIFE_MS", LONG_SECONDS * 1_000)
 
 
 @pytest.fixture
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Offers are made again at once."""
-    monkeypatch.setattr(offers_module, "_REPEAT_SECONDS", 0.01)
+    """Availability is published again at once."""
+    monkeypatch.setattr(availability_module, "_REPEAT_SECONDS", 0.01)
 
 
 @pytest.fixture

@@ -11,9 +11,15 @@ from schedora.adapters.postgres import rows
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import load
-from schedora.application.ports.facts_reader import HOPS_MAX, LANES_MAX, UPSTREAM_MAX
+from schedora.application.ports.explain_inputs_reader import HOPS_MAX, LANES_MAX, UPSTREAM_MAX
 from schedora.application.ports.metrics import Gauge
-from schedora.diagnosis.why.inputs import HolderFacts, JobFacts, Line, UpstreamFacts, WorkerFacts
+from schedora.diagnosis.why.inputs import (
+    CandidateWorker,
+    ExplainInputs,
+    LeaseHolder,
+    QueuePosition,
+    UnfinishedUpstream,
+)
 from schedora.domain.ids import DEFAULT_TENANT, JobId, WorkerId
 from schedora.domain.job_state import JobState
 from schedora.domain.process import FRESH_FOR
@@ -23,28 +29,28 @@ _PATIENCE_SECONDS = 1.0
 """Counting takes milliseconds, unless a snapshot that somebody holds keeps the index full of what was claimed since."""
 
 
-class PostgresFactsReader:
+class PostgresExplainInputsReader:
     def __init__(self, database: Database, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
         self._database = database
         self._patience_seconds = patience_seconds
 
-    async def facts(self, job_id: JobId) -> JobFacts | None:
+    async def inputs(self, job_id: JobId) -> ExplainInputs | None:
         found = await self._database.fetch(
-            load("facts"), job_id=job_id, hops_max=HOPS_MAX, upstream_max=UPSTREAM_MAX
+            load("explain_inputs"), job_id=job_id, hops_max=HOPS_MAX, upstream_max=UPSTREAM_MAX
         )
-        return _facts(found[0]) if found else None
+        return _inputs(found[0]) if found else None
 
-    async def line(self, facts: JobFacts, *, ahead_max: int) -> Line | None:
+    async def position(self, inputs: ExplainInputs, *, ahead_max: int) -> QueuePosition | None:
         try:
             async with asyncio.timeout(self._patience_seconds):
                 (row,) = await self._database.fetch(
-                    load("line"),
+                    load("queue_position"),
                     tenant_id=DEFAULT_TENANT,
-                    type=facts.type,
-                    queue=facts.queue,
-                    priority=facts.priority,
-                    scheduled_at=facts.scheduled_at,
-                    job_id=facts.job_id,
+                    type=inputs.type,
+                    queue=inputs.queue,
+                    priority=inputs.priority,
+                    scheduled_at=inputs.scheduled_at,
+                    job_id=inputs.job_id,
                     ahead_max=ahead_max,
                     lanes_max=LANES_MAX,
                     fresh_for=FRESH_FOR,
@@ -52,14 +58,14 @@ class PostgresFactsReader:
                 )
         except TimeoutError:
             return None
-        return Line(
+        return QueuePosition(
             ahead=min(row["amount"], ahead_max),
             at_least=row["amount"] > ahead_max or not row["all_lanes"],
             claims_per_second=row["per_second"],
         )
 
 
-def _facts(row: Row) -> JobFacts:
+def _inputs(row: Row) -> ExplainInputs:
     causes = [(cause.pop("is_root"), cause) for cause in _decoded(row["upstream"])]
     roots = [_upstream(cause) for is_root, cause in causes if is_root]
     holder = _holder(row) if row["owner"] is not None else None
@@ -67,7 +73,7 @@ def _facts(row: Row) -> JobFacts:
     status = JobState(row["status"])
     if holder is not None:
         status = JobState.RUNNING if running else JobState.SCHEDULED
-    return JobFacts(
+    return ExplainInputs(
         at=row["at"],
         job_id=JobId(row["job_id"]),
         type=row["type"],
@@ -93,8 +99,8 @@ def _facts(row: Row) -> JobFacts:
     )
 
 
-def _holder(row: Row) -> HolderFacts:
-    return HolderFacts(
+def _holder(row: Row) -> LeaseHolder:
+    return LeaseHolder(
         worker_id=WorkerId(row["held_worker_id"]),
         claimed_at=row["held_claimed_at"],
         started_at=row["held_started_at"],
@@ -105,21 +111,21 @@ def _holder(row: Row) -> HolderFacts:
     )
 
 
-def _upstream(stored: dict[str, Any]) -> UpstreamFacts:
+def _upstream(stored: dict[str, Any]) -> UnfinishedUpstream:
     told = {
         "job_id": JobId(UUID(stored["job_id"])),
         "status": JobState(stored["status"]),
         "since": datetime.fromisoformat(stored["since"]),
     }
-    return UpstreamFacts(**{**stored, **told})
+    return UnfinishedUpstream(**{**stored, **told})
 
 
-def _worker(stored: dict[str, Any]) -> WorkerFacts:
+def _worker(stored: dict[str, Any]) -> CandidateWorker:
     told = {
         "status": WorkerState(stored["status"]),
         "last_heartbeat": datetime.fromisoformat(stored["last_heartbeat"]),
     }
-    return WorkerFacts(**{**stored, **told})
+    return CandidateWorker(**{**stored, **told})
 
 
 def _decoded(document: str | None) -> list[dict[str, Any]]:

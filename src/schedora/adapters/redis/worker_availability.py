@@ -1,7 +1,7 @@
-"""Offers of idle workers, which whoever submits jobs takes.
+"""Availability of idle workers: a submitter takes one worker at a time.
 
 A worker says how many jobs it would start at once. It says so anew before that lapses, when half of it has been heard of, when
-all of it is taken, and when there is room again or none any more. Whoever submits takes one offer at a time, and the next in advance.
+all of it is taken, and when there is room again or none any more. It takes the next one in advance.
 """
 
 import asyncio
@@ -14,13 +14,13 @@ from attrs import define
 from schedora.adapters.redis.errors import CommandRefused, RedisAway
 from schedora.adapters.redis.link import RedisLink
 from schedora.adapters.redis.scripts import load
-from schedora.application.ports.offers import Offer
-from schedora.application.ports.wakeup import Audience
+from schedora.application.ports.wakeup import SubscriptionFilter
+from schedora.application.ports.worker_availability import AvailableWorker
 from schedora.domain.ids import IncarnationId
 
 _LIFE_MS = 2_000
 """An offer that was not made anew for so long is none."""
-ALL_TAKEN = b"offers"
+ALL_TAKEN = b"all-taken"
 """What comes into the inbox of a worker whose last offer was taken."""
 _REPEAT_SECONDS = 1.0
 _MAX = 8
@@ -40,23 +40,23 @@ _AFTER_SECONDS = 0.005
 _KINDS_MAX = 256
 
 
-class Offering:
+class AvailabilityPublisher:
     """Makes the offers of one worker, while ``run`` runs."""
 
-    def __init__(self, link: RedisLink, audience: Audience) -> None:
+    def __init__(self, link: RedisLink, subscription_filter: SubscriptionFilter) -> None:
         self._link = link
-        self._audience = audience
-        self._script = load("make_offers")
+        self._subscription_filter = subscription_filter
+        self._script = load("publish_availability")
         self.name = uuid4().hex
         """That of the worker's inbox as well."""
-        self._types = _listed(*audience.types)
+        self._types = _listed(*subscription_filter.types)
         self._owner: IncarnationId | None = None
         self._wanted = 0
         self._made = 0
         self._heard = 0
         """Matched jobs since offers were made last."""
         self._owed = 0
-        """Offers that were taken and of which nothing has come yet: held by who took them, or lost."""
+        """Workers that were taken and of which nothing has come yet: held by who took them, or lost."""
         self._silent_since = 0.0
         """When something was heard last while any were owed, on the loop's clock."""
         self._exhausted = False
@@ -89,7 +89,7 @@ class Offering:
         self._changed.set()
 
     async def run(self, *, hears: Callable[[IncarnationId], bool], on_unheard: Callable[[], None]) -> None:
-        """Until canceled, or Redis is away: raises ``RedisAway``. Offers nothing unless the owner ``hears`` of what comes
+        """Until canceled, or Redis is away: raises ``RedisAway``. Publishes nothing unless the owner ``hears`` of what comes
         of it, and calls ``on_unheard`` when some were taken and nothing has come of them for a while.
         """
         self._made = self._heard = 0
@@ -126,13 +126,13 @@ class Offering:
 
     async def _make(self, count: int) -> None:
         keys = self._link.keys
-        sets = [keys.offering(queue) for queue in self._audience.queues] or [keys.offering(None)]
+        sets = [keys.available(queue) for queue in self._subscription_filter.queues] or [keys.available(None)]
         async with self._making:
             heard, self._heard = self._heard, 0
             self._made = count
             taken = await self._link.run(
                 self._script,
-                [keys.offer(self.name), *sets],
+                [keys.availability(self.name), *sets],
                 [_LIFE_MS, self.name, str(self._owner or ""), self._types, count],
             )
             if not self._owed:
@@ -144,7 +144,7 @@ class Offering:
 class _Kind:
     """What is known of the offers for jobs of one queue and type. Times are on the loop's clock."""
 
-    offer: Offer | None = None
+    available: AvailableWorker | None = None
     until: float = 0.0
     """How long the offer may be used."""
     asking: asyncio.Task[None] | None = None
@@ -156,31 +156,31 @@ class _Kind:
     """When one was taken last."""
 
 
-class RedisOffers:
+class RedisWorkerAvailability:
     """For the link's event loop; elsewhere there are none."""
 
     def __init__(self, link: RedisLink) -> None:
         self._link = link
-        self._script = load("take_offer")
+        self._script = load("take_available_worker")
         self._kinds: dict[tuple[str, str], _Kind] = {}
         """Those that were asked for last come last."""
         self._asking: set[asyncio.Task[None]] = set()
         link.before_close(self._finish)
 
-    async def take(self, *, queue: str, job_type: str) -> Offer | None:
+    async def take(self, *, queue: str, job_type: str) -> AvailableWorker | None:
         if not self._link.up or asyncio.get_running_loop() is not self._link.loop:
             return None
         kind = self._kind(queue, job_type)
-        offer = self._taken(kind)
-        if offer is None and (asking := self._ask(kind, queue, job_type)) is not None:
+        available = self._taken(kind)
+        if available is None and (asking := self._ask(kind, queue, job_type)) is not None:
             if (patience := kind.wait_until - self._link.loop.time()) > 0:  # else others have waited in vain
                 await asyncio.wait([asking], timeout=patience)
-            offer = self._taken(kind)
-        if offer is not None:
+            available = self._taken(kind)
+        if available is not None:
             before, kind.taken_at = kind.taken_at, self._link.loop.time()
             if kind.taken_at - before < _HOLD_SECONDS:  # else the next would lapse
                 self._link.loop.call_later(_AFTER_SECONDS, self._ask, kind, queue, job_type)
-        return offer
+        return available
 
     def _kind(self, queue: str, job_type: str) -> _Kind:
         kind = self._kinds.pop((queue, job_type), None) or _Kind()
@@ -189,15 +189,15 @@ class RedisOffers:
             del self._kinds[next(iter(self._kinds))]
         return kind
 
-    def _taken(self, kind: _Kind) -> Offer | None:
-        offer, kind.offer = kind.offer, None
-        return offer if self._link.loop.time() < kind.until else None
+    def _taken(self, kind: _Kind) -> AvailableWorker | None:
+        available, kind.available = kind.available, None
+        return available if self._link.loop.time() < kind.until else None
 
     def _ask(self, kind: _Kind, queue: str, job_type: str) -> "asyncio.Task[None] | None":
         """For the next one; None where one is at hand, and where there was none just now."""
         if kind.asking is None or kind.asking.done():
             now = self._link.loop.time()
-            if now < kind.ask_at or (kind.offer is not None and now < kind.until) or not self._link.up:
+            if now < kind.ask_at or (kind.available is not None and now < kind.until) or not self._link.up:
                 return None
             kind.wait_until = now + _PATIENCE_SECONDS
             kind.asking = self._link.loop.create_task(self._fetch(kind, queue, job_type))
@@ -207,18 +207,18 @@ class RedisOffers:
 
     async def _fetch(self, kind: _Kind, queue: str, job_type: str) -> None:
         keys = self._link.keys
-        kind.offer = None
+        kind.available = None
         with suppress(RedisAway, ValueError):  # then there are none; nor where others wrote what is none
             answer = await self._link.run(
                 self._script,
-                [keys.offering(queue), keys.offering(None)],
-                [keys.offer(""), _listed(job_type), keys.inbox(""), ALL_TAKEN, _LIFE_MS],
+                [keys.available(queue), keys.available(None)],
+                [keys.availability(""), _listed(job_type), keys.inbox(""), ALL_TAKEN, _LIFE_MS],
             )
             if answer:
                 owner, left_ms = answer
-                kind.offer = Offer(owner=IncarnationId(UUID(bytes(owner).decode())))
+                kind.available = AvailableWorker(owner=IncarnationId(UUID(bytes(owner).decode())))
                 kind.until = self._link.loop.time() + min(int(left_ms) / 1_000, _HOLD_SECONDS)
-        if kind.offer is None:
+        if kind.available is None:
             kind.ask_at = self._link.loop.time() + _PAUSE_SECONDS
 
     async def _finish(self) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Final, Protocol
 
-from schedora.diagnosis.why.inputs import JobFacts, Line
+from schedora.diagnosis.why.inputs import ExplainInputs, QueuePosition
 from schedora.domain.ids import JobId
 
 UPSTREAM_MAX: Final = 20
@@ -15,13 +15,13 @@ LANES_MAX: Final = 1_000
 """In so many lanes jobs that go first are counted."""
 
 
-class FactsReader(Protocol):
-    async def facts(self, job_id: JobId) -> JobFacts | None:
+class ExplainInputsReader(Protocol):
+    async def inputs(self, job_id: JobId) -> ExplainInputs | None:
         """None where there is no such job. Its cost grows with the number of live workers and of the jobs that this
         one depends on, and with nothing else.
         """
         ...
 
-    async def line(self, facts: JobFacts, *, ahead_max: int) -> Line | None:
+    async def position(self, inputs: ExplainInputs, *, ahead_max: int) -> QueuePosition | None:
         """What stands before a job that is ready, counted up to so many. None where that takes too long."""
         ...

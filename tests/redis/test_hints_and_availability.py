@@ -8,21 +8,21 @@ from datetime import UTC, datetime
 import pytest
 from attrs import define, field
 
-from schedora.adapters.redis import offers as offers_module
-from schedora.adapters.redis.offers import Offering
+from schedora.adapters.redis import worker_availability as availability_module
 from schedora.adapters.redis.wakeup import RedisSubscription, RedisWakeup
-from schedora.application.ports.wakeup import Audience, Hint
+from schedora.adapters.redis.worker_availability import AvailabilityPublisher
+from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from schedora.domain.ids import IncarnationId
 from tests.builders import a_claimed_job, an_incarnation
 from tests.programs import PATIENCE_SECONDS
-from tests.redis.offering import LONG_SECONDS, MAKE, NotedLink, a_noted_link, taken
+from tests.redis.available_workers import LONG_SECONDS, MAKE, NotedLink, a_noted_link, taken
 from tests.redis.reaching import until_up
 from tests.redis.servers import RedisServer
 
 pytestmark = pytest.mark.usefixtures("unhurried_hints")
 
 ANYTHING = Hint()
-SENDERS = Audience(queues=("mail",), types=("send",))
+SENDERS = SubscriptionFilter(queues=("mail",), types=("send",))
 
 
 @define
@@ -59,8 +59,10 @@ class Store:
         yield None
 
     @asynccontextmanager
-    async def subscribe(self, on_hint: Callable[[Hint], None], audience: Audience) -> AsyncIterator["Store"]:
-        assert audience == SENDERS
+    async def subscribe(
+        self, on_hint: Callable[[Hint], None], subscription_filter: SubscriptionFilter
+    ) -> AsyncIterator["Store"]:
+        assert subscription_filter == SENDERS
         self._on_hint = on_hint
         yield self
 
@@ -78,7 +80,7 @@ class Subscriber:
     def attend(self, *, room: int, idle: bool = True) -> None:
         self.subscription.attend(owner=self.owner, idle=idle, room=room)
 
-    async def offers(self, *, room: int) -> None:
+    async def is_available(self, *, room: int) -> None:
         """Returns once it has, to whoever may hear of what comes of it."""
         made = self.link.answered.count(MAKE)
         self.store.heard_owner = self.owner
@@ -111,9 +113,9 @@ async def a_subscriber(url: str) -> AsyncIterator[Subscriber]:
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     for span in ("_PATIENCE_SECONDS", "_LEAVE_SECONDS"):
-        monkeypatch.setattr(offers_module, span, PATIENCE_SECONDS)
-    monkeypatch.setattr(offers_module, "_REPEAT_SECONDS", LONG_SECONDS)
-    monkeypatch.setattr(offers_module, "_LIFE_MS", LONG_SECONDS * 1_000)
+        monkeypatch.setattr(availability_module, span, PATIENCE_SECONDS)
+    monkeypatch.setattr(availability_module, "_REPEAT_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(availability_module, "_LIFE_MS", LONG_SECONDS * 1_000)
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ async def test_who_attends_offers_in_that_name_and_tells_the_store(
     redis_server: RedisServer, link: NotedLink
 ) -> None:
     async with a_subscriber(redis_server.url) as worker:
-        await worker.offers(room=4)
+        await worker.is_available(room=4)
         assert worker.store.attended == [(worker.owner, True, 4)]
         assert [await taken(link) for _ in range(2)] == [worker.owner] * 2
         assert await taken(link, queue="bills") is None
@@ -136,7 +138,7 @@ async def test_who_attends_offers_in_that_name_and_tells_the_store(
 
 async def test_busy_one_that_has_room_offers_it(redis_server: RedisServer, link: NotedLink) -> None:
     async with a_subscriber(redis_server.url) as worker:
-        await worker.offers(room=4)
+        await worker.is_available(room=4)
         worker.attend(room=0, idle=False)
         await worker.link.until_answered(MAKE, 2)
         assert await taken(link) is None
@@ -161,7 +163,7 @@ async def test_nothing_is_offered_before_the_store_is_heard(
 
 async def test_offers_go_when_the_store_is_heard_no_more(redis_server: RedisServer, link: NotedLink) -> None:
     async with a_subscriber(redis_server.url) as worker:
-        await worker.offers(room=4)
+        await worker.is_available(room=4)
         worker.store.heard_owner = None
         worker.store.tell(ANYTHING)
         await worker.link.until_answered(MAKE, 2)
@@ -172,7 +174,7 @@ async def test_new_incarnation_offers_once_it_is_heard_in_its_name(
     redis_server: RedisServer, link: NotedLink
 ) -> None:
     async with a_subscriber(redis_server.url) as worker:
-        await worker.offers(room=4)
+        await worker.is_available(room=4)
         worker.owner = an_incarnation()
         worker.attend(room=4)
         await worker.link.until_answered(MAKE, 2)
@@ -187,7 +189,7 @@ async def test_what_was_matched_is_passed_on_and_counts_as_heard(
     redis_server: RedisServer, link: NotedLink
 ) -> None:
     async with a_subscriber(redis_server.url) as worker:
-        await worker.offers(room=4)
+        await worker.is_available(room=4)
         assert await taken(link) == worker.owner
         hint = worker.matched()
         worker.store.tell(hint)
@@ -200,7 +202,7 @@ async def test_offers_are_made_anew_once_all_are_taken_whatever_comes_of_them(
     redis_server: RedisServer, link: NotedLink
 ) -> None:
     async with a_subscriber(redis_server.url) as worker:
-        await worker.offers(room=4)
+        await worker.is_available(room=4)
         for times in (2, 3):
             assert [await taken(link) for _ in range(2)] == [worker.owner] * 2
             await worker.link.until_answered(MAKE, times)
@@ -213,15 +215,15 @@ async def test_what_lies_in_the_inbox_is_kept_for_no_shorter_when_all_are_taken(
 ) -> None:
     """As while a handler keeps its worker from reading it."""
     async with a_noted_link(redis_server.url) as of_worker:
-        offering = Offering(of_worker, SENDERS)
-        offering.update(owner := an_incarnation(), 2)
-        making = asyncio.create_task(offering.run(hears=lambda _: True, on_unheard=lambda: None))
+        publisher = AvailabilityPublisher(of_worker, SENDERS)
+        publisher.update(owner := an_incarnation(), 2)
+        making = asyncio.create_task(publisher.run(hears=lambda _: True, on_unheard=lambda: None))
         await of_worker.until_answered(MAKE, 1)
-        inbox = link.keys.inbox(offering.name)
+        inbox = link.keys.inbox(publisher.name)
         await link.call("RPUSH", inbox, "before")
         await link.call("PEXPIRE", inbox, 10 * LONG_SECONDS * 1_000)
         assert await taken(link) == owner
-        assert await link.call("LRANGE", inbox, 0, -1) == [b"before", b"offers"]
+        assert await link.call("LRANGE", inbox, 0, -1) == [b"before", b"all-taken"]
         assert await link.call("PTTL", inbox) > 9 * LONG_SECONDS * 1_000
         await link.call("DEL", inbox)
         making.cancel()
@@ -232,7 +234,7 @@ async def test_what_was_taken_and_not_heard_of_is_looked_for(
     redis_server: RedisServer, link: NotedLink
 ) -> None:
     async with a_subscriber(redis_server.url) as worker:
-        await worker.offers(room=4)
+        await worker.is_available(room=4)
         assert await taken(link) == worker.owner
         before = len(worker.heard)
         worker.store.tell(ANYTHING)
@@ -242,15 +244,15 @@ async def test_what_was_taken_and_not_heard_of_is_looked_for(
 
 async def test_who_leaves_withdraws_what_it_offered(redis_server: RedisServer, link: NotedLink) -> None:
     async with a_subscriber(redis_server.url) as worker:
-        await worker.offers(room=4)
-        assert redis_server.ask("KEYS", "*offer*")
-    assert redis_server.ask("KEYS", "*offer*") == []
+        await worker.is_available(room=4)
+        assert redis_server.ask("KEYS", "*availab*")
+    assert redis_server.ask("KEYS", "*availab*") == []
     assert await taken(link) is None
 
 
 async def test_it_offers_again_once_redis_is_back(redis_server: RedisServer, link: NotedLink) -> None:
     async with a_subscriber(redis_server.url) as worker:
-        await worker.offers(room=4)
+        await worker.is_available(room=4)
         redis_server.kill()
         await worker.until(lambda: not worker.subscription.healthy)
         made = worker.link.answered.count(MAKE)
@@ -263,15 +265,15 @@ async def test_it_offers_again_once_redis_is_back(redis_server: RedisServer, lin
 async def test_offers_that_redis_refuses_are_no_reason_to_hear_nothing(
     redis_server: RedisServer, link: NotedLink, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await link.call("SET", link.keys.offering("mail"), "x", "PX", 60_000)
+    await link.call("SET", link.keys.available("mail"), "x", "PX", 60_000)
     async with a_subscriber(redis_server.url) as worker:
-        await worker.offers(room=4)
+        await worker.is_available(room=4)
         assert "redis refuses a command" in caplog.text
         submitting = RedisWakeup(link, otherwise=Store(), unit_random=lambda: 0.5)
         submitting.notify(queues=["mail"])
         await worker.until(lambda: Hint(queues=frozenset({"mail"})) in worker.heard)
         assert worker.subscription.healthy
-        await link.call("DEL", link.keys.offering("mail"))
-        await worker.offers(room=0)
-        await worker.offers(room=4)
+        await link.call("DEL", link.keys.available("mail"))
+        await worker.is_available(room=0)
+        await worker.is_available(room=4)
         assert await taken(link) == worker.owner

@@ -4,13 +4,13 @@
 -- incarnation and for how many milliseconds the offer would have stood, or nothing where there is none. Of very many workers
 -- it looks at some.
 local start = tonumber(redis.call('TIME')[2])
-for _, offering in ipairs(KEYS) do
-    local names = redis.call('ZRANDMEMBER', offering, 32)
+for _, publisher in ipairs(KEYS) do
+    local names = redis.call('ZRANDMEMBER', publisher, 32)
     for place = 1, #names do  -- which begin with any: as they come, they may always be the same
         local name = names[(start + place) % #names + 1]
         local key = ARGV[1] .. name
-        local offer = redis.call('HMGET', key, 'owner', 'types', 'left')
-        if offer[1] and tonumber(offer[3]) > 0 and string.find(offer[2], ARGV[2], 1, true) then
+        local worker = redis.call('HMGET', key, 'owner', 'types', 'left')
+        if worker[1] and tonumber(worker[3]) > 0 and string.find(worker[2], ARGV[2], 1, true) then
             if redis.call('HINCRBY', key, 'left', -1) == 0 then
                 local inbox = ARGV[3] .. name
                 redis.call('RPUSH', inbox, ARGV[4])
@@ -18,7 +18,7 @@ for _, offering in ipairs(KEYS) do
                     redis.call('PEXPIRE', inbox, ARGV[5])
                 end
             end
-            return { offer[1], redis.call('PTTL', key) }
+            return { worker[1], redis.call('PTTL', key) }
         end
     end
 end

@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 
 from schedora.application.pipeline.complete import CompleteJobs
-from schedora.application.ports.facts_reader import HOPS_MAX, UPSTREAM_MAX
+from schedora.application.ports.explain_inputs_reader import HOPS_MAX, UPSTREAM_MAX
 from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.shared_counters import Series
-from schedora.diagnosis.why.inputs import JobFacts, Line
+from schedora.diagnosis.why.inputs import ExplainInputs, QueuePosition
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.events import AttemptError
 from schedora.domain.ids import JobId, WorkerId
@@ -28,17 +28,19 @@ from tests.contract.test_process_reports import an_identity as a_process
 S = JobState
 
 
-async def facts_of(stores: Stores, job_id: JobId) -> JobFacts:
-    facts = await stores.facts_reader.facts(job_id)
-    assert facts is not None
-    return facts
+async def explain_inputs_of(stores: Stores, job_id: JobId) -> ExplainInputs:
+    inputs = await stores.explain_inputs_reader.inputs(job_id)
+    assert inputs is not None
+    return inputs
 
 
 async def ahead_of(stores: Stores, job_id: JobId) -> int:
-    line = await stores.facts_reader.line(await facts_of(stores, job_id), ahead_max=1_000)
-    assert line is not None
-    assert not line.at_least
-    return line.ahead
+    position = await stores.explain_inputs_reader.position(
+        await explain_inputs_of(stores, job_id), ahead_max=1_000
+    )
+    assert position is not None
+    assert not position.at_least
+    return position.ahead
 
 
 async def end(stores: Stores, claim: ClaimedJob, outcome: Outcome) -> None:
@@ -48,38 +50,38 @@ async def end(stores: Stores, claim: ClaimedJob, outcome: Outcome) -> None:
 
 
 async def test_nothing_is_known_of_a_job_that_is_not_there(stores: Stores) -> None:
-    assert await stores.facts_reader.facts(JobId(uuid4())) is None
+    assert await stores.explain_inputs_reader.inputs(JobId(uuid4())) is None
 
 
 @pytest.mark.parametrize("situation", Situation)
 async def test_facts_are_those_of_the_record(stores: Stores, situation: Situation) -> None:
     case = await bring_about(stores, situation)
     before = await stores.now()
-    facts = await facts_of(stores, case.job.job_id)
+    inputs = await explain_inputs_of(stores, case.job.job_id)
     job, request = await stores.job(case.job.job_id), case.job.request
-    assert before <= facts.at <= await stores.now()
+    assert before <= inputs.at <= await stores.now()
     for name in ("job_id", "status", "created_at", "scheduled_at", "waits_for", "attempt", "completed_at"):
-        assert getattr(facts, name) == getattr(job, name), name
+        assert getattr(inputs, name) == getattr(job, name), name
     for name in ("type", "queue", "priority", "timeout"):
-        assert getattr(facts, name) == getattr(request, name), name
-    assert (facts.last_move, facts.last_error) == (
+        assert getattr(inputs, name) == getattr(request, name), name
+    assert (inputs.last_move, inputs.last_error) == (
         job.history[-1] if job.history else None,
         job.errors[-1] if job.errors else None,
     )
-    assert (facts.holder is not None) == (job.lease is not None)
-    assert (facts.worker_id, facts.started_at) == (
+    assert (inputs.holder is not None) == (job.lease is not None)
+    assert (inputs.worker_id, inputs.started_at) == (
         (job.worker_id, job.started_at) if job.ended else (None, None)
     )
-    assert facts.ready == (situation in {Situation.READY, Situation.RETRYING})
-    assert bool(facts.workers) == (job.status in {S.PENDING, S.RETRYING})
-    assert [cause.job_id for cause in facts.upstream] == ([case.upstream] if case.upstream else [])
+    assert inputs.ready == (situation in {Situation.READY, Situation.RETRYING})
+    assert bool(inputs.workers) == (job.status in {S.PENDING, S.RETRYING})
+    assert [cause.job_id for cause in inputs.upstream] == ([case.upstream] if case.upstream else [])
 
 
 async def test_the_traceback_of_the_last_error_stays_where_it_is(stores: Stores) -> None:
     await stores.submit_one(a_request(retry=AT_ONCE))
     [claim] = await stores.claim(await stores.worker())
     await stores.complete(claim, Failed(kind="Oops", message="it failed", traceback="line 1\nline 2"))
-    error = (await facts_of(stores, claim.job_id)).last_error
+    error = (await explain_inputs_of(stores, claim.job_id)).last_error
     assert error == AttemptError(
         attempt=1,
         at=error.at if error else claim.claimed_at,
@@ -93,7 +95,7 @@ async def test_a_holder_is_told_with_what_it_runs(stores: Stores) -> None:
     worker = await stores.worker(worker_id=WorkerId("w9"), max_concurrent_jobs=4)
     await stores.submit(*(a_request() for _ in range(3)))
     claims = await stores.claim(worker, start_count=2)
-    running, claimed = [(await facts_of(stores, claims[place].job_id)).holder for place in (0, 2)]
+    running, claimed = [(await explain_inputs_of(stores, claims[place].job_id)).holder for place in (0, 2)]
     assert running is not None
     assert claimed is not None
     assert running.worker_id == "w9"
@@ -108,7 +110,7 @@ async def test_a_holder_that_is_not_registered_any_more_is_told_by_name(stores: 
     await stores.submit_one()
     [claim] = await stores.claim(worker)
     await stores.workers.set_status([worker.incarnation], WorkerState.STALE)
-    holder = (await facts_of(stores, claim.job_id)).holder
+    holder = (await explain_inputs_of(stores, claim.job_id)).holder
     assert holder is not None
     assert holder.status is WorkerState.STALE
 
@@ -125,8 +127,8 @@ async def test_workers_are_told_as_far_as_they_matter(stores: Stores) -> None:
     assert await stores.claim(elsewhere, queues=("other",))
     await stores.workers.set_status([draining.incarnation], WorkerState.DRAINING)
     await stores.workers.set_status([gone.incarnation], WorkerState.STOPPED)
-    facts = await facts_of(stores, job.job_id)
-    told = [(w.worker_id, w.status, w.knows_type, w.serves_queue, w.held_jobs) for w in facts.workers]
+    inputs = await explain_inputs_of(stores, job.job_id)
+    told = [(w.worker_id, w.status, w.knows_type, w.serves_queue, w.held_jobs) for w in inputs.workers]
     active = WorkerState.ACTIVE
     assert told == [
         ("w1", active, True, True, 1),
@@ -134,16 +136,16 @@ async def test_workers_are_told_as_far_as_they_matter(stores: Stores) -> None:
         ("w3", active, False, True, 0),
         ("w4", WorkerState.DRAINING, True, True, 0),
     ]
-    assert [(w.worker_id, w.free_slots) for w in facts.takers] == [("w1", 1)]
-    assert facts.workers[0].last_heartbeat == taker.last_heartbeat
+    assert [(w.worker_id, w.free_slots) for w in inputs.takers] == [("w1", 1)]
+    assert inputs.workers[0].last_heartbeat == taker.last_heartbeat
     assert held.job_id != job.job_id
 
 
 async def test_a_pause_is_told_with_its_time(stores: Stores) -> None:
     job = await stores.submit_one(a_request(queue="mail"))
-    assert (await facts_of(stores, job.job_id)).paused_at is None
+    assert (await explain_inputs_of(stores, job.job_id)).paused_at is None
     paused = await stores.queues.pause("mail")
-    assert (await facts_of(stores, job.job_id)).paused_at == paused.paused_at
+    assert (await explain_inputs_of(stores, job.job_id)).paused_at == paused.paused_at
 
 
 async def test_what_stands_in_the_way_is_told_with_what_it_does(stores: Stores) -> None:
@@ -163,16 +165,16 @@ async def test_what_stands_in_the_way_is_told_with_what_it_does(stores: Stores) 
     claims = await stores.claim(worker)
     assert [claim.key for claim in claims] == ["runs", "done"]
     await end(stores, claims[1], Succeeded())
-    facts = await facts_of(stores, job.job_id)
-    assert facts.waits_for == 3
-    told = [(u.key, u.status, u.worker_id, u.type) for u in facts.upstream]
+    inputs = await explain_inputs_of(stores, job.job_id)
+    assert inputs.waits_for == 3
+    told = [(u.key, u.status, u.worker_id, u.type) for u in inputs.upstream]
     assert told == [
         ("runs", S.RUNNING, "w1", "work"),
         ("waits", S.PENDING, None, "unknown"),
         ("late", S.PENDING, None, "work"),
     ]
-    assert [u.since for u in facts.upstream] == [claims[0].started_at, waits.scheduled_at, late.scheduled_at]
-    assert facts.root is None
+    assert [u.since for u in inputs.upstream] == [claims[0].started_at, waits.scheduled_at, late.scheduled_at]
+    assert inputs.root is None
 
 
 async def chain(stores: Stores, length: int) -> list[JobId]:
@@ -187,18 +189,18 @@ async def chain(stores: Stores, length: int) -> list[JobId]:
 
 async def test_the_way_to_the_first_cause_is_followed(stores: Stores) -> None:
     ids = await chain(stores, 4)
-    facts = await facts_of(stores, ids[3])
-    assert [u.key for u in facts.upstream] == ["s2"]
-    assert facts.upstream[0].waits_for == 1
-    assert facts.root is not None
-    assert facts.root.key == "s0"
-    assert (await facts_of(stores, ids[2])).root is not None
-    assert (await facts_of(stores, ids[1])).root is None
+    inputs = await explain_inputs_of(stores, ids[3])
+    assert [u.key for u in inputs.upstream] == ["s2"]
+    assert inputs.upstream[0].waits_for == 1
+    assert inputs.root is not None
+    assert inputs.root.key == "s0"
+    assert (await explain_inputs_of(stores, ids[2])).root is not None
+    assert (await explain_inputs_of(stores, ids[1])).root is None
 
 
 async def test_the_way_has_an_end(stores: Stores) -> None:
     ids = await chain(stores, HOPS_MAX + 3)
-    root = (await facts_of(stores, ids[-1])).root
+    root = (await explain_inputs_of(stores, ids[-1])).root
     assert root is not None
     assert root.key == "s2"
 
@@ -208,9 +210,9 @@ async def test_of_many_that_stand_in_the_way_some_are_told(stores: Stores) -> No
     causes = await stores.submit(*(a_request(workflow_id=flow) for _ in range(UPSTREAM_MAX + 5)))
     ids = tuple(cause.job_id for cause in causes)
     job = await stores.submit_one(a_request(workflow_id=flow, depends_on=ids), waits_for=len(ids))
-    facts = await facts_of(stores, job.job_id)
-    assert facts.waits_for == UPSTREAM_MAX + 5
-    assert [u.job_id for u in facts.upstream] == list(ids[:UPSTREAM_MAX])
+    inputs = await explain_inputs_of(stores, job.job_id)
+    assert inputs.waits_for == UPSTREAM_MAX + 5
+    assert [u.job_id for u in inputs.upstream] == list(ids[:UPSTREAM_MAX])
 
 
 async def test_a_job_canceled_for_a_failure_far_up_knows_where_it_was(stores: Stores) -> None:
@@ -218,7 +220,7 @@ async def test_a_job_canceled_for_a_failure_far_up_knows_where_it_was(stores: St
     ids = await chain(stores, 3)
     [claim] = await stores.claim(worker)
     await end(stores, claim, Failed(kind="Oops", message="it broke", retryable=False))
-    near, far = [await facts_of(stores, job_id) for job_id in ids[1:]]
+    near, far = [await explain_inputs_of(stores, job_id) for job_id in ids[1:]]
     assert [(u.key, u.status, u.error_kind, u.error_message) for u in near.upstream] == [
         ("s0", S.DEAD, "Oops", "it broke")
     ]
@@ -235,14 +237,14 @@ async def test_when_the_last_of_those_that_it_waited_for_succeeded_is_told(store
         a_request(workflow_id=flow, depends_on=(first.job_id, last.job_id)), waits_for=2
     )
     for claim in await stores.claim(worker):
-        assert (await facts_of(stores, job.job_id)).released_at is None
+        assert (await explain_inputs_of(stores, job.job_id)).released_at is None
         await end(stores, claim, Succeeded())
-    facts = await facts_of(stores, job.job_id)
+    inputs = await explain_inputs_of(stores, job.job_id)
     ends = [(await stores.job(cause.job_id)).completed_at for cause in (first, last)]
-    assert facts.released_at == max(moment for moment in ends if moment is not None)
-    assert facts.ready_since == facts.released_at > facts.scheduled_at
+    assert inputs.released_at == max(moment for moment in ends if moment is not None)
+    assert inputs.ready_since == inputs.released_at > inputs.scheduled_at
     await stores.claim(worker)
-    assert (await facts_of(stores, job.job_id)).released_at is None
+    assert (await explain_inputs_of(stores, job.job_id)).released_at is None
 
 
 async def test_what_has_failed_is_told_first_and_what_waits_for_others_last(stores: Stores) -> None:
@@ -263,21 +265,21 @@ async def test_what_has_failed_is_told_first_and_what_waits_for_others_last(stor
     )
     claims = {claim.key: claim for claim in await stores.claim(worker)}
     await end(stores, claims["dead"], Failed(kind="Oops", message="it broke", retryable=False))
-    facts = await facts_of(stores, waits.job_id)
-    assert [u.key for u in facts.upstream] == ["runs", "near", "deep"]
-    assert facts.root is None, "the first of them waits for nothing"
-    facts = await facts_of(stores, failed.job_id)
-    assert facts.status is S.CANCELED
-    assert [u.key for u in facts.upstream] == ["dead", "runs", "near", "deep"]
+    inputs = await explain_inputs_of(stores, waits.job_id)
+    assert [u.key for u in inputs.upstream] == ["runs", "near", "deep"]
+    assert inputs.root is None, "the first of them waits for nothing"
+    inputs = await explain_inputs_of(stores, failed.job_id)
+    assert inputs.status is S.CANCELED
+    assert [u.key for u in inputs.upstream] == ["dead", "runs", "near", "deep"]
 
 
 async def test_the_way_ends_where_somebody_canceled(stores: Stores) -> None:
     ids = await chain(stores, 3)
     await stores.cancel(ids[1], "enough of it")
     await stores.cancel(ids[2], UPSTREAM_FAILED)
-    facts = await facts_of(stores, ids[2])
-    assert [(u.key, u.status) for u in facts.upstream] == [("s1", S.CANCELED)]
-    assert facts.root is None, "what that one had waited for has nothing to do with it"
+    inputs = await explain_inputs_of(stores, ids[2])
+    assert [(u.key, u.status) for u in inputs.upstream] == [("s1", S.CANCELED)]
+    assert inputs.root is None, "what that one had waited for has nothing to do with it"
 
 
 async def test_jobs_of_higher_priority_or_earlier_time_are_ahead(stores: Stores) -> None:
@@ -310,29 +312,34 @@ async def test_what_no_taker_of_this_job_would_take_is_not_ahead(stores: Stores)
 
 
 @pytest.mark.parametrize(
-    ("ahead_max", "line"),
+    ("ahead_max", "position"),
     [
-        (4, Line(ahead=4)),
-        (3, Line(ahead=3, at_least=True)),
-        (1, Line(ahead=1, at_least=True)),
+        (4, QueuePosition(ahead=4)),
+        (3, QueuePosition(ahead=3, at_least=True)),
+        (1, QueuePosition(ahead=1, at_least=True)),
     ],
 )
-async def test_counting_has_an_end(stores: Stores, ahead_max: int, line: Line) -> None:
+async def test_counting_has_an_end(stores: Stores, ahead_max: int, position: QueuePosition) -> None:
     await stores.worker(types=("work", "play"))
     await stores.submit(*(a_request(type=name, priority=9) for name in ("work", "play") for _ in range(2)))
     job = await stores.submit_one()
-    assert await stores.facts_reader.line(await facts_of(stores, job.job_id), ahead_max=ahead_max) == line
+    assert (
+        await stores.explain_inputs_reader.position(
+            await explain_inputs_of(stores, job.job_id), ahead_max=ahead_max
+        )
+        == position
+    )
 
 
 async def test_a_job_that_is_gone_meanwhile_has_the_place_that_it_had(stores: Stores) -> None:
     worker = await stores.worker()
     await stores.submit(*(a_request() for _ in range(3)))
     job = await stores.submit_one()
-    facts = await facts_of(stores, job.job_id)
+    inputs = await explain_inputs_of(stores, job.job_id)
     await stores.claim(worker, limit=2)
-    assert await stores.facts_reader.line(facts, ahead_max=10) == Line(ahead=1)
+    assert await stores.explain_inputs_reader.position(inputs, ahead_max=10) == QueuePosition(ahead=1)
     await stores.claim(worker)
-    assert await stores.facts_reader.line(facts, ahead_max=10) == Line(ahead=0)
+    assert await stores.explain_inputs_reader.position(inputs, ahead_max=10) == QueuePosition(ahead=0)
 
 
 CLAIM_RATE = Series(Gauge.WORKER_CLAIM_RATE.value, ())
@@ -345,9 +352,11 @@ async def report(stores: Stores, number: int, hostname: str, pid: int, per_secon
 
 
 async def rate_for(stores: Stores, job_id: JobId) -> float | None:
-    line = await stores.facts_reader.line(await facts_of(stores, job_id), ahead_max=10)
-    assert line is not None
-    return line.claims_per_second
+    position = await stores.explain_inputs_reader.position(
+        await explain_inputs_of(stores, job_id), ahead_max=10
+    )
+    assert position is not None
+    return position.claims_per_second
 
 
 async def test_the_rate_is_what_the_processes_of_takers_have_told(stores: Stores) -> None:
@@ -445,7 +454,7 @@ async def test_ready_is_what_claims_with_room_take(stores: Stores, seed: int) ->
         if chance.random() < 0.5:
             status = chance.choice((WorkerState.DRAINING, WorkerState.STALE, WorkerState.STOPPED))
             await stores.workers.set_status([worker.incarnation], status)
-    ready = {job_id for job_id in ids if (await facts_of(stores, job_id)).ready}
+    ready = {job_id for job_id in ids if (await explain_inputs_of(stores, job_id)).ready}
     taken = set()
     for worker in crew:
         claims = await stores.claim(
@@ -453,14 +462,16 @@ async def test_ready_is_what_claims_with_room_take(stores: Stores, seed: int) ->
         )
         taken |= {claim.job_id for claim in claims}
     assert ready == taken
-    assert not any([(await facts_of(stores, job_id)).ready for job_id in ids])
+    assert not any([(await explain_inputs_of(stores, job_id)).ready for job_id in ids])
 
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_as_many_are_ahead_as_a_claim_takes_before(stores: Stores, seed: int) -> None:
     [worker], ids = await a_world(stores, Random(1_000 + seed), workers=1)
     ahead = {
-        job_id: await ahead_of(stores, job_id) for job_id in ids if (await facts_of(stores, job_id)).ready
+        job_id: await ahead_of(stores, job_id)
+        for job_id in ids
+        if (await explain_inputs_of(stores, job_id)).ready
     }
     claims = await stores.claim(
         worker, types=worker.identity.types, queues=worker.identity.queues, limit=1_000

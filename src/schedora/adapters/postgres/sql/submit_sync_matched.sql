@@ -21,7 +21,7 @@ holder as materialized (
     select w.incarnation, w.worker_id
     from workers w
     where w.incarnation = :owner::uuid and w.status = 'ACTIVE' and exists (select from looking)
-        and not pg_try_advisory_xact_lock_shared(:ear::bigint) and pg_notification_queue_usage() < 0.5
+        and not pg_try_advisory_xact_lock_shared(:listener_lock::bigint) and pg_notification_queue_usage() < 0.5
         and :type::text = any(w.types) and (cardinality(w.queues) = 0 or :queue::text = any(w.queues))
         and not exists (
             select from queues q

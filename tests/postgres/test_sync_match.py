@@ -22,7 +22,7 @@ from schedora.adapters.telemetry.local_counters import LocalCounters
 from schedora.application.commands.queues import PurgeQueue
 from schedora.application.ports.job_queue import Start
 from schedora.application.ports.jobs import NewJob, Submission
-from schedora.application.ports.offers import Offer
+from schedora.application.ports.worker_availability import AvailableWorker
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.errors import IllegalMove
 from schedora.domain.ids import IncarnationId, JobId, JsonText, LeaseToken
@@ -34,7 +34,7 @@ from schedora.domain.worker import Worker, WorkerState
 from tests.builders import HOUR, a_lease_id, a_new_job, a_request, an_incarnation
 from tests.contract.postgres import postgres_stores
 from tests.contract.stores import Stores
-from tests.postgres.connections import held_ear
+from tests.postgres.connections import held_listener_lock
 from tests.postgres.test_concurrency import count as count_rows
 from tests.postgres.test_concurrency import somebody_waits, someone
 from tests.programs import PATIENCE_SECONDS
@@ -64,15 +64,15 @@ class Bell(PostgresWakeup):
 
 
 @define
-class Offered:
-    """Offers of one worker, of which there is always another."""
+class OneAvailable:
+    """One worker that is always available."""
 
     owner: IncarnationId
     asked: list[tuple[str, str]] = field(factory=list)
 
-    async def take(self, *, queue: str, job_type: str) -> Offer | None:
+    async def take(self, *, queue: str, job_type: str) -> AvailableWorker | None:
         self.asked.append((queue, job_type))
-        return Offer(owner=self.owner)
+        return AvailableWorker(owner=self.owner)
 
 
 @define
@@ -83,16 +83,20 @@ class Desk:
     stores: Stores
     worker: Worker
     bell: Bell
-    offers: Offered
+    availability: OneAvailable
     now: float = 100.0
 
     @classmethod
     def at(cls, database: Database, worker: Worker) -> "Desk":
-        return cls(database, postgres_stores(database), worker, Bell(database), Offered(worker.incarnation))
+        return cls(
+            database, postgres_stores(database), worker, Bell(database), OneAvailable(worker.incarnation)
+        )
 
     def job_writer(self) -> PostgresJobWriter:
         """One that has just come to be: its next job may be matched."""
-        return PostgresJobWriter(self.database, self.bell, self.offers, monotonic_seconds=lambda: self.now)
+        return PostgresJobWriter(
+            self.database, self.bell, self.availability, monotonic_seconds=lambda: self.now
+        )
 
     async def add(self, new: NewJob | None = None) -> Submission:
         [submission] = await self.job_writer().add([new or a_new_job()])
@@ -101,7 +105,7 @@ class Desk:
     async def match(self, new: NewJob | None = None) -> ClaimedJob:
         """A job that is leased to the worker from now on."""
         new = new or a_new_job()
-        added = await PostgresJobStore(self.database).add_matched(new, self.worker.incarnation)
+        added = await PostgresJobStore(self.database).add_sync_matched(new, self.worker.incarnation)
         assert added is not None
         assert added.matched
         return next(job for job in await self.held() if job.job_id == new.job_id)
@@ -133,7 +137,7 @@ async def desk(database: Database) -> AsyncIterator[Desk]:
     stores = postgres_stores(database)
     await stores.queues.resume("default")  # it is known
     desk = Desk.at(database, await stores.worker())
-    async with held_ear(desk.url, desk.worker.incarnation):
+    async with held_listener_lock(desk.url, desk.worker.incarnation):
         yield desk
 
 
@@ -161,7 +165,7 @@ async def test_a_job_is_leased_as_it_is_stored(desk: Desk) -> None:
     assert job.lease is not None
     assert (job.started_at, job.lease.started_at, job.lease.token) == (None, None, 1)
     assert job.created_at == job.scheduled_at == job.claimed_at == submission.created_at
-    assert desk.offers.asked == [("default", "work")]
+    assert desk.availability.asked == [("default", "work")]
     assert await desk.stores.claim(await desk.stores.worker()) == []
 
 
@@ -188,7 +192,7 @@ async def test_a_worker_that_may_not_claim_gets_none(desk: Desk, status: WorkerS
 
 
 async def test_nobody_gets_any_by_an_offer_of_one_who_is_not_known(desk: Desk) -> None:
-    desk.offers.owner = an_incarnation()
+    desk.availability.owner = an_incarnation()
     await assert_left_for_anybody(desk, await desk.add())
 
 
@@ -208,15 +212,15 @@ async def test_whatever_it_offers_a_worker_gets_what_it_claims_and_nothing_else(
     desk: Desk, identity: dict[str, Any], matched: bool
 ) -> None:
     desk.worker = await desk.stores.worker(**identity)
-    desk.offers.owner = desk.worker.incarnation
-    async with held_ear(desk.url, desk.worker.incarnation):
+    desk.availability.owner = desk.worker.incarnation
+    async with held_listener_lock(desk.url, desk.worker.incarnation):
         submission = await desk.add()
     await (assert_matched if matched else assert_left_for_anybody)(desk, submission)
 
 
 async def test_a_worker_that_does_not_listen_gets_nothing(desk: Desk) -> None:
     desk.worker = await desk.stores.worker()
-    desk.offers.owner = desk.worker.incarnation
+    desk.availability.owner = desk.worker.incarnation
     await assert_left_for_anybody(desk, await desk.add())
 
 
@@ -292,7 +296,7 @@ async def test_a_taken_key_finds_its_job(desk: Desk, priority: int, same: bool) 
     owner = await desk.stores.submit_one(a_request(idempotency_key="taken"))
     await desk.stores.claim(desk.worker)
     rival = a_new_job(a_request(idempotency_key="taken", priority=priority))
-    assert await PostgresJobStore(desk.database).add_matched(rival, desk.worker.incarnation) is None
+    assert await PostgresJobStore(desk.database).add_sync_matched(rival, desk.worker.incarnation) is None
     answer = await desk.add(rival)
     assert (answer.created, answer.same_request, answer.job_id) == (False, same, owner.job_id)
     assert await count_rows(desk.url, "jobs") == await count_rows(desk.url, "job_leases") == 1
@@ -353,7 +357,7 @@ async def test_a_worker_that_was_heard_meanwhile_gets_it(desk: Desk) -> None:
 async def test_a_worker_that_stops_knows_what_it_was_leased_until_then(desk: Desk) -> None:
     owner = desk.worker.incarnation
     async with desk.database.transaction() as session:
-        added = await PostgresJobStore(session).add_matched(new := a_new_job(), owner)
+        added = await PostgresJobStore(session).add_sync_matched(new := a_new_job(), owner)
         assert added is not None
         assert added.matched
         stopping = asyncio.create_task(desk.stores.workers.set_status([owner], WorkerState.STOPPED))
@@ -376,14 +380,14 @@ async def test_nobody_waits_for_a_worker_whose_row_is_being_written(desk: Desk) 
 
 async def test_jobs_for_one_worker_do_not_wait_for_each_other(desk: Desk) -> None:
     async with desk.database.transaction() as session:
-        assert await PostgresJobStore(session).add_matched(a_new_job(), desk.worker.incarnation)
+        assert await PostgresJobStore(session).add_sync_matched(a_new_job(), desk.worker.incarnation)
         async with asyncio.timeout(PATIENCE_SECONDS):
             await assert_matched(desk, await desk.add())
 
 
 async def test_a_queue_that_is_new_is_made_the_ordinary_way(desk: Desk) -> None:
     new = a_new_job(a_request(queue="fresh"))
-    assert await PostgresJobStore(desk.database).add_matched(new, desk.worker.incarnation) is None
+    assert await PostgresJobStore(desk.database).add_sync_matched(new, desk.worker.incarnation) is None
     assert await count_rows(desk.url, "jobs") == 0
     submission = await desk.add(new)
     await assert_left_for_anybody(desk, submission)
@@ -397,20 +401,20 @@ async def test_jobs_that_say_when_they_are_due_go_the_ordinary_way(desk: Desk) -
     for at in (now + HOUR, now - HOUR):
         submission = await desk.add(a_new_job(a_request(scheduled_at=at)))
         assert await desk.place(submission.job_id) == "job_ready"
-    assert desk.offers.asked == []
+    assert desk.availability.asked == []
 
 
 async def test_jobs_of_workflows_go_the_ordinary_way(desk: Desk) -> None:
     workflow_id = await desk.stores.workflow()
     submission = await desk.add(a_new_job(a_request(workflow_id=workflow_id, key="first")))
     assert await desk.place(submission.job_id) == "job_ready"
-    assert desk.offers.asked == []
+    assert desk.availability.asked == []
 
 
 async def test_several_jobs_at_once_go_the_ordinary_way(desk: Desk) -> None:
     answers = await desk.job_writer().add([a_new_job(), a_new_job()])
     assert {await desk.place(answer.job_id) for answer in answers} == {"job_ready"}
-    assert desk.offers.asked == []
+    assert desk.availability.asked == []
     assert desk.bell.notified == [{"default"}]
 
 
@@ -433,7 +437,7 @@ async def test_between_two_that_are_matched_others_go_for_as_long_as_the_stateme
     monkeypatch.setattr(job_writer_module, "_LOOK_SECONDS_MAX", inf)
     ticks = count(1)
     job_writer = PostgresJobWriter(
-        desk.database, desk.bell, desk.offers, monotonic_seconds=lambda: float(next(ticks))
+        desk.database, desk.bell, desk.availability, monotonic_seconds=lambda: float(next(ticks))
     )
     places = []
     for _ in range(9):
@@ -442,7 +446,7 @@ async def test_between_two_that_are_matched_others_go_for_as_long_as_the_stateme
         await desk.stores.claim(desk.worker)
     # It looks at the clock when it begins and when it has ended; then each time that it asks whether it may again.
     assert places == ["job_leases", *["job_ready"] * 3] * 2 + ["job_leases"]
-    assert len(desk.offers.asked) == 3, "nobody asks for what he would not use"
+    assert len(desk.availability.asked) == 3, "nobody asks for what he would not use"
 
 
 async def test_a_look_over_much_that_is_gone_is_rare(desk: Desk) -> None:
@@ -461,7 +465,7 @@ async def test_a_look_over_much_that_is_gone_is_rare(desk: Desk) -> None:
         desk.now += 0.5
         [second] = await job_writer.add([a_new_job()])
         await assert_left_for_anybody(desk, second)
-        assert len(desk.offers.asked) == 1
+        assert len(desk.availability.asked) == 1
     assert await desk.stores.claim(desk.worker)
     desk.bell.notified.clear()
     desk.now += 60 * job_writer_module._LOOK_REST
@@ -591,7 +595,9 @@ async def test_who_submits_under_the_key_of_one_that_is_being_matched_finds_it(
 ) -> None:
     key = a_request(idempotency_key="one")
     async with desk.database.transaction() as session:
-        assert await PostgresJobStore(session).add_matched(new := a_new_job(key), desk.worker.incarnation)
+        assert await PostgresJobStore(session).add_sync_matched(
+            new := a_new_job(key), desk.worker.incarnation
+        )
         adding = asyncio.create_task(rival.job_writer.add([a_new_job(key)]))
         await somebody_waits(desk.url)
     [answer] = await adding
@@ -611,7 +617,7 @@ async def test_of_two_with_one_key_one_is_stored_and_stands_in_one_place(desk: D
         assert await desk.place(one.job_id) in {"job_ready", "job_leases"}
         await desk.stores.claim(desk.worker)  # what is left for anybody goes before the next
     assert await count_rows(desk.url, "jobs") == 30
-    assert desk.offers.asked
+    assert desk.availability.asked
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -11,16 +11,16 @@ from attrs import define, field
 from schedora.adapters.redis.connections import Argument
 from schedora.adapters.redis.errors import RedisAway
 from schedora.adapters.redis.link import RedisLink
-from schedora.adapters.redis.offers import Offering, RedisOffers
 from schedora.adapters.redis.scripts import Script
-from schedora.application.ports.wakeup import Audience
+from schedora.adapters.redis.worker_availability import AvailabilityPublisher, RedisWorkerAvailability
+from schedora.application.ports.wakeup import SubscriptionFilter
 from schedora.domain.ids import IncarnationId
 from tests.programs import PATIENCE_SECONDS
 from tests.redis.reaching import PATIENCE, until_up
 
 LONG_SECONDS = 3_600
 """For what is not to come to its end in a test, unless time is made to pass."""
-MAKE, TAKE = "make_offers", "take_offer"
+MAKE, TAKE = "publish_availability", "take_available_worker"
 
 
 class Passing:
@@ -79,11 +79,11 @@ async def a_noted_link(url: str) -> AsyncIterator[NotedLink]:
 
 
 @define
-class Offerer:
+class IdleWorker:
     """A worker, as far as it makes offers."""
 
     link: NotedLink
-    offering: Offering
+    publisher: AvailabilityPublisher
     deaf: bool = False
     unheard: int = 0
     """How often it was told to look for what it had not heard of."""
@@ -96,7 +96,7 @@ class Offerer:
         self.unheard += 1
 
     def start(self) -> None:
-        run = self.offering.run(hears=self.hears, on_unheard=self.on_unheard)
+        run = self.publisher.run(hears=self.hears, on_unheard=self.on_unheard)
         self._running = [asyncio.create_task(run)]
 
     async def fall_silent(self) -> None:
@@ -112,7 +112,7 @@ class Offerer:
 
     @property
     def key(self) -> str:
-        return self.link.keys.offer(self.offering.name)
+        return self.link.keys.availability(self.publisher.name)
 
     async def left(self) -> int:
         """How many of its offers are there to be taken."""
@@ -127,19 +127,21 @@ async def an_offerer(
     owner: IncarnationId | None = None,
     room: int = 0,
     deaf: bool = False,
-) -> AsyncIterator[Offerer]:
+) -> AsyncIterator[IdleWorker]:
     """With an owner, it has made its offers when the context begins."""
     async with a_noted_link(url) as link:
-        offerer = Offerer(link, Offering(link, Audience(queues=queues, types=types)), deaf)
-        offerer.offering.update(owner, room)
-        offerer.start()
+        idle = IdleWorker(
+            link, AvailabilityPublisher(link, SubscriptionFilter(queues=queues, types=types)), deaf
+        )
+        idle.publisher.update(owner, room)
+        idle.start()
         if owner is not None and not deaf and room > 1:
-            await offerer.made(1)
-        yield offerer
-        await offerer.fall_silent()
+            await idle.made(1)
+        yield idle
+        await idle.fall_silent()
 
 
 async def taken(link: RedisLink, *, queue: str = "mail", job_type: str = "send") -> IncarnationId | None:
     """Whose offer somebody gets who has asked for none before."""
-    offer = await RedisOffers(link).take(queue=queue, job_type=job_type)
-    return None if offer is None else offer.owner
+    available = await RedisWorkerAvailability(link).take(queue=queue, job_type=job_type)
+    return None if available is None else available.owner

@@ -28,7 +28,7 @@ from schedora.adapters.postgres.built import compiled
 from schedora.adapters.postgres.statements import Statement
 
 
-def walked(
+def keyset_scan(
     whole: Select[Any],
     key: ColumnElement[Any],
     *,

@@ -6,7 +6,7 @@ from schedora.adapters.system.randomness import SeededRandomness
 from schedora.domain.process import FRESH_FOR
 from tests.builders import SECOND
 from tests.contract.memory import memory_stores
-from tests.contract.test_facts_reader import rate_for, report
+from tests.contract.test_explain_inputs_reader import rate_for, report
 
 
 async def test_an_old_report_tells_no_rate() -> None:

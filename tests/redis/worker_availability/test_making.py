@@ -1,4 +1,4 @@
-"""Offers of idle workers: when they make them, to whom, how many, and when they take them back."""
+"""Availability of idle workers: when they make them, to whom, how many, and when they take them back."""
 
 import asyncio
 from collections import Counter
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from schedora.adapters.redis import offers as offers_module
+from schedora.adapters.redis import worker_availability as availability_module
 from schedora.domain.ids import IncarnationId
 from tests.builders import an_incarnation
 from tests.programs import PATIENCE_SECONDS
-from tests.redis.offering import (
+from tests.redis.available_workers import (
     LONG_SECONDS,
     MAKE,
     NotedLink,
@@ -44,15 +44,15 @@ async def test_each_is_taken_once_and_no_more_than_were_made(
     redis_server: RedisServer, link: NotedLink
 ) -> None:
     owner = an_incarnation()
-    async with an_offerer(redis_server.url, owner=owner, room=6) as offerer:
+    async with an_offerer(redis_server.url, owner=owner, room=6) as idle:
         given = await asyncio.gather(*(taken(link) for _ in range(8)))
         assert Counter(given) == {owner: 3, None: 5}, "half of its room"
-        assert await offerer.left() == 0
+        assert await idle.left() == 0
 
 
 async def test_of_very_much_room_a_part_is_offered(redis_server: RedisServer, link: NotedLink) -> None:
-    async with an_offerer(redis_server.url, owner=an_incarnation(), room=1_000) as offerer:
-        assert await offerer.left() == offers_module._MAX
+    async with an_offerer(redis_server.url, owner=an_incarnation(), room=1_000) as idle:
+        assert await idle.left() == availability_module._MAX
 
 
 async def test_they_are_for_the_types_that_the_worker_knows(
@@ -103,12 +103,12 @@ async def test_names_are_taken_by_the_letter(redis_server: RedisServer, link: No
 async def test_worker_makes_none(
     redis_server: RedisServer, link: NotedLink, owner: IncarnationId | None, room: int, deaf: bool
 ) -> None:
-    async with an_offerer(redis_server.url, owner=owner, room=room, deaf=deaf) as offerer:
-        offerer.offering.look()
+    async with an_offerer(redis_server.url, owner=owner, room=room, deaf=deaf) as idle:
+        idle.publisher.look()
         assert await taken(link) is None
-        offerer.deaf = False
-        offerer.offering.update(later := an_incarnation(), 16)
-        await offerer.made(1)
+        idle.deaf = False
+        idle.publisher.update(later := an_incarnation(), 16)
+        await idle.made(1)
         assert await taken(link) == later, "it would have"
 
 
@@ -116,57 +116,57 @@ async def test_they_go_when_there_is_no_room_any_more_and_come_back(
     redis_server: RedisServer, link: NotedLink
 ) -> None:
     owner = an_incarnation()
-    async with an_offerer(redis_server.url, owner=owner, room=4) as offerer:
-        offerer.offering.update(owner, 1)
-        await offerer.made(2)
+    async with an_offerer(redis_server.url, owner=owner, room=4) as idle:
+        idle.publisher.update(owner, 1)
+        await idle.made(2)
         assert await taken(link) is None
-        assert redis_server.ask("KEYS", "*offer*") == []
-        offerer.offering.update(owner, 4)
-        await offerer.made(3)
+        assert redis_server.ask("KEYS", "*availab*") == []
+        idle.publisher.update(owner, 4)
+        await idle.made(3)
         assert await taken(link) == owner
 
 
 async def test_there_are_fewer_once_there_is_less_room_than_is_offered(redis_server: RedisServer) -> None:
     owner = an_incarnation()
-    async with an_offerer(redis_server.url, owner=owner, room=16) as offerer:
-        assert await offerer.left() == 8
-        offerer.offering.update(owner, 8)
-        assert not offerer.offering._changed.is_set(), "what is offered has room yet"
-        offerer.offering.update(owner, 7)
-        await offerer.made(2)
-        assert await offerer.left() == 3
+    async with an_offerer(redis_server.url, owner=owner, room=16) as idle:
+        assert await idle.left() == 8
+        idle.publisher.update(owner, 8)
+        assert not idle.publisher._changed.is_set(), "what is offered has room yet"
+        idle.publisher.update(owner, 7)
+        await idle.made(2)
+        assert await idle.left() == 3
 
 
 async def test_they_go_when_the_worker_hears_no_more_and_come_back(
     redis_server: RedisServer, link: NotedLink
 ) -> None:
     owner = an_incarnation()
-    async with an_offerer(redis_server.url, owner=owner, room=4) as offerer:
-        offerer.deaf = True
-        offerer.offering.look()
-        await offerer.made(2)
+    async with an_offerer(redis_server.url, owner=owner, room=4) as idle:
+        idle.deaf = True
+        idle.publisher.look()
+        await idle.made(2)
         assert await taken(link) is None
-        offerer.deaf = False
-        offerer.offering.look()
-        await offerer.made(3)
+        idle.deaf = False
+        idle.publisher.look()
+        await idle.made(3)
         assert await taken(link) == owner
 
 
 async def test_who_leaves_takes_them_along(redis_server: RedisServer, link: NotedLink) -> None:
-    async with an_offerer(redis_server.url, "mail", "bills", owner=an_incarnation(), room=4) as offerer:
-        await offerer.offering.withdraw()
+    async with an_offerer(redis_server.url, "mail", "bills", owner=an_incarnation(), room=4) as idle:
+        await idle.publisher.withdraw()
         assert await taken(link) is None
-        assert redis_server.ask("KEYS", "*offer*") == []
-        await offerer.offering.withdraw()
-        assert offerer.link.asked.count(MAKE) == 2, "there was nothing left to take back"
+        assert redis_server.ask("KEYS", "*availab*") == []
+        await idle.publisher.withdraw()
+        assert idle.link.asked.count(MAKE) == 2, "there was nothing left to take back"
 
 
 async def test_who_leaves_as_it_offers_takes_that_along(
     redis_server: RedisServer, link: NotedLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner = an_incarnation()
-    async with an_offerer(redis_server.url, owner=owner, room=4) as offerer:
-        on_its_way, may_arrive, run = asyncio.Event(), asyncio.Event(), offerer.link.run
+    async with an_offerer(redis_server.url, owner=owner, room=4) as idle:
+        on_its_way, may_arrive, run = asyncio.Event(), asyncio.Event(), idle.link.run
 
         async def late(*question: Any) -> Any:
             if not on_its_way.is_set():
@@ -174,25 +174,25 @@ async def test_who_leaves_as_it_offers_takes_that_along(
                 await may_arrive.wait()
             return await run(*question)
 
-        monkeypatch.setattr(offerer.link, "run", late)
-        offerer.offering.look()
+        monkeypatch.setattr(idle.link, "run", late)
+        idle.publisher.look()
         await on_its_way.wait()
-        leaving = asyncio.create_task(offerer.offering.withdraw())
+        leaving = asyncio.create_task(idle.publisher.withdraw())
         await asyncio.wait([leaving], timeout=0.05)  # for it to overtake, if it could
         may_arrive.set()
         await leaving
-        await offerer.made(3)
+        await idle.made(3)
         assert await taken(link) is None
 
 
 async def test_nobody_waits_for_a_server_that_is_silent_when_he_leaves(
     redis_server: RedisServer, passing: Passing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(offers_module, "_LEAVE_SECONDS", LONG_SECONDS)
-    async with an_offerer(redis_server.url, owner=an_incarnation(), room=4) as offerer:
+    monkeypatch.setattr(availability_module, "_LEAVE_SECONDS", LONG_SECONDS)
+    async with an_offerer(redis_server.url, owner=an_incarnation(), room=4) as idle:
         redis_server.freeze()
-        leaving = asyncio.create_task(offerer.offering.withdraw())
-        await offerer.link.until_asked(MAKE, 2)
+        leaving = asyncio.create_task(idle.publisher.withdraw())
+        await idle.link.until_asked(MAKE, 2)
         passing.let(LONG_SECONDS)
         async with asyncio.timeout(PATIENCE_SECONDS):
             await leaving
@@ -202,15 +202,15 @@ async def test_nobody_waits_for_a_server_that_is_silent_when_he_leaves(
 async def test_those_of_a_worker_that_fell_silent_lapse(
     redis_server: RedisServer, link: NotedLink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(offers_module, "_LIFE_MS", 50)
-    async with an_offerer(redis_server.url, owner=an_incarnation(), room=4) as offerer:
-        await offerer.fall_silent()
+    monkeypatch.setattr(availability_module, "_LIFE_MS", 50)
+    async with an_offerer(redis_server.url, owner=an_incarnation(), room=4) as idle:
+        await idle.fall_silent()
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while await link.call("EXISTS", offerer.key):
+            while await link.call("EXISTS", idle.key):
                 await asyncio.sleep(0.002)  # nothing else tells
         assert await taken(link) is None
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while redis_server.ask("KEYS", "*offer*"):
+            while redis_server.ask("KEYS", "*availab*"):
                 await asyncio.sleep(0.002)
 
 
@@ -222,44 +222,44 @@ async def test_one_that_fell_silent_is_not_in_the_way_of_others(
         await silent.fall_silent()
         await link.call("DEL", silent.key)  # as it goes by itself; it is in the set yet
         async with an_offerer(redis_server.url, owner=owner, room=4):
-            assert await link.call("ZSCORE", link.keys.offering(None), silent.offering.name) is not None
+            assert await link.call("ZSCORE", link.keys.available(None), silent.publisher.name) is not None
             assert [await taken(link) for _ in range(3)] == [owner, owner, None]
 
 
 async def test_they_are_made_again_when_half_of_them_were_heard_of(redis_server: RedisServer) -> None:
-    async with an_offerer(redis_server.url, owner=an_incarnation(), room=8) as offerer:
-        assert [await taken(offerer.link) for _ in range(3)].count(None) == 0
-        offerer.offering.heard()
-        assert not offerer.offering._changed.is_set(), "a quarter"
-        offerer.offering.heard()
-        await offerer.made(2)
-        assert await offerer.left() == 4
-        assert offerer.offering._owed == 1
+    async with an_offerer(redis_server.url, owner=an_incarnation(), room=8) as idle:
+        assert [await taken(idle.link) for _ in range(3)].count(None) == 0
+        idle.publisher.heard()
+        assert not idle.publisher._changed.is_set(), "a quarter"
+        idle.publisher.heard()
+        await idle.made(2)
+        assert await idle.left() == 4
+        assert idle.publisher._owed == 1
 
 
 async def test_whatever_happens_they_are_made_once_in_a_moment(
     redis_server: RedisServer, link: NotedLink, passing: Passing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(offers_module, "_MERGE_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr(availability_module, "_MERGE_SECONDS", LONG_SECONDS)
     first, last = an_incarnation(), an_incarnation()
-    async with an_offerer(redis_server.url, owner=first, room=4) as offerer:
+    async with an_offerer(redis_server.url, owner=first, room=4) as idle:
         for room in (0, 4, 1, 16):
-            offerer.offering.update(first, room)
-            offerer.offering.heard()
-            offerer.offering.look()
+            idle.publisher.update(first, room)
+            idle.publisher.heard()
+            idle.publisher.look()
             await taken(link)  # meanwhile it would have said so
-        offerer.offering.update(last, 4)
-        assert offerer.link.asked == [MAKE]
+        idle.publisher.update(last, 4)
+        assert idle.link.asked == [MAKE]
         passing.let(LONG_SECONDS)
-        await offerer.made(2)
+        await idle.made(2)
         assert await taken(link) == last
-        assert offerer.link.asked.count(MAKE) == 2
+        assert idle.link.asked.count(MAKE) == 2
 
 
 async def test_those_of_a_new_incarnation_are_in_its_name(redis_server: RedisServer, link: NotedLink) -> None:
-    async with an_offerer(redis_server.url, owner=an_incarnation(), room=16) as offerer:
-        offerer.offering.update(renewed := an_incarnation(), 16)
-        await offerer.made(2)
+    async with an_offerer(redis_server.url, owner=an_incarnation(), room=16) as idle:
+        idle.publisher.update(renewed := an_incarnation(), 16)
+        await idle.made(2)
         given = await asyncio.gather(*(taken(link) for _ in range(9)))
         assert Counter(given) == {renewed: 8, None: 1}
 
@@ -279,10 +279,10 @@ async def test_of_very_many_workers_some_are_looked_at(redis_server: RedisServer
     owner = an_incarnation()
     async with an_offerer(redis_server.url, owner=owner, room=16):
         names = [part for n in range(31) for part in (n, f"gone-{n}")]
-        await link.call("ZADD", link.keys.offering(None), *names)
+        await link.call("ZADD", link.keys.available(None), *names)
         assert await taken(link) == owner, "all are looked at"
         names = [part for n in range(1_000) for part in (n, f"gone-{n}")]
-        await link.call("ZADD", link.keys.offering(None), *names)
+        await link.call("ZADD", link.keys.available(None), *names)
         redis_server.ask("CONFIG", "RESETSTAT")
         await taken(link)
         assert redis_server.ask("INFO", "commandstats")["cmdstat_hmget"]["calls"] <= 32
@@ -292,18 +292,18 @@ async def test_what_was_taken_in_vain_is_offered_again_and_asked_after_once(
     redis_server: RedisServer, link: NotedLink
 ) -> None:
     owner = an_incarnation()
-    async with an_offerer(redis_server.url, owner=owner, room=4) as offerer:
+    async with an_offerer(redis_server.url, owner=owner, room=4) as idle:
         for times in (1, 2):
             assert [await taken(link), await taken(link)] == [owner, owner]
             for _ in range(4):  # never between the two: each would be asked after by itself
-                made = offerer.link.answered.count(MAKE)
-                offerer.offering.look()
-                await offerer.made(made + 1)
+                made = idle.link.answered.count(MAKE)
+                idle.publisher.look()
+                await idle.made(made + 1)
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    while offerer.unheard < times:
+                    while idle.unheard < times:
                         await asyncio.sleep(0.002)  # nothing else tells
-            assert offerer.unheard == times, "and not again and again"
-            assert await offerer.left() == 2
+            assert idle.unheard == times, "and not again and again"
+            assert await idle.left() == 2
 
 
 @pytest.mark.parametrize("hears", [False, True])
@@ -312,50 +312,50 @@ async def test_what_is_taken_again_and_again_and_never_heard_of_is_asked_after(
 ) -> None:
     """A worker whose connection is dead, and does not know it, must not be given ever more jobs."""
     owner = an_incarnation()
-    async with an_offerer(redis_server.url, owner=owner, room=16) as offerer:
+    async with an_offerer(redis_server.url, owner=owner, room=16) as idle:
         for times in range(2, 5):
             assert [await taken(link) for _ in range(8)] == [owner] * 8
-            assert offerer.unheard == 0, "it is too early"
+            assert idle.unheard == 0, "it is too early"
             if hears:
-                offerer.offering.heard()
-            offerer.offering.exhausted()
-            await offerer.made(times)
+                idle.publisher.heard()
+            idle.publisher.exhausted()
+            await idle.made(times)
             passing.let(0.6 * LONG_SECONDS)
-        offerer.offering.exhausted()
-        await offerer.made(5)
+        idle.publisher.exhausted()
+        await idle.made(5)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not offerer.unheard and not hears:
+            while not idle.unheard and not hears:
                 await asyncio.sleep(0.002)  # nothing else tells
-        assert offerer.unheard == (0 if hears else 1)
+        assert idle.unheard == (0 if hears else 1)
 
 
 async def test_what_was_heard_of_is_not_asked_after(redis_server: RedisServer, link: NotedLink) -> None:
-    async with an_offerer(redis_server.url, owner=an_incarnation(), room=16) as offerer:
+    async with an_offerer(redis_server.url, owner=an_incarnation(), room=16) as idle:
         for _ in range(4):
             await taken(link)
         for _ in range(4):
-            offerer.offering.heard()
-        await offerer.made(2)
-        offerer.offering.look()
-        await offerer.made(3)
+            idle.publisher.heard()
+        await idle.made(2)
+        idle.publisher.look()
+        await idle.made(3)
         await taken(link)
-        offerer.offering.look()
-        await offerer.made(4)
+        idle.publisher.look()
+        await idle.made(4)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not offerer.unheard:
+            while not idle.unheard:
                 await asyncio.sleep(0.002)  # nothing else tells
-        assert offerer.unheard == 1, "of the last one, and of none before"
+        assert idle.unheard == 1, "of the last one, and of none before"
 
 
 async def test_worker_that_has_no_room_left_asks_after_what_it_offered_as_well(
     redis_server: RedisServer, link: NotedLink, passing: Passing
 ) -> None:
     owner = an_incarnation()
-    async with an_offerer(redis_server.url, owner=owner, room=4) as offerer:
+    async with an_offerer(redis_server.url, owner=owner, room=4) as idle:
         assert await taken(link) == owner
-        offerer.offering.update(owner, 0)
-        await offerer.made(2)
+        idle.publisher.update(owner, 0)
+        await idle.made(2)
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not offerer.unheard:
+            while not idle.unheard:
                 await asyncio.sleep(0.002)  # nothing else tells
-        assert not offerer.offering._active, "it has nothing more to say"
+        assert not idle.publisher._active, "it has nothing more to say"

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from schedora import Schedora
-from schedora.adapters.postgres.matched import ear
+from schedora.adapters.postgres.sync_match import listener_lock_key
 from schedora.application.pipeline.worker import WorkerLimits
 from tests.databases import copy_of
 from tests.e2e.conftest import Cluster, running_cluster
@@ -114,16 +114,16 @@ class System:
             until(lambda: connection.execute(END_LISTENERS).fetchall(), "some to be there")
 
     @contextmanager
-    def ear(self, name: str) -> Iterator[None]:
+    def listener(self, name: str) -> Iterator[None]:
         """That somebody listens in this worker's name is what all others think. Waits for who did."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             owner = connection.execute(OWNER, [name]).fetchone()
             assert owner is not None
-            connection.execute("select pg_advisory_lock(%s)", [ear(owner[0])])
+            connection.execute("select pg_advisory_lock(%s)", [listener_lock_key(owner[0])])
             try:
                 yield
             finally:
-                connection.execute("select pg_advisory_unlock(%s)", [ear(owner[0])])
+                connection.execute("select pg_advisory_unlock(%s)", [listener_lock_key(owner[0])])
 
     def settle_as_new(self, given: list[str]) -> None:
         """These were given to a worker that did nothing for them; all that has come of it is another lease."""
@@ -256,7 +256,7 @@ def test_worker_that_leaves_gives_back_what_it_never_heard_of(system: System) ->
     with system.reaper_asleep():
         deaf.send(signal.SIGSTOP)
         system.end_listeners()
-        with system.ear("deaf"):
+        with system.listener("deaf"):
             given = lost_with(system, "deaf")
         deaf.send(signal.SIGTERM)
         deaf.send(signal.SIGCONT)
@@ -268,7 +268,7 @@ def test_offers_of_a_killed_worker_are_worth_nothing(system: System) -> None:
     system.until_matched("doomed")
     system.workers["doomed"].send(signal.SIGKILL)
     with system.reaper_asleep():
-        with system.ear("doomed"):
+        with system.listener("doomed"):
             pass  # the server has noticed that nobody listens
         for _ in range(MORE):
             system.charge("doomed")
