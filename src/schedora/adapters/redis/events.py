@@ -5,7 +5,7 @@ looks at the other now and then, for publishers that can't reach Redis; while it
 to the other, Redis away or back, may cross what it told before.
 
 Every batch carries a number, and the stream an epoch that is random: a hole in the numbers, or another epoch, tells that
-something is gone, whether it was trimmed, lost in a failover or emptied. The listener is none of Redis' business: it is
+something is gone, whether it was trimmed, lost in a failover or emptied. Who listens is none of Redis' business: it is
 known otherwise, so that it outlives Redis.
 """
 
@@ -77,7 +77,7 @@ class _Stretch(NamedTuple):
 
 
 class RedisEvents:
-    """``otherwise`` tells what Redis can't, and knows of the listener. Open, close and use it with the link."""
+    """``otherwise`` tells what Redis can't, and knows who listens. Open, close and use it with the link."""
 
     def __init__(self, link: RedisLink, metrics: Metrics, clock: Clock, *, otherwise: Events) -> None:
         self._link = link

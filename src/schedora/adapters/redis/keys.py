@@ -8,7 +8,7 @@ key after ``{prefix}:``          type    written by                             
 ``kinds`` ``kinds:QUEUE``          zset    workers that wait for hints              until its last worker is silent
 ``tokens:KIND``                    list    whoever makes jobs claimable             seconds
 ``available`` ``available:QUEUE``  zset    idle workers                             until its last worker is silent
-``availability:NAME``              hash    the worker, who takes of its offers      seconds
+``availability:NAME``              hash    the worker, and who takes it             seconds
 ``listener:INCARNATION``           string  the worker: the name of its inbox        until it is silent
 ``inbox:NAME``                     list    whoever tells one worker something       seconds
 ``heartbeat:INCARNATION``          string  the worker's heartbeat                   until it is silent

@@ -1,7 +1,7 @@
 """Availability of idle workers: a submitter takes one worker at a time.
 
 A worker says how many jobs it would start at once. It says so anew before that lapses, when half of it has been heard of, when
-all of it is taken, and when there is room again or none any more. It takes the next one in advance.
+all of it is taken, and when there is room again or none any more. A submitter asks for the next one in advance.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 -- Says of how many jobs a worker would start at once, in place of what it said before.
--- KEYS: the offer, the sets of those that offer. ARGV: milliseconds that this holds, the worker's name, its incarnation,
--- its types as they are listed, how many jobs. Answers how many of what it offered before were taken.
+-- KEYS: the availability, the sets of available workers. ARGV: milliseconds that this holds, the worker's name, its incarnation,
+-- its types as they are listed, how many jobs. Answers how many of what it said before were taken.
 local lifetime, name, left = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[5])
 local before = redis.call('HMGET', KEYS[1], 'made', 'left')
 if left == 0 then

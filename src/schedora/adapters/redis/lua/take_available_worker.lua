@@ -1,11 +1,11 @@
--- Takes one offer to start a job of a type, from any of the workers that make any: not always from the same.
--- KEYS: the sets of those that offer. ARGV: how the key of an offer begins, the type as it is listed with others, how an
--- inbox begins, what to put into that of a worker whose last offer this is, milliseconds that it is kept. Answers the
--- incarnation and for how many milliseconds the offer would have stood, or nothing where there is none. Of very many workers
--- it looks at some.
+-- Takes one free slot of any worker that is available for a type: not always of the same.
+-- KEYS: the sets of available workers. ARGV: how the key of an availability begins, the type as it is listed with others,
+-- how an inbox begins, what to put into that of a worker whose last free slot this is, milliseconds that it is kept. Answers
+-- the incarnation and for how many milliseconds its availability would have stood, or nothing where there is none. Of very
+-- many workers it looks at some.
 local start = tonumber(redis.call('TIME')[2])
-for _, publisher in ipairs(KEYS) do
-    local names = redis.call('ZRANDMEMBER', publisher, 32)
+for _, available in ipairs(KEYS) do
+    local names = redis.call('ZRANDMEMBER', available, 32)
     for place = 1, #names do  -- which begin with any: as they come, they may always be the same
         local name = names[(start + place) % #names + 1]
         local key = ARGV[1] .. name

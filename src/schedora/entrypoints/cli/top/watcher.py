@@ -1,8 +1,8 @@
 """Reads the API for the board: looks at regular intervals, and failures as they are told.
 
-A look is three requests, every tenth one has a fourth. Failures come over one event stream. Somebody who listens makes every
-process tell what it does, so the stream is left while more happens than ``CALM_PER_SECOND``, and the newest failures are
-looked up instead. And nobody reads a thousand failures a second: of more than ``TOLD_MAX`` between two looks, the rest
+A look is three requests, every tenth one has a fourth. Failures come over one event stream; those from before it is
+ready are looked up. Somebody who listens makes every process tell what it does, so the stream is left while more happens
+than ``CALM_PER_SECOND``, and the newest failures are looked up instead. And nobody reads a thousand failures a second: of more than ``TOLD_MAX`` between two looks, the rest
 is left unread.
 """
 
