@@ -8,7 +8,7 @@ APP ?= examples.hello:app
 PORT ?= 8000
 TESTS ?= tests
 # Those that need no server.
-UNIT ?= tests/unit/domain tests/unit/diagnosis tests/unit/application tests/unit/adapters/memory
+UNIT ?= tests/unit/domain tests/unit/diagnosis tests/unit/torture/test_invariants.py tests/unit/application tests/unit/adapters/memory
 # URLs of more PostgreSQL servers, of versions 15 to 18, for the nightly run.
 SERVERS ?=
 # Two more than the cores that there are at least: tests of whole systems wait for half of their time.
