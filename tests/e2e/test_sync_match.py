@@ -14,7 +14,7 @@ import pytest
 
 from schedora import Schedora
 from schedora.adapters.postgres.sync_match import listener_lock_key
-from schedora.application.pipeline.worker import WorkerLimits
+from schedora.application.pipeline.limits import WorkerLimits
 from tests.databases import copy_of
 from tests.e2e.conftest import Cluster, running_cluster
 from tests.programs import Program, until

@@ -19,10 +19,10 @@ from schedora.adapters.memory.jobs import MemoryJobStore
 from schedora.adapters.memory.tables import Tables
 from schedora.adapters.memory.unit_of_work import MemoryUnitOfWorkFactory
 from schedora.application.maintenance import reaper, rescue
-from schedora.application.pipeline import completion_buffer
+from schedora.application.pipeline import settle as pipeline_settle
+from schedora.application.pipeline.handler_pool import HandlerPool
 from schedora.application.pipeline.poll_scheduler import PollScheduler
 from schedora.application.pipeline.run import Run, StopReason
-from schedora.application.pipeline.slots import Slots
 from schedora.application.ports.unit_of_work import Advanced
 from schedora.application.propagation import Ending, propagate
 from schedora.domain import completion as completions_module
@@ -168,13 +168,13 @@ def release_burns_attempt() -> Iterator[None]:
 
 @_defect("the slot of a run whose lease was lost is never free again")
 def slot_leaked() -> Iterator[None]:
-    end = Slots._end
+    end = HandlerPool._end
 
-    def leaking_end(slots: Slots, run: Run, outcome: Outcome | None, now: timedelta) -> None:
+    def leaking_end(pool: HandlerPool, run: Run, outcome: Outcome | None, now: timedelta) -> None:
         if run.stop_reason is not StopReason.LEASE_LOST:
-            end(slots, run, outcome, now)
+            end(pool, run, outcome, now)
 
-    with _replaced((Slots, "_end", leaking_end)):
+    with _replaced((HandlerPool, "_end", leaking_end)):
         yield
 
 
@@ -218,7 +218,7 @@ def _settled_otherwise(alter: Alteration) -> Iterator[None]:
         return alter(job, outcome, settle(job, outcome, **told))
 
     with _replaced(
-        *((module, "settle", altered) for module in (completions_module, completion_buffer, rescue))
+        *((module, "settle", altered) for module in (completions_module, pipeline_settle, rescue))
     ):
         yield
 

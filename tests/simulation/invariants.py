@@ -14,8 +14,8 @@ from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.tables import Tables
 from schedora.application.maintenance.reaper import LONGEST_INTERVAL, ROUNDS_PER_TIMEOUT
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
-from schedora.application.pipeline.slots import GRACE
-from schedora.application.pipeline.worker import WorkerLimits
+from schedora.application.pipeline.limits import WorkerLimits
+from schedora.application.pipeline.runs import GRACE
 from schedora.domain.ids import JobId
 from schedora.domain.job_state import JobState
 from schedora.entrypoints.container.settings import Settings
@@ -154,7 +154,9 @@ class Waiting:
     def _note_able(self, workers: "Sequence[WorkerProcess]", now: datetime) -> None:
         for process in workers:
             worker = process.worker
-            able = process.running and worker is not None and not process.held_up and worker._exchanges.able
+            able = (
+                process.running and worker is not None and not process.held_up and worker.stages.claimer.able
+            )
             if not able:
                 self._able_since.pop(process.name, None)
             else:
@@ -185,8 +187,10 @@ def leaked_slots(process: "WorkerProcess") -> str | None:
     worker = process.worker
     if not process.running or worker is None:
         return None
-    slots = worker.slots
-    left = f"{len(slots.runs)} runs, {slots.buffered} jobs waiting, {slots.free} of {slots.count} slots free"
-    if slots.runs or slots.buffered or slots.free != slots.count or len(worker._completion_buffer):
-        return f"{process.name} has {left}, {len(worker._completion_buffer)} outcomes"
+    pool = worker.stages.pool
+    left = (
+        f"{len(pool.runs.running)} runs, {pool.buffered} jobs waiting, {pool.free} of {pool.count} slots free"
+    )
+    if pool.busy or pool.free != pool.count or len(worker.stages.completion_buffer):
+        return f"{process.name} has {left}, {len(worker.stages.completion_buffer)} outcomes"
     return None

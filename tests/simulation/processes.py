@@ -18,9 +18,14 @@ from schedora.application.handlers import Handlers
 from schedora.application.maintenance.reaper import Reaper
 from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.heartbeat import Heartbeat, Vitals
+from schedora.application.pipeline.limits import WorkerLimits
 from schedora.application.pipeline.liveness_mirror import LivenessMirror
+from schedora.application.pipeline.observers import Observers
 from schedora.application.pipeline.run_locks import Handover
-from schedora.application.pipeline.worker import Worker, WorkerLimits
+from schedora.application.pipeline.runs import RunOutput
+from schedora.application.pipeline.stages import Stages
+from schedora.application.pipeline.worker import Worker
+from schedora.application.pipeline.worker_ports import Handling, Liveness, WorkerStore
 from schedora.application.ports.heartbeats import Heartbeats
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.processes import ProcessCall, ProcessLink
@@ -176,7 +181,7 @@ class WorkerProcess(Process):
 
     @property
     def drained_by_request(self) -> bool:
-        return self.worker is not None and self.worker._registration.drained_by_request
+        return self.worker is not None and self.worker.stages.registration.drained_by_request
 
     def serves(self, queue: str) -> bool:
         return not self.queues or queue in self.queues
@@ -216,32 +221,35 @@ class WorkerProcess(Process):
             types=tuple(handlers := self.make_handlers(self)),
         )
         settings = system.settings
-        return Worker(
+        stages = Stages(
             identity=identity,
-            handlers=handlers,
-            queue=around.witness.watched_queue(queue),
-            complete=around.witness.watched_complete(system.complete_jobs),
-            execute=Execute(
-                reader=system.jobs,
-                threads=cast("ThreadPoolExecutor", None),  # the event loop answers for it
-                processes=_NoChildren(),
-                result_bytes_max=settings.max_payload_bytes,
+            store=WorkerStore(
+                queue=around.witness.watched_queue(queue),
+                complete=around.witness.watched_complete(system.complete_jobs),
+                workers=system.workers,
+                wakeup=SimulatedWakeup(around.store, around.network, around.loop, main),
             ),
-            workers=system.workers,
-            wakeup=SimulatedWakeup(around.store, around.network, around.loop, main),
-            events=system.events,
-            heartbeat=heartbeat,
-            clock=self.clock,
-            randomness=system.randomness,
-            metrics=system.metrics,
-            worker_deaths_max=settings.max_worker_deaths,
-            on_run_log=lambda _run_log: None,
-            run_locks=heartbeat if self.locks_runs else None,
+            handling=Handling(
+                handlers=handlers,
+                execute=Execute(
+                    reader=system.jobs,
+                    threads=cast("ThreadPoolExecutor", None),  # the event loop answers for it
+                    processes=_NoChildren(),
+                    result_bytes_max=settings.max_payload_bytes,
+                ),
+                output=RunOutput(run_log=lambda _run_log: None),
+            ),
+            liveness=Liveness(heartbeat=heartbeat, run_locks=heartbeat if self.locks_runs else None),
+            observers=Observers(metrics=system.metrics, events=system.events),
             limits=WorkerLimits(
                 shutdown_timeout=timedelta(seconds=settings.worker_shutdown_timeout),
                 live_for=timedelta(seconds=settings.worker_heartbeat_timeout) * 0.75,
+                worker_deaths_max=settings.max_worker_deaths,
             ),
+            clock=self.clock,
+            randomness=system.randomness,
         )
+        return Worker(stages)
 
 
 class SimulatedHeartbeat:

@@ -16,7 +16,7 @@ from schedora.application.context import JobContext
 from schedora.application.directives import Discard, Retry, Snooze
 from schedora.application.encoding import decode_json, encode_json
 from schedora.application.handlers import BoundCall, Executor, Handler, Handlers
-from schedora.application.pipeline.slots import GRACE
+from schedora.application.pipeline.runs import GRACE
 from schedora.domain.ids import JobId, JsonText, LeaseToken
 from schedora.domain.job_request import JobRequest
 from schedora.domain.retry import RetryKind, RetryPolicy

@@ -15,7 +15,7 @@ from schedora.adapters.system.randomness import SeededRandomness
 from schedora.application.commands.workflows import WorkflowRequest
 from schedora.application.encoding import decode_json
 from schedora.application.errors import Conflict, NameTaken, NotFound, StoreUnavailable
-from schedora.application.pipeline.worker import WorkerLimits
+from schedora.application.pipeline.limits import WorkerLimits
 from schedora.application.ports.job_reader import JobFilter
 from schedora.diagnosis.why.reason import ReasonCode, Why
 from schedora.domain.ids import DEFAULT_TENANT, JobId, LeaseToken, WorkerId

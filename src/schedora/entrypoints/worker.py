@@ -25,12 +25,17 @@ from schedora.application.log import Logger
 from schedora.application.pipeline.attempt_log import AttemptLog
 from schedora.application.pipeline.execute import Execute
 from schedora.application.pipeline.heartbeat import Heartbeat
+from schedora.application.pipeline.limits import WorkerLimits
 from schedora.application.pipeline.liveness_mirror import LivenessMirror
+from schedora.application.pipeline.observers import Observers
 from schedora.application.pipeline.run import Run
 from schedora.application.pipeline.run_locks import Handover
 from schedora.application.pipeline.run_log_flusher import RunLogFlusher
+from schedora.application.pipeline.runs import RunOutput
+from schedora.application.pipeline.stages import Stages
 from schedora.application.pipeline.watchdog import Blocked, Watchdog
-from schedora.application.pipeline.worker import Worker, WorkerLimits
+from schedora.application.pipeline.worker import Worker
+from schedora.application.pipeline.worker_ports import Handling, Liveness, WorkerStore
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.run_locks import RunLock
 from schedora.application.ports.workers import Workers
@@ -309,10 +314,10 @@ class WorkerService:
             self._worker.drain()
 
     def _runs(self) -> list[Run]:
-        return [] if self._worker is None else list(self._worker.slots.runs.values())
+        return [] if self._worker is None else list(self._worker.stages.pool.runs.running.values())
 
     def _stuck_threads(self) -> int:
-        return 0 if self._worker is None else self._worker.slots.stuck_threads()
+        return 0 if self._worker is None else self._worker.stages.pool.runs.stuck_threads()
 
     def _own_span(self, span: JsonText) -> None:
         """One that a handler has made: exported here, unless the program does so itself."""
@@ -337,38 +342,43 @@ class WorkerService:
         keeper: RunLogFlusher,
     ) -> Worker:
         system = self._system
-        return Worker(
+        settings = system.settings
+        stages = Stages(
             identity=self._identity,
-            handlers=self._handlers,
-            queue=queue,
-            complete=system.complete_jobs,
-            execute=Execute(
-                reader=system.jobs,
-                threads=threads,
-                processes=processes,
-                result_bytes_max=system.settings.max_payload_bytes,
+            store=WorkerStore(
+                queue=queue, complete=system.complete_jobs, workers=system.workers, wakeup=system.wakeup
             ),
-            workers=system.workers,
-            wakeup=system.wakeup,
-            events=system.events,
-            heartbeat=heartbeat,
-            clock=system.clock,
-            randomness=system.randomness,
-            metrics=system.metrics,
-            worker_deaths_max=system.settings.max_worker_deaths,
-            on_run_log=keeper.note,
-            run_spans=self._handler_spans,
-            on_span=self._own_span,
-            span_export=system.span_export,
-            gauges=system.gauges,
-            attempt_log=AttemptLog(payloads=system.settings.log_payloads),
-            run_locks=None if system.presence_of_its_own is None else heartbeat,
+            handling=Handling(
+                handlers=self._handlers,
+                execute=Execute(
+                    reader=system.jobs,
+                    threads=threads,
+                    processes=processes,
+                    result_bytes_max=settings.max_payload_bytes,
+                    run_spans=self._handler_spans,
+                ),
+                output=RunOutput(run_log=keeper.note, span=self._own_span),
+            ),
+            liveness=Liveness(
+                heartbeat=heartbeat, run_locks=None if system.presence_of_its_own is None else heartbeat
+            ),
+            observers=Observers(
+                metrics=system.metrics,
+                events=system.events,
+                attempt_log=AttemptLog(payloads=settings.log_payloads),
+                span_export=system.span_export,
+                gauges=system.gauges,
+            ),
             limits=WorkerLimits(
-                shutdown_timeout=timedelta(seconds=system.settings.worker_shutdown_timeout),
-                live_for=timedelta(seconds=system.settings.worker_heartbeat_timeout) * 0.75,
+                shutdown_timeout=timedelta(seconds=settings.worker_shutdown_timeout),
+                live_for=timedelta(seconds=settings.worker_heartbeat_timeout) * 0.75,
+                worker_deaths_max=settings.max_worker_deaths,
                 replaceable=self._replace is not None,
             ),
+            clock=system.clock,
+            randomness=system.randomness,
         )
+        return Worker(stages)
 
 
 def _children(settings: Settings, *, idle_max: int) -> ChildProcesses:

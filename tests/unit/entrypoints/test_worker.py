@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from schedora import JobContext, Schedora
 from schedora.adapters.system.crash_recorder import CrashRecorder, KeptBox
 from schedora.adapters.system.watched_process import ProcessEnd
-from schedora.application.pipeline import slots, watchdog
+from schedora.application.pipeline import runs, watchdog
 from schedora.application.ports.run_locks import RunLock
 from schedora.application.ports.workers import Workers
 from schedora.domain.ids import JsonText
@@ -173,7 +173,7 @@ async def test_what_blocks_its_loop_ends_it_and_the_store_knows_why(
 async def test_needs_restart_it_ends_for_a_fresh_process(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(slots, "GRACE", timedelta(milliseconds=1))
+    monkeypatch.setattr(runs, "GRACE", timedelta(milliseconds=1))
     released = threading.Event()
     app = Schedora()
 

@@ -1,23 +1,16 @@
 """Completions on their way to the store: kept until it has answered, whatever happens to it meanwhile."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import timedelta
 from itertools import islice
 from typing import NamedTuple
 
 from schedora.application.log import Logger
-from schedora.application.pipeline.attempt_log import AttemptLog
-from schedora.application.pipeline.completion_metrics import count_completions, count_fenced
-from schedora.application.pipeline.publish import publish_completed
-from schedora.application.pipeline.traces import export_runs
-from schedora.application.ports.events import Events
-from schedora.application.ports.metrics import Metrics
-from schedora.application.ports.randomness import Randomness
-from schedora.application.ports.span_export import SpanExport
+from schedora.application.pipeline.settle import Settle
 from schedora.domain.claimed_job import ClaimedJob
-from schedora.domain.completion import Completion, settle
+from schedora.domain.completion import Completion
 from schedora.domain.ids import JobId, LeaseId
-from schedora.domain.outcome import Failed, Outcome, Succeeded
+from schedora.domain.outcome import Failed
 
 log = Logger("schedora.worker")
 
@@ -25,8 +18,6 @@ STORAGE_REFUSED = "storage_refused"
 BATCH_MAX = 1_000
 BATCH_CHARACTERS_MAX = 16 * 1024 * 1024
 """Of results, in one batch: one that is larger than that goes by itself."""
-FULL_CHARACTERS = 64 * 1024 * 1024
-"""Of results that the store has not taken: a worker that holds so many starts nothing that would add to them."""
 
 
 class _Waiting(NamedTuple):
@@ -35,30 +26,17 @@ class _Waiting(NamedTuple):
 
 
 class CompletionBuffer:
-    """Bounded by what the worker holds: a job is claimed only into room, and leaves through here. Once it is ``full`` the worker
-    starts no more, so that it never holds more than that and the results of what runs.
-    """
+    """Bounded by what the worker holds: a job is claimed only into room, and leaves through here."""
 
-    def __init__(
-        self,
-        *,
-        events: Events,
-        metrics: Metrics,
-        randomness: Randomness,
-        worker_deaths_max: int,
-        span_export: SpanExport | None = None,
-        attempt_log: AttemptLog | None = None,
-    ) -> None:
-        self._attempt_log = attempt_log or AttemptLog()
-        self._events = events
-        self._metrics = metrics
-        self._randomness = randomness
-        self._worker_deaths_max = worker_deaths_max
-        self._span_export = span_export
+    def __init__(self, settle: Settle) -> None:
+        self._settle = settle
         self._standalone: dict[LeaseId, _Waiting] = {}
         self._in_workflows: dict[LeaseId, _Waiting] = {}
         self._sent: dict[LeaseId, _Waiting] = {}
-        self._characters = 0
+        self.characters = 0
+        """Of the results in it."""
+        self.since = timedelta(0)
+        """When the first of those that wait was put in, on the monotonic clock; of no meaning while none waits."""
 
     def __len__(self) -> int:
         return self.waiting + len(self._sent)
@@ -73,10 +51,6 @@ class CompletionBuffer:
         """How many of those concern one job each."""
         return len(self._standalone)
 
-    @property
-    def full(self) -> bool:
-        return self._characters >= FULL_CHARACTERS
-
     def job_ids(self) -> set[JobId]:
         """The jobs whose outcomes these are."""
         waiting = (*self._standalone.values(), *self._in_workflows.values(), *self._sent.values())
@@ -86,21 +60,11 @@ class CompletionBuffer:
         """The leases that the completions at hand are to end."""
         return {*self._standalone, *self._in_workflows, *self._sent}
 
-    def settle(
-        self, job: ClaimedJob, outcome: Outcome, *, started_at: datetime | None, ended_at: datetime
-    ) -> Completion:
-        return settle(
-            job,
-            outcome,
-            started_at=started_at,
-            ended_at=ended_at,
-            unit_random=0.0 if isinstance(outcome, Succeeded) else self._randomness.unit(),
-            worker_deaths_max=self._worker_deaths_max,
-        )
-
-    def put(self, job: ClaimedJob, completion: Completion) -> None:
+    def put(self, job: ClaimedJob, completion: Completion, at: timedelta) -> None:
+        if not self.waiting:
+            self.since = at
         self._waiting(job)[job.lease_id] = _Waiting(job, completion)
-        self._characters += _characters(completion)
+        self.characters += _characters(completion)
 
     def take_standalone(self) -> list[Completion]:
         """The next batch of completions that concern one job each, in the order of job ids. They are under way until
@@ -118,37 +82,35 @@ class CompletionBuffer:
             if (sent := self._sent.pop(completion.lease_id, None)) is not None:
                 self._waiting(sent.job)[completion.lease_id] = sent
 
-    def delivered(self, completions: Collection[Completion], accepted: Collection[LeaseId]) -> None:
-        """Forgets what the store has answered, counts it, and tells of it."""
+    def delivered(
+        self, completions: Collection[Completion], accepted: Collection[LeaseId]
+    ) -> list[tuple[ClaimedJob, Completion]]:
+        """Forgets what the store has answered. Returns those that it accepted, each once however often it is answered."""
         taken: list[tuple[ClaimedJob, Completion]] = []
         for completion in completions:
             lease_id = completion.lease_id
             waiting = self._sent.pop(lease_id, None)
             if waiting is not None:
-                self._characters -= _characters(completion)
+                self.characters -= _characters(completion)
             if lease_id not in accepted:
                 log.warning("late result dropped: the lease is gone", job_id=str(completion.job_id))
             elif waiting is not None:
                 taken.append((waiting.job, completion))
-        count_completions(self._metrics, [completion for _, completion in taken])
-        count_fenced(self._metrics, len(completions) - len(taken))
-        self._attempt_log.tell(taken)
-        publish_completed(self._events, taken)
-        export_runs(self._span_export, taken)
+        return taken
 
     def refused(self, completion: Completion, error: Exception) -> None:
         """The store can't keep this completion, though it keeps others: the job fails with the reason."""
         waiting = self._sent.pop(completion.lease_id, None)
         if waiting is not None:
-            self._characters -= _characters(completion)
+            self.characters -= _characters(completion)
         if waiting is None or (completion.error is not None and completion.error.kind == STORAGE_REFUSED):
             raise error
         log.error("the store refuses a completion", job_id=str(completion.job_id), exc_info=error)
         outcome = Failed(kind=STORAGE_REFUSED, message=type(error).__name__, retryable=False)
-        failure = self.settle(
+        failure = self._settle.ended(
             waiting.job, outcome, started_at=completion.started_at, ended_at=completion.ended_at
         )
-        self.put(waiting.job, failure)
+        self.put(waiting.job, failure, self.since)
 
     def _take(self, waiting: dict[LeaseId, _Waiting]) -> list[Completion]:
         batch: list[Completion] = []

@@ -11,11 +11,15 @@ from schedora.application.directives import Directive, Discard, Retry, Snooze
 from schedora.application.encoding import decode_json, encode_json, size_bytes
 from schedora.application.errors import NotJson, StoreUnavailable
 from schedora.application.handlers import BoundCall, Executor, Handler, InvalidPayload
+from schedora.application.log import Logger
 from schedora.application.pipeline.run import Run, StopReason
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.processes import ProcessCall, Processes, ProcessLink
+from schedora.application.run_scope import RunSpans, current_run
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut
+
+log = Logger("schedora.worker")
 
 INVALID_PAYLOAD = "invalid_payload"
 INVALID_RESULT = "invalid_result"
@@ -33,15 +37,36 @@ class Execute:
     """Runs handlers where they belong: on the loop, in threads, in processes."""
 
     def __init__(
-        self, *, reader: JobReader, threads: ThreadPool, processes: Processes, result_bytes_max: int
+        self,
+        *,
+        reader: JobReader,
+        threads: ThreadPool,
+        processes: Processes,
+        result_bytes_max: int,
+        run_spans: RunSpans | None = None,
     ) -> None:
         self._reader = reader
+        self._run_spans = run_spans
         self._threads = threads
         self._processes = processes
         self._result_bytes_max = result_bytes_max
 
     async def __call__(self, run: Run, handler: Handler, link: WorkerLink) -> Outcome | None:
-        """The outcome; None when nobody wants it any more, because the lease is gone."""
+        """The outcome; None when nobody wants it any more, because the lease is gone. Never raises: whatever goes wrong
+        fails the job and not the worker. Meanwhile ``run`` is the current one.
+        """
+        token = current_run.set(run)
+        entered = None if self._run_spans is None else self._run_spans.enter(run)
+        try:
+            return await self._wanted(run, handler, link)
+        except Exception as error:  # noqa: BLE001 - its job fails, and not the worker
+            return _defect(run, error)
+        finally:
+            if self._run_spans is not None:
+                self._run_spans.leave(entered)
+            current_run.reset(token)
+
+    async def _wanted(self, run: Run, handler: Handler, link: WorkerLink) -> Outcome | None:
         try:
             outcome = await self._outcome(run, handler, link)
         except asyncio.CancelledError:
@@ -121,6 +146,13 @@ def failed(error: BaseException) -> Failed:
             return Failed(kind=kind, message=storable(_message(error)), retry_after=after)
         case _:
             return Failed(kind=kind, message=storable(_message(error)), traceback=trace)
+
+
+def _defect(run: Run, error: Exception) -> Outcome:
+    if run.stop_reason is StopReason.TIMED_OUT:
+        return TimedOut(timeout=run.job.timeout)
+    log.error("a run failed outside of its handler", job_id=str(run.job.job_id), exc_info=error)
+    return failed(error)
 
 
 def stopped(run: Run) -> Outcome | None:

@@ -3,10 +3,9 @@
 from datetime import timedelta
 
 from schedora.application.log import Logger
-from schedora.application.pipeline.completion_buffer import CompletionBuffer
-from schedora.application.pipeline.in_doubt import InDoubt
+from schedora.application.pipeline.handler_pool import HandlerPool
 from schedora.application.pipeline.run_locks import RunLocking
-from schedora.application.pipeline.slots import Slots
+from schedora.application.pipeline.settlement import Settlement
 from schedora.application.pipeline.store_contact import StoreContact
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.job_queue import JobQueue
@@ -23,9 +22,8 @@ class LeaseCheck:
         self,
         *,
         queue: JobQueue,
-        slots: Slots,
-        completion_buffer: CompletionBuffer,
-        in_doubt: InDoubt,
+        pool: HandlerPool,
+        settlement: Settlement,
         run_locking: RunLocking,
         contact: StoreContact,
         clock: Clock,
@@ -33,9 +31,8 @@ class LeaseCheck:
         every_idle: timedelta,
     ) -> None:
         self._queue = queue
-        self._slots = slots
-        self._completion_buffer = completion_buffer
-        self._in_doubt = in_doubt
+        self._pool = pool
+        self._settlement = settlement
         self._run_locking = run_locking
         self._contact = contact
         self._clock = clock
@@ -61,7 +58,7 @@ class LeaseCheck:
     @property
     def next_at(self) -> timedelta:
         """When a check is due without a request, on the monotonic clock."""
-        return self._checked_at + (self._every if self._slots.busy else self._every_idle)
+        return self._checked_at + (self._every if self._pool.busy else self._every_idle)
 
     def begin(self) -> None:
         """A request from now on asks for another check after this one."""
@@ -73,12 +70,12 @@ class LeaseCheck:
         worker's without its knowledge: they came with a claim whose answer was lost. No exchange may be under way, for
         what it brings or ends must be at hand, or gone, on both sides.
         """
-        at_hand = self._slots.held()
+        at_hand = self._pool.held()
         contested = frozenset(self._run_locking.contested)
         held = await self._queue.held(incarnation)
         self._checked_at = self._clock.monotonic()
         self._contact.progressed()
-        self._slots.lose(at_hand - held)
+        self._pool.lose(at_hand - held)
         self._run_locking.confirmed(contested)
         if held <= self.known():
             return []
@@ -96,4 +93,4 @@ class LeaseCheck:
 
     def known(self) -> set[LeaseId]:
         """The leases of all jobs that run, wait, or have ended without an answer of the store."""
-        return self._slots.held() | self._completion_buffer.leases() | self._in_doubt.leases()
+        return self._pool.held() | self._settlement.leases()

@@ -1,9 +1,10 @@
 """A worker's place in the store: under which incarnation it is registered, and what the store takes it for."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Protocol
 
 from schedora.application.log import Logger
+from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.workers import Workers
@@ -34,11 +35,13 @@ class Registration:
         identity: WorkerIdentity,
         workers: Workers,
         heartbeat: HeartbeatControl,
+        store_time: StoreTime,
         clock: Clock,
         randomness: Randomness,
     ) -> None:
-        self._identity = identity
+        self.identity = identity
         self._workers = workers
+        self._store_time = store_time
         self._heartbeat = heartbeat
         self._clock = clock
         self._randomness = randomness
@@ -60,10 +63,16 @@ class Registration:
         """The time since the store took a sign of life."""
         return self._clock.monotonic() - self._heard_at
 
-    async def register(self) -> datetime:
-        """Registers a new incarnation, and returns the store's time. Raises ``StoreUnavailable``; then the old one stays."""
+    def ask(self) -> None:
+        """Has the store asked for the status soon: ``heard`` gets the answer."""
+        self._heartbeat.ask()
+
+    async def register(self) -> None:
+        """Registers a new incarnation. Raises ``StoreUnavailable``; then the old one stays."""
+        asked_at = self._clock.monotonic()
         self._joining = incarnation = IncarnationId(self._randomness.random_id())
-        worker = await self._workers.register(self._identity, incarnation)
+        worker = await self._workers.register(self.identity, incarnation)
+        self._store_time.learn(worker.last_heartbeat, asked_at=asked_at)
         status = worker.status
         if self.drained_by_request:  # this worker was meant, not only the incarnation of then
             status = WorkerState.DRAINING
@@ -72,8 +81,7 @@ class Registration:
         self.status = status
         self._heard_at = self._clock.monotonic()
         self._heartbeat.beat_for(incarnation)
-        log.info("worker registered", worker_id=self._identity.worker_id, incarnation=str(incarnation))
-        return worker.last_heartbeat
+        log.info("worker registered", worker_id=self.identity.worker_id, incarnation=str(incarnation))
 
     def heard(self, status: WorkerState | None) -> bool:
         """Notes what the store answered to a heartbeat of this incarnation. Returns whether the status changed."""

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import Protocol
 
 from schedora.application.pipeline.run import Run
-from schedora.application.pipeline.slots import Slots
+from schedora.application.pipeline.runs import Runs
 from schedora.application.ports.clock import Clock
 from schedora.application.ports.run_locks import RunLock
 from schedora.domain.ids import LeaseId
@@ -34,8 +34,8 @@ class RunLockKeeper(Protocol):
 class RunLocking:
     """Tells the keeper which runs have lasted for ``after``, and which of them are over. Without one no run has a lock."""
 
-    def __init__(self, *, slots: Slots, keeper: RunLockKeeper | None, clock: Clock, after: timedelta) -> None:
-        self._slots = slots
+    def __init__(self, *, runs: Runs, keeper: RunLockKeeper | None, clock: Clock, after: timedelta) -> None:
+        self._runs = runs
         self._keeper = keeper
         self._clock = clock
         self._after = after
@@ -52,18 +52,18 @@ class RunLocking:
             return
         self._tell_at = now + self._pace
         lasting = self._lasting(now - self._after)
-        if lasting or self._slots.unlocked:
-            self._keeper.keep(_locks(lasting), _locks(self._slots.unlocked))
-            self._slots.unlocked.clear()
+        if lasting or self._runs.unlocked:
+            self._keeper.keep(_locks(lasting), _locks(self._runs.unlocked))
+            self._runs.unlocked.clear()
 
     @property
     def next_at(self) -> timedelta | None:
         """When ``tell`` will have something to do, on the monotonic clock, unless something happens before."""
         if self._keeper is None:
             return None
-        if self._slots.unlocked:
+        if self._runs.unlocked:
             return self._tell_at
-        newest = next(reversed(self._slots.runs.values()), None)
+        newest = next(reversed(self._runs.running.values()), None)
         if newest is None or newest.began <= self._seen:
             return None
         return max(self._tell_at, newest.began + self._after)
@@ -71,14 +71,14 @@ class RunLocking:
     def confirmed(self, asked: Collection[LeaseId]) -> None:
         """The store was asked about these, and whichever is still at hand is this worker's, whatever a lock says."""
         self.contested.difference_update(asked)
-        runs = [self._slots.runs[lease_id] for lease_id in asked if lease_id in self._slots.runs]
+        runs = [self._runs.running[lease_id] for lease_id in asked if lease_id in self._runs.running]
         if self._keeper is not None and (upheld := [run for run in runs if not run.settled]):
             self._keeper.keep(_locks(upheld), [])
 
     def _lasting(self, began_by: timedelta) -> list[Run]:
         """Runs that were not looked at and began up to this moment. They are in the order of their beginnings."""
         lasting = []
-        for run in reversed(self._slots.runs.values()):
+        for run in reversed(self._runs.running.values()):
             if run.began <= self._seen:
                 break
             if run.began <= began_by and not run.settled:

@@ -17,9 +17,14 @@ from schedora.adapters.telemetry.run_spans import HandlerSpans
 from schedora.application.context import JobContext, run_without_waiting
 from schedora.application.handlers import BoundCall, Handler, Handlers
 from schedora.application.pipeline.execute import Execute
+from schedora.application.pipeline.limits import WorkerLimits
+from schedora.application.pipeline.observers import Observers
 from schedora.application.pipeline.poll_scheduler import PollPolicy
 from schedora.application.pipeline.run_log_flusher import RunLogFlusher
-from schedora.application.pipeline.worker import Worker, WorkerLimits
+from schedora.application.pipeline.runs import RunOutput
+from schedora.application.pipeline.stages import Stages
+from schedora.application.pipeline.worker import Worker
+from schedora.application.pipeline.worker_ports import Handling, Liveness, WorkerStore
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.job_reader import JobFilter, JobReader
 from schedora.application.ports.processes import ProcessCall, ProcessLink
@@ -157,7 +162,7 @@ class MemoryScheduler:
 
     async def end(self) -> None:
         """Stops the worker and the handlers, wherever they are."""
-        tasks = [run.task for run in self._worker.slots.runs.values()] + [self._task]
+        tasks = [run.task for run in self._worker.stages.pool.runs.running.values()] + [self._task]
         running = [task for task in tasks if task is not None]
         for task in running:
             task.cancel()
@@ -181,7 +186,9 @@ class MemoryScheduler:
                 await stirred.wait()
 
     def _at_rest(self) -> bool:
-        runs = [lease_id for lease_id, run in self._worker.slots.runs.items() if not run.settled]
+        runs = [
+            lease_id for lease_id, run in self._worker.stages.pool.runs.running.items() if not run.settled
+        ]
         return all(self._clock.waits(who) for who in (WORKER, *runs))
 
     def _failure(self) -> BaseException | None:
@@ -279,30 +286,29 @@ def _worker(
         threads=threads,
         processes=_NoProcesses(),
         result_bytes_max=system.settings.max_payload_bytes,
+        run_spans=HandlerSpans(in_process_of_its_own=False),
     )
-    return Worker(
+    stages = Stages(
         identity=WorkerIdentity(
             worker_id=WorkerId("in-memory"), max_concurrent_jobs=slots, types=tuple(handlers)
         ),
-        handlers=handlers,
-        queue=queue,
-        complete=system.complete_jobs,
-        execute=execute,
-        workers=system.workers,
-        wakeup=system.wakeup,
-        events=system.events,
-        heartbeat=_NoHeartbeat(),
+        store=WorkerStore(
+            queue=queue, complete=system.complete_jobs, workers=system.workers, wakeup=system.wakeup
+        ),
+        handling=Handling(handlers=handlers, execute=execute, output=RunOutput(run_log=keeper.note)),
+        liveness=Liveness(heartbeat=_NoHeartbeat()),
+        observers=Observers(metrics=system.metrics, events=system.events),
+        limits=WorkerLimits(
+            # Hints arrive for certain: nothing has to be looked for at intervals.
+            poll_policy=PollPolicy(poll=NEVER, poll_longest=NEVER),
+            lease_check=NEVER,
+            lease_check_idle=NEVER,
+            worker_deaths_max=system.settings.max_worker_deaths,
+        ),
         clock=system.clock,
         randomness=system.randomness,
-        metrics=system.metrics,
-        worker_deaths_max=system.settings.max_worker_deaths,
-        on_run_log=keeper.note,
-        run_spans=HandlerSpans(in_process_of_its_own=False),
-        # Hints arrive for certain: nothing has to be looked for at intervals.
-        limits=WorkerLimits(
-            poll_policy=PollPolicy(poll=NEVER, poll_longest=NEVER), lease_check=NEVER, lease_check_idle=NEVER
-        ),
     )
+    return Worker(stages)
 
 
 def _for_its_run(handler: Handler) -> Callable[[JsonText], BoundCall]:

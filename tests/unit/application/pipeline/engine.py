@@ -8,15 +8,22 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
 
+from attrs import evolve
+
 from schedora.adapters.telemetry.gauges import RegisteredGauges
 from schedora.application.context import JobContext
 from schedora.application.handlers import Executor, Handler, Handlers
 from schedora.application.pipeline.attempt_log import AttemptLog
 from schedora.application.pipeline.complete import CompleteJobs
 from schedora.application.pipeline.execute import Execute
+from schedora.application.pipeline.limits import WorkerLimits
+from schedora.application.pipeline.observers import Observers
 from schedora.application.pipeline.run_locks import RunLockKeeper
 from schedora.application.pipeline.run_log_flusher import LiveRunLog
-from schedora.application.pipeline.worker import Worker, WorkerLimits
+from schedora.application.pipeline.runs import RunOutput
+from schedora.application.pipeline.stages import Stages
+from schedora.application.pipeline.worker import Worker
+from schedora.application.pipeline.worker_ports import Handling, Liveness, WorkerStore
 from schedora.application.ports.job_queue import JobQueue
 from schedora.application.ports.processes import ProcessCall, ProcessLink
 from schedora.application.ports.wakeup import Wakeup
@@ -174,46 +181,49 @@ class Engine:
                 yield self._worker
             finally:
                 self.task.cancel()
-                runs = [run.task for run in self._worker.slots.runs.values() if run.task is not None]
+                runs = [
+                    run.task for run in self._worker.stages.pool.runs.running.values() if run.task is not None
+                ]
                 for run in runs:
                     run.cancel()
                 await asyncio.gather(self.task, *runs, return_exceptions=True)
 
     def build(self, threads: ThreadPoolExecutor) -> Worker:
         bench = self.bench
-        return Worker(
+        stages = Stages(
             identity=WorkerIdentity(
                 worker_id=W1,
                 max_concurrent_jobs=self.slots,
                 queues=self.queues,
                 types=tuple(self.handlers),
             ),
-            handlers=self.handlers,
-            queue=self.queue,
-            complete=self.complete,
-            execute=Execute(
-                reader=bench.stores.job_reader,
-                threads=threads,
-                processes=self.children,
-                result_bytes_max=RESULT_BYTES_MAX,
+            store=WorkerStore(
+                queue=self.queue, complete=self.complete, workers=bench.stores.workers, wakeup=self.wakeup
             ),
-            workers=bench.stores.workers,
-            wakeup=self.wakeup,
-            events=bench.stores.events,
-            heartbeat=self.heartbeat,
+            handling=Handling(
+                handlers=self.handlers,
+                execute=Execute(
+                    reader=bench.stores.job_reader,
+                    threads=threads,
+                    processes=self.children,
+                    result_bytes_max=RESULT_BYTES_MAX,
+                    run_spans=self.run_spans,
+                ),
+                output=RunOutput(run_log=self.run_logs.append, span=self.spans.append),
+            ),
+            liveness=Liveness(heartbeat=self.heartbeat, run_locks=self.run_locks),
+            observers=Observers(
+                metrics=bench.metrics,
+                events=bench.stores.events,
+                attempt_log=self.attempt_log,
+                span_export=bench.export,
+                gauges=self.gauges,
+            ),
+            limits=evolve(self.limits, worker_deaths_max=WORKER_DEATHS_MAX),
             clock=bench.clock,
             randomness=bench.store.randomness,
-            metrics=bench.metrics,
-            worker_deaths_max=WORKER_DEATHS_MAX,
-            on_run_log=self.run_logs.append,
-            on_span=self.spans.append,
-            span_export=bench.export,
-            gauges=self.gauges,
-            run_spans=self.run_spans,
-            run_locks=self.run_locks,
-            attempt_log=self.attempt_log,
-            limits=self.limits,
         )
+        return Worker(stages)
 
     async def settle(self) -> None:
         """Lets all that can happen at this moment happen, on the event loop."""

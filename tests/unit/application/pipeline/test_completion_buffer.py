@@ -1,26 +1,27 @@
 """Completions on their way to the store."""
 
+import asyncio
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 from structlog.testing import capture_logs
 
-from schedora.adapters.memory.events import MemoryEvents
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
-from schedora.application.pipeline import completion_buffer
+from schedora.application.pipeline import completion_buffer, outcomes
 from schedora.application.pipeline.completion_buffer import BATCH_MAX, STORAGE_REFUSED, CompletionBuffer
-from schedora.application.ports.metrics import Counter
+from schedora.application.pipeline.outcomes import Outcomes
+from schedora.application.pipeline.settle import Settle
+from schedora.application.pipeline.store_time import StoreTime
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
 from schedora.domain.ids import JsonText
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Outcome, Succeeded, WorkerLost
 from schedora.domain.retry import RetryKind, RetryPolicy
-from tests.builders import NOON, SECOND, a_claimed_job, a_workflow_id
-from tests.contract.memory import a_memory_store
-from tests.unit.application.bench import DOWN, RecordedMetrics
-from tests.unit.application.exported import RecordedExport
+from tests.builders import NOON, SECOND, a_claimed_job, a_workflow_id, settled
+from tests.unit.application.bench import DOWN
 
 
 class CountedRandomness(SeededRandomness):
@@ -35,40 +36,28 @@ class CountedRandomness(SeededRandomness):
 
 class Desk:
     def __init__(self) -> None:
-        self.randomness = CountedRandomness(1, VirtualClock())
-        self.metrics = RecordedMetrics()
-        self.export = RecordedExport()
-        self.completion_buffer = CompletionBuffer(
-            events=MemoryEvents(a_memory_store()),
-            metrics=self.metrics,
-            randomness=self.randomness,
-            worker_deaths_max=3,
-            span_export=self.export,
-        )
+        clock = VirtualClock()
+        self.randomness = CountedRandomness(1, clock)
+        store_time = StoreTime(clock)
+        self.settle = Settle(store_time=store_time, unit_random=self.randomness.unit, worker_deaths_max=3)
+        self.completion_buffer = CompletionBuffer(self.settle)
+        self.outcomes = Outcomes(self.completion_buffer, asyncio.Event())
 
     def put(self, outcome: Outcome | None = None, *, job: ClaimedJob | None = None) -> Completion:
         job = job or a_claimed_job()
-        completion = self.completion_buffer.settle(
+        completion = self.settle.ended(
             job,
             outcome or Succeeded(result=JsonText("1")),
             started_at=job.started_at,
             ended_at=NOON + 3 * SECOND,
         )
-        self.completion_buffer.put(job, completion)
+        self.completion_buffer.put(job, completion, timedelta(0))
         return completion
 
 
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
-
-
-def test_what_the_store_has_accepted_is_exported(desk: Desk) -> None:
-    accepted, fenced = desk.put(), desk.put()
-    desk.completion_buffer.take_standalone()
-    assert desk.export.runs == []
-    desk.completion_buffer.delivered([accepted, fenced], {accepted.lease_id})
-    assert [completion for _, completion in desk.export.runs] == [accepted]
 
 
 def test_jobs_of_workflows_are_kept_apart(desk: Desk) -> None:
@@ -115,12 +104,12 @@ def test_batch_is_bounded_and_in_the_order_of_job_ids(desk: Desk) -> None:
     assert [completion.job_id for completion in desk.completion_buffer.take_standalone()] == [jobs[0].job_id]
 
 
-def test_accepted_completions_are_counted_and_fenced_ones_are_counted_as_such(desk: Desk) -> None:
-    taken, late = desk.put(), desk.put()
+def test_accepted_completions_are_returned_and_fenced_ones_are_dropped(desk: Desk) -> None:
+    job = a_claimed_job()
+    taken, late = desk.put(job=job), desk.put()
     desk.completion_buffer.take_standalone()
     with capture_logs() as logged:
-        desk.completion_buffer.delivered([taken, late], {taken.lease_id})
-    assert desk.metrics.counted == {(Counter.JOBS_SUCCEEDED, "work"): 1, (Counter.JOBS_FENCED, ""): 1}
+        assert desk.completion_buffer.delivered([taken, late], {taken.lease_id}) == [(job, taken)]
     assert len(desk.completion_buffer) == 0
     event = "late result dropped: the lease is gone"
     assert logged == [{"event": event, "log_level": "warning", "job_id": str(late.job_id)}]
@@ -129,9 +118,20 @@ def test_accepted_completions_are_counted_and_fenced_ones_are_counted_as_such(de
 def test_answer_that_comes_twice_counts_once(desk: Desk) -> None:
     taken = desk.put()
     desk.completion_buffer.take_standalone()
-    for _ in range(2):
-        desk.completion_buffer.delivered([taken], {taken.lease_id})
-    assert desk.metrics.counted[Counter.JOBS_SUCCEEDED, "work"] == 1
+    assert len(desk.completion_buffer.delivered([taken], {taken.lease_id})) == 1
+    assert desk.completion_buffer.delivered([taken], {taken.lease_id}) == []
+
+
+def test_the_oldest_of_those_that_wait_says_since_when(desk: Desk) -> None:
+    buffer = desk.completion_buffer
+    for at in (3 * SECOND, 5 * SECOND):
+        job = a_claimed_job()
+        buffer.put(job, settled(job, DOWN), at)
+    assert buffer.since == 3 * SECOND
+    buffer.take_standalone()
+    job = a_claimed_job()
+    buffer.put(job, settled(job, DOWN), 7 * SECOND)
+    assert buffer.since == 7 * SECOND
 
 
 def test_failures_are_spread_and_successes_ask_for_no_chance(desk: Desk) -> None:
@@ -208,19 +208,19 @@ def test_large_results_go_in_several_batches(desk: Desk, monkeypatch: pytest.Mon
 
 
 def test_what_is_kept_is_measured_by_its_results_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completion_buffer, "FULL_CHARACTERS", 20)
+    monkeypatch.setattr(outcomes, "FULL_CHARACTERS", 20)
     desk.put(DOWN)
     desk.put(Succeeded(result=JsonText("1" * 19)))
-    assert not desk.completion_buffer.full
+    assert not desk.outcomes.full
     desk.put(Succeeded(result=JsonText("1")))
-    assert desk.completion_buffer.full
+    assert desk.outcomes.full
 
 
 @pytest.mark.parametrize("refused", [True, False])
 def test_each_that_is_answered_makes_as_much_room_as_it_took(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, refused: bool
 ) -> None:
-    monkeypatch.setattr(completion_buffer, "FULL_CHARACTERS", 20)
+    monkeypatch.setattr(outcomes, "FULL_CHARACTERS", 20)
     for _ in range(4):
         desk.put(Succeeded(result=JsonText("1" * 10)))
     full = []
@@ -229,24 +229,24 @@ def test_each_that_is_answered_makes_as_much_room_as_it_took(
             desk.completion_buffer.refused(completion, RuntimeError("no"))
         else:
             desk.completion_buffer.delivered([completion], {completion.lease_id})
-        full.append(desk.completion_buffer.full)
+        full.append(desk.outcomes.full)
     assert full == [True, True, False, False]
 
 
 def test_full_until_the_store_has_taken_enough(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completion_buffer, "FULL_CHARACTERS", 20)
+    monkeypatch.setattr(outcomes, "FULL_CHARACTERS", 20)
     desk.put(DOWN)
-    full = [desk.completion_buffer.full]
+    full = [desk.outcomes.full]
     for _ in range(2):
         desk.put(Succeeded(result=JsonText("1" * 10)))
-        full.append(desk.completion_buffer.full)
+        full.append(desk.outcomes.full)
     desk.completion_buffer.put_back(desk.completion_buffer.take_standalone())
-    full.append(desk.completion_buffer.full)
+    full.append(desk.outcomes.full)
     batch = desk.completion_buffer.take_standalone()
-    full.append(desk.completion_buffer.full)
+    full.append(desk.outcomes.full)
     assert desk.completion_buffer.job_ids() == {completion.job_id for completion in batch}
     desk.completion_buffer.delivered(batch, {completion.lease_id for completion in batch[1:]})
-    full.append(desk.completion_buffer.full)
+    full.append(desk.outcomes.full)
     assert full == [False, False, True, True, True, False], (
         "what is on its way counts, what was fenced is gone"
     )

@@ -196,7 +196,7 @@ class Life:
             for job in claims * self.random.randint(1, 2):
                 hint = Hint(owners=frozenset({owner}), matched=job)
                 await self.engine.advance(self.random.choice([0, 0, 0.003, 0.5, 2]) * SECOND)
-                self.engine.worker._hints.on_hint(hint)
+                self.engine.worker.stages.hints.on_hint(hint)
 
     async def flow(self) -> None:
         after = {"a": (), "b": ("a",), "c": ("a",), "d": ("b", "c"), "e": ("d",)}

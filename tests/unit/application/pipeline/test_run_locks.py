@@ -12,7 +12,7 @@ from schedora.application.context import JobContext
 from schedora.application.pipeline import run_locks
 from schedora.application.pipeline.run import Run
 from schedora.application.pipeline.run_locks import PACES, Handover, RunLocking
-from schedora.application.pipeline.slots import Slots
+from schedora.application.pipeline.runs import Runs
 from schedora.application.pipeline.worker import Worker
 from schedora.application.ports.run_locks import RunLock
 from schedora.domain.ids import JobId, LeaseId
@@ -79,8 +79,8 @@ def test_who_keeps_the_locks_is_told_some_times_while_a_run_has_to_last_for_one(
     clock, keeper = VirtualClock(), Keeper()
     after, pace = PACES * SECOND, SECOND
     first, second = [Run(a_claimed_job(), started_at=NOON, began=n * pace / 2) for n in range(2)]
-    slots = SimpleNamespace(runs={run.job.lease_id: run for run in (first, second)}, unlocked=[])
-    locking = RunLocking(slots=cast("Slots", slots), keeper=keeper, clock=clock, after=after)
+    runs = SimpleNamespace(running={run.job.lease_id: run for run in (first, second)}, unlocked=[])
+    locking = RunLocking(runs=cast("Runs", runs), keeper=keeper, clock=clock, after=after)
     clock.advance(after)
     locking.tell()
     assert keeper.taken == [first.job.job_id]

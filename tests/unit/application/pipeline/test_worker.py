@@ -11,9 +11,10 @@ from schedora.application.handlers import Executor
 from schedora.application.pipeline.attempt_log import AttemptLog
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import INVALID_RESULT
+from schedora.application.pipeline.handler_pool import NO_ROOM
+from schedora.application.pipeline.limits import WorkerLimits
 from schedora.application.pipeline.poll_scheduler import PollPolicy
-from schedora.application.pipeline.slots import GRACE, NO_ROOM
-from schedora.application.pipeline.worker import WorkerLimits
+from schedora.application.pipeline.runs import GRACE
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.application.ports.wakeup import Hint
 from schedora.application.run_scope import RunScope
@@ -46,7 +47,7 @@ async def test_job_is_run_and_its_result_kept(engine: Engine) -> None:
 async def test_worker_registers_beats_and_says_good_bye(engine: Engine) -> None:
     async with engine.running() as worker:
         [seen] = await engine.incarnations()
-        assert (seen.status, seen.identity) == (WorkerState.ACTIVE, worker.identity)
+        assert (seen.status, seen.identity) == (WorkerState.ACTIVE, worker.stages.registration.identity)
         assert engine.heartbeat.incarnations == [seen.incarnation]
         worker.drain()
         await engine.settle()
@@ -252,10 +253,10 @@ async def test_hint_is_followed_up_before_the_loop_has_woken_up(engine: Engine) 
     async with engine.running() as worker:
         await engine.settle()
         job = await engine.bench.stores.submit_one()
-        worker._hints.on_hint(Hint(queues=frozenset({"default"})))
-        assert worker._exchanges.under_way
-        worker._hints.on_hint(Hint(queues=frozenset({"default"})))
-        assert len(worker._exchanges._under_way) == 1, "one claim at a time"
+        worker.stages.hints.on_hint(Hint(queues=frozenset({"default"})))
+        assert worker.stages.store_sync.under_way
+        worker.stages.hints.on_hint(Hint(queues=frozenset({"default"})))
+        assert len(worker.stages.store_sync._tasks()) == 1, "one claim at a time"
         await engine.settle()
         assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
 
@@ -264,8 +265,8 @@ async def test_hint_that_tells_of_leases_is_left_to_the_loop(engine: Engine) -> 
     engine.handle(answer)
     async with engine.running() as worker:
         await engine.settle()
-        worker._hints.on_hint(Hint())  # anything: leases are compared while no exchange is under way
-        assert not worker._exchanges.under_way
+        worker.stages.hints.on_hint(Hint())  # anything: leases are compared while no exchange is under way
+        assert not worker.stages.store_sync.under_way
 
 
 async def test_canceled_job_is_interrupted(engine: Engine) -> None:
@@ -277,7 +278,7 @@ async def test_canceled_job_is_interrupted(engine: Engine) -> None:
         await engine.settle()
         assert held.stopped == [job.job_id]
         assert held.contexts[0].cancelled
-        assert worker.slots.free == engine.slots
+        assert worker.stages.pool.free == engine.slots
         assert (await engine.bench.stores.job(job.job_id)).status is S.CANCELED
     assert engine.bench.metrics.counted[Counter.JOBS_FENCED, ""] == 0
 
@@ -313,7 +314,7 @@ async def test_start_that_the_store_does_not_take_stops_the_handler(engine: Engi
         canceled = await engine.bench.stores.cancel(second.job_id)
         await engine.advance(10 * SECOND)
         assert held.stopped == [first.job_id, second.job_id]
-        assert worker.slots.free == 1
+        assert worker.stages.pool.free == 1
         assert await engine.bench.stores.job(second.job_id) == canceled
 
 
@@ -323,7 +324,7 @@ async def test_run_that_fails_outside_of_its_handler_is_a_failure(engine: Engine
     job = await engine.bench.stores.submit_one()
     async with engine.running() as worker:
         failed = await engine.bench.stores.job(job.job_id)
-        assert worker.slots.free == engine.slots
+        assert worker.stages.pool.free == engine.slots
     assert (failed.status, failed.errors[-1].kind) == (S.RETRYING, "OSError")
 
 
@@ -399,7 +400,7 @@ async def test_handler_that_pays_no_heed_loses_its_job_and_keeps_its_slot(engine
         await engine.advance(GRACE)
         dead = await engine.bench.stores.job(job.job_id)
         assert (dead.status, dead.errors[-1].kind) == (S.DEAD, "timeout")
-        assert worker.slots.free == 0
+        assert worker.stages.pool.free == 0
         other = await engine.bench.stores.submit_one()
         await engine.advance(HOUR)
         assert (await engine.bench.stores.job(other.job_id)).status is S.PENDING
@@ -423,7 +424,7 @@ async def test_thread_that_can_not_be_stopped_loses_its_job_and_keeps_its_slot(e
         assert held.told_to_stop(), "it can look, now and then"
         other = await engine.bench.stores.submit_one()
         await engine.advance(HOUR)
-        assert worker.slots.free == 0
+        assert worker.stages.pool.free == 0
         assert (await engine.bench.stores.job(other.job_id)).status is S.PENDING
         held.let_go()
         await engine.happens(held.ended)
@@ -441,7 +442,7 @@ async def test_canceled_thread_keeps_its_slot_and_its_result_counts_no_more(engi
         await engine.bench.cancel(job.job_id)
         await engine.settle()
         assert held.told_to_stop()
-        assert worker.slots.free == engine.slots - 1
+        assert worker.stages.pool.free == engine.slots - 1
         held.let_go()
         await engine.happens(held.ended)
         assert (await engine.bench.stores.job(job.job_id)).status is S.CANCELED
@@ -473,7 +474,7 @@ async def test_process_over_its_time_is_killed(engine: Engine) -> None:
         await engine.advance(SECOND)
         assert engine.children.killed == 1
         assert (await engine.bench.stores.job(job.job_id)).status is S.RETRYING
-        assert worker.slots.free == engine.slots
+        assert worker.stages.pool.free == engine.slots
 
 
 async def test_result_of_a_process_is_held_to_the_limit(engine: Engine) -> None:
@@ -541,7 +542,7 @@ async def test_short_jobs_are_claimed_ahead_and_their_starts_told(engine: Engine
             assert (await engine.bench.stores.job(job.job_id)).status is S.SUCCESS
         # The long one came while short ones were expected: it runs, and what is behind it waits in the buffer.
         assert (await engine.bench.stores.job(blocker.job_id)).status is S.RUNNING
-        assert worker.slots.buffered == 1
+        assert worker.stages.pool.buffered == 1
         assert (await engine.bench.stores.job(behind.job_id)).status is S.SCHEDULED
         await engine.advance(BUFFER_AGE_MAX)
         given_back = await engine.bench.stores.job(behind.job_id)
@@ -632,7 +633,7 @@ async def test_store_whose_clock_was_set_back_gets_no_end_before_the_start(engin
     job = await engine.bench.stores.submit_one()
     async with engine.running() as worker:
         await engine.advance(SECOND)
-        worker._store_time.learn(engine.bench.clock.now() - HOUR)
+        worker.stages.store_time.learn(engine.bench.clock.now() - HOUR)
         held.let_go()
         await engine.settle()
         done = await engine.bench.stores.job(job.job_id)

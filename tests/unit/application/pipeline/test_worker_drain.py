@@ -11,7 +11,7 @@ from schedora.application.context import JobContext
 from schedora.application.handlers import Executor
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import DRAINED
-from schedora.application.pipeline.slots import GRACE
+from schedora.application.pipeline.runs import GRACE
 from schedora.application.ports.job_queue import Delivery, Exchanged
 from schedora.domain.ids import JsonText
 from schedora.domain.job_state import JobState
@@ -82,7 +82,7 @@ async def test_jobs_in_the_buffer_are_released_at_once(engine: Engine, by_reques
     runs = await engine.bench.stores.submit_one(a_request(type="long", priority=0))
     waits = await engine.bench.stores.submit_one(a_request(type="long", priority=0))
     async with engine.running() as worker:
-        assert worker.slots.buffered == 1
+        assert worker.stages.pool.buffered == 1
         if by_request:
             worker.heard(engine.heartbeat.incarnations[0], WorkerState.DRAINING)
         else:

@@ -73,7 +73,7 @@ async def test_jobs_that_wait_for_a_slot_are_counted(engine: Engine) -> None:
     engine.slots = 1
     async with engine.running() as worker:
         assert told(engine, Gauge.WORKER_JOBS_BUFFERED) == 0
-        worker.slots.take([a_claimed_job() for _ in range(3)])
+        worker.stages.pool.take([a_claimed_job() for _ in range(3)])
         assert told(engine, Gauge.WORKER_JOBS_BUFFERED) == 2
 
 

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from schedora.application.context import JobContext
-from schedora.application.pipeline.exchange import HINT_TAKES_MAX, MORE_WORK_INTERVAL
+from schedora.application.pipeline.arrivals import MORE_WORK_INTERVAL
+from schedora.application.pipeline.claimer import HINT_TAKES_MAX
 from schedora.application.pipeline.poll_scheduler import PollPolicy
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
 from schedora.application.ports.metrics import Counter
@@ -141,11 +142,11 @@ async def test_job_that_falls_due_while_its_slots_are_full_is_passed_on(
     await engine.bench.stores.submit_one(a_request(scheduled_at=now + 10 * SECOND))
     async with engine.running():
         await engine.bench.stores.submit(*(a_request() for _ in range(engine.slots)))
-        engine.worker._poll_scheduler.due_at(engine.bench.clock.monotonic() + 10 * SECOND)
+        engine.worker.stages.poll_scheduler.due_at(engine.bench.clock.monotonic() + 10 * SECOND)
         wakeup.subscription.deliver(Hint(queues=MAIL))
         await engine.settle()
         assert len(held.contexts) == engine.slots
-        engine.worker._poll_scheduler.due_at(10 * SECOND)  # as one of its own that waits again
+        engine.worker.stages.poll_scheduler.due_at(10 * SECOND)  # as one of its own that waits again
         await engine.advance(9 * SECOND)
         assert wakeup.subscription.passed_on == 0
         await engine.advance(SECOND)
@@ -224,7 +225,7 @@ async def test_job_whose_hint_is_on_its_way_is_not_missed(
 ) -> None:
     async with engine.running() as worker:
         await engine.advance(HOUR)
-        await engine.advance(worker._poll_scheduler.next_at - engine.bench.clock.monotonic() - ago)
+        await engine.advance(worker.stages.poll_scheduler.next_at - engine.bench.clock.monotonic() - ago)
         job = await engine.bench.stores.submit_one()
         await engine.advance(ago)
         assert (await engine.bench.stores.job(job.job_id)).status is S.RUNNING

@@ -13,11 +13,12 @@ from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.context import JobContext
 from schedora.application.directives import Discard
 from schedora.application.errors import LockConflict, StoreUnavailable
-from schedora.application.pipeline import completion_buffer
+from schedora.application.pipeline import outcomes
 from schedora.application.pipeline.completion_buffer import STORAGE_REFUSED
+from schedora.application.pipeline.departure import FAREWELL
 from schedora.application.pipeline.execute import UPSTREAM_NOT_READ
-from schedora.application.pipeline.slots import GRACE
-from schedora.application.pipeline.worker import FAREWELL, RESULTS_NOT_TAKEN, Worker
+from schedora.application.pipeline.runs import GRACE
+from schedora.application.pipeline.worker import RESULTS_NOT_TAKEN, Worker
 from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.wakeup import Hint
@@ -61,10 +62,10 @@ async def test_store_that_is_away_is_left_alone_whatever_is_hinted(engine: Engin
     engine.handle(Counted())
     async with engine.running() as worker:
         engine.bench.faults.away = True
-        worker._hints.on_hint(Hint(queues=frozenset({"default"})))
+        worker.stages.hints.on_hint(Hint(queues=frozenset({"default"})))
         await engine.settle()
-        worker._hints.on_hint(Hint(queues=frozenset({"default"})))
-        assert not worker._exchanges.under_way
+        worker.stages.hints.on_hint(Hint(queues=frozenset({"default"})))
+        assert not worker.stages.store_sync.under_way
 
 
 async def test_pauses_between_tries_grow(engine: Engine) -> None:
@@ -400,11 +401,11 @@ async def test_store_that_hangs_is_not_asked_again_and_again(engine: Engine) -> 
         assert engine.bench.clock.sleepers <= 2
         thaw(engine)
         await engine.advance(LONG_ENOUGH)
-        assert worker._exchanges.may_claim
+        assert worker.stages.claimer.may_claim
 
 
 async def test_worker_holds_only_so_many_results(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(completion_buffer, "FULL_CHARACTERS", 10)
+    monkeypatch.setattr(outcomes, "FULL_CHARACTERS", 10)
     handler = Counted()
     held = Held()
     engine.handle(handler)
@@ -416,13 +417,13 @@ async def test_worker_holds_only_so_many_results(engine: Engine, monkeypatch: py
         more = [a_request() for _ in range(5)]
         claimed = [submission.job for submission in await engine.bench.submit(more)]
         now = engine.bench.clock.monotonic()
-        worker.slots.take(await claimed_by(engine, worker))
-        assert worker.slots.buffered == 5
+        worker.stages.pool.take(await claimed_by(engine, worker))
+        assert worker.stages.pool.buffered == 5
         engine.bench.faults.away = True
         held.let_go()
         await engine.settle()
         assert engine.bench.clock.monotonic() == now
-        assert (worker.slots.buffered, len(handler.runs)) == (0, 1), "the others are to go back"
+        assert (worker.stages.pool.buffered, len(handler.runs)) == (0, 1), "the others are to go back"
         engine.bench.faults.away = False
         await engine.advance(LONG_ENOUGH)
         done = [await engine.bench.stores.job(job.job_id) for job in (first.job, *claimed)]
@@ -453,12 +454,12 @@ async def test_answer_to_what_was_asked_before_the_loss_tells_of_no_return(engin
         async with engine.running() as worker:
             asked_at = engine.bench.clock.monotonic()
             await engine.advance(SECOND)
-            worker._contact.failed(StoreUnavailable("gone"))
-            worker._contact.answered(asked_at)
-            worker._contact.failed(StoreUnavailable("gone"))
-            worker._contact.failed(LockConflict("a deadlock"))
+            worker.stages.contact.failed(StoreUnavailable("gone"))
+            worker.stages.contact.answered(asked_at)
+            worker.stages.contact.failed(StoreUnavailable("gone"))
+            worker.stages.contact.failed(LockConflict("a deadlock"))
             await engine.advance(LONG_ENOUGH)
-            worker._contact.failed(LockConflict("a deadlock"))
+            worker.stages.contact.failed(LockConflict("a deadlock"))
     told = [entry["event"] for entry in logs if entry["event"].startswith("the store is")]
     assert told == ["the store is away; outcomes are kept", "the store is back"]
 
@@ -491,7 +492,7 @@ async def claimed_by(engine: Engine, worker: Worker) -> list[ClaimedJob]:
     assert worker.incarnation is not None
     claim = ClaimRequest(
         owner=worker.incarnation,
-        worker_id=worker.identity.worker_id,
+        worker_id=worker.stages.registration.identity.worker_id,
         queues=(),
         types=("work",),
         limit=10,

@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from schedora.application.handlers import Executor
-from schedora.application.pipeline.slots import GRACE
+from schedora.application.pipeline.runs import GRACE
 from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.shared_counters import Series
 from schedora.domain.job_state import JobState
@@ -34,14 +34,14 @@ async def test_a_thread_is_stuck_once_it_has_had_its_grace_and_until_it_returns(
     async with engine.running() as worker:
         await engine.happens(held.began)
         await engine.advance(SECOND + GRACE - MICROSECOND)
-        assert (stuck_threads(engine), worker.slots.free) == (0, 2)
+        assert (stuck_threads(engine), worker.stages.pool.free) == (0, 2)
         await engine.advance(MICROSECOND)
-        assert (stuck_threads(engine), worker.slots.free) == (1, 2)
+        assert (stuck_threads(engine), worker.stages.pool.free) == (1, 2)
         held.let_go()
         await engine.happens(held.ended)
         while stuck_threads(engine):
             await engine.settle()
-        assert worker.slots.free == 3
+        assert worker.stages.pool.free == 3
 
 
 async def test_a_canceled_one_is_stuck_as_well(engine: Engine) -> None:

@@ -94,7 +94,7 @@ async def test_suspect_canceled_while_its_start_is_told_does_not_run(engine: Eng
         await engine.bench.stores.cancel(job.job_id)
         await engine.advance(LONG_ENOUGH)
         assert held.contexts == []
-        assert worker.slots.free == engine.slots
+        assert worker.stages.pool.free == engine.slots
     assert await states(engine.bench, [job]) == [S.CANCELED]
 
 
@@ -149,6 +149,6 @@ async def test_suspects_are_not_hoarded(engine: Engine) -> None:
     jobs = await suspects(engine.bench, 10, deaths=2)
     async with engine.running() as worker:
         assert (await states(engine.bench, jobs)).count(S.SCHEDULED) < 2 * engine.slots
-        assert worker.slots.buffered >= engine.slots
+        assert worker.stages.pool.buffered >= engine.slots
         await engine.advance(LONG_ENOUGH)
         assert len(held.contexts) == 1

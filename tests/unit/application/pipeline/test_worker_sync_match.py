@@ -11,11 +11,12 @@ import pytest
 
 from schedora.application.context import JobContext
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
+from schedora.application.pipeline.departure import FAREWELL
 from schedora.application.pipeline.execute import DRAINED
-from schedora.application.pipeline.hints import MATCH_AGE_MAX
-from schedora.application.pipeline.slots import GRACE, NO_HANDLER, NO_ROOM
+from schedora.application.pipeline.handler_pool import NO_HANDLER, NO_ROOM
+from schedora.application.pipeline.runs import GRACE
+from schedora.application.pipeline.sync_matches import MATCH_AGE_MAX
 from schedora.application.pipeline.taken_leases import TAKEN_MAX
-from schedora.application.pipeline.worker import FAREWELL
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue, Start
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.application.ports.wakeup import Hint
@@ -155,7 +156,7 @@ async def test_it_starts_before_the_loop_has_woken_up(
 ) -> None:
     async with engine.running() as worker:
         wakeup.subscription.deliver(told_of(await matched(engine)))
-        assert worker.slots.free == engine.slots - 1
+        assert worker.stages.pool.free == engine.slots - 1
 
 
 async def test_it_is_counted(engine: Engine, wakeup: RecordedWakeup, gate: Gate) -> None:
@@ -187,11 +188,11 @@ async def test_it_starts_no_sooner_than_it_was_stored(
     async with engine.running() as worker:
         heard, found = await matched(engine), await matched(engine)
         if slow_answers:
-            worker._store_time.learn(engine.bench.clock.now() - 5 * SECOND)
+            worker.stages.store_time.learn(engine.bench.clock.now() - 5 * SECOND)
         wakeup.subscription.deliver(told_of(heard))
         await engine.settle()
         if slow_answers:
-            worker._store_time.learn(engine.bench.clock.now() - 5 * SECOND)
+            worker.stages.store_time.learn(engine.bench.clock.now() - 5 * SECOND)
         wakeup.subscription.deliver(in_doubt(engine))
         await engine.settle()
         for job in (heard, found):
@@ -222,7 +223,11 @@ async def test_one_for_an_earlier_life_is_nothing_to_this_one(
 
 
 async def _another(engine: Engine) -> IncarnationId:
-    return (await engine.bench.stores.workers.register(engine.worker.identity, an_incarnation())).incarnation
+    return (
+        await engine.bench.stores.workers.register(
+            engine.worker.stages.registration.identity, an_incarnation()
+        )
+    ).incarnation
 
 
 async def test_what_comes_late_is_run_once_it_is_known_to_be_its_own(
@@ -233,7 +238,7 @@ async def test_what_comes_late_is_run_once_it_is_known_to_be_its_own(
         await engine.advance(MATCH_AGE_MAX + AN_INSTANT)
         checks_made = asked.checks_made
         wakeup.subscription.deliver(told_of(job))
-        assert engine.worker.slots.free == engine.slots, "not before the store was asked"
+        assert engine.worker.stages.pool.free == engine.slots, "not before the store was asked"
         await engine.settle()
         assert asked.checks_made == checks_made + 1
         assert [context.job_id for context in held.contexts] == [job.job_id]
@@ -262,7 +267,7 @@ async def test_while_it_may_have_been_given_up_it_asks_first(
         job = await matched(engine)
         checks_made = asked.checks_made
         wakeup.subscription.deliver(told_of(job))
-        assert engine.worker.slots.free == engine.slots - (0 if checks else 1)
+        assert engine.worker.stages.pool.free == engine.slots - (0 if checks else 1)
         await engine.settle()
         assert (gate.runs[job.job_id], asked.checks_made - checks_made) == (1, checks)
 
@@ -286,7 +291,7 @@ async def test_age_goes_by_the_stores_clock(
 ) -> None:
     async with engine.running() as worker:
         job = attrs.evolve(await matched(engine), claimed_at=engine.bench.clock.now() - HOUR)
-        worker._store_time.learn(job.claimed_at)
+        worker.stages.store_time.learn(job.claimed_at)
         checks_made = asked.checks_made
         wakeup.subscription.deliver(told_of(job))
         await engine.settle()
@@ -379,7 +384,7 @@ async def test_it_runs_once_whenever_it_is_told_of_around_a_check(
                 await live(stored, told, again)
         for stored in MOMENTS:
             await live(stored, None, None)
-        assert worker.slots.free == engine.slots
+        assert worker.stages.pool.free == engine.slots
         assert engine.task is not None
         assert not engine.task.done()
     counted = engine.bench.metrics.counted
@@ -407,8 +412,8 @@ async def test_it_remembers_no_more_than_it_needs(engine: Engine, wakeup: Record
         job = await matched(engine)
         leases = [a_lease_id() for _ in range(TAKEN_MAX + 1)]
         for lease_id in leases:
-            worker._take([attrs.evolve(job, lease_id=lease_id)])
-        assert [lease_id for lease_id in leases if lease_id in worker._taken] == leases[1:]
+            worker.stages.arrivals.found([attrs.evolve(job, lease_id=lease_id)])
+        assert [lease_id for lease_id in leases if lease_id in worker.stages.taken] == leases[1:]
 
 
 def by_signal(engine: Engine) -> None:
@@ -445,7 +450,7 @@ async def test_declared_lost_it_runs_it_under_no_lease_of_its_earlier_life(
         job = await matched(engine)
         worker.heard(engine.heartbeat.incarnations[-1], WorkerState.STALE)
         wakeup.subscription.deliver(told_of(job))  # before it has registered again
-        assert worker.slots.free == engine.slots
+        assert worker.stages.pool.free == engine.slots
         await engine.settle()
         assert len(engine.heartbeat.incarnations) == 2
         done = await now(engine, job)
@@ -460,7 +465,7 @@ async def test_more_than_the_slots_hold_goes_back_at_once_where_jobs_take_long(
         jobs = [await matched(engine) for _ in range(engine.slots + 2)]
         for job in jobs:
             wakeup.subscription.deliver(told_of(job))
-        assert worker.slots.buffered == 0
+        assert worker.stages.pool.buffered == 0
         await engine.advance(BUFFER_AGE_MAX / 2)
         assert [(await now(engine, job)).status for job in jobs] == [S.RUNNING] * 2 + [S.PENDING] * 2
         for job in jobs[engine.slots :]:
@@ -473,7 +478,7 @@ async def test_more_than_the_slots_hold_waits_for_room_where_jobs_are_short(
     engine: Engine, wakeup: RecordedWakeup, held: Held
 ) -> None:
     async with engine.running() as worker:
-        worker.slots.durations += [timedelta(milliseconds=1)] * 100
+        worker.stages.pool.runs.durations += [timedelta(milliseconds=1)] * 100
         wakeup.subscription.deliver(Hint())  # with the next claim it learns of them
         await engine.settle()
         jobs = [await matched(engine) for _ in range(engine.slots + 2)]
@@ -633,7 +638,7 @@ async def test_leaving_it_touches_neither_what_has_started_nor_what_it_knows(
         await engine.advance(engine.limits.shutdown_timeout + GRACE)
         held.let_go()
         await engine.advance(GRACE - AN_INSTANT)
-        worker._contact.retry_at = engine.bench.clock.monotonic() + HOUR
+        worker.stages.contact.retry_at = engine.bench.clock.monotonic() + HOUR
         engine.bench.faults.away = False
         await engine.advance(GRACE)
         assert engine.task is not None
@@ -735,6 +740,6 @@ async def test_they_do_not_hide_that_hints_were_missed(
         await engine.advance(2 * SECOND)
         wakeup.subscription.deliver(told_of(await matched(engine)))
         await engine.settle()
-        assert worker.slots.free == engine.slots
+        assert worker.stages.pool.free == engine.slots
         await engine.advance(engine.limits.poll_policy.poll_longest * 1.2)
     assert engine.bench.metrics.counted[Counter.WAKEUPS_MISSED, ""] == 1

@@ -12,8 +12,8 @@ from schedora.adapters.memory.faults import AFTER_COMMIT
 from schedora.application.context import JobContext
 from schedora.application.errors import LockConflict, StoreUnavailable
 from schedora.application.handlers import Executor
-from schedora.application.pipeline.slots import GRACE
-from schedora.application.pipeline.worker import FAREWELL, UNWRITTEN_NAMED_MAX
+from schedora.application.pipeline.departure import FAREWELL, UNWRITTEN_NAMED_MAX
+from schedora.application.pipeline.runs import GRACE
 from schedora.domain.completion import Completion
 from schedora.domain.retry import RetryPolicy
 from schedora.domain.worker import WorkerState
@@ -120,7 +120,7 @@ async def test_it_tells_that_the_store_is_away_and_how_much_it_keeps_and_that_it
 async def test_that_others_were_in_the_way_is_told_to_who_asks_for_detail(engine: Engine) -> None:
     async with engine.running() as worker:
         with capture_logs() as lines:
-            worker._contact.failed(LockConflict("a deadlock"))
+            worker.stages.contact.failed(LockConflict("a deadlock"))
     assert lines == [
         {
             "event": "others were in the way",
@@ -132,7 +132,7 @@ async def test_that_others_were_in_the_way_is_told_to_who_asks_for_detail(engine
 
 
 @pytest.mark.parametrize("answers", [True, False])
-async def test_it_tells_why_it_could_not_say_good_bye(engine: Engine, answers: bool) -> None:
+async def test_it_tells_why_it_could_not_deregister(engine: Engine, answers: bool) -> None:
     async with engine.running() as worker:
         with capture_logs() as lines:
             if answers:
@@ -143,8 +143,8 @@ async def test_it_tells_why_it_could_not_say_good_bye(engine: Engine, answers: b
             await engine.advance(FAREWELL)
             if engine.bench.faults.frozen is not None:
                 engine.bench.faults.frozen.set()
-    assert of(lines, "could not") == {
-        "event": "could not say good-bye; the reaper will notice",
+    assert of(lines, "deregistration") == {
+        "event": "deregistration failed; the reaper will rescue its leases",
         "log_level": "warning",
         "error": f"{AWAY}workers.set_status" if answers else "it did not answer in time",
     }
@@ -282,8 +282,8 @@ async def test_it_tells_that_a_batch_was_refused_and_by_what(engine: Engine, in_
 async def test_that_the_store_is_away_is_told_once(engine: Engine) -> None:
     async with engine.running() as worker:
         with capture_logs() as lines:
-            worker._contact.failed(StoreUnavailable("gone"))
-            worker._contact.failed(StoreUnavailable("still gone"))
+            worker.stages.contact.failed(StoreUnavailable("gone"))
+            worker.stages.contact.failed(StoreUnavailable("still gone"))
     assert [(line["event"], line["error"], line["kept"]) for line in lines] == [
         ("the store is away; outcomes are kept", "gone", 0)
     ]

@@ -86,7 +86,7 @@ async def test_commit_completes_the_job_with_the_result_given_there(engine: Engi
         job = await one_job(engine)
         assert (job.status, job.result) == (S.SUCCESS, '{"in":"the transaction"}')
         assert await ledger.wrote()
-        assert worker.slots.free == engine.slots
+        assert worker.stages.pool.free == engine.slots
         assert engine.bench.metrics.counted[Counter.JOBS_SUCCEEDED, "work"] == 1
         assert engine.bench.metrics.counted[Counter.JOBS_FENCED, ""] == 0
         assert [run.job_id for run, _ in engine.bench.export.runs] == [job.job_id]
@@ -193,7 +193,7 @@ async def test_run_over_its_time_after_the_commit_has_succeeded(engine: Engine, 
         [submission] = await engine.bench.submit([a_request(timeout=SECOND)])
         await engine.settle()
         await engine.advance(LONG_ENOUGH)
-        assert worker.slots.free == engine.slots
+        assert worker.stages.pool.free == engine.slots
         job = await engine.bench.stores.job(submission.job.job_id)
     assert (job.status, job.errors) == (S.SUCCESS, ())
     assert engine.bench.metrics.counted[Counter.JOBS_FAILED, "work"] == 0
@@ -215,10 +215,10 @@ async def test_lease_that_went_with_the_commit_stops_nobody(engine: Engine, ledg
     async with engine.running() as worker:
         await one_job(engine)
         await engine.advance(LONG_ENOUGH)  # leases are checked meanwhile
-        assert worker.slots.free == engine.slots - 1
+        assert worker.stages.pool.free == engine.slots - 1
         ledger.waits.set()
         await engine.settle()
-        assert worker.slots.free == engine.slots
+        assert worker.stages.pool.free == engine.slots
     assert engine.bench.metrics.counted[Counter.JOBS_SUCCEEDED, "work"] == 1
 
 

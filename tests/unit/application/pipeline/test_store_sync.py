@@ -13,9 +13,9 @@ from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.context import JobContext
 from schedora.application.directives import Discard, Retry
 from schedora.application.errors import StoreUnavailable
-from schedora.application.pipeline import exchange
+from schedora.application.pipeline import batching
+from schedora.application.pipeline.batching import UNDER_WAY_MAX, WORTH_A_SECOND
 from schedora.application.pipeline.complete import Completed, CompleteJobs
-from schedora.application.pipeline.exchange import UNDER_WAY_MAX, WORTH_A_SECOND
 from schedora.application.pipeline.worker import Worker
 from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
 from schedora.application.ports.metrics import Counter, Histogram
@@ -146,7 +146,7 @@ async def test_leases_are_checked_only_when_no_exchange_is_under_way(
         bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
         await engine.advance(engine.limits.lease_check_idle)
-        assert worker.slots.held() == set()
+        assert worker.stages.pool.held() == set()
         queue.slow = False
         queue.pass_on()
         await engine.settle()
@@ -230,7 +230,7 @@ async def test_few_completions_wait_for_the_exchange_under_way(engine: Engine, q
 async def test_a_third_exchange_waits_for_one_of_two_whatever_it_has_to_bring(
     engine: Engine, queue: SlowQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "WORTH_A_SECOND", 1)
+    monkeypatch.setattr(batching, "WORTH_A_SECOND", 1)
     async with two_runs(engine, queue) as held:
         held.contexts[0].progress(0.5)
         await engine.settle()
@@ -249,7 +249,7 @@ def an_outcome(worker: Worker, **fields: Any) -> None:
     """A job has ended just now."""
     job = a_claimed_job(**fields)
     completion = settled(job, Succeeded())
-    worker._exchanges.put(job, completion, worker._clock.monotonic())
+    worker.stages.completion_buffer.put(job, completion, worker.stages.clock.monotonic())
     worker.changed.set()
 
 
@@ -261,8 +261,8 @@ async def one_that_waits(engine: Engine, queue: SlowQueue) -> AsyncIterator[Work
     engine.slots = 1
     async with engine.running() as worker:
         queue.slow = True
-        worker.slots.take([a_claimed_job(), a_claimed_job()])
-        assert worker.slots.buffered == 1
+        worker.stages.pool.take([a_claimed_job(), a_claimed_job()])
+        assert worker.stages.pool.buffered == 1
         yield worker
 
 
@@ -281,7 +281,7 @@ async def test_outcomes_wait_for_company_from_the_first_of_them_on(engine: Engin
 async def test_outcomes_enough_for_an_exchange_wait_for_no_more(
     engine: Engine, queue: SlowQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "WORTH_A_SECOND", 2)
+    monkeypatch.setattr(batching, "WORTH_A_SECOND", 2)
     async with one_that_waits(engine, queue) as worker:
         an_outcome(worker)
         await engine.settle()
@@ -296,7 +296,7 @@ async def test_start_is_told_once_a_run_has_lasted_for_a_moment(engine: Engine, 
     async with engine.running() as worker:
         await engine.advance(SECOND)
         queue.slow = True
-        worker.slots.take([a_claimed_job(started_at=None)])
+        worker.stages.pool.take([a_claimed_job(started_at=None)])
         worker.changed.set()
         await engine.advance(engine.limits.flush - MILLISECOND)
         assert queue.deliveries == []
@@ -333,10 +333,10 @@ async def test_it_says_whether_there_was_anything_to_start(engine: Engine, in_wo
     stores = engine.bench.stores
     engine.complete = SlowComplete(units=stores.units, wakeup=stores.wakeup)
     async with engine.running() as worker:
-        assert worker._exchanges.start() is False
+        assert worker.stages.store_sync.start() is False
         an_outcome(worker, workflow_id=a_workflow_id() if in_workflow else None)
-        assert worker._exchanges.start() is True
-        assert worker._exchanges.start() is False
+        assert worker.stages.store_sync.start() is True
+        assert worker.stages.store_sync.start() is False
 
 
 async def test_what_a_workflow_cancels_is_counted(engine: Engine) -> None:
@@ -353,7 +353,7 @@ async def test_what_a_workflow_cancels_is_counted(engine: Engine) -> None:
 async def test_while_two_are_under_way_it_wakes_up_for_no_other(
     engine: Engine, queue: SlowQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "WORTH_A_SECOND", 1)
+    monkeypatch.setattr(batching, "WORTH_A_SECOND", 1)
     async with two_runs(engine, queue) as held:
         engine.bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
@@ -365,7 +365,7 @@ async def test_while_two_are_under_way_it_wakes_up_for_no_other(
         ]
         held.contexts[0].progress(0.5)
         await engine.settle()
-        assert engine.worker._exchanges.moments() == []
+        assert engine.worker.stages.store_sync.moments() == []
 
 
 async def test_suspect_keeps_no_slot_from_others_before_its_start_can_be_told(
@@ -374,24 +374,24 @@ async def test_suspect_keeps_no_slot_from_others_before_its_start_can_be_told(
     async with two_runs(engine, queue) as held:
         held.contexts[0].progress(0.5)
         await engine.settle()
-        engine.worker.slots.take([a_suspect()])
+        engine.worker.stages.pool.take([a_suspect()])
         engine.bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
         assert [(len(one.starts), one.claim is not None) for one in queue.deliveries] == [
             (1, False),
             (0, True),
         ]
-        assert engine.worker.slots.free == 1
+        assert engine.worker.stages.pool.free == 1
 
 
 async def test_starts_of_suspects_are_told_with_those_of_others(engine: Engine, queue: SlowQueue) -> None:
     async with two_runs(engine, queue) as held:
         held.contexts[0].progress(0.5)
         suspect = a_suspect()
-        engine.worker.slots.take([suspect])
+        engine.worker.stages.pool.take([suspect])
         await engine.settle()
         [told] = queue.deliveries
-        known = [run.job.lease_id for run in engine.worker.slots.untold]
+        known = [run.job.lease_id for run in engine.worker.stages.pool.runs.unsent]
         assert [start.lease_id for start in told.starts] == [*known, suspect.lease_id]
 
 
@@ -404,7 +404,7 @@ async def test_what_is_lost_keeps_no_other_from_its_start(engine: Engine, queue:
         await engine.bench.stores.submit_one()
         owner = engine.heartbeat.incarnations[0]
         [job] = await engine.bench.stores.claim(owner, worker_id=W1, types=("work",), start_count=0)
-        worker.slots.take([lost, job])
+        worker.stages.pool.take([lost, job])
         worker.changed.set()
         queue.slow = True
         await engine.advance(engine.limits.flush)
@@ -458,11 +458,11 @@ async def test_answer_that_was_long_on_its_way_sets_no_clock_back(engine: Engine
         queue.arrives = asyncio.Event()
         engine.bench.stores.wakeup.notify(queues={"default"})
         await engine.advance(SECOND)
-        assert len(worker._exchanges._under_way) == 1
+        assert len(worker.stages.store_sync._tasks()) == 1
         queue.arrives.set()
         await engine.settle()
-        assert len(worker._exchanges._under_way) == 0
-        assert worker._store_time.now() == engine.bench.clock.now()
+        assert len(worker.stages.store_sync._tasks()) == 0
+        assert worker.stages.store_time.now() == engine.bench.clock.now()
 
 
 async def test_registration_that_was_long_on_its_way_sets_no_clock_back(
@@ -486,7 +486,7 @@ async def test_registration_that_was_long_on_its_way_sets_no_clock_back(
         arrives.set()
         await engine.settle()
         assert (len(engine.heartbeat.incarnations), len(queue.waiting)) == (2, 1)
-        assert worker._store_time.now() == engine.bench.clock.now()
+        assert worker.stages.store_time.now() == engine.bench.clock.now()
 
 
 async def test_worker_that_found_all_it_asked_for_looks_again_as_soon_as_there_is_room(
@@ -522,7 +522,7 @@ async def test_job_that_waits_again_is_looked_for_when_it_falls_due(
         await engine.bench.stores.submit_one()
     async with engine.running() as worker:
         await engine.settle()
-        assert worker._poll_scheduler.expected_at == engine.bench.clock.monotonic() + 5 * SECOND
+        assert worker.stages.poll_scheduler.expected_at == engine.bench.clock.monotonic() + 5 * SECOND
         await engine.advance(5 * SECOND)
     assert runs == [runs[0], runs[0] + 5 * SECOND]
 
@@ -545,7 +545,7 @@ async def test_others_are_told_whether_all_that_waits_again_is_due_later(
         jobs = await stores.claim(engine.heartbeat.incarnations[0], worker_id=W1, types=("work",))
         hints.clear()
         for job, outcome in zip(jobs, outcomes, strict=True):
-            worker._on_outcome(job, None, outcome, engine.bench.clock.monotonic())
+            worker.stages.outcomes.put(job, None, outcome, engine.bench.clock.monotonic())
         await engine.settle()
     assert [(set(hint.queues), hint.later) for hint in hints] == [({"default"}, later)]
 
