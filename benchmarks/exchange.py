@@ -25,7 +25,7 @@ from attrs import Factory, define, evolve, frozen
 from schedora.adapters.postgres.embedded import start_embedded
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
-from schedora.adapters.postgres.schema import migrate
+from schedora.adapters.postgres.upgrade import migrate
 from schedora.application.ports.job_queue import ClaimRequest, Delivery
 from schedora.domain.completion import Completion
 from schedora.domain.ids import IncarnationId, JsonText, WorkerId

@@ -20,7 +20,7 @@ from benchmarks.hostile.submissions import AtOnce, submit_at_once
 from benchmarks.postgres import temporary_server
 from benchmarks.systems.redis_server import redis_server
 
-from schedora.adapters.postgres.schema import migrate
+from schedora.adapters.postgres.upgrade import migrate
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -32,7 +32,7 @@ from rich.text import Text
 
 from schedora import AsyncSchedoraClient
 from schedora.adapters.postgres.embedded import EmbeddedServer, start_embedded
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 
 ORDERS_WORKER, FLIGHTS_WORKERS = "w1", ("w2", "w3")
 QUICK_RECOVERY = {

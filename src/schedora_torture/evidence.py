@@ -17,7 +17,7 @@ from schedora.domain.job_state import JobState
 from schedora.domain.process import FRESH_FOR
 from schedora.domain.workflow import Workflow
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import load_settings
+from schedora.entrypoints.settings import load_settings
 from schedora.entrypoints.system import System
 from schedora_torture import ledger
 from schedora_torture.invariants import SideEffect

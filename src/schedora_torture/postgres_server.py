@@ -23,7 +23,7 @@ from schedora.adapters.postgres.embedded import EmbeddedServer, EmbeddedUnavaila
 from schedora.adapters.postgres.embedded.home import Home
 from schedora.adapters.postgres.embedded.log import LOG_DIRECTORY
 from schedora.adapters.postgres.embedded.pidfile import find_postmaster
-from schedora.adapters.postgres.schema import create
+from schedora.adapters.postgres.upgrade import create
 
 PREFIX = "schedora-torture-postgres-"
 FAST, IMMEDIATE, START = "fast", "immediate", "start"

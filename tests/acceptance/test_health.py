@@ -7,7 +7,7 @@ import psycopg
 import pytest
 
 from schedora.adapters.postgres.embedded import start_embedded
-from schedora.adapters.postgres.schema import migrate
+from schedora.adapters.postgres.upgrade import migrate
 from tests.acceptance.api import Api, problem
 from tests.acceptance.server import Document, running
 from tests.databases import empty_database

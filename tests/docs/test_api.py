@@ -5,7 +5,7 @@ from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.problems import TITLES
 from schedora.entrypoints.api.schemas.job_submission import JobSubmission
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import load_settings
+from schedora.entrypoints.settings import load_settings
 from tests.docs.pages import ROOT, table
 
 PAGE = ROOT / "docs" / "api.md"

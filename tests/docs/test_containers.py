@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from schedora.entrypoints.cli.main import app
-from schedora.entrypoints.container.settings import Settings, load_settings
+from schedora.entrypoints.settings import Settings, load_settings
 from tests.docs.pages import ROOT, read_yaml
 from tests.docs.session import Started, bare_environment
 from tests.redis.servers import Port

@@ -16,7 +16,7 @@ from schedora.application.telemetry.sampling import SamplerKind
 from schedora.domain.job_request import JobRequest
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import JobLogLevel, LogFormat, LogLevel, Settings, load_settings
+from schedora.entrypoints.settings import JobLogLevel, LogFormat, LogLevel, Settings, load_settings
 from tests.docs.pages import ROOT, table
 
 PAGE = ROOT / "docs" / "operating.md"

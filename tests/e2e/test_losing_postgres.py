@@ -17,7 +17,7 @@ import pytest
 
 from schedora.adapters.postgres.embedded import EmbeddedServer, start_embedded
 from schedora.adapters.postgres.embedded.pidfile import find_postmaster
-from schedora.adapters.postgres.schema import migrate
+from schedora.adapters.postgres.upgrade import migrate
 from schedora_torture.proxy import BOTH, Direction
 from tests.e2e.conftest import SWIFT, Cluster, running_cluster
 from tests.programs import Program, until

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from schedora.adapters.postgres.embedded import start_embedded
-from schedora.adapters.postgres.schema import migrate
+from schedora.adapters.postgres.upgrade import migrate
 from schedora.entrypoints.api.errors import CutOff, problem_of
 from tests.databases import on
 from tests.e2e.conftest import SWIFT, Api, Cluster, running_cluster

@@ -12,7 +12,7 @@ from schedora.adapters.postgres.embedded import start_embedded
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_writer import PostgresJobWriter
 from schedora.adapters.postgres.jobs import PostgresJobStore
-from schedora.adapters.postgres.schema import migrate
+from schedora.adapters.postgres.upgrade import migrate
 from schedora.adapters.postgres.wakeup import PostgresWakeup
 from tests.builders import a_new_job, a_request
 from tests.contract.postgres import postgres_stores

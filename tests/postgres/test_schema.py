@@ -16,8 +16,9 @@ from sqlalchemy import Connection, create_engine
 from schedora.adapters.postgres import migration, schema
 from schedora.adapters.postgres.location import Location
 from schedora.adapters.postgres.migration import configuration, on_connection
-from schedora.adapters.postgres.schema import REVISIONS, VERSION_TABLE, create, migrate, verify
+from schedora.adapters.postgres.schema import REVISIONS, VERSION_TABLE, verify
 from schedora.adapters.postgres.tables import metadata
+from schedora.adapters.postgres.upgrade import create, migrate
 from schedora.application.errors import SchemaMismatch, StoreUnavailable
 from tests.databases import empty_database
 

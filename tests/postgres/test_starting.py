@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from schedora.adapters.postgres.embedded import start_embedded
-from schedora.adapters.postgres.schema import COMPATIBILITY_TABLE, VERSION_TABLE, migrate, verify
+from schedora.adapters.postgres.schema import COMPATIBILITY_TABLE, VERSION_TABLE, verify
+from schedora.adapters.postgres.upgrade import migrate
 from tests.databases import on
 from tests.e2e.conftest import Cluster, swift_environment
 

@@ -12,7 +12,7 @@ from schedora.application.ports.shared_counters import Series
 from schedora.domain.limits import GRANTED, RateLimit, Take, TokenRequest
 from schedora.domain.outcome import Succeeded
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import load_settings
+from schedora.entrypoints.settings import load_settings
 from schedora.entrypoints.system import System
 from tests.contract.postgres import postgres_stores
 from tests.programs import PATIENCE_SECONDS

@@ -18,7 +18,7 @@ from schedora.application.pipeline.limits import WorkerLimits
 from schedora.application.pipeline.runs import GRACE
 from schedora.domain.ids import JobId
 from schedora.domain.job_state import JobState
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 
 if TYPE_CHECKING:
     from tests.simulation.processes import WorkerProcess

@@ -23,7 +23,7 @@ from schedora.domain.job import Job
 from schedora.domain.job_request import JobRequest
 from schedora.domain.job_state import JobState
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 from schedora_torture import invariants
 from schedora_torture.invariants import Guard, SideEffect
 from tests.simulation.event_loop import SECOND_US, SimulatedClock, SimulatedLoop, Stuck

@@ -43,10 +43,10 @@ from schedora.application.telemetry.redaction import redaction_of
 from schedora.domain.completion import settle
 from schedora.domain.ids import JsonText
 from schedora.domain.outcome import Outcome, Succeeded
-from schedora.entrypoints.container.settings import LogFormat
 from schedora.entrypoints.sdk.definition import JobFunction
 from schedora.entrypoints.sdk.registration import natural_executor
 from schedora.entrypoints.sdk.systems import NoSystem
+from schedora.entrypoints.settings import LogFormat
 
 RESULT_BYTES_MAX = 512 * 1024 * 1024
 """A guard for this process alone: the worker holds results against the limit that is set."""

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
-from schedora.adapters.postgres.schema import create, migrate, reach
+from schedora.adapters.postgres.schema import reach
+from schedora.adapters.postgres.upgrade import create, migrate
 from schedora.application.backoff import Backoff
 from schedora.application.errors import StoreRefuses, StoreUnavailable
 from schedora.application.log import Logger
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 
 log = Logger("schedora.process")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from schedora.application.queries.doctor import Diagnosis
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import Settings, load_settings
+from schedora.entrypoints.settings import Settings, load_settings
 
 
 def examine_directly(data_dir: Path | None) -> Diagnosis:

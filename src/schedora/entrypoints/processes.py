@@ -14,7 +14,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schedora.adapters.postgres.schema import migrate, verify
+from schedora.adapters.postgres.schema import verify
+from schedora.adapters.postgres.upgrade import migrate
 from schedora.adapters.system.crash_recorder import CrashRecorder
 from schedora.adapters.system.parent_death_pipe import hang_on
 from schedora.adapters.telemetry.logs import configure_logs
@@ -25,7 +26,6 @@ from schedora.domain.ids import IncarnationId
 from schedora.domain.process import ProcessKind
 from schedora.domain.worker_death import WorkerDeath
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import LogFormat, Settings, WrongSettings, load_settings
 from schedora.entrypoints.database import database_of
 from schedora.entrypoints.metrics_flush import MetricsFlush
 from schedora.entrypoints.reaper import ReaperService
@@ -33,6 +33,7 @@ from schedora.entrypoints.replacement import keep, kept, reap_left_behind, repla
 from schedora.entrypoints.schema_watch import SchemaWatch
 from schedora.entrypoints.sdk.systems import SharedSystem
 from schedora.entrypoints.service import REPLACE, Service, serve
+from schedora.entrypoints.settings import LogFormat, Settings, WrongSettings, load_settings
 from schedora.entrypoints.supervisor import NoteDeath, supervise
 from schedora.entrypoints.system import System
 from schedora.entrypoints.this_process import default_name
@@ -102,7 +103,7 @@ def run_api(*, host: str, port: int, data_dir: Path | None) -> int:
         )
 
 
-def run_worker(
+def run_worker(  # noqa: PLR0913 - the options of the command
     *,
     app: "Schedora",
     target: str | None,

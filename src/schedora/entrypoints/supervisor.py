@@ -49,7 +49,7 @@ NoteDeath = Callable[[IncarnationId, WorkerDeath], Awaitable[object]]
 """Tells the store. Raises ``StoreUnavailable``."""
 
 
-def supervise(
+def supervise(  # noqa: PLR0913 - the options of the command
     *,
     target: str | None,
     queues: Sequence[str],

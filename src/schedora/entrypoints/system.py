@@ -47,7 +47,7 @@ from schedora.application.queries.why import ExplainJob
 from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.process import ProcessIdentity
 from schedora.domain.workflow import Workflow
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 
 
 @frozen(kw_only=True)

@@ -43,8 +43,8 @@ from schedora.application.telemetry.redaction import redaction_of
 from schedora.domain.ids import IncarnationId, JsonText, LeaseId, WorkerId
 from schedora.domain.worker import WorkerIdentity, WorkerState
 from schedora.domain.worker_death import LINES_MAX, STACK_LENGTH_MAX, WorkerDeath, peak_memory
-from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.replacement import ReplaceProcess
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.system import System
 
 RUN_LOGS_SECONDS = 3.0
@@ -67,7 +67,7 @@ class HeartbeatThread:
     ``on_death`` is called should it end by a defect: without signs of life a worker must not go on.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - two threads meet here
         self,
         system: System,
         *,

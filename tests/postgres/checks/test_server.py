@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from schedora.adapters.postgres.embedded import start_embedded
-from schedora.adapters.postgres.schema import migrate
+from schedora.adapters.postgres.upgrade import migrate
 from schedora.diagnosis.doctor.finding import Severity
 from tests.postgres.checks.looking import Connection, checked, codes, examined, reloaded, the_one
 

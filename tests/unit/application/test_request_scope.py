@@ -11,8 +11,8 @@ from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
 from schedora.application.request_scope import current_request
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import load_settings
 from schedora.entrypoints.sdk.app import Schedora
+from schedora.entrypoints.settings import load_settings
 from schedora.entrypoints.system import System
 from tests.builders import a_job_id, a_request
 

@@ -7,8 +7,8 @@ from structlog.testing import capture_logs
 
 from schedora.application.errors import StoreRefuses, StoreUnavailable
 from schedora.entrypoints import database
-from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.database import database_of
+from schedora.entrypoints.settings import Settings
 
 URL = "postgresql://u:secret@h/d"
 

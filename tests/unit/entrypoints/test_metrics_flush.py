@@ -10,8 +10,8 @@ from structlog.testing import capture_logs
 from schedora.application.ports.metrics import Counter
 from schedora.entrypoints import metrics_flush
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.metrics_flush import MetricsFlush
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.system import System
 
 

@@ -20,9 +20,9 @@ from schedora.domain.ids import IncarnationId
 from schedora.domain.worker_death import WorkerDeath
 from schedora.entrypoints import processes, replacement
 from schedora.entrypoints.api.service import listen
-from schedora.entrypoints.container.settings import WrongSettings
 from schedora.entrypoints.processes import run_api, run_migrate, run_reaper, run_up, run_worker
 from schedora.entrypoints.service import Service, serve
+from schedora.entrypoints.settings import WrongSettings
 
 PATIENCE_SECONDS = 30.0
 

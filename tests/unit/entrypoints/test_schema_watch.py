@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.application.errors import SchemaMismatch, StoreUnavailable
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.schema_watch import INTERVAL, SchemaWatch
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.system import System
 
 

@@ -7,7 +7,7 @@ from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.shared_counters import Series
 from schedora.domain.ids import JsonText
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import load_settings
+from schedora.entrypoints.settings import load_settings
 from schedora.entrypoints.trace_export import TraceExport
 from tests.unit.application.exported import RecordedExport
 

@@ -21,8 +21,8 @@ from schedora.domain.run_log import RunLog
 from schedora.domain.worker import WorkerState
 from schedora.entrypoints import worker as worker_service
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.replacement import ReplaceProcess
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.system import System
 from schedora.entrypoints.this_process import default_name
 from schedora.entrypoints.worker import WorkerService

@@ -1,6 +1,6 @@
 """What the processes of a torture are told."""
 
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 from schedora_torture.plan import process_settings
 from tests.unit.torture.plans import a_plan
 

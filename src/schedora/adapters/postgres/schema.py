@@ -53,47 +53,18 @@ class StoredSchema(NamedTuple):
         return self.revision is not None and self.compatible_since in REVISIONS
 
 
-def migrate(url: str) -> None:
-    """Brings the database to the newest schema that this version knows; changes nothing when it is there.
-
-    All in one transaction, and any number of processes may do it at once. Must not be called on an event loop.
-    Raises ``StoreUnavailable``; ``SchemaMismatch`` when the schema is newer; ``ValueError`` for a URL that is none.
-    """
-    location = Location.parse(url)
-    if not asyncio.run(_stored_at(location)).usable:
-        from schedora.adapters.postgres import migration  # noqa: PLC0415 - most find the schema as they want it
-
-        asyncio.run(migration.on_connection(location, migration.upgrade))
-
-
-def create(url: str) -> None:
-    """Gives a database without tables of Schedora the newest schema; one that has it stays as it is.
-
-    For the rest as ``migrate``, and raises ``SchemaMismatch`` when the schema is older, too: who brings a database
-    with jobs to another schema should mean it.
-    """
-    location = Location.parse(url)
-    stored = asyncio.run(_stored_at(location))
-    if stored.revision is not None:
-        check(stored)
-        return
-    from schedora.adapters.postgres import migration  # noqa: PLC0415 - as above
-
-    asyncio.run(migration.on_connection(location, migration.create))
-
-
 def verify(url: str) -> None:
     """Raises ``SchemaMismatch`` with one line unless this version may work on the schema; ``StoreUnavailable``. Must not be
     called on an event loop.
     """
-    check(asyncio.run(_stored_at(Location.parse(url))))
+    check(asyncio.run(stored_at(Location.parse(url))))
 
 
 def reach(url: str) -> None:
     """Raises ``StoreUnavailable`` unless the database is there and answers, whatever its schema is; ``StoreRefuses`` where it
     will not get better by itself. Must not be called on an event loop.
     """
-    asyncio.run(_stored_at(Location.parse(url)))
+    asyncio.run(stored_at(Location.parse(url)))
 
 
 async def check_schema(session: Session) -> None:
@@ -118,7 +89,8 @@ async def connect(location: Location) -> "asyncpg.Connection[asyncpg.Record]":
     return await asyncpg.connect(location.url, timeout=seconds, statement_cache_size=0)
 
 
-async def _stored_at(location: Location) -> StoredSchema:
+async def stored_at(location: Location) -> StoredSchema:
+    """What the database there says. Raises ``StoreUnavailable``, ``StoreRefuses``."""
     with connecting_to(location.description):
         connection = await connect(location)
     try:

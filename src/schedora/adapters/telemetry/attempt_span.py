@@ -152,7 +152,7 @@ class _AsTheRun(Sampler):
         self._collector = collector
         self._elsewhere = TracerProvider(shutdown_on_exit=False).sampler
 
-    def should_sample(  # noqa: PLR0917 - as OpenTelemetry calls it
+    def should_sample(
         self,
         parent_context: Context | None,
         trace_id: int,

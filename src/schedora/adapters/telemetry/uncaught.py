@@ -56,7 +56,7 @@ def _unraisable(args: Any) -> None:
     log.error("exception that could not be raised", what=args.err_msg, where=where, exc_info=args.exc_value)
 
 
-def _warning(  # noqa: PLR0917 - called as the standard library does
+def _warning(
     message: Warning | str,
     category: type[Warning],
     filename: str,

@@ -48,7 +48,7 @@ NO_PAUSE = timedelta(0)
 
 
 class Reaper:
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each port of the store that it tends, once
         self,
         *,
         workers: Workers,

@@ -17,8 +17,8 @@ from schedora.adapters.telemetry.log_lines import LogLines
 from schedora.adapters.telemetry.logs import LogWriter
 from schedora.application.log import REQUESTS, Logger
 from schedora.application.ports.metrics import Gauge
+from schedora.application.request_keeper import RequestKeeper
 from schedora.application.telemetry.redaction import redaction_of
-from schedora.application.telemetry.request_keeper import RequestKeeper
 from schedora.application.telemetry.request_span import ServedRequest
 from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.connections import Connections, Limits
@@ -26,7 +26,7 @@ from schedora.entrypoints.api.event_streams import EventStreams
 from schedora.entrypoints.api.middleware import UNROUTED
 from schedora.entrypoints.api.outage_log import OutageLog
 from schedora.entrypoints.api.protocol import protocol
-from schedora.entrypoints.container.settings import LogFormat, Settings
+from schedora.entrypoints.settings import LogFormat, Settings
 from schedora.entrypoints.system import System
 
 log = Logger("schedora.api")

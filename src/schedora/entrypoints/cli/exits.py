@@ -123,8 +123,8 @@ def explained(error: Exception) -> tuple[int, str] | None:
     from schedora.application.errors import NotJson, StoreUnavailable  # noqa: PLC0415
     from schedora.domain.errors import InvalidField  # noqa: PLC0415
     from schedora.entrypoints.api.service import PortInUse  # noqa: PLC0415
-    from schedora.entrypoints.container.settings import WrongSettings  # noqa: PLC0415
     from schedora.entrypoints.sdk.errors import SchedoraError  # noqa: PLC0415
+    from schedora.entrypoints.settings import WrongSettings  # noqa: PLC0415
 
     match error:
         case WrongSettings() | NotJson() | InvalidField():

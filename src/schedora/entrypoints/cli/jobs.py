@@ -29,7 +29,7 @@ JobIdArgument = Annotated[UUID, typer.Argument(metavar="JOB_ID", show_default=Fa
 
 
 @app.command()
-def submit(
+def submit(  # noqa: PLR0913 - the options of the command
     job_type: Annotated[str, typer.Argument(metavar="TYPE", help="Names the handler.", show_default=False)],
     *,
     payload: Annotated[
@@ -136,7 +136,7 @@ def submit(
 
 
 @app.command("list")
-def list_(
+def list_(  # noqa: PLR0913 - the options of the command
     *,
     status: Annotated[
         list[JobState] | None, typer.Option("--status", case_sensitive=False, help="May be repeated.")

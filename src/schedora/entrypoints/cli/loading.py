@@ -44,7 +44,7 @@ def _is_dotted_name(text: str) -> bool:
 
 
 def _module(name: str) -> ModuleType:
-    from schedora.entrypoints.container.settings import WrongSettings  # noqa: PLC0415 - dear, as above
+    from schedora.entrypoints.settings import WrongSettings  # noqa: PLC0415 - dear, as above
 
     try:
         return importlib.import_module(name)

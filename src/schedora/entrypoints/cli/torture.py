@@ -24,7 +24,7 @@ MINUTES_MAX = 24 * 60
 FileOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write all of it, as JSON.")]
 
 
-def torture(
+def torture(  # noqa: PLR0913 - the options of the command
     *,
     minutes: Annotated[
         float, typer.Option("--minutes", min=0.1, max=MINUTES_MAX, help="For how long there are faults.")

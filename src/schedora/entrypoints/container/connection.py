@@ -6,9 +6,9 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 
 from schedora.application.errors import StoreUnavailable
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import Settings
 from schedora.entrypoints.database import database_of
 from schedora.entrypoints.metrics_flush import MetricsFlush
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.system import System
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import schedora
 from schedora.application.ports.examination import Expected
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 
 
 def expected(settings: Settings) -> Expected:

@@ -36,7 +36,7 @@ from schedora.application.ports.examination import Examination
 from schedora.application.ports.health import Health
 from schedora.application.ports.metrics import Gauge
 from schedora.entrypoints.container.expected import expected
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from schedora.application.ports.clock import Clock
 from schedora.application.ports.metrics import Gauge
 from schedora.application.ports.randomness import Randomness
 from schedora.entrypoints.container.postgres import PostgresStorage
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 
 T = TypeVar("T")
 

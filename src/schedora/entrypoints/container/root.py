@@ -42,7 +42,7 @@ from schedora.application.queries.watch import Watch
 from schedora.application.queries.why import ExplainJob
 from schedora.diagnosis.why.explanation import Silence
 from schedora.domain.process import ProcessIdentity, ProcessKind
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.system import System
 from schedora.entrypoints.this_process import this_process
 

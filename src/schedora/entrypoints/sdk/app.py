@@ -42,7 +42,7 @@ from schedora.entrypoints.sdk.waiting import (
 from schedora.entrypoints.sdk.workflow import Workflow, WorkflowRun
 
 if TYPE_CHECKING:
-    from schedora.entrypoints.container.settings import Settings
+    from schedora.entrypoints.settings import Settings
     from schedora.entrypoints.system import System
 
 log = Logger("schedora.settings")
@@ -105,7 +105,7 @@ class Schedora:
         """The settings of this app, and what is given here wins where it is not None. Raises
         ``WrongSettings``.
         """
-        from schedora.entrypoints.container.settings import load_settings  # noqa: PLC0415 - read by the first use
+        from schedora.entrypoints.settings import load_settings  # noqa: PLC0415 - read by the first use
 
         said = {name: value for name, value in given.items() if value is not None}
         settings = load_settings(**(given := {**self._overrides, **said}))

@@ -124,7 +124,7 @@ def wait(job: JobRef, timeout: Timeout = None) -> Conversation[JobView[Any]]:
             raise TimeoutError(f"job {seen.job_id} has not ended in time: it is {seen.status}")
 
 
-def list_jobs(
+def list_jobs(  # noqa: PLR0913 - the filters of the list
     *,
     status: JobState | str | Iterable[JobState | str] | None = None,
     type: str | None = None,  # noqa: A002 - called as the field is

@@ -12,7 +12,7 @@ from schedora.domain.job_log import LogPlace
 from schedora.domain.job_state import JobState
 from schedora.domain.run_log import RunLog
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import load_settings
+from schedora.entrypoints.settings import load_settings
 from schedora.entrypoints.system import System
 from tests.builders import a_job_id, a_request
 

@@ -24,7 +24,7 @@ from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.event_streams import EventStreams
 from schedora.entrypoints.api.service import ApiService, listen
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.system import System
 from tests.builders import an_identity, an_incarnation
 from tests.unit.entrypoints.api.following import Follow, Followed

@@ -15,7 +15,7 @@ from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.application.errors import StoreUnavailable
 from schedora.entrypoints.api import admission
 from schedora.entrypoints.api.app import create_app
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.system import System
 from tests.unit.entrypoints.api.conftest import Api, problem, submit
 

@@ -18,7 +18,7 @@ from benchmarks.hostile.fuzzing import PHASES, Findings, fuzz
 
 from schedora.entrypoints.api.service import ApiService, listen, url_of
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 
 EXAMPLES = {"examples": 1, "coverage": 1, "fuzzing": 5, "stateful": 15}
 SEED = 1

@@ -16,7 +16,7 @@ from schedora.application.queries import event_feed
 from schedora.entrypoints.api import event_streams as module
 from schedora.entrypoints.api.event_streams import KEEP_ALIVE, RETRY_MS, RETRY_SPREAD_MS, EventStreams, Stream
 from schedora.entrypoints.api.service import ApiService
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.system import System
 from tests.programs import PATIENCE_SECONDS
 from tests.unit.entrypoints.api.conftest import Api, submit

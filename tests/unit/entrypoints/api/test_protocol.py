@@ -15,7 +15,7 @@ from schedora.application.ports.shared_counters import Series
 from schedora.entrypoints.api.connections import LINGER_SECONDS
 from schedora.entrypoints.api.protocol import PIPELINED_MAX, UNWANTED_BYTES_MAX
 from schedora.entrypoints.api.service import ApiService
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.system import System
 from tests.programs import PATIENCE_SECONDS
 from tests.unit.entrypoints.api.conftest import Api, submit

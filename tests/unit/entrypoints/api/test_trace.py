@@ -26,7 +26,7 @@ from schedora.entrypoints.api.app import create_app
 from schedora.entrypoints.api.schemas.traces import TraceView, trace_view
 from schedora.entrypoints.api.service import ApiService
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.system import System
 from tests.unit.entrypoints.api.conftest import DEAD, RETRYING, Api, Bench, problem, submit
 

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from schedora.adapters.memory.virtual_clock import VirtualClock
-from schedora.entrypoints.container.settings import load_settings
+from schedora.entrypoints.settings import load_settings
 from schedora.entrypoints.system import System
 from tests.unit.entrypoints.api.conftest import DEAD, RETRYING, Api, Bench, declare_stale, problem, submit
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from schedora.entrypoints.cli.loading import WrongApp, load_app
-from schedora.entrypoints.container.settings import WrongSettings
+from schedora.entrypoints.settings import WrongSettings
 
 Write = Callable[[str], str]
 

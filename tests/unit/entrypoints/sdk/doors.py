@@ -7,7 +7,7 @@ from attrs import Factory, define
 
 from schedora.application.errors import StoreUnavailable
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import Settings, load_settings
+from schedora.entrypoints.settings import Settings, load_settings
 from schedora.entrypoints.system import System
 
 

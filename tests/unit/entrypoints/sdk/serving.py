@@ -14,7 +14,7 @@ from structlog.typing import EventDict, WrappedLogger
 from schedora import Schedora
 from schedora.entrypoints.api.service import ApiService, listen
 from schedora.entrypoints.container.root import build_system
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 from schedora.entrypoints.worker import WorkerService
 
 WORKER_ID = "the-worker"

@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from schedora import JobState, NotFound, Schedora, StoreUnavailable
-from schedora.entrypoints.container.settings import Settings, WrongSettings
 from schedora.entrypoints.sdk.systems import NoSystem, SharedSystem
+from schedora.entrypoints.settings import Settings, WrongSettings
 from schedora.entrypoints.system import System
 from tests.programs import PATIENCE_SECONDS
 from tests.unit.entrypoints.sdk.doors import Doors

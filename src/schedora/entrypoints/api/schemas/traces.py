@@ -11,7 +11,7 @@ from schedora.application.telemetry.otlp import resource_spans, span_document
 from schedora.application.telemetry.span import nanoseconds
 from schedora.entrypoints.api.answers import embedded
 from schedora.entrypoints.api.schemas.fields import Cursor, QueryString
-from schedora.entrypoints.container.settings import Settings
+from schedora.entrypoints.settings import Settings
 
 JOBS_DEFAULT, JOBS_MAX = 100, 500
 

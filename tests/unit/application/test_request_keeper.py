@@ -7,10 +7,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from schedora.adapters.memory.request_spans import MemoryRequestSpans
+from schedora.application import request_keeper
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.request_spans import Asked
-from schedora.application.telemetry import request_keeper
-from schedora.application.telemetry.request_keeper import EVERY, RequestKeeper
+from schedora.application.request_keeper import EVERY, RequestKeeper
 from schedora.application.telemetry.request_span import ServedRequest
 from tests.contract.test_request_spans import a_request_served
 from tests.unit.application.bench import Bench

@@ -2,8 +2,8 @@
 
 import pytest
 
-from schedora.entrypoints.container.collector import Collector
-from schedora.entrypoints.container.settings import WrongSettings, load_settings
+from schedora.entrypoints.collector import Collector
+from schedora.entrypoints.settings import WrongSettings, load_settings
 
 URL = "http://collector:4318"
 

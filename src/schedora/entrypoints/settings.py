@@ -15,7 +15,7 @@ from schedora.adapters.postgres.location import Location
 from schedora.application.telemetry.sampling import EVERYTHING, Sampler, SamplerKind
 from schedora.domain.errors import brief
 from schedora.domain.retention import Retention
-from schedora.entrypoints.container.collector import (
+from schedora.entrypoints.collector import (
     PROTOCOL,
     TIMEOUT_SECONDS_MAX,
     TRACES_PATH,

@@ -4,7 +4,7 @@ import pytest
 
 from schedora import Schedora
 from schedora.application.telemetry.sampling import EVERYTHING, Sampler
-from schedora.entrypoints.container.settings import WrongSettings, load_settings
+from schedora.entrypoints.settings import WrongSettings, load_settings
 
 
 @pytest.mark.parametrize(
