@@ -11,7 +11,7 @@ from pathlib import Path
 
 from attrs import define, field, frozen
 
-from schedora_torture.tether import tethered
+from schedora_torture.launcher import launched
 
 FAILED = 1
 COMPLAINT = "schedora: "
@@ -117,7 +117,7 @@ class Fleet:
         arguments = [argument.format(name=member.name) for argument in member.arguments]
         with (self._logs / f"{member.name}.log").open("ab") as log:
             member.process = await asyncio.create_subprocess_exec(
-                *tethered([*COMMAND, *arguments]),
+                *launched([*COMMAND, *arguments]),
                 stdin=DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -10,9 +10,9 @@ from pathlib import Path
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from schedora_torture.launcher import launched
 from schedora_torture.patience import until
 from schedora_torture.ports import Port
-from schedora_torture.tether import tethered
 
 ANSWER_SECONDS_MAX = 30.0
 
@@ -44,7 +44,7 @@ class OwnRedis:
         ]  # fmt: skip
         with (self._logs / "redis-server.log").open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *tethered(command),
+                *launched(command),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

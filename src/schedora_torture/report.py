@@ -9,6 +9,7 @@ from attrs import frozen
 
 from schedora.diagnosis.wording import counted
 from schedora.domain.job_state import JobState
+from schedora_torture.checker import Breach
 from schedora_torture.faults import IN_WORDS, POSTGRES_AWAY, FaultKind
 from schedora_torture.log_files import LogFindings
 from schedora_torture.measures import (
@@ -19,7 +20,6 @@ from schedora_torture.measures import (
     spread,
 )
 from schedora_torture.plan import Plan
-from schedora_torture.verdict import Breach
 
 BREACHES_TOLD = 30
 LOGGED_TOLD = 12

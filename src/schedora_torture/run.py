@@ -13,7 +13,8 @@ from schedora.diagnosis.wording import counted
 from schedora.domain.process import REPORTED_EVERY
 from schedora.entrypoints.signals import stop_signals
 from schedora_torture import ledger
-from schedora_torture.customer import Customer
+from schedora_torture.checker import breaches, misbehaved, unfreed
+from schedora_torture.environment import Environment, staged
 from schedora_torture.evidence import (
     collect,
     fenced_writes,
@@ -23,15 +24,14 @@ from schedora_torture.evidence import (
     store_time,
 )
 from schedora_torture.faults import Fault, FaultKind
+from schedora_torture.load_generator import LoadGenerator
 from schedora_torture.log_files import read_logs
 from schedora_torture.measures import recoveries, seconds
 from schedora_torture.patience import until
 from schedora_torture.plan import DRAIN_BOUND, Plan
 from schedora_torture.report import Report
-from schedora_torture.scene import Scene, staged
-from schedora_torture.strikes import Striker
+from schedora_torture.strikes import FaultInjector
 from schedora_torture.timetable import kinds_for, timetable
-from schedora_torture.verdict import breaches, misbehaved, unfreed
 from schedora_torture.workload import Order, OrderKind, blocking_job, orders
 
 Say = Callable[[str], None]
@@ -54,47 +54,53 @@ async def torture(
     stopping = asyncio.Event()
     faults = timetable(plan) if faults is None else faults
     say(f"Seed {plan.seed}: {counted(len(faults), 'fault')}. Logs: {plan.directory}")
-    async with staged(plan) as scene:
-        with stop_signals(stopping, at_once=scene.fleet.kill_all):
-            return await _tortured(scene, faults, orders(plan) if ordered is None else ordered, stopping, say)
+    async with staged(plan) as environment:
+        with stop_signals(stopping, at_once=environment.fleet.kill_all):
+            return await _tortured(
+                environment, faults, orders(plan) if ordered is None else ordered, stopping, say
+            )
 
 
 async def _tortured(
-    scene: Scene, faults: tuple[Fault, ...], ordered: Iterable[Order], stopping: asyncio.Event, say: Say
+    environment: Environment,
+    faults: tuple[Fault, ...],
+    ordered: Iterable[Order],
+    stopping: asyncio.Event,
+    say: Say,
 ) -> Report:
-    plan = scene.plan
+    plan = environment.plan
     loop = asyncio.get_running_loop()
     say("Everything runs. Orders and faults begin.")
-    fenced_before = await fenced_writes(scene.database_url)
-    began_at, began = await store_time(scene.database_url), loop.time()
-    customer = Customer(plan, scene.api_urls)
-    striker = Striker(
-        scene, lambda number, hold_seconds: customer.take(_blocking(plan, number, hold_seconds))
+    fenced_before = await fenced_writes(environment.database_url)
+    began_at, began = await store_time(environment.database_url), loop.time()
+    load_generator = LoadGenerator(plan, environment.api_urls)
+    fault_injector = FaultInjector(
+        environment, lambda number, hold_seconds: load_generator.take(_blocking(plan, number, hold_seconds))
     )
     try:
-        await _torment(customer, striker, faults, ordered, stopping=stopping, say=say)
+        await _torment(load_generator, fault_injector, faults, ordered, stopping=stopping, say=say)
         over = loop.time()
         say("No more faults. Waiting until all that was accepted has ended.")
-        await customer.finish(DRAIN_BOUND)
-        drained = await _drained(scene, over + DRAIN_BOUND.total_seconds())
+        await load_generator.finish(DRAIN_BOUND)
+        drained = await _drained(environment, over + DRAIN_BOUND.total_seconds())
     finally:
-        await customer.close()
+        await load_generator.close()
     lasted_seconds = loop.time() - began
     drain_seconds = loop.time() - over if drained else None
     if not drained:
-        await scene.fleet.close()  # what still moves can't be checked
+        await environment.fleet.close()  # what still moves can't be checked
     say("Reading records and ledger.")
     with reading():
-        evidence = await collect(plan, scene.database_url, tuple(customer.asked_workflows))
-        found = breaches(customer.accepted(), evidence)
+        evidence = await collect(plan, environment.database_url, tuple(load_generator.asked_workflows))
+        found = breaches(load_generator.accepted(), evidence)
         if not found:
-            workers = sorted(member.name for member in scene.fleet.of("worker"))
-            found = unfreed(workers, await _slots(scene, workers))
-        await scene.fleet.close()  # its logs and counts are whole now
-        fenced = await fenced_writes(scene.database_url) - fenced_before
-    found += misbehaved(scene.fleet.endings, scene.fleet.stubborn)
+            workers = sorted(member.name for member in environment.fleet.of("worker"))
+            found = unfreed(workers, await _slots(environment, workers))
+        await environment.fleet.close()  # its logs and counts are whole now
+        fenced = await fenced_writes(environment.database_url) - fenced_before
+    found += misbehaved(environment.fleet.endings, environment.fleet.stubborn)
     if not found:
-        await _tidy_up(scene)
+        await _tidy_up(environment)
     jobs = evidence.jobs.values()
     return Report(
         plan=plan,
@@ -105,18 +111,18 @@ async def _tortured(
         interrupted=stopping.is_set(),
         jobs=len(jobs),
         workflows=len(evidence.workflows),
-        calls=customer.calls,
-        failed_calls=customer.failed_calls,
+        calls=load_generator.calls,
+        failed_calls=load_generator.failed_calls,
         by_status=Counter(job.status for job in jobs),
         claims=sum(job.lease_token for job in jobs),
         effects=len(evidence.effects),
         fenced=fenced,
-        starts=sum(member.starts for member in scene.fleet.members),
+        starts=sum(member.starts for member in environment.fleet.members),
         faults=len(faults),
         left_out=[kind for kind in FaultKind if kind not in kinds_for(plan)],
         breaches=found,
         seconds=seconds(jobs, began_at),
-        recoveries=recoveries(striker.strikes, jobs, began_at),
+        recoveries=recoveries(fault_injector.strikes, jobs, began_at),
         logs=read_logs(plan.directory),
     )
 
@@ -134,8 +140,8 @@ def _described(plan: Plan) -> str:
 
 
 async def _torment(
-    customer: Customer,
-    striker: Striker,
+    load_generator: LoadGenerator,
+    fault_injector: FaultInjector,
     faults: tuple[Fault, ...],
     ordered: Iterable[Order],
     *,
@@ -144,54 +150,54 @@ async def _torment(
 ) -> None:
     """Orders and faults side by side, until both are over."""
     began = asyncio.get_running_loop().time()
-    news = asyncio.create_task(_tell(customer, striker, began, say))
+    news = asyncio.create_task(_tell(load_generator, fault_injector, began, say))
     try:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(customer.run(ordered, stopping))
-            tasks.create_task(striker.run(faults, began, stopping))
+            tasks.create_task(load_generator.run(ordered, stopping))
+            tasks.create_task(fault_injector.run(faults, began, stopping))
     finally:
         news.cancel()
 
 
-async def _tell(customer: Customer, striker: Striker, began: float, say: Say) -> None:
+async def _tell(load_generator: LoadGenerator, fault_injector: FaultInjector, began: float, say: Say) -> None:
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(_NEWS_SECONDS)
         say(
-            f"{loop.time() - began:>5.0f} s  {counted(len(customer.jobs), 'job')} and"
-            f" {counted(len(customer.workflows), 'workflow')} accepted,"
-            f" {counted(len(striker.strikes), 'fault')} so far"
+            f"{loop.time() - began:>5.0f} s  {counted(len(load_generator.jobs), 'job')} and"
+            f" {counted(len(load_generator.workflows), 'workflow')} accepted,"
+            f" {counted(len(fault_injector.strikes), 'fault')} so far"
         )
 
 
-async def _drained(scene: Scene, bound: float) -> bool:
+async def _drained(environment: Environment, bound: float) -> bool:
     """Whether all jobs have ended by then, on the loop's clock."""
 
     async def ended() -> bool:
         with suppress(*ledger.AWAY):
-            return not await open_jobs(scene.plan, scene.database_url)
+            return not await open_jobs(environment.plan, environment.database_url)
         return False
 
     return await until(ended, bound - asyncio.get_running_loop().time())
 
 
-async def _slots(scene: Scene, workers: Sequence[str]) -> Mapping[str, int]:
+async def _slots(environment: Environment, workers: Sequence[str]) -> Mapping[str, int]:
     """How many slots each of them has in use once it has told that it has none, or after a while."""
     names = frozenset(workers)
-    since = await store_time(scene.database_url)
+    since = await store_time(environment.database_url)
     told: dict[str, int] = {}
 
     async def free() -> bool:
-        told.update(await slots_used(scene.database_url, names, since))
+        told.update(await slots_used(environment.database_url, names, since))
         return names <= told.keys() and not any(told.values())
 
     await until(free, SLOTS_BOUND.total_seconds())
     return told
 
 
-async def _tidy_up(scene: Scene) -> None:
+async def _tidy_up(environment: Environment) -> None:
     """Takes back what was left in a database and a Redis that others use as well; records stay as long as any do."""
-    plan = scene.plan
+    plan = environment.plan
     if plan.database_url is not None:
         connection = await ledger.connect(plan.database_url)
         try:

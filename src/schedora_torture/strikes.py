@@ -1,4 +1,4 @@
-"""How each kind of fault is done to the scene, and undone."""
+"""How each kind of fault is done to the environment, and undone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -8,13 +8,13 @@ import asyncpg
 from attrs import frozen
 
 from schedora_torture import ledger
+from schedora_torture.environment import Environment
 from schedora_torture.faults import POSTGRES_AWAY, Fault, FaultKind
 from schedora_torture.fleet import Member
 from schedora_torture.plan import Plan
 from schedora_torture.postgres_server import FAST, IMMEDIATE
 from schedora_torture.proxy import BOTH, Direction, Proxy
 from schedora_torture.redis_server import OwnRedis
-from schedora_torture.scene import Scene
 
 DELAY_SECONDS = 0.2
 CONNECTIONS_MAX = 1_000
@@ -37,11 +37,11 @@ class Strike:
     victim: str
 
 
-class Striker:
+class FaultInjector:
     """Strikes by the timetable; what it did stands in ``strikes``."""
 
-    def __init__(self, scene: Scene, order_blocking: Order) -> None:
-        self._scene = scene
+    def __init__(self, environment: Environment, order_blocking: Order) -> None:
+        self._environment = environment
         self._order_blocking = order_blocking
         self._postgres = asyncio.Lock()
         self._redis = asyncio.Lock()
@@ -50,7 +50,7 @@ class Striker:
 
     @property
     def plan(self) -> Plan:
-        return self._scene.plan
+        return self._environment.plan
 
     async def run(self, timetable: tuple[Fault, ...], began: float, stopping: asyncio.Event) -> None:
         """Returns once every fault is over, or soon after ``stopping`` is set. ``began`` is by the loop's clock."""
@@ -81,7 +81,7 @@ class Striker:
                 await _wait(stopping, loop.time() + RECOVERY_SECONDS)
 
     def _victim(self, fault: Fault) -> Member | None:
-        fleet = self._scene.fleet
+        fleet = self._environment.fleet
         match fault.kind:
             case FaultKind.KILL_WORKER | FaultKind.FREEZE_WORKER | FaultKind.DRAIN_WORKER:
                 return fleet.of("worker")[fault.target]
@@ -123,8 +123,8 @@ class Striker:
         if fault.kind is FaultKind.BLOCK_LOOP:
             return self._blocked(fault)
         if victim is not None:
-            return _ON_A_PROCESS.get(fault.kind, _unreachable)(self._scene, victim, fault)
-        return _ON_THE_WHOLE[fault.kind](self._scene, fault)
+            return _ON_A_PROCESS.get(fault.kind, _unreachable)(self._environment, victim, fault)
+        return _ON_THE_WHOLE[fault.kind](self._environment, fault)
 
     @asynccontextmanager
     async def _blocked(self, fault: Fault) -> AsyncIterator[bool]:
@@ -140,27 +140,27 @@ async def _wait(stopping: asyncio.Event, until: float) -> bool:
 
 
 @asynccontextmanager
-async def _ended(scene: Scene, victim: Member, fault: Fault) -> AsyncIterator[bool]:
-    end = scene.fleet.stop if fault.kind is FaultKind.DRAIN_WORKER else scene.fleet.kill
+async def _ended(environment: Environment, victim: Member, fault: Fault) -> AsyncIterator[bool]:
+    end = environment.fleet.stop if fault.kind is FaultKind.DRAIN_WORKER else environment.fleet.kill
     was_there = await end(victim)
     try:
         yield was_there
     finally:
-        await scene.fleet.start(victim)
+        await environment.fleet.start(victim)
 
 
 @asynccontextmanager
-async def _frozen(scene: Scene, victim: Member, _fault: Fault) -> AsyncIterator[bool]:
-    was_there = scene.fleet.freeze(victim)
+async def _frozen(environment: Environment, victim: Member, _fault: Fault) -> AsyncIterator[bool]:
+    was_there = environment.fleet.freeze(victim)
     try:
         yield was_there
     finally:
-        scene.fleet.thaw(victim)
+        environment.fleet.thaw(victim)
 
 
 @asynccontextmanager
-async def _postgres_down(scene: Scene, fault: Fault) -> AsyncIterator[bool]:
-    postgres = scene.postgres
+async def _postgres_down(environment: Environment, fault: Fault) -> AsyncIterator[bool]:
+    postgres = environment.postgres
     if postgres is None:
         raise AssertionError("only a server of the torture's own is stopped")
     await postgres.stop(FAST if fault.kind is FaultKind.RESTART_POSTGRES else IMMEDIATE)
@@ -171,28 +171,28 @@ async def _postgres_down(scene: Scene, fault: Fault) -> AsyncIterator[bool]:
 
 
 @asynccontextmanager
-async def _terminated(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
+async def _terminated(environment: Environment, _fault: Fault) -> AsyncIterator[bool]:
     has_struck = False
     with suppress(*ledger.AWAY):
-        connection = await ledger.connect(scene.database_url)
+        connection = await ledger.connect(environment.database_url)
         try:
-            await _end_sessions(scene, connection)
+            await _end_sessions(environment, connection)
             has_struck = True
         finally:
             await connection.close()
     yield has_struck
 
 
-async def _end_sessions(scene: Scene, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _end_sessions(environment: Environment, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Those of the torture's processes: all that go by the engine's name where the server is the torture's own, else those
     that come out of its proxies.
     """
-    if scene.postgres is not None:
+    if environment.postgres is not None:
         await connection.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1", _ENGINE
         )
         return
-    ports = sorted({port for link in scene.links.values() for port in link.upstream_ports})
+    ports = sorted({port for link in environment.links.values() for port in link.upstream_ports})
     await connection.execute(
         "select pg_terminate_backend(other.pid) from pg_stat_activity other, pg_stat_activity own"
         " where own.pid = pg_backend_pid() and other.client_addr = own.client_addr"
@@ -202,11 +202,11 @@ async def _end_sessions(scene: Scene, connection: "asyncpg.Connection[asyncpg.Re
 
 
 @asynccontextmanager
-async def _locked_out(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
+async def _locked_out(environment: Environment, _fault: Fault) -> AsyncIterator[bool]:
     has_struck = False
     async with AsyncExitStack() as stack:
         with suppress(*ledger.AWAY):
-            connection = await ledger.connect(scene.database_url)
+            connection = await ledger.connect(environment.database_url)
             stack.callback(connection.terminate)
             await connection.execute("begin; lock table jobs in exclusive mode")
             has_struck = True
@@ -214,16 +214,16 @@ async def _locked_out(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
 
 
 @asynccontextmanager
-async def _full(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
+async def _full(environment: Environment, _fault: Fault) -> AsyncIterator[bool]:
     is_full = False
     async with AsyncExitStack() as stack:
         with suppress(*ledger.AWAY):
-            first = await ledger.connect(scene.database_url)
+            first = await ledger.connect(environment.database_url)
             stack.callback(first.terminate)
-            await _end_sessions(scene, first)
+            await _end_sessions(environment, first)
             try:
                 for _ in range(CONNECTIONS_MAX):
-                    stack.callback((await ledger.connect(scene.database_url)).terminate)
+                    stack.callback((await ledger.connect(environment.database_url)).terminate)
             except asyncpg.TooManyConnectionsError:
                 is_full = True
         yield is_full
@@ -240,8 +240,8 @@ async def _healed_afterwards(link: Proxy, fault: Fault) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _unreachable(scene: Scene, victim: Member, fault: Fault) -> AsyncIterator[bool]:
-    link = scene.link_of(victim)
+async def _unreachable(environment: Environment, victim: Member, fault: Fault) -> AsyncIterator[bool]:
+    link = environment.link_of(victim)
     match fault.kind:
         case FaultKind.CUT_DATABASE:
             await link.cut()
@@ -255,15 +255,15 @@ async def _unreachable(scene: Scene, victim: Member, fault: Fault) -> AsyncItera
         yield True
 
 
-def _own_redis(scene: Scene) -> OwnRedis:
-    if scene.redis is None:
+def _own_redis(environment: Environment) -> OwnRedis:
+    if environment.redis is None:
         raise AssertionError("this is done to a Redis of the torture's own alone")
-    return scene.redis
+    return environment.redis
 
 
 @asynccontextmanager
-async def _redis_down(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
-    redis = _own_redis(scene)
+async def _redis_down(environment: Environment, _fault: Fault) -> AsyncIterator[bool]:
+    redis = _own_redis(environment)
     await redis.kill()
     try:
         yield True
@@ -272,8 +272,8 @@ async def _redis_down(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
 
 
 @asynccontextmanager
-async def _redis_frozen(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
-    redis = _own_redis(scene)
+async def _redis_frozen(environment: Environment, _fault: Fault) -> AsyncIterator[bool]:
+    redis = _own_redis(environment)
     redis.freeze()
     try:
         yield True
@@ -282,14 +282,14 @@ async def _redis_frozen(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
 
 
 @asynccontextmanager
-async def _emptied(scene: Scene, _fault: Fault) -> AsyncIterator[bool]:
-    await _own_redis(scene).empty()
+async def _emptied(environment: Environment, _fault: Fault) -> AsyncIterator[bool]:
+    await _own_redis(environment).empty()
     yield True
 
 
 @asynccontextmanager
-async def _redis_unreachable(scene: Scene, fault: Fault) -> AsyncIterator[bool]:
-    link = scene.redis_link
+async def _redis_unreachable(environment: Environment, fault: Fault) -> AsyncIterator[bool]:
+    link = environment.redis_link
     if link is None:
         raise AssertionError("there is no Redis")
     if fault.kind is FaultKind.CUT_REDIS:

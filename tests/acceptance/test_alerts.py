@@ -83,8 +83,8 @@ def latency(slow: Curve) -> dict[str, Curve]:
     )
 
 
-def exchanges(slow: Curve) -> dict[str, Curve]:
-    return histogram("exchange_duration_seconds", "", day_and_night(2), slow, ("0.005", "1.0", "5.0"))
+def batches(slow: Curve) -> dict[str, Curve]:
+    return histogram("batch_sync_duration_seconds", "", day_and_night(2), slow, ("0.005", "1.0", "5.0"))
 
 
 JOBS_ANSWERED = 'http_requests_total{method="POST",route="/api/v1/jobs",status="%d"}'
@@ -114,7 +114,7 @@ WELL: Mapping[str, Curve] = {
     'worker_slots_used{kind="worker",process="w1"}': lambda at: at % 11,
     'worker_slots_used{kind="worker",process="w2"}': always(10),
     'stuck_threads{kind="worker",process="w1"}': always(0),
-    **exchanges(always(0)),
+    **batches(always(0)),
     'database_connections_waiting{kind="worker",pool="shared",process="w1"}': lambda at: at // 15 % 2,
     'database_connections_max{kind="worker",pool="shared",process="w1"}': always(10),
     'database_connections{kind="worker",pool="shared",process="w1",state="idle"}': always(3),
@@ -176,7 +176,7 @@ NORMAL = {
     "the database fails over": scraped(
         {
             JOBS_ANSWERED % 503: lambda at: 20 * min(max(0, at - BEGIN), 45),
-            **exchanges(lambda at: 5 * min(max(0, at - BEGIN), 120)),
+            **batches(lambda at: 5 * min(max(0, at - BEGIN), 120)),
         },
         stored=during(BEGIN, BEGIN + 45, always(0), always(1)),
     ),
@@ -226,7 +226,7 @@ NORMAL = {
             'jobs_failed_total{job_type="send"}': risen(90 * MINUTE),
             'jobs_succeeded_total{job_type="send"}': always(1000),
             **latency(risen(90 * MINUTE)),
-            **exchanges(risen(90 * MINUTE)),
+            **batches(risen(90 * MINUTE)),
         }
     ),
     "threads end some minutes after their jobs": scraped(
@@ -327,7 +327,7 @@ INCIDENTS: dict[str, tuple[set[str], list[Samples]]] = {
     "a thread does not end": (
         {"SchedoraThreadsStuck"}, scraped({'stuck_threads{kind="worker",process="w1"}': from_begin(1)})
     ),
-    "the database is slow": ({"SchedoraExchangesSlow"}, scraped(exchanges(rising(1, begin=BEGIN)))),
+    "the database is slow": ({"SchedoraBatchSyncSlow"}, scraped(batches(rising(1, begin=BEGIN)))),
     "a pool is exhausted": (
         {"SchedoraPoolExhausted"},
         scraped({'database_connections_waiting{kind="worker",pool="shared",process="w1"}': from_begin(4)}),

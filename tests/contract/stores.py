@@ -12,7 +12,7 @@ from schedora.application.ports.events import Events
 from schedora.application.ports.examination import Examination, Expected
 from schedora.application.ports.explain_inputs_reader import ExplainInputsReader
 from schedora.application.ports.health import Health
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, JobQueue, Start
+from schedora.application.ports.job_queue import ClaimRequest, JobQueue, Start, SyncAnswer, SyncBatch
 from schedora.application.ports.job_reader import JobReader
 from schedora.application.ports.job_writer import JobWriter
 from schedora.application.ports.jobs import NewJob
@@ -124,12 +124,12 @@ class Stores:
     async def worker(self, **identity: Any) -> Worker:
         return await self.workers.register(an_identity(**identity), an_incarnation())
 
-    async def exchange(
+    async def sync(
         self, *, completions: Sequence[Completion] = (), starts: Sequence[Start] = ()
-    ) -> Exchanged:
-        return await self.job_queue.exchange(Delivery(completions=completions, starts=starts))
+    ) -> SyncAnswer:
+        return await self.job_queue.sync(SyncBatch(completions=completions, starts=starts))
 
-    async def ask(self, owner: Worker | IncarnationId, **wish: Any) -> Exchanged:
+    async def ask(self, owner: Worker | IncarnationId, **wish: Any) -> SyncAnswer:
         """One claim; of all queues, jobs of type ``work``, up to ten, all started, unless said otherwise."""
         defaults: dict[str, Any] = {
             "owner": owner.incarnation if isinstance(owner, Worker) else owner,
@@ -140,7 +140,7 @@ class Stores:
         }
         fields = defaults | wish
         fields.setdefault("start_count", fields["limit"])
-        return await self.job_queue.exchange(Delivery(claim=ClaimRequest(**fields)))
+        return await self.job_queue.sync(SyncBatch(claim=ClaimRequest(**fields)))
 
     async def claim(self, owner: Worker | IncarnationId, **wish: Any) -> list[ClaimedJob]:
         return list((await self.ask(owner, **wish)).claimed)
@@ -159,7 +159,7 @@ class Stores:
     async def complete(self, claimed: ClaimedJob, outcome: Outcome) -> bool:
         """Whether the store accepted it."""
         completion = await self.settle(claimed, outcome)
-        return claimed.lease_id in (await self.exchange(completions=[completion])).accepted
+        return claimed.lease_id in (await self.sync(completions=[completion])).accepted
 
     async def job(self, job_id: JobId) -> Job:
         job = await self.job_reader.get(job_id)

@@ -136,6 +136,6 @@ async def test_end_that_missed_the_start_is_refused(stores: Stores) -> None:
     [unstarted] = (await stores.ask(await stores.worker(), start_count=0)).claimed
     start = Start(job_id=unstarted.job_id, lease_id=unstarted.lease_id, started_at=unstarted.claimed_at)
     late = await stores.settle(unstarted, Released(reason="drained"))
-    await stores.exchange(starts=[start])
+    await stores.sync(starts=[start])
     assert (await stores.units.advance([late])).accepted == frozenset()
     assert (await stores.job(unstarted.job_id)).status is JobState.RUNNING

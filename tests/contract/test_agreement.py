@@ -49,7 +49,7 @@ from schedora.application.commands.workflows import (
 from schedora.application.errors import ApplicationError
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.pipeline.complete import CompleteJobs
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
+from schedora.application.ports.job_queue import ClaimRequest, Start, SyncBatch
 from schedora.application.ports.job_reader import JobFilter
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion, settle
@@ -195,11 +195,11 @@ class Side:
         )
 
     async def end(self, endings: Sequence[tuple[int, Outcome]]) -> list[bool]:
-        """As a worker does: completions of workflows' jobs in a unit of work, the others in an exchange."""
+        """As a worker does: completions of workflows' jobs in a unit of work, the others in a batch."""
         completions = [await self.completion(number, outcome) for number, outcome in endings]
         alone = [completion for completion in completions if completion.workflow_id is None]
         together = [completion for completion in completions if completion.workflow_id is not None]
-        accepted = set((await self.stores.exchange(completions=alone)).accepted)
+        accepted = set((await self.stores.sync(completions=alone)).accepted)
         accepted |= (await self.complete(together)).accepted
         return [completion.lease_id in accepted for completion in completions]
 
@@ -380,7 +380,7 @@ class Agreement(RuleBasedStateMachine):
         types=st.sampled_from([TYPES, TYPES, ("x",)]),
         endings=st.lists(st.tuples(picks, outcomes), max_size=3, unique_by=lambda ending: ending[0]),
     )
-    def exchange(
+    def sync(
         self,
         worker: int,
         limit: int,
@@ -402,7 +402,7 @@ class Agreement(RuleBasedStateMachine):
 
         async def command(side: Side) -> Any:
             completions = [await side.completion(number, outcome) for number, outcome in chosen]
-            answer = await side.stores.job_queue.exchange(Delivery(completions=completions, claim=wish))
+            answer = await side.stores.job_queue.sync(SyncBatch(completions=completions, claim=wish))
             side.claims += answer.claimed
             accepted = [completion.lease_id in answer.accepted for completion in completions]
             return accepted, answer.claimed, answer.next_due_at
@@ -422,7 +422,7 @@ class Agreement(RuleBasedStateMachine):
         async def command(side: Side) -> bool:
             held, now = side.claims[number], await side.stores.now()
             start = Start(job_id=held.job_id, lease_id=held.lease_id, started_at=now, progress=progress)
-            accepted = held.lease_id in (await side.stores.exchange(starts=[start])).accepted
+            accepted = held.lease_id in (await side.stores.sync(starts=[start])).accepted
             if accepted and held.started_at is None:
                 side.claims[number] = attrs.evolve(held, started_at=now)
             return accepted

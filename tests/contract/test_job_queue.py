@@ -6,7 +6,7 @@ from datetime import timedelta
 import attrs
 import pytest
 
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
+from schedora.application.ports.job_queue import ClaimRequest, Start, SyncBatch
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import completed
 from schedora.domain.events import ERRORS_LIMIT, HISTORY_LIMIT, AttemptError, JobEvent
@@ -126,7 +126,7 @@ async def test_next_due_at_is_none_when_nothing_waits(stores: Stores) -> None:
     assert answer.next_due_at is None
 
 
-async def test_next_due_at_sees_what_the_same_exchange_puts_back(stores: Stores) -> None:
+async def test_next_due_at_sees_what_the_same_batch_puts_back(stores: Stores) -> None:
     await stores.submit(a_request())
     worker = await stores.worker()
     [claim] = await stores.claim(worker)
@@ -139,7 +139,7 @@ async def test_next_due_at_sees_what_the_same_exchange_puts_back(stores: Stores)
         limit=1,
         start_count=1,
     )
-    answer = await stores.job_queue.exchange(Delivery(completions=[completion], claim=wish))
+    answer = await stores.job_queue.sync(SyncBatch(completions=[completion], claim=wish))
     assert answer.accepted == {claim.lease_id}
     assert answer.claimed == ()
     assert answer.next_due_at == completion.scheduled_at
@@ -314,7 +314,7 @@ async def test_completion_makes_of_the_record_what_the_domain_says(stores: Store
     [claim] = await stores.claim(await stores.worker())
     held = await stores.job(job.job_id)
     completion = await stores.settle(claim, outcome)
-    answer = await stores.exchange(completions=[completion])
+    answer = await stores.sync(completions=[completion])
     assert answer.accepted == {claim.lease_id}
     assert await stores.job(job.job_id) == completed(held, completion)
 
@@ -335,7 +335,7 @@ async def test_completions_in_company_keep_what_is_their_own(stores: Stores, out
     completions = [
         await stores.settle(claim, outcome) for claim, outcome in zip(claims, outcomes, strict=True)
     ]
-    answer = await stores.exchange(completions=completions)
+    answer = await stores.sync(completions=completions)
     assert answer.accepted == {claim.lease_id for claim in claims}
     for job, completion in zip(held, completions, strict=True):
         assert await stores.job(job.job_id) == completed(job, completion)
@@ -374,9 +374,9 @@ async def test_completion_is_taken_once(stores: Stores) -> None:
     job = await stores.submit_one()
     [claim] = await stores.claim(await stores.worker())
     completion = await stores.settle(claim, Succeeded())
-    assert (await stores.exchange(completions=[completion])).accepted == {claim.lease_id}
+    assert (await stores.sync(completions=[completion])).accepted == {claim.lease_id}
     record = await stores.job(job.job_id)
-    assert (await stores.exchange(completions=[completion])).accepted == frozenset()
+    assert (await stores.sync(completions=[completion])).accepted == frozenset()
     assert await stores.job(job.job_id) == record
 
 
@@ -385,7 +385,7 @@ async def test_one_fenced_completion_does_not_harm_its_neighbours(stores: Stores
     claims = await stores.claim(await stores.worker())
     completions = [await stores.settle(claim, Succeeded()) for claim in claims]
     await stores.cancel(claims[1].job_id)
-    answer = await stores.exchange(completions=completions)
+    answer = await stores.sync(completions=completions)
     assert answer.accepted == {claims[0].lease_id, claims[2].lease_id}
     states = [(await stores.job(claim.job_id)).status for claim in claims]
     assert states == [JobState.SUCCESS, JobState.CANCELED, JobState.SUCCESS]
@@ -402,9 +402,9 @@ async def test_old_lease_is_fenced_after_the_next_claim(stores: Stores) -> None:
         [locked] = await unit.jobs.lock([old.job_id])
         await unit.jobs.save([attrs.evolve(locked, scheduled_at=job.created_at)])
     [new] = await stores.claim(worker)
-    assert (await stores.exchange(completions=[late])).accepted == frozenset()
+    assert (await stores.sync(completions=[late])).accepted == frozenset()
     start = Start(job_id=old.job_id, lease_id=old.lease_id, started_at=old.claimed_at, progress=JsonText("1"))
-    assert (await stores.exchange(starts=[start])).accepted == frozenset()
+    assert (await stores.sync(starts=[start])).accepted == frozenset()
     record = await stores.job(old.job_id)
     assert record.lease is not None
     assert (record.lease.lease_id, record.lease.progress) == (new.lease_id, None)
@@ -423,7 +423,7 @@ async def test_start_is_recorded_once_and_progress_is_kept(stores: Stores) -> No
             started_at=answer.at + started_at,
             progress=None if progress is None else JsonText(progress),
         )
-        assert (await stores.exchange(starts=[start])).accepted == {claim.lease_id}
+        assert (await stores.sync(starts=[start])).accepted == {claim.lease_id}
 
     await tell(SECOND, None)
     record = await stores.job(job.job_id)
@@ -440,7 +440,7 @@ async def test_start_and_completion_may_come_together(stores: Stores) -> None:
     await stores.submit(a_request(), a_request())
     first, second = await stores.claim(await stores.worker(), start_count=1)
     at = await stores.now()
-    answer = await stores.exchange(
+    answer = await stores.sync(
         completions=[await stores.settle(first, Succeeded())],
         starts=[Start(job_id=second.job_id, lease_id=second.lease_id, started_at=at)],
     )
@@ -454,14 +454,14 @@ async def test_end_that_missed_the_start_is_refused(stores: Stores, in_unit: boo
     async def taken(outcome: Outcome, seen: ClaimedJob) -> bool:
         completion = await stores.settle(seen, outcome)
         if not in_unit:
-            return seen.lease_id in (await stores.exchange(completions=[completion])).accepted
+            return seen.lease_id in (await stores.sync(completions=[completion])).accepted
         async with stores.units.begin() as unit:
             return seen.lease_id in await unit.jobs.complete([completion])
 
     await stores.submit(a_request())
     [unstarted] = (await stores.ask(await stores.worker(), start_count=0)).claimed
     start = Start(job_id=unstarted.job_id, lease_id=unstarted.lease_id, started_at=unstarted.claimed_at)
-    assert (await stores.exchange(starts=[start])).accepted == {unstarted.lease_id}
+    assert (await stores.sync(starts=[start])).accepted == {unstarted.lease_id}
     running = await stores.job(unstarted.job_id)
     for outcome in (WorkerLost(message="silence"), Released(reason="drained")):
         assert not await taken(outcome, unstarted)
@@ -502,15 +502,15 @@ async def test_history_and_errors_are_kept_within_their_limits(stores: Stores) -
 
 async def test_answer_carries_the_time_of_the_store(stores: Stores) -> None:
     before = await stores.now()
-    at = (await stores.exchange()).at
+    at = (await stores.sync()).at
     assert before <= at <= await stores.now()
 
 
 async def test_empty_delivery_and_strangers_change_nothing(stores: Stores) -> None:
-    answer = await stores.exchange()
+    answer = await stores.sync()
     assert (answer.accepted, answer.claimed, answer.next_due_at) == (frozenset(), (), None)
     stranger = Start(job_id=a_new_job().job_id, lease_id=a_lease_id(), started_at=NOON)
-    assert (await stores.exchange(starts=[stranger])).accepted == frozenset()
+    assert (await stores.sync(starts=[stranger])).accepted == frozenset()
 
 
 async def test_claims_of_an_owner_are_found_again_as_they_were_answered(stores: Stores) -> None:

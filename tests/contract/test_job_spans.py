@@ -26,7 +26,7 @@ async def derived(stores: Stores, job_id: JobId) -> list[Span]:
 async def run(stores: Stores, claimed: ClaimedJob, outcome: Outcome) -> list[Span]:
     """Ends the claim; what its holder knows then."""
     completion = await stores.settle(claimed, outcome)
-    assert claimed.lease_id in (await stores.exchange(completions=[completion])).accepted
+    assert claimed.lease_id in (await stores.sync(completions=[completion])).accepted
     return run_spans(claimed, completion)
 
 

@@ -40,7 +40,7 @@ async def claim_and_start(stores: Stores, case: Case) -> None:
 
 async def start(stores: Stores, case: Case) -> None:
     at = await stores.now()
-    answer = await stores.exchange(
+    answer = await stores.sync(
         starts=[Start(job_id=case.job.job_id, lease_id=case.claim.lease_id, started_at=at)]
     )
     assert bool(answer.accepted) is (case.job.status in HELD)
@@ -80,7 +80,7 @@ def complete_under_wrong_lease(outcome: Outcome) -> Command:
 async def start_under_wrong_lease(stores: Stores, case: Case) -> None:
     at = await stores.now()
     stale = Start(job_id=case.job.job_id, lease_id=a_lease_id(), started_at=at)
-    assert not (await stores.exchange(starts=[stale])).accepted
+    assert not (await stores.sync(starts=[stale])).accepted
 
 
 async def cancel(stores: Stores, case: Case) -> None:

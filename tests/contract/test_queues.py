@@ -116,7 +116,7 @@ async def test_stats_stay_right_over_many_changes(stores: Stores) -> None:
         await stores.submit(*(a_request(queue=f"q{i % 2}") for i in range(60)))
         while claims := await stores.claim(worker, limit=7):
             completions = [await stores.settle(claim, Succeeded()) for claim in claims]
-            await stores.exchange(completions=completions)
+            await stores.sync(completions=completions)
             await stores.queues.stats()
     assert await by_status(stores, "q0") == {S.SUCCESS: 90}
     assert await by_status(stores, "q1") == {S.SUCCESS: 90}

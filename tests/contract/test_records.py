@@ -151,7 +151,7 @@ async def test_a_queue_may_keep_its_own_for_shorter(stores: Stores) -> None:
     for claim in claims:
         completion = await stores.settle(claim, Succeeded())
         ended_at = completion.ended_at - ages[claim.job_id]
-        await stores.exchange(completions=[attrs.evolve(completion, started_at=ended_at, ended_at=ended_at)])
+        await stores.sync(completions=[attrs.evolve(completion, started_at=ended_at, ended_at=ended_at)])
     assert (await stores.records.prune_jobs(AN_HOUR, limit=10)).jobs == 1
     assert await stores.job_reader.get(claims[0].job_id) is None
     assert [await stores.job(claim.job_id) for claim in claims[1:]]

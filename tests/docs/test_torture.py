@@ -6,7 +6,7 @@ from typing import Any
 import typer
 
 from schedora.entrypoints.cli.main import app
-from schedora_torture import verdict
+from schedora_torture import checker
 from schedora_torture.faults import IN_WORDS
 from tests.docs.pages import ROOT, blocks, said_of, table
 
@@ -20,7 +20,7 @@ def test_every_fault_is_told_in_the_same_words() -> None:
 
 def test_every_promise_is_told_as_the_code_says_it() -> None:
     assert {row["at the end"]: row["what holds"] for row in table(PAGE, "at the end")} == said_of(
-        verdict.Promise
+        checker.Promise
     )
 
 

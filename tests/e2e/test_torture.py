@@ -13,13 +13,13 @@ import asyncpg
 import psutil
 import pytest
 
+from schedora_torture.checker import Promise
 from schedora_torture.faults import ON_OWN_POSTGRES, ON_REDIS, Fault, FaultKind
 from schedora_torture.ledger import SCHEMA
 from schedora_torture.page import page
 from schedora_torture.plan import Plan
 from schedora_torture.report import Report, document, lines
 from schedora_torture.run import torture
-from schedora_torture.verdict import Promise
 from schedora_torture.workload import JobOrder, Order, OrderKind
 from tests.programs import ROOT, Program, unconfigured_environment, until
 from tests.tiers import nightly

@@ -27,7 +27,7 @@ from schedora.application.errors import Conflict, LeaseLost
 from schedora.application.maintenance import reaper
 from schedora.application.maintenance.rescue import RescueJobs
 from schedora.application.pipeline.complete import CompleteJobs
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
+from schedora.application.ports.job_queue import ClaimRequest, Start, SyncBatch
 from schedora.domain import completion as endings
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
@@ -154,10 +154,10 @@ class _Worker:
                     owner=row.incarnation, worker_id=row.identity.worker_id, queues=(), types=(job.request.type,),
                     limit=1, start_count=start_count,
                 )  # fmt: skip
-                exchanged = done(MemoryJobQueue(opened.store).exchange(Delivery(claim=wish)))
-                if not exchanged.claimed:
+                answer = done(MemoryJobQueue(opened.store).sync(SyncBatch(claim=wish)))
+                if not answer.claimed:
                     continue
-                (claimed,) = exchanged.claimed
+                (claimed,) = answer.claimed
                 (after,) = opened.systems()
                 told = f"{self.name} claims {claimed.type}" + (" and starts it" if claimed.started_at else "")
                 broken = (
@@ -181,10 +181,10 @@ class _Worker:
         claim, started_at = hand.claim, hand.started_at or self.system.now
         opened = Opened(self.system)
         start = Start(job_id=claim.job_id, lease_id=claim.lease_id, started_at=started_at)
-        exchanged = done(MemoryJobQueue(opened.store).exchange(Delivery(starts=[start])))
+        answer = done(MemoryJobQueue(opened.store).sync(SyncBatch(starts=[start])))
         (after,) = opened.systems()
-        broken = _unfenced(self.system, claim, exchanged.accepted)
-        if claim.lease_id not in exchanged.accepted:
+        broken = _unfenced(self.system, claim, answer.accepted)
+        if claim.lease_id not in answer.accepted:
             told = f"{self.name} records the start of {claim.type}: fenced"
             yield Move(told, Kind.PROGRESS, self._holding(None), broken=broken)
             return
@@ -220,8 +220,8 @@ class _Worker:
     ) -> Iterator[Move]:
         opened = Opened(self.system)
         if completion.workflow_id is None:
-            exchanged = done(MemoryJobQueue(opened.store).exchange(Delivery(completions=[completion])))
-            accepted = exchanged.accepted
+            answer = done(MemoryJobQueue(opened.store).sync(SyncBatch(completions=[completion])))
+            accepted = answer.accepted
         else:
             accepted = done(_complete(opened)([completion])).accepted
         *earlier, after = opened.systems()

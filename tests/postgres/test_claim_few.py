@@ -19,7 +19,7 @@ from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.session import AsyncpgConnection, Row, TransactionSession
 from schedora.adapters.postgres.statements import load
 from schedora.adapters.postgres.tables import metadata
-from schedora.application.ports.job_queue import ClaimRequest, Delivery
+from schedora.application.ports.job_queue import ClaimRequest, SyncBatch
 from schedora.domain.ids import WorkerId
 from schedora.domain.worker import Worker
 from tests.builders import HOUR, a_new_job, a_request
@@ -215,7 +215,7 @@ class Situation:
     async def claim(self, **wish: Any) -> tuple[int, list[str]]:
         """How many were claimed, and by which statements."""
         self.overheard.sent.clear()
-        answer = await self.queue.exchange(Delivery(claim=a_wish(self.worker, **wish)))
+        answer = await self.queue.sync(SyncBatch(claim=a_wish(self.worker, **wish)))
         return len(answer.claimed), list(self.overheard.sent)
 
 

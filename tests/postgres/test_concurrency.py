@@ -21,7 +21,7 @@ from schedora.application.commands.requeue import RequeueJob
 from schedora.application.commands.workflows import CancelWorkflow
 from schedora.application.errors import ApplicationError, Conflict, LockConflict
 from schedora.application.pipeline.complete import CompleteJobs
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
+from schedora.application.ports.job_queue import ClaimRequest, Start, SyncBatch
 from schedora.application.ports.workflows import CountChange
 from schedora.domain.ids import JobId, WorkerId, WorkflowId
 from schedora.domain.job_state import JobState
@@ -133,8 +133,8 @@ async def test_a_claim_that_had_to_wait_is_not_older_than_what_it_claims(
     job = await stores.submit_one()
     await stores.submit(a_request(type="other"), a_request(type="other"))
     [held] = await others.claim(first)
-    deliveries = [
-        Delivery(
+    batches = [
+        SyncBatch(
             completions=[await stores.settle(other, Succeeded())] if way == "with completions" else [],
             claim=ClaimRequest(
                 owner=second.incarnation,
@@ -149,12 +149,10 @@ async def test_a_claim_that_had_to_wait_is_not_older_than_what_it_claims(
     ]
     if way == "any number":
         await stores.submit_one()
-    await stores.job_queue.exchange(
-        deliveries[0]
-    )  # what is sent for the first time waits before it counts as sent
+    await stores.job_queue.sync(batches[0])  # what is sent for the first time waits before it counts as sent
     async with someone(migrated_url) as other:
         await other.execute("lock table workers")
-        asked = asyncio.create_task(stores.job_queue.exchange(deliveries[1]))
+        asked = asyncio.create_task(stores.job_queue.sync(batches[1]))
         await somebody_waits_for(other)
         assert await others.complete(held, Released(reason="drained"))
         await other.rollback()
@@ -328,7 +326,7 @@ async def test_an_end_beside_the_report_of_its_start_leaves_no_lease_behind(
     completions = [await stores.settle(claim, outcome) for claim in claims]
     async with someone(migrated_url) as other:
         await other.execute("update job_leases set progress = '1' where job_id = %s", [claims[1].job_id])
-        ending = asyncio.create_task(stores.exchange(completions=completions))
+        ending = asyncio.create_task(stores.sync(completions=completions))
         await somebody_waits(migrated_url)
         await other.commit()
         assert len((await ending).accepted) == 3
@@ -345,7 +343,7 @@ async def test_an_end_that_misses_a_start_just_being_recorded_is_refused(
     missed = await stores.settle(claim, WorkerLost(message="silence"))
     async with someone(migrated_url) as other:
         await other.execute("update job_leases set started_at = claimed_at")
-        ending = asyncio.create_task(stores.exchange(completions=[missed]))
+        ending = asyncio.create_task(stores.sync(completions=[missed]))
         await somebody_waits(migrated_url)
         await other.commit()
         assert (await ending).accepted == frozenset()
@@ -358,7 +356,7 @@ async def test_two_reports_of_one_run_at_once_are_both_accepted(stores: Stores, 
     start = Start(job_id=claim.job_id, lease_id=claim.lease_id, started_at=claim.claimed_at)
     async with someone(migrated_url) as other:
         await other.execute("update job_leases set progress = '1'")
-        telling = asyncio.create_task(stores.exchange(starts=[start]))
+        telling = asyncio.create_task(stores.sync(starts=[start]))
         await somebody_waits(migrated_url)
         await other.commit()
         assert (await telling).accepted == {claim.lease_id}
@@ -371,7 +369,7 @@ async def test_a_cancel_that_comes_first_fences_the_completion(stores: Stores, m
     async with stores.units.begin() as unit:
         [locked] = await unit.jobs.lock([job.job_id])
         await unit.jobs.save([locked.canceled(now=await unit.now(), reason="unwanted")])
-        completing = asyncio.create_task(stores.exchange(completions=[completion]))
+        completing = asyncio.create_task(stores.sync(completions=[completion]))
         await somebody_waits(migrated_url)
     assert (await completing).accepted == frozenset()
     assert (await stores.job(job.job_id)).status is JobState.CANCELED
@@ -419,7 +417,7 @@ async def test_of_a_cancel_and_a_completion_exactly_one_wins(rivals: list[Stores
         [claim] = await one.claim(worker)
         completion = await one.settle(claim, Succeeded())
         answer, canceled = await asyncio.gather(
-            one.exchange(completions=[completion]), cancel(job.job_id), return_exceptions=True
+            one.sync(completions=[completion]), cancel(job.job_id), return_exceptions=True
         )
         assert not isinstance(answer, BaseException)
         status = (await one.job(job.job_id)).status
@@ -454,7 +452,7 @@ async def test_a_job_that_moves_while_it_is_waited_for_is_locked_where_it_then_i
     assert len(await stores.claim(worker)) == 1
 
 
-async def test_an_exchange_caught_in_a_deadlock_is_run_again(stores: Stores, migrated_url: str) -> None:
+async def test_a_batch_caught_in_a_deadlock_is_run_again(stores: Stores, migrated_url: str) -> None:
     await stores.submit(a_request(), a_request())
     claims = sorted(await stores.claim(await stores.worker()), key=lambda claim: claim.job_id)
     completions = [await stores.settle(claim, Succeeded()) for claim in claims]
@@ -463,10 +461,10 @@ async def test_an_exchange_caught_in_a_deadlock_is_run_again(stores: Stores, mig
     async with someone(migrated_url) as other:
         await other.execute("set local deadlock_timeout = '1h'")  # so that it is not the one that gives up
         await other.execute(lock, [second])
-        exchanging = asyncio.create_task(stores.job_queue.exchange(Delivery(completions=completions)))
+        syncing = asyncio.create_task(stores.job_queue.sync(SyncBatch(completions=completions)))
         await somebody_waits_for(other)
         await other.execute(lock, [first])
-    assert (await exchanging).accepted == {claim.lease_id for claim in claims}
+    assert (await syncing).accepted == {claim.lease_id for claim in claims}
 
 
 async def test_a_unit_caught_in_a_deadlock_says_that_trying_again_helps(

@@ -13,7 +13,7 @@ from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.jobs import PostgresJobStore
 from schedora.adapters.postgres.unit_of_work import PostgresUnitOfWorkFactory
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
+from schedora.application.ports.job_queue import ClaimRequest, Start, SyncBatch
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, JobId, WorkerId, WorkflowId
 from schedora.domain.outcome import Failed, Succeeded
@@ -122,7 +122,7 @@ def assert_looks_up(session: Explaining, indexes: set[str], *tables: str) -> Non
 
 
 async def test_claim(backlog: Explaining) -> None:
-    claimed = (await job_queue(backlog).exchange(Delivery(claim=wish()))).claimed
+    claimed = (await job_queue(backlog).sync(SyncBatch(claim=wish()))).claimed
     assert {job.priority for job in claimed} == {5}
     assert_looks_up(backlog, named_indexes("claim"), "job_ready")
     lanes = 5 * 3
@@ -133,8 +133,8 @@ async def test_claim(backlog: Explaining) -> None:
 
 
 async def test_claim_of_one_lane_reads_what_it_takes(backlog: Explaining) -> None:
-    answer = await job_queue(backlog).exchange(
-        Delivery(claim=wish(queues=("queue0",), types=("type0",), limit=5))
+    answer = await job_queue(backlog).sync(
+        SyncBatch(claim=wish(queues=("queue0",), types=("type0",), limit=5))
     )
     assert len(answer.claimed) == 5
     assert_looks_up(backlog, named_indexes("claim"), "job_ready")
@@ -142,7 +142,7 @@ async def test_claim_of_one_lane_reads_what_it_takes(backlog: Explaining) -> Non
 
 
 async def test_claim_that_finds_nothing(backlog: Explaining) -> None:
-    answer = await job_queue(backlog).exchange(Delivery(claim=wish(queues=("queue7",))))
+    answer = await job_queue(backlog).sync(SyncBatch(claim=wish(queues=("queue7",))))
     assert (answer.claimed, answer.next_due_at) == ((), None)
     assert_looks_up(backlog, named_indexes("claim"), "job_ready")
     assert backlog.plan.rows("job_ready") == 0
@@ -156,7 +156,7 @@ async def test_claim_that_finds_nothing(backlog: Explaining) -> None:
 async def test_complete(backlog: Explaining, outcome: Any) -> None:
     claims = await held_jobs(backlog)
     done = [settled(claim, outcome, ended_at=claim.claimed_at) for claim in claims]
-    assert len((await job_queue(backlog).exchange(Delivery(completions=done))).accepted) == HELD
+    assert len((await job_queue(backlog).sync(SyncBatch(completions=done))).accepted) == HELD
     assert_looks_up(backlog, named_indexes("complete"), "jobs", "job_leases")
     assert backlog.plan.rows("jobs", "job_leases") == 2 * HELD
 
@@ -164,18 +164,18 @@ async def test_complete(backlog: Explaining, outcome: Any) -> None:
 async def test_start(backlog: Explaining) -> None:
     claims = await held_jobs(backlog)
     starts = [Start(job_id=one.job_id, lease_id=one.lease_id, started_at=one.claimed_at) for one in claims]
-    assert len((await job_queue(backlog).exchange(Delivery(starts=starts))).accepted) == HELD
+    assert len((await job_queue(backlog).sync(SyncBatch(starts=starts))).accepted) == HELD
     assert_looks_up(backlog, named_indexes("start"), *TABLES)
     assert backlog.plan.rows(*TABLES) == HELD
 
 
-async def test_exchange(backlog: Explaining) -> None:
+async def test_sync(backlog: Explaining) -> None:
     claims = await held_jobs(backlog)
     done = [settled(claim, Succeeded(), ended_at=claim.claimed_at) for claim in claims[:10]]
     starts = [
         Start(job_id=one.job_id, lease_id=one.lease_id, started_at=one.claimed_at) for one in claims[10:]
     ]
-    answer = await job_queue(backlog).exchange(Delivery(completions=done, starts=starts, claim=wish()))
+    answer = await job_queue(backlog).sync(SyncBatch(completions=done, starts=starts, claim=wish()))
     assert (len(answer.accepted), len(answer.claimed)) == (HELD, 20)
     parts = named_indexes("complete") | named_indexes("start") | named_indexes("claim")
     assert_looks_up(backlog, parts, "jobs", "job_ready", "job_leases")

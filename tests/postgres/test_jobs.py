@@ -16,7 +16,7 @@ from schedora.adapters.postgres.jobs import PostgresJobStore, chunks
 from schedora.adapters.postgres.session import Row, Session
 from schedora.adapters.postgres.statements import Statement, load
 from schedora.application.errors import LockConflict
-from schedora.application.ports.job_queue import Delivery, Start
+from schedora.application.ports.job_queue import Start, SyncBatch
 from schedora.application.ports.jobs import NewJob, Submission
 from schedora.domain.ids import JsonText
 from schedora.domain.job_request import JobRequest
@@ -160,17 +160,17 @@ async def test_a_job_by_itself_goes_the_shortest_way_once_its_queue_is_there(dat
 
 
 @pytest.mark.parametrize(("times", "succeeds"), [(4, True), (5, False)])
-async def test_an_exchange_is_run_again_a_few_times(database: Database, times: int, succeeds: bool) -> None:
+async def test_a_batch_is_run_again_a_few_times(database: Database, times: int, succeeds: bool) -> None:
     stores = postgres_stores(database)
     await stores.submit_one()
     [claim] = await stores.claim(await stores.worker())
-    delivery = Delivery(completions=[await stores.settle(claim, Succeeded())])
+    batch = SyncBatch(completions=[await stores.settle(claim, Succeeded())])
     queue = PostgresJobQueue(Conflicting(database, times))  # type: ignore[arg-type] # it needs no more
     if succeeds:
-        assert (await queue.exchange(delivery)).accepted == {claim.lease_id}
+        assert (await queue.sync(batch)).accepted == {claim.lease_id}
     else:
         with pytest.raises(LockConflict):
-            await queue.exchange(delivery)
+            await queue.sync(batch)
 
 
 async def test_of_reports_on_one_run_the_newest_progress_counts(database: Database) -> None:
@@ -187,7 +187,7 @@ async def test_of_reports_on_one_run_the_newest_progress_counts(database: Databa
         )
         for one in progress
     ]
-    assert (await stores.exchange(starts=starts)).accepted == {claim.lease_id}
+    assert (await stores.sync(starts=starts)).accepted == {claim.lease_id}
     lease = (await stores.job(job.job_id)).lease
     assert lease is not None
     assert lease.progress == '{"n": 2}'

@@ -22,7 +22,7 @@ from schedora.adapters.postgres.statements import load, written
 from schedora.adapters.postgres.workers import PostgresWorkers
 from schedora.adapters.postgres.workflow_reader import PostgresWorkflowReader
 from schedora.adapters.postgres.workflows import PostgresWorkflowStore
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Start
+from schedora.application.ports.job_queue import ClaimRequest, Start, SyncBatch
 from schedora.application.ports.job_reader import JobFilter
 from schedora.application.ports.records import Pruned
 from schedora.application.ports.request_spans import Asked
@@ -166,7 +166,7 @@ def starts_of(claims: list[ClaimedJob]) -> list[Start]:
 
 
 async def test_a_claim_reads_what_it_takes(crowded: Explaining) -> None:
-    claimed = (await PostgresJobQueue(reads(crowded)).exchange(Delivery(claim=wish()))).claimed
+    claimed = (await PostgresJobQueue(reads(crowded)).sync(SyncBatch(claim=wish()))).claimed
     assert {job.priority for job in claimed} == {5}, "delayed ones and those of other types stand before it"
     plan = crowded.plan
     assert plan.indexes("job_ready") == named_indexes("claim")
@@ -178,7 +178,7 @@ async def test_a_claim_reads_what_it_takes(crowded: Explaining) -> None:
 
 
 async def test_a_claim_that_finds_little_walks_over_nothing_either(crowded: Explaining) -> None:
-    answer = await PostgresJobQueue(reads(crowded)).exchange(Delivery(claim=wish(queues=("mail",))))
+    answer = await PostgresJobQueue(reads(crowded)).sync(SyncBatch(claim=wish(queues=("mail",))))
     assert (answer.claimed, answer.next_due_at) == ((), None)
     plan = crowded.plan
     assert plan.indexes("job_ready") == named_indexes("claim")
@@ -209,7 +209,7 @@ async def test_a_claim_finds_when_the_next_is_due_without_going_through_those(cr
         connection.commit()
         connection.autocommit = True
         connection.execute("vacuum job_ready")
-    answer = await PostgresJobQueue(reads(crowded)).exchange(Delivery(claim=wish()))
+    answer = await PostgresJobQueue(reads(crowded)).sync(SyncBatch(claim=wish()))
     assert answer.claimed == ()
     assert answer.next_due_at is not None
     assert answer.next_due_at > answer.at + timedelta(days=1_000)
@@ -226,7 +226,7 @@ async def test_completions_find_their_rows_by_key(crowded: Explaining, outcome: 
     claims = await held_jobs(crowded)
     crowded.plans.clear()
     completions = [settled(claim, outcome, ended_at=claim.claimed_at) for claim in claims]
-    answer = await PostgresJobQueue(reads(crowded)).exchange(Delivery(completions=completions))
+    answer = await PostgresJobQueue(reads(crowded)).sync(SyncBatch(completions=completions))
     assert len(answer.accepted) == len(claims) == HELD // 100
     plan = crowded.plan
     assert plan.indexes("jobs", "job_leases") == named_indexes("complete")
@@ -243,7 +243,7 @@ async def test_each_lease_is_looked_up_though_there_was_none_when_that_was_plann
         connection.execute("delete from job_leases")
         connection.execute("vacuum analyze job_leases")
     completions = [settled(claim, Succeeded(), ended_at=claim.claimed_at) for claim in claims]
-    answer = await PostgresJobQueue(reads(crowded)).exchange(Delivery(completions=completions))
+    answer = await PostgresJobQueue(reads(crowded)).sync(SyncBatch(completions=completions))
     assert answer.accepted == frozenset()
     lookups = [node for node in crowded.plan.nodes if node.get("Index Name") == "job_leases_pkey"]
     assert lookups
@@ -256,7 +256,7 @@ async def test_so_it_is_at_its_start(crowded: Explaining) -> None:
     with psycopg.connect(crowded.url, autocommit=True) as connection:
         connection.execute("delete from job_leases")
         connection.execute("vacuum analyze job_leases")
-    await PostgresJobQueue(reads(crowded)).exchange(Delivery(starts=starts_of(claims)))
+    await PostgresJobQueue(reads(crowded)).sync(SyncBatch(starts=starts_of(claims)))
     [lookup] = [node for node in crowded.plan.nodes if node.get("Index Name") == "job_leases_pkey"]
     assert "job_id" in lookup["Index Cond"]
 
@@ -264,20 +264,20 @@ async def test_so_it_is_at_its_start(crowded: Explaining) -> None:
 async def test_starts_find_their_rows_by_key(crowded: Explaining) -> None:
     claims = await held_jobs(crowded)
     crowded.plans.clear()
-    await PostgresJobQueue(reads(crowded)).exchange(Delivery(starts=starts_of(claims)))
+    await PostgresJobQueue(reads(crowded)).sync(SyncBatch(starts=starts_of(claims)))
     assert crowded.plan.indexes(*CROWDED) == named_indexes("start")
     assert crowded.plan.reads(len(claims), *CROWDED)
 
 
-async def test_an_exchange_does_what_its_parts_do(crowded: Explaining) -> None:
+async def test_a_batch_does_what_its_parts_do(crowded: Explaining) -> None:
     claims = await held_jobs(crowded)
     crowded.plans.clear()
-    delivery = Delivery(
+    batch = SyncBatch(
         completions=[settled(claim, Succeeded(), ended_at=claim.claimed_at) for claim in claims[:5]],
         starts=starts_of(claims[5:8]),
         claim=wish(),
     )
-    answer = await PostgresJobQueue(reads(crowded)).exchange(delivery)
+    answer = await PostgresJobQueue(reads(crowded)).sync(batch)
     assert (len(answer.accepted), len(answer.claimed)) == (8, 10)
     plan = crowded.plan
     parts = named_indexes("complete") | named_indexes("start") | named_indexes("claim")

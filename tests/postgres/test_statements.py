@@ -33,7 +33,7 @@ def test_constants_belong_to_the_statement() -> None:
 
 
 def test_parts_are_put_in_and_comments_left_out() -> None:
-    text = load("exchange").text
+    text = load("batch_sync").text
     assert "{complete}" not in text
     assert "delete from job_leases" in text
     assert "--" not in text

@@ -489,7 +489,7 @@ async def test_its_lease_ends_it_and_no_other(desk: Desk) -> None:
 async def test_its_start_is_recorded_as_that_of_any(desk: Desk) -> None:
     job = await desk.match()
     start = Start(job_id=job.job_id, lease_id=job.lease_id, started_at=job.claimed_at)
-    assert (await desk.stores.exchange(starts=[start])).accepted == {job.lease_id}
+    assert (await desk.stores.sync(starts=[start])).accepted == {job.lease_id}
     running = await desk.job(job.job_id)
     assert (running.status, running.attempt, running.started_at) == (JobState.RUNNING, 1, job.claimed_at)
 

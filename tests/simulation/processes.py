@@ -289,7 +289,7 @@ class SimulatedHeartbeat:
     async def beat(self) -> None:
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
             if (
-                show := self._process.around.system.presence_of_its_own
+                show := self._process.around.system.liveness_of_its_own
             ) is not None and self._process.locks_runs:
                 heartbeats, run_locks = await stack.enter_async_context(show())
                 self._liveness_mirror = self._present(heartbeats, run_locks)

@@ -12,7 +12,7 @@ from schedora.adapters.memory.job_index import JobIndex
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.workflows import jobs_of, with_live_counts
 from schedora.application.pipeline.complete import Completed, CompleteJobs
-from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
+from schedora.application.ports.job_queue import JobQueue, SyncAnswer, SyncBatch
 from schedora.application.ports.unit_of_work import UnitOfWorkFactory
 from schedora.application.ports.wakeup import Wakeup
 from schedora.domain.claimed_job import ClaimedJob
@@ -213,9 +213,9 @@ class _WatchedQueue:
         self._queue = queue
         self._witness = witness
 
-    async def exchange(self, delivery: Delivery) -> Exchanged:
-        answer = await self._queue.exchange(delivery)
-        self._witness.answered("exchange", delivery.completions, answer.accepted)
+    async def sync(self, batch: SyncBatch) -> SyncAnswer:
+        answer = await self._queue.sync(batch)
+        self._witness.answered("batch", batch.completions, answer.accepted)
         return answer
 
     async def held(self, owner: IncarnationId) -> frozenset[LeaseId]:

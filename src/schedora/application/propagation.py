@@ -47,8 +47,8 @@ async def propagate(unit: UnitOfWork, endings: Sequence[Ending], *, now: datetim
     canceled: tuple[Job, ...] = ()
     changes = [(ending.workflow_id, ending.status) for ending in endings]
     if canceling:
-        doomed = await unit.jobs.downstream(canceling)
-        canceled = tuple(job.canceled(now=now, reason=UPSTREAM_FAILED) for job in doomed)
+        to_cancel = await unit.jobs.downstream(canceling)
+        canceled = tuple(job.canceled(now=now, reason=UPSTREAM_FAILED) for job in to_cancel)
         await unit.jobs.save(canceled)
         changes += [(workflow_id_of(job), JobState.CANCELED) for job in canceled]
     await unit.workflows.count(count_changes(changes), at=now)

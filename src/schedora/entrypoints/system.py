@@ -113,7 +113,7 @@ class System:
     """The hot path, on connections that the worker's pipeline owns."""
     workers_of_its_own: Callable[[], AbstractAsyncContextManager[Workers]]
     """The register, for the heartbeat's thread: opened and closed on that thread's own event loop."""
-    presence_of_its_own: Callable[[], AbstractAsyncContextManager[tuple[Heartbeats, RunLocks]]] | None
+    liveness_of_its_own: Callable[[], AbstractAsyncContextManager[tuple[Heartbeats, RunLocks]]] | None
     """What a worker shows beside the store, for the heartbeat's thread, too; None where there is nothing for that."""
     flush_metrics: Callable[[], Awaitable[None]]
     """Brings what this process has counted to the store. Raises ``StoreUnavailable``; then nothing is lost."""

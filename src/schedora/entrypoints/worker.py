@@ -197,9 +197,9 @@ class HeartbeatThread:
         self._replace()
 
     async def _shown(self, stack: AsyncExitStack) -> LivenessMirror | None:
-        if self._system.presence_of_its_own is None:
+        if self._system.liveness_of_its_own is None:
             return None
-        heartbeats, run_locks = await stack.enter_async_context(self._system.presence_of_its_own())
+        heartbeats, run_locks = await stack.enter_async_context(self._system.liveness_of_its_own())
         return LivenessMirror(
             worker_id=self._worker_id,
             heartbeats=heartbeats,
@@ -360,7 +360,7 @@ class WorkerService:
                 output=RunOutput(run_log=keeper.note, span=self._own_span),
             ),
             liveness=Liveness(
-                heartbeat=heartbeat, run_locks=None if system.presence_of_its_own is None else heartbeat
+                heartbeat=heartbeat, run_locks=None if system.liveness_of_its_own is None else heartbeat
             ),
             observers=Observers(
                 metrics=system.metrics,

@@ -53,7 +53,7 @@ async def test_nothing_is_wrong_after_some_thousand_jobs(url: str) -> None:
         worker = await stores.worker(version=EXPECTED.version, types=("work",))
         await stores.submit(*(a_request() for _ in range(3_000)))
         while claimed := await stores.claim(worker, limit=500):
-            await stores.exchange(completions=[await stores.settle(one, Succeeded()) for one in claimed])
+            await stores.sync(completions=[await stores.settle(one, Succeeded()) for one in claimed])
             assert bad(await examined(url)) == []
         await stores.submit(*(a_request() for _ in range(1_000)))
         assert bad(await examined(url)) == []

@@ -7,7 +7,7 @@ from attrs import frozen
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.adapters.memory.store import MemoryStore
 from schedora.application.pipeline.complete import Completed, CompleteJobs
-from schedora.application.ports.job_queue import Delivery, Exchanged
+from schedora.application.ports.job_queue import SyncAnswer, SyncBatch
 from schedora.domain.completion import Completion
 from tests.unit.application.bench import Bench
 
@@ -24,9 +24,9 @@ class FussyQueue(MemoryJobQueue):
         super().__init__(store)
         self._look = look
 
-    async def exchange(self, delivery: Delivery) -> Exchanged:
-        self._look(delivery.completions)
-        return await super().exchange(delivery)
+    async def sync(self, batch: SyncBatch) -> SyncAnswer:
+        self._look(batch.completions)
+        return await super().sync(batch)
 
 
 @frozen(kw_only=True)

@@ -65,13 +65,13 @@ async def test_stopped_before_it_runs_it_takes_nothing(system: System) -> None:
 
 
 async def test_its_thread_shows_that_it_lives_and_what_it_runs(system: System) -> None:
-    assert system.presence_of_its_own is not None
+    assert system.liveness_of_its_own is not None
     request = a_request(type="sleep", payload=JsonText('{"seconds":3600}'))
     [submission] = await system.submit_jobs([request])
     other = RunLock(submission.job.job_id, a_lease_id())
     worker = service(system)
     running = asyncio.create_task(worker.run())
-    async with system.presence_of_its_own() as (heartbeats, run_locks), asyncio.timeout(30):
+    async with system.liveness_of_its_own() as (heartbeats, run_locks), asyncio.timeout(30):
         while not (held := await run_locks.release([other])):
             await asyncio.sleep(0.01)
         [registered] = await system.workers.registered()

@@ -8,9 +8,9 @@ import attrs
 from schedora.domain.ids import JsonText, LeaseToken, WorkerId
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
-from schedora_torture.customer import Accepted
 from schedora_torture.evidence import Evidence
 from schedora_torture.invariants import SideEffect
+from schedora_torture.load_generator import Accepted
 from schedora_torture.workload import JobOrder
 from tests.builders import NOON, SECOND, a_job, a_request
 

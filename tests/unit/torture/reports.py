@@ -4,12 +4,12 @@ from collections import Counter
 from typing import Any
 
 from schedora.domain.job_state import JobState
+from schedora_torture.checker import Breach
 from schedora_torture.faults import Fault, FaultKind
 from schedora_torture.log_files import LogFindings, TracebackFound
 from schedora_torture.measures import Recovery, Second
 from schedora_torture.report import Report
 from schedora_torture.strikes import Strike
-from schedora_torture.verdict import Breach
 from tests.builders import NOON
 from tests.unit.torture.plans import a_plan
 

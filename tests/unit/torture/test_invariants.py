@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from schedora.adapters.memory.holding import as_held, claimed, started
+from schedora.adapters.memory.lease_fields import as_held, claimed, started
 from schedora.application.directives import Discard, Retry
 from schedora.application.pipeline import completion_buffer, execute
 from schedora.domain.completion import completed, settle

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schedora_torture.faults import Fault, FaultKind
-from schedora_torture.strikes import Strike, Striker
+from schedora_torture.strikes import FaultInjector, Strike
 from tests.unit.torture.plans import a_plan
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
@@ -15,9 +15,9 @@ NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 
 async def struck(fault: Fault, fleet: Any = None) -> list[Strike]:
     around: Any = SimpleNamespace(plan=a_plan(), database_url=NOWHERE, postgres=None, links={}, fleet=fleet)
-    striker = Striker(around, lambda _number, _seconds: None)
-    await striker.run((fault,), asyncio.get_running_loop().time(), asyncio.Event())
-    return striker.strikes
+    fault_injector = FaultInjector(around, lambda _number, _seconds: None)
+    await fault_injector.run((fault,), asyncio.get_running_loop().time(), asyncio.Event())
+    return fault_injector.strikes
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class Line(Protocol):
 class Faults:
     """Where the memory store fails next, with ``StoreUnavailable``, and the line to it.
 
-    A point is ``BEFORE_COMMIT``, ``AFTER_COMMIT`` or a port's method, such as ``job_queue.exchange``.
+    A point is ``BEFORE_COMMIT``, ``AFTER_COMMIT`` or a port's method, such as ``job_queue.sync``.
     """
 
     def __init__(self) -> None:

@@ -7,11 +7,11 @@ from itertools import islice
 import attrs
 
 from schedora.adapters.memory.faults import Faults, fallible
-from schedora.adapters.memory.holding import as_held, claimed, started
 from schedora.adapters.memory.jobs import complete
+from schedora.adapters.memory.lease_fields import as_held, claimed, started
 from schedora.adapters.memory.store import MemoryStore
 from schedora.adapters.memory.tables import Tables
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, Start
+from schedora.application.ports.job_queue import ClaimRequest, Start, SyncAnswer, SyncBatch
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, LeaseId
 from schedora.domain.job import Job
@@ -19,25 +19,25 @@ from schedora.domain.worker import WorkerState
 
 
 class MemoryJobQueue:
-    """What becomes claimable in an exchange can be claimed from the next one on."""
+    """What becomes claimable in a batch can be claimed from the next one on."""
 
     def __init__(self, store: MemoryStore) -> None:
         self.faults: Faults = store.faults
         self._store = store
 
     @fallible
-    async def exchange(self, delivery: Delivery) -> Exchanged:
+    async def sync(self, batch: SyncBatch) -> SyncAnswer:
         async with self._store.transaction() as tables:
             now = self._store.clock.now()
-            accepted = complete(tables, delivery.completions) | start(tables, delivery.starts)
-            exchanged = Exchanged(at=now, accepted=frozenset(accepted))
-            wish = delivery.claim
+            accepted = complete(tables, batch.completions) | start(tables, batch.starts)
+            answer = SyncAnswer(at=now, accepted=frozenset(accepted))
+            wish = batch.claim
             if wish is None or not _takes_jobs(tables, wish.owner):
-                return exchanged
+                return answer
             claims = self._claim(tables, wish, now)
             if len(claims) == wish.limit:
-                return attrs.evolve(exchanged, claimed=claims)
-            return attrs.evolve(exchanged, claimed=claims, next_due_at=self._next_due_at(tables, wish, now))
+                return attrs.evolve(answer, claimed=claims)
+            return attrs.evolve(answer, claimed=claims, next_due_at=self._next_due_at(tables, wish, now))
 
     def _claim(self, tables: Tables, wish: ClaimRequest, now: datetime) -> tuple[ClaimedJob, ...]:
         types = frozenset(wish.types)
@@ -55,7 +55,7 @@ class MemoryJobQueue:
         return tuple(claims)
 
     def _next_due_at(self, tables: Tables, wish: ClaimRequest, now: datetime) -> datetime | None:
-        """Looks at the committed backlog and at what this very exchange has put back."""
+        """Looks at the committed backlog and at what this very batch has put back."""
         delayed = self._store.index.ready.delayed(now, wanted=lambda queue: _serves(tables, wish, queue))
         backlog = (job for place in delayed if _wants(tables, wish, job := tables.jobs[place.job_id]))
         put_back = (job for _, job in tables.job_changes() if job is not None and _wants(tables, wish, job))

@@ -34,9 +34,9 @@ class MemoryRequestSpans:
             before = self._store.clock.now() - kept_for
             excess = len(tables.requests) - spans_max
             oldest = list(islice(tables.requests.items(), limit))
-            doomed = [
+            expired = [
                 span_id for place, (span_id, (at, _)) in enumerate(oldest) if at < before or place < excess
             ]
-            for span_id in doomed:
+            for span_id in expired:
                 del tables.requests[span_id]
-            return len(doomed)
+            return len(expired)

@@ -8,7 +8,7 @@ from heapq import nsmallest
 import attrs
 
 from schedora.adapters.memory.faults import Faults, fallible
-from schedora.adapters.memory.holding import as_held
+from schedora.adapters.memory.lease_fields import as_held
 from schedora.adapters.memory.store import MemoryStore
 from schedora.application.ports.workers import SilentWorker
 from schedora.domain.claimed_job import ClaimedJob

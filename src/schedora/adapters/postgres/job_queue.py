@@ -11,7 +11,7 @@ from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.session import Row
 from schedora.adapters.postgres.statements import Statement, load
 from schedora.application.errors import LockConflict
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged
+from schedora.application.ports.job_queue import ClaimRequest, SyncAnswer, SyncBatch
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.ids import IncarnationId, LeaseId
 
@@ -24,7 +24,7 @@ _MANY_SECONDS = 1.0
 
 
 class PostgresJobQueue:
-    """Exchanges may overlap: each is a transaction of its own."""
+    """Batches may overlap: each is a transaction of its own."""
 
     def __init__(self, database: Database, monotonic_seconds: Callable[[], float] = time.monotonic) -> None:
         self._database = database
@@ -35,26 +35,26 @@ class PostgresJobQueue:
         self._many_until = 0.0
         """For so long it is known to be no use to look for few."""
 
-    async def exchange(self, delivery: Delivery) -> Exchanged:
-        wish = delivery.claim
+    async def sync(self, batch: SyncBatch) -> SyncAnswer:
+        wish = batch.claim
         start = BEGINNING if wish is None else self._cursor.start()
-        plain = start.plain and not delivery.completions and not delivery.starts
+        plain = start.plain and not batch.completions and not batch.starts
         if wish is not None and plain and self._may_be_few() and (found := await self._claim_few(wish)):
             return found
-        answer = await self._fetch(*_statement(delivery, start))
+        answer = await self._fetch(*_statement(batch, start))
         at = answer[0]["at"]
         accepted: Collection[LeaseId] = ()
-        if delivery.completions or delivery.starts:
+        if batch.completions or batch.starts:
             some = answer[0]["accepted"]
-            accepted = delivery.leases if some is None else some
+            accepted = batch.leases if some is None else some
         if wish is None:
-            return Exchanged(at=at, accepted=frozenset(accepted))
+            return SyncAnswer(at=at, accepted=frozenset(accepted))
         claims = answer if answer[0]["job_ids"] is not None else ()
         claimed = rows.claimed_jobs(claims, wish.owner, wish.worker_id)
         full = len(claimed) == wish.limit
         self._little_left = not full
         self._cursor.finish(start, answer[0], rows.last_of_each(claims), jobs=len(claimed), full=full)
-        return Exchanged(
+        return SyncAnswer(
             at=at,
             accepted=frozenset(accepted),
             claimed=claimed,
@@ -79,7 +79,7 @@ class PostgresJobQueue:
     def _may_be_few(self) -> bool:
         return self._little_left and self._monotonic_seconds() >= self._many_until
 
-    async def _claim_few(self, wish: ClaimRequest) -> Exchanged | None:
+    async def _claim_few(self, wish: ClaimRequest) -> SyncAnswer | None:
         """None where there are more: then nothing is claimed."""
         answer = await self._fetch(load("claim_few"), _of_claim(wish))
         first = answer[0]
@@ -90,7 +90,7 @@ class PostgresJobQueue:
         full = len(claims) == wish.limit
         self._little_left = not full
         self._cursor.finish(BEGINNING, first, claims, full=full)
-        return Exchanged(
+        return SyncAnswer(
             at=first["at"],
             claimed=tuple([rows.claimed_job(row, wish.owner, wish.worker_id) for row in claims]),
             next_due_at=None if full else first["next_due_at"],
@@ -106,24 +106,24 @@ class PostgresJobQueue:
         return await self._database.fetch(statement, **values)
 
 
-def _statement(delivery: Delivery, start: Start) -> tuple[Statement, dict[str, Any]]:
+def _statement(batch: SyncBatch, start: Start) -> tuple[Statement, dict[str, Any]]:
     """The smallest one that does all that is due."""
-    ending = {completion.lease_id for completion in delivery.completions}
+    ending = {completion.lease_id for completion in batch.completions}
     # The end of a claim says all that its start could say.
-    starts = [one for one in delivery.starts if one.lease_id not in ending]
-    wish = delivery.claim
-    match bool(delivery.completions), bool(starts), wish:
+    starts = [one for one in batch.starts if one.lease_id not in ending]
+    wish = batch.claim
+    match bool(batch.completions), bool(starts), wish:
         case False, False, None:
             return _NOW, {}
         case True, False, None:
-            return load("complete"), arrays.of_completions(delivery.completions)
+            return load("complete"), arrays.of_completions(batch.completions)
         case False, True, None:
             return load("start"), arrays.of_starts(starts)
         case False, False, ClaimRequest():
             return load("claim"), {**_of_claim(wish), **start.parameters}
         case _:
-            return load("exchange"), {
-                **arrays.of_completions(delivery.completions),
+            return load("batch_sync"), {
+                **arrays.of_completions(batch.completions),
                 **arrays.of_starts(starts),
                 **(_NO_CLAIM if wish is None else _of_claim(wish)),
                 **start.parameters,

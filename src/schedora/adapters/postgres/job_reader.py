@@ -28,7 +28,7 @@ where jobs.job_id = :job_id::uuid
 _GOING_ON = written("""
 select j.job_id from jobs j where j.job_id = any(:job_ids::uuid[]) and j.status in ('PENDING', 'RETRYING')
 """)
-_STANDINGS = written("""
+_STATUS_SUMMARIES = written("""
 select
     j.job_id,
     case when l.started_at is not null then 'RUNNING' when l.job_id is not null then 'SCHEDULED' else j.status end
@@ -89,7 +89,7 @@ class PostgresJobReader:
         return set(job_ids) - {row["job_id"] for row in going_on}
 
     async def status_summaries(self, job_ids: Collection[JobId]) -> Mapping[JobId, StatusSummary]:
-        found = await self._database.fetch(_STANDINGS, job_ids=list(job_ids))
+        found = await self._database.fetch(_STATUS_SUMMARIES, job_ids=list(job_ids))
         return {
             JobId(row["job_id"]): StatusSummary(JobState(row["status"]), LeaseToken(row["lease_token"]))
             for row in found

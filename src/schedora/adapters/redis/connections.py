@@ -61,16 +61,16 @@ class Connections:
         for _ in range(_REDIRECTIONS_MAX):
             try:
                 async with self._shared(deadline) as connection:
-                    return await exchange(connection, command)
+                    return await request(connection, command)
             except MovedError as error:
                 await self.renew()
                 self._master = Address(error.host, error.port)
             except AskError as error:
                 async with self._to(Address(error.host, error.port), deadline) as connection:
-                    await exchange(connection, ("ASKING",))
-                    return await exchange(connection, command)
+                    await request(connection, ("ASKING",))
+                    return await request(connection, command)
         async with self._shared(deadline) as connection:
-            return await exchange(connection, command)
+            return await request(connection, command)
 
     async def connect(self) -> AbstractConnection:
         """One that is shared with nobody, to be given to ``disconnect``."""
@@ -196,7 +196,7 @@ class Connections:
         return OneServer(location.addresses[0])
 
 
-async def exchange(connection: AbstractConnection, command: tuple[Argument, ...]) -> Any:
+async def request(connection: AbstractConnection, command: tuple[Argument, ...]) -> Any:
     """Sends the command and answers its reply as it comes: bytes, numbers, lists, None."""
     with translated():
         await connection.send_command(*command)

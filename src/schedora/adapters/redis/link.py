@@ -17,7 +17,7 @@ from typing import Any, Self
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from schedora.adapters.redis.connections import Argument, Connections, exchange
+from schedora.adapters.redis.connections import Argument, Connections, request
 from schedora.adapters.redis.deadline import Deadline
 from schedora.adapters.redis.errors import CommandRefused, RedisAway, why_away
 from schedora.adapters.redis.keys import Keys
@@ -184,7 +184,7 @@ class RedisLink:
                 connection = await self._connections.connect_anew()
                 try:
                     deadline.put_off(_INSPECTION_SECONDS)
-                    yield lambda *command: exchange(connection, command)
+                    yield lambda *command: request(connection, command)
                 finally:
                     await self._connections.disconnect(connection)
         except ResponseError:
@@ -346,7 +346,7 @@ class OwnConnection:
         cancellation, this connection is to be left.
         """
         async with self._asking(patience + self._command_timeout):
-            return await exchange(self._connection, command)
+            return await request(self._connection, command)
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:

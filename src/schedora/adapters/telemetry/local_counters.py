@@ -16,9 +16,9 @@ BUCKETS: Mapping[Histogram, tuple[float, ...]] = {
     Histogram.JOB_DURATION: (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600),
     Histogram.JOB_QUEUE_LATENCY: (0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 300, 3600),
     Histogram.JOB_COMPLETION_LATENCY: (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5, 30),
-    Histogram.EXCHANGE_DURATION: (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
-    Histogram.EXCHANGE_CLAIMED: _JOBS,
-    Histogram.EXCHANGE_COMPLETED: _JOBS,
+    Histogram.BATCH_SYNC_DURATION: (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30),
+    Histogram.BATCH_SYNC_CLAIMED: _JOBS,
+    Histogram.BATCH_SYNC_COMPLETED: _JOBS,
     Histogram.REAPER_ROUND: (0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30),
 }
 """Upper bounds; the last bucket is open."""

@@ -68,9 +68,9 @@ HISTOGRAM_HELP: Mapping[str, str] = {
     Histogram.JOB_DURATION: "From the start of an attempt to its end.",
     Histogram.JOB_QUEUE_LATENCY: "From the moment a job is due to its claim.",
     Histogram.JOB_COMPLETION_LATENCY: "From the end of an attempt to the store's acceptance of it.",
-    Histogram.EXCHANGE_DURATION: "From a worker's question to the store's answer.",
-    Histogram.EXCHANGE_CLAIMED: "Jobs that an exchange brought to a worker, of those that claim.",
-    Histogram.EXCHANGE_COMPLETED: "Ends that an exchange brought to the store, of those that complete.",
+    Histogram.BATCH_SYNC_DURATION: "From a worker's question to the store's answer.",
+    Histogram.BATCH_SYNC_CLAIMED: "Jobs that a batch brought to a worker, of those that claim.",
+    Histogram.BATCH_SYNC_COMPLETED: "Ends that a batch brought to the store, of those that complete.",
     Histogram.REAPER_ROUND: "How long a reaper's round took.",
     http_metrics.DURATION: "From a request's arrival at this process to its answer.",
 }

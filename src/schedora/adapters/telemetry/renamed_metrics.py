@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client.core import Metric
 
-from schedora.application.ports.metrics import Counter, Gauge
+from schedora.application.ports.metrics import Counter, Gauge, Histogram
 from schedora.application.ports.shared_counters import Series
 
 OLD_NAMES: Mapping[str, str] = {
@@ -16,10 +16,18 @@ OLD_NAMES: Mapping[str, str] = {
     Counter.WORKER_LOSS_SUPPRESSED: "workers_spared_total",
     Counter.RUN_LOGS_DROPPED: "trails_dropped_total",
     Gauge.COMPLETIONS_PENDING: "outbox_jobs",
+    Histogram.BATCH_SYNC_DURATION: "exchange_duration_seconds",
+    Histogram.BATCH_SYNC_CLAIMED: "exchange_claimed_jobs",
+    Histogram.BATCH_SYNC_COMPLETED: "exchange_completed_jobs",
 }
 """By the new name."""
 
-_NEW_NAMES = {old: new for new, old in OLD_NAMES.items()}
+_OF_HISTOGRAMS = ("_bucket", "_count", "_sum")
+_NEW_NAMES = {
+    f"{old}{suffix}": f"{new}{suffix}"
+    for new, old in OLD_NAMES.items()
+    for suffix in (_OF_HISTOGRAMS if isinstance(new, Histogram) else ("",))
+}
 
 
 def under_new_names(values: Mapping[Series, float]) -> dict[Series, float]:
@@ -38,5 +46,7 @@ def with_old_names(families: Iterable[Metric]) -> Iterable[Metric]:
         new = f"{family.name}_total" if family.type == "counter" else family.name
         if (old := OLD_NAMES.get(new)) is not None:
             copy = Metric(old.removesuffix("_total"), f"Renamed to {new}.", family.type)
-            copy.samples = [sample._replace(name=old) for sample in family.samples]
+            copy.samples = [
+                sample._replace(name=old + sample.name.removeprefix(new)) for sample in family.samples
+            ]
             yield copy

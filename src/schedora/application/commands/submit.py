@@ -153,17 +153,17 @@ class SubmitJobs:
         await unit.workflows.count(
             [CountChange(workflow_id=key, total=total) for key, total in sorted(totals.items())], at=now
         )
-        doomed = {
+        to_cancel = {
             job.job_id: job.canceled(now=now, reason=UPSTREAM_FAILED)
             for job in created
             if any(stands_in_the_way(upstream[cause].status) for cause in job.request.depends_on)
         }
-        if not doomed:
+        if not to_cancel:
             return submissions
-        await unit.jobs.save(list(doomed.values()))
+        await unit.jobs.save(list(to_cancel.values()))
         endings = [
             Ending(job_id=job.job_id, workflow_id=workflow_id_of(job), status=job.status)
-            for job in doomed.values()
+            for job in to_cancel.values()
         ]
         await propagate(unit, endings, now=now)
-        return [attrs.evolve(s, record=doomed.get(s.job_id, s.record)) for s in submissions]
+        return [attrs.evolve(s, record=to_cancel.get(s.job_id, s.record)) for s in submissions]

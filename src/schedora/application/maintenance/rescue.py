@@ -17,7 +17,7 @@ from schedora.application.pipeline.completion_metrics import count_canceled, cou
 from schedora.application.pipeline.publish import publish_completed, publish_moved
 from schedora.application.pipeline.traces import export_runs
 from schedora.application.ports.events import Events
-from schedora.application.ports.job_queue import Delivery, JobQueue
+from schedora.application.ports.job_queue import JobQueue, SyncBatch
 from schedora.application.ports.metrics import Counter, Metrics
 from schedora.application.ports.randomness import Randomness
 from schedora.application.ports.span_export import SpanExport
@@ -121,7 +121,7 @@ class RescueJobs:
         """Either all of them are of workflows' jobs, or none is."""
         if completions[0].workflow_id is not None:
             return await self.complete(completions)
-        answer = await self.queue.exchange(Delivery(completions=completions))
+        answer = await self.queue.sync(SyncBatch(completions=completions))
         return Completed(accepted=answer.accepted)
 
 

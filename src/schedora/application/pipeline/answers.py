@@ -4,12 +4,12 @@ from datetime import timedelta
 
 from schedora.application.pipeline.arrivals import Arrivals
 from schedora.application.pipeline.completion_delivery import CompletionDelivery
-from schedora.application.pipeline.completion_metrics import time_exchange
+from schedora.application.pipeline.completion_metrics import time_sync
 from schedora.application.pipeline.returned_jobs import ReturnedJobs
 from schedora.application.pipeline.start_reports import StartReports
 from schedora.application.pipeline.store_time import StoreTime
 from schedora.application.ports.clock import Clock
-from schedora.application.ports.job_queue import Delivery, Exchanged
+from schedora.application.ports.job_queue import SyncAnswer, SyncBatch
 from schedora.application.ports.metrics import Metrics
 
 
@@ -33,9 +33,9 @@ class Answers:
         self._metrics = metrics
         self._clock = clock
 
-    def apply(self, batch: Delivery, answer: Exchanged, *, asked_at: timedelta) -> None:
+    def apply(self, batch: SyncBatch, answer: SyncAnswer, *, asked_at: timedelta) -> None:
         """``asked_at`` is when the batch was sent, on the monotonic clock."""
-        time_exchange(self._metrics, batch, answer, self._clock.monotonic() - asked_at)
+        time_sync(self._metrics, batch, answer, self._clock.monotonic() - asked_at)
         self._store_time.learn(answer.at, asked_at=asked_at)
         self._completions.accepted(batch.completions, answer.accepted)
         self._starts.answered(batch.starts, answer.accepted)

@@ -12,7 +12,7 @@ from schedora.application.pipeline.observers import Observers
 from schedora.application.pipeline.publish import publish_claimed
 from schedora.application.pipeline.taken_leases import TakenLeases
 from schedora.application.ports.clock import Clock
-from schedora.application.ports.job_queue import ClaimRequest, Exchanged
+from schedora.application.ports.job_queue import ClaimRequest, SyncAnswer
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.wakeup import Wakeup
 from schedora.domain.claimed_job import ClaimedJob
@@ -45,7 +45,7 @@ class Arrivals:
         """Whether the last claim found all that it asked for."""
         self._more_work_at = clock.monotonic()
 
-    def claimed(self, claim: ClaimRequest, answer: Exchanged) -> None:
+    def claimed(self, claim: ClaimRequest, answer: SyncAnswer) -> None:
         """Jobs that came with a claim."""
         self._take(answer.claimed)
         if missed := self._claimer.answered(claim, answer):

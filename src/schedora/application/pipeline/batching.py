@@ -11,7 +11,7 @@ from schedora.application.pipeline.handler_pool import HandlerPool
 from schedora.application.pipeline.settlement import Settlement
 from schedora.application.pipeline.start_reports import StartReports
 from schedora.application.ports.clock import Clock
-from schedora.application.ports.job_queue import Delivery
+from schedora.application.ports.job_queue import SyncBatch
 
 UNDER_WAY_MAX = 2
 WORTH_A_SECOND = 500
@@ -48,7 +48,7 @@ class Batching:
         self._clock = clock
         self._flush = flush
 
-    def next(self, others: Collection[UnderWay]) -> Delivery | None:
+    def next(self, others: Collection[UnderWay]) -> SyncBatch | None:
         """The batch that is due beside ``others``. It has to be sent: what is in it is under way."""
         self._settlement.settle_ended()
         if len(others) >= UNDER_WAY_MAX:
@@ -63,7 +63,7 @@ class Batching:
         ):
             return None
         completions = self._completion_buffer.take_standalone()
-        return Delivery(completions=completions, starts=starts, claim=claim)
+        return SyncBatch(completions=completions, starts=starts, claim=claim)
 
     def moments(self, others: Collection[UnderWay]) -> list[timedelta]:
         """When there will be a next one beside ``others``, unless something happens before."""

@@ -9,7 +9,7 @@ from schedora.application.pipeline.listening import Listening
 from schedora.application.pipeline.outcomes import Outcomes
 from schedora.application.pipeline.poll_scheduler import PollScheduler
 from schedora.application.pipeline.registration import Registration
-from schedora.application.ports.job_queue import ClaimRequest, Exchanged
+from schedora.application.ports.job_queue import ClaimRequest, SyncAnswer
 from schedora.domain.worker import WorkerIdentity, WorkerState
 
 HINT_TAKES_MAX = timedelta(seconds=1)
@@ -76,7 +76,7 @@ class Claimer:
             start_count=self._pool.free,
         )
 
-    def answered(self, claim: ClaimRequest, answer: Exchanged) -> int:
+    def answered(self, claim: ClaimRequest, answer: SyncAnswer) -> int:
         """Plans the next claim by what this one found. Returns how many jobs no hint told of though hints are said to
         arrive.
         """

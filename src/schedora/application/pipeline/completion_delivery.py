@@ -11,7 +11,7 @@ from schedora.application.pipeline.observers import Observers
 from schedora.application.pipeline.poll_scheduler import PollScheduler
 from schedora.application.pipeline.returned_jobs import ReturnedJobs
 from schedora.application.pipeline.store_time import StoreTime
-from schedora.application.ports.job_queue import Delivery, JobQueue
+from schedora.application.ports.job_queue import JobQueue, SyncBatch
 from schedora.domain.completion import Completion
 from schedora.domain.ids import LeaseId
 
@@ -82,7 +82,7 @@ class CompletionDelivery:
     async def _deliver(self, completion: Completion) -> Completed:
         if completion.workflow_id is not None:
             return await self._complete([completion])
-        answer = await self._queue.exchange(Delivery(completions=[completion]))
+        answer = await self._queue.sync(SyncBatch(completions=[completion]))
         return Completed(accepted=answer.accepted)
 
     def _completed(self, completions: Sequence[Completion], completed: Completed) -> None:

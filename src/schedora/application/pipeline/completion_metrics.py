@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
-from schedora.application.ports.job_queue import Delivery, Exchanged
+from schedora.application.ports.job_queue import SyncAnswer, SyncBatch
 from schedora.application.ports.metrics import Counter, Histogram, Metrics
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import POISON, TIMEOUT, WORKER_LOST, Completion
@@ -83,15 +83,15 @@ def _given_back(completion: Completion) -> list[tuple[Counter, str]]:
     return [(Counter.JOBS_RELEASED, completion.type)]
 
 
-def time_exchange(metrics: Metrics, delivery: Delivery, answer: Exchanged, took: timedelta) -> None:
+def time_sync(metrics: Metrics, batch: SyncBatch, answer: SyncAnswer, took: timedelta) -> None:
     """Nothing of a look that finds nothing: an idle worker would write to the store for each."""
-    if not (delivery.completions or delivery.starts or answer.claimed):
+    if not (batch.completions or batch.starts or answer.claimed):
         return
-    metrics.observe(Histogram.EXCHANGE_DURATION, (), [took])
-    if delivery.claim is not None:
-        metrics.measure(Histogram.EXCHANGE_CLAIMED, (), [len(answer.claimed)])
-    if delivery.completions:
-        metrics.measure(Histogram.EXCHANGE_COMPLETED, (), [len(delivery.completions)])
+    metrics.observe(Histogram.BATCH_SYNC_DURATION, (), [took])
+    if batch.claim is not None:
+        metrics.measure(Histogram.BATCH_SYNC_CLAIMED, (), [len(answer.claimed)])
+    if batch.completions:
+        metrics.measure(Histogram.BATCH_SYNC_COMPLETED, (), [len(batch.completions)])
 
 
 def time_handover(

@@ -67,7 +67,7 @@ class LeaseCheck:
 
     async def unknown(self, incarnation: IncarnationId) -> list[ClaimedJob]:
         """Stops the runs whose lease is gone, canceled or given to another worker. Returns the jobs that are this
-        worker's without its knowledge: they came with a claim whose answer was lost. No exchange may be under way, for
+        worker's without its knowledge: they came with a claim whose answer was lost. No batch may be under way, for
         what it brings or ends must be at hand, or gone, on both sides.
         """
         at_hand = self._pool.held()

@@ -1,4 +1,4 @@
-"""Brings what runs leave to the store: beside the exchange, which never waits for it.
+"""Brings what runs leave to the store: beside the batch, which never waits for it.
 
 A run that leaves nothing costs nothing here. What it leaves is written about once a second while it goes on, so that
 it can be looked at, and is there should its worker die.

@@ -53,7 +53,7 @@ class StoreContact:
         self._answered_at = self._clock.monotonic()
 
     def answered(self, asked_at: timedelta) -> None:
-        """The store completed an exchange that began at ``asked_at``. An exchange older than the last failure says nothing
+        """The store completed a batch that began at ``asked_at``. A batch older than the last failure says nothing
         of the time after it.
         """
         self.progressed()

@@ -18,7 +18,7 @@ from schedora.application.pipeline.completion_buffer import CompletionBuffer
 from schedora.application.pipeline.completion_delivery import CompletionDelivery
 from schedora.application.pipeline.store_contact import StoreContact
 from schedora.application.ports.clock import Clock
-from schedora.application.ports.job_queue import Delivery, JobQueue
+from schedora.application.ports.job_queue import JobQueue, SyncBatch
 
 
 class StoreSync:
@@ -122,10 +122,10 @@ class StoreSync:
             self._contact.answered(began)
         self._changed.set()
 
-    async def _send(self, batch: Delivery) -> None:
+    async def _send(self, batch: SyncBatch) -> None:
         asked_at = self._clock.monotonic()
         try:
-            answer = await self._queue.exchange(batch)
+            answer = await self._queue.sync(batch)
         except (StoreUnavailable, asyncio.CancelledError):
             self._completion_buffer.put_back(batch.completions)
             raise

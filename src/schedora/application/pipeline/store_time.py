@@ -1,7 +1,7 @@
 """The store's clock, read on this machine.
 
 Instants that are written down must agree with those that the store makes itself, and clocks of machines
-differ. Each exchange brings the store's time; between exchanges this machine only measures spans.
+differ. Each batch brings the store's time; between batches this machine only measures spans.
 """
 
 from datetime import datetime, timedelta

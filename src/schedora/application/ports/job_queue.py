@@ -1,4 +1,4 @@
-"""The hot path: one exchange takes in what is done and gives out what is next."""
+"""The hot path: one batch takes in what is done and gives out what is next."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -39,7 +39,7 @@ class Start:
 
 
 @frozen(kw_only=True)
-class Exchanged:
+class SyncAnswer:
     """The store's answer.
 
     ``accepted`` are the leases whose completion or start was taken; a lease that is not among them is gone.
@@ -57,7 +57,7 @@ class Exchanged:
 
 
 @frozen(kw_only=True)
-class Delivery:
+class SyncBatch:
     """What a worker hands in and asks for. Completions of workflows' jobs go through a unit of work instead,
     for they change other jobs.
     """
@@ -73,7 +73,7 @@ class Delivery:
 
 
 class JobQueue(Protocol):
-    async def exchange(self, delivery: Delivery) -> Exchanged:
+    async def sync(self, batch: SyncBatch) -> SyncAnswer:
         """All of it in one transaction. Raises ``StoreUnavailable``; then it may or may not have happened,
         and handing the same completions in again is safe.
 

@@ -95,12 +95,12 @@ class Histogram(StrEnum):
     """Label queue. From the moment a job is due to its claim."""
     JOB_COMPLETION_LATENCY = "job_completion_latency_seconds"
     """From the end of an attempt to the store's acceptance of that."""
-    EXCHANGE_DURATION = "exchange_duration_seconds"
+    BATCH_SYNC_DURATION = "batch_sync_duration_seconds"
     """From a worker's question to the store's answer."""
-    EXCHANGE_CLAIMED = "exchange_claimed_jobs"
-    """Of exchanges that claim: how many jobs they brought."""
-    EXCHANGE_COMPLETED = "exchange_completed_jobs"
-    """Of exchanges that complete: how many jobs they brought to the store."""
+    BATCH_SYNC_CLAIMED = "batch_sync_claimed_jobs"
+    """Of batches that claim: how many jobs they brought."""
+    BATCH_SYNC_COMPLETED = "batch_sync_completed_jobs"
+    """Of batches that complete: how many jobs they brought to the store."""
     REAPER_ROUND = "reaper_round_duration_seconds"
     """Label status: ``success``, or ``failed`` where the store was away."""
 
@@ -109,9 +109,9 @@ HISTOGRAM_LABELS: Mapping[Histogram, tuple[str, ...]] = {
     Histogram.JOB_DURATION: ("job_type", "status"),
     Histogram.JOB_QUEUE_LATENCY: ("queue",),
     Histogram.JOB_COMPLETION_LATENCY: (),
-    Histogram.EXCHANGE_DURATION: (),
-    Histogram.EXCHANGE_CLAIMED: (),
-    Histogram.EXCHANGE_COMPLETED: (),
+    Histogram.BATCH_SYNC_DURATION: (),
+    Histogram.BATCH_SYNC_CLAIMED: (),
+    Histogram.BATCH_SYNC_COMPLETED: (),
     Histogram.REAPER_ROUND: ("status",),
 }
 

@@ -103,10 +103,10 @@ def run_torture(plan: "Plan") -> "Report":
     """Tells on standard error how far it is. Raises ``Misused`` for what it can't work with."""
     import asyncio  # noqa: PLC0415 - --help must not load it
 
+    from schedora_torture.environment import NotReady  # noqa: PLC0415
     from schedora_torture.evidence import Unreadable  # noqa: PLC0415 - as above
     from schedora_torture.routes import NoRoute  # noqa: PLC0415
     from schedora_torture.run import torture as tortured  # noqa: PLC0415
-    from schedora_torture.scene import NotReady  # noqa: PLC0415
 
     try:
         return asyncio.run(tortured(plan, print_note))
@@ -146,7 +146,7 @@ def _check_database(url: str, *, yes: bool) -> None:
     """Raises ``Misused`` for a database that must not be tortured, or that nobody has agreed to."""
     import asyncio  # noqa: PLC0415 - --help must not load it
 
-    from schedora_torture.consent import inhabitants, objection  # noqa: PLC0415 - as above
+    from schedora_torture.target_check import inhabitants, objection  # noqa: PLC0415 - as above
 
     try:
         found = asyncio.run(inhabitants(url))

@@ -84,7 +84,7 @@ class MemoryStorage:
             MemoryHeartbeats, store, lifetime=timedelta(seconds=settings.worker_heartbeat_timeout)
         )
         run_locks = providers.Singleton(MemoryRunLocks, store, self.heartbeats)
-        self.presence_of_its_own = providers.Factory(shared, providers.List(self.heartbeats, run_locks))
+        self.liveness_of_its_own = providers.Factory(shared, providers.List(self.heartbeats, run_locks))
         self.check_schema = providers.Object(nothing)
         self.open = providers.Object(nothing)
         self.close = providers.Object(nothing)

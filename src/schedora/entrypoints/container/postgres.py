@@ -157,7 +157,7 @@ class PostgresStorage:
             "heartbeat",
         )
         self.heartbeats: providers.Object[None] = providers.Object(None)
-        self.presence_of_its_own: providers.Object[None] = providers.Object(None)
+        self.liveness_of_its_own: providers.Object[None] = providers.Object(None)
         self.check_schema = providers.Object(partial(_check_schema, database))
         self.open = providers.Factory(opening, database)
         self.close = database.provided.close

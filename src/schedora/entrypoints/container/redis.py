@@ -70,7 +70,7 @@ def closing(close_storage: Callable[[], Awaitable[None]], link: RedisLink) -> Ca
     return close_both
 
 
-def presence(link: RedisLink, *, lifetime: timedelta) -> tuple[RedisHeartbeats, RedisRunLocks]:
+def liveness(link: RedisLink, *, lifetime: timedelta) -> tuple[RedisHeartbeats, RedisRunLocks]:
     """What a worker shows of itself, over one link."""
     return RedisHeartbeats(link, lifetime=lifetime), RedisRunLocks(link, lifetime=lifetime)
 
@@ -121,8 +121,8 @@ class RedisStorage:
         self.redis_health = providers.Singleton(RedisHealth, link)
         lifetime = timedelta(seconds=settings.worker_heartbeat_timeout)
         self.heartbeats = providers.Singleton(RedisHeartbeats, link, lifetime=lifetime)
-        self.presence_of_its_own = providers.Factory(
-            on_own_link, link_of_its_own.provider, providers.Object(partial(presence, lifetime=lifetime))
+        self.liveness_of_its_own = providers.Factory(
+            on_own_link, link_of_its_own.provider, providers.Object(partial(liveness, lifetime=lifetime))
         )
         self.queue = storage.queue
         self.queue_of_its_own = storage.queue_of_its_own

@@ -321,7 +321,7 @@ def _system(
         prune_records=prune_records,
         queue_of_its_own=storage.queue_of_its_own,
         workers_of_its_own=storage.workers_of_its_own,
-        presence_of_its_own=storage.presence_of_its_own,
+        liveness_of_its_own=storage.liveness_of_its_own,
         flush_metrics=flusher.provided.flush,
         keep_flushing=flusher.provided.run,
         give_up_metrics=flusher.provided.give_up,

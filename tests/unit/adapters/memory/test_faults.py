@@ -24,7 +24,7 @@ class Adapter:
         return self.calls
 
 
-EXCHANGE = f"job_queue.{MemoryJobQueue.exchange.__name__}"  # known once its module is loaded
+SYNC = f"job_queue.{MemoryJobQueue.sync.__name__}"  # known once its module is loaded
 POINT = f"{__name__.rpartition('.')[2]}.work"
 
 
@@ -106,14 +106,14 @@ async def test_units_of_work_go_over_the_line_as_a_whole() -> None:
     assert wire.passed[-1] == ("back", BEGIN)
 
 
-@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, BEGIN, EXCHANGE, POINT])
+@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, BEGIN, SYNC, POINT])
 def test_points_are_known(point: str) -> None:
     Faults().fail(point)
 
 
 def test_unknown_point_is_refused_with_those_there_are() -> None:
     with pytest.raises(
-        ValueError, match=r"no such point: 'job_queue\.exchnage'; there are .*job_queue\.exchange"
+        ValueError, match=r"no such point: 'job_queue\.exchnage'; there are .*job_queue\.sync"
     ):
         Faults().fail("job_queue.exchnage")
 

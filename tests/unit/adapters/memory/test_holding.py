@@ -2,7 +2,7 @@
 
 import pytest
 
-from schedora.adapters.memory.holding import as_held, claimed, started
+from schedora.adapters.memory.lease_fields import as_held, claimed, started
 from schedora.domain.errors import IllegalMove
 from schedora.domain.ids import LeaseToken, WorkerId
 from schedora.domain.job import Job

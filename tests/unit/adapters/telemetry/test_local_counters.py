@@ -110,20 +110,20 @@ def test_threads_lose_nothing() -> None:
 
 def test_what_are_numbers_already_is_measured_as_spans_are() -> None:
     local_counters = LocalCounters()
-    local_counters.measure(Histogram.EXCHANGE_CLAIMED, (), [0, 3, 5_000, -1])
+    local_counters.measure(Histogram.BATCH_SYNC_CLAIMED, (), [0, 3, 5_000, -1])
 
     told = local_counters.drain()
 
-    assert told[Series("exchange_claimed_jobs_bucket", (("le", "0"),))] == 2
-    assert told[Series("exchange_claimed_jobs_bucket", (("le", "5"),))] == 3
-    assert told[Series("exchange_claimed_jobs_count", ())] == 4
-    assert told[Series("exchange_claimed_jobs_sum", ())] == 5_003
+    assert told[Series("batch_sync_claimed_jobs_bucket", (("le", "0"),))] == 2
+    assert told[Series("batch_sync_claimed_jobs_bucket", (("le", "5"),))] == 3
+    assert told[Series("batch_sync_claimed_jobs_count", ())] == 4
+    assert told[Series("batch_sync_claimed_jobs_sum", ())] == 5_003
 
 
 def test_it_says_how_many_series_wait() -> None:
     local_counters = LocalCounters()
     local_counters.count(Counter.JOBS_FENCED)
-    local_counters.measure(Histogram.EXCHANGE_CLAIMED, (), [1])
+    local_counters.measure(Histogram.BATCH_SYNC_CLAIMED, (), [1])
     assert len(local_counters) == 2
     drained = local_counters.drain()
     assert len(local_counters) == 0

@@ -62,8 +62,9 @@ def test_before_anything_happened_there_are_zeros_only_where_there_are_no_labels
     plain = {name for name, labels in told if not labels}
     assert plain >= unlabelled | {"workers_active", "workers_stale", "unhandled_types"}
     assert {name for name, labels in told if labels} == {
-        "workers", "exchange_duration_seconds_bucket", "exchange_claimed_jobs_bucket",
-        "exchange_completed_jobs_bucket", "job_completion_latency_seconds_bucket",
+        "workers", "batch_sync_duration_seconds_bucket", "batch_sync_claimed_jobs_bucket",
+        "batch_sync_completed_jobs_bucket", "job_completion_latency_seconds_bucket",
+        "exchange_duration_seconds_bucket", "exchange_claimed_jobs_bucket", "exchange_completed_jobs_bucket",
     }  # fmt: skip
 
 

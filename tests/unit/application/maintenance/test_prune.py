@@ -119,7 +119,7 @@ async def test_jobs_and_workflows_go_each_after_its_time(bench: Bench) -> None:
         if claim.workflow_id:
             await bench.complete([completion])
         else:
-            await bench.stores.exchange(completions=[completion])
+            await bench.stores.sync(completions=[completion])
 
     async def gone(span: timedelta) -> Pruned:
         bench.clock.advance(span)

@@ -11,7 +11,7 @@ from schedora.adapters.memory.faults import AFTER_COMMIT, BEFORE_COMMIT
 from schedora.adapters.memory.job_queue import MemoryJobQueue
 from schedora.application.errors import StoreUnavailable
 from schedora.application.maintenance import rescue as module
-from schedora.application.ports.job_queue import Delivery, Exchanged, Start
+from schedora.application.ports.job_queue import Start, SyncAnswer, SyncBatch
 from schedora.application.ports.metrics import Counter
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
@@ -106,9 +106,9 @@ async def test_each_job_that_is_given_back_is_told_and_none_that_another_gave_ba
     faster = bench.rescue
 
     class Overtaken(MemoryJobQueue):
-        async def exchange(self, delivery: Delivery) -> Exchanged:
+        async def sync(self, batch: SyncBatch) -> SyncAnswer:
             await faster()
-            return await super().exchange(delivery)
+            return await super().sync(batch)
 
     with capture_logs() as logs:
         await attrs.evolve(faster, queue=Overtaken(bench.store))()
@@ -138,7 +138,7 @@ async def test_job_that_has_killed_three_workers_is_poison_whatever_its_retries(
         worker = await bench.stores.worker()
         [claim] = await bench.stores.claim(worker)
         start = Start(job_id=claim.job_id, lease_id=claim.lease_id, started_at=claim.claimed_at)
-        await bench.stores.exchange(starts=[start])
+        await bench.stores.sync(starts=[start])
         await bench.stores.workers.set_status([worker.incarnation], WorkerState.STALE)
         assert await bench.rescue() == 1
     dead = await bench.stores.job(job.job_id)
@@ -187,15 +187,15 @@ async def test_late_end_is_fenced_after_the_rescue(bench: Bench) -> None:
 
 
 async def test_slower_reaper_changes_and_counts_nothing(bench: Bench) -> None:
-    """Another one rescues between the look and the delivery."""
+    """Another one rescues between the look and the batch."""
     job = await bench.stores.submit_one()
     await lost(bench)
     faster = bench.rescue
 
     class Overtaken(MemoryJobQueue):
-        async def exchange(self, delivery: Delivery) -> Exchanged:
+        async def sync(self, batch: SyncBatch) -> SyncAnswer:
             await faster()
-            return await super().exchange(delivery)
+            return await super().sync(batch)
 
     slower = attrs.evolve(faster, queue=Overtaken(bench.store))
     assert await slower() == 0
@@ -237,7 +237,7 @@ async def test_clock_that_was_set_back_puts_no_end_before_the_start(bench: Bench
     worker = await bench.stores.worker()
     [claim] = await bench.stores.claim(worker, start_count=0)
     start = Start(job_id=claim.job_id, lease_id=claim.lease_id, started_at=claim.claimed_at + HOUR)
-    await bench.stores.exchange(starts=[start])
+    await bench.stores.sync(starts=[start])
     await bench.stores.workers.set_status([worker.incarnation], WorkerState.STALE)
     await bench.rescue()
     record = await bench.stores.job(job.job_id)

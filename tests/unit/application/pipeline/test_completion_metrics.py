@@ -10,10 +10,10 @@ from schedora.application.pipeline.completion_metrics import (
     count_claims,
     count_completions,
     count_fenced,
-    time_exchange,
     time_handover,
+    time_sync,
 )
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged, Start
+from schedora.application.ports.job_queue import ClaimRequest, Start, SyncAnswer, SyncBatch
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Failed, Outcome, Released, Snoozed, Succeeded, TimedOut, WorkerLost
@@ -125,7 +125,7 @@ def test_what_was_canceled_is_counted_by_type() -> None:
     assert metrics.counted == {(Counter.JOBS_CANCELED, "a"): 2, (Counter.JOBS_CANCELED, "b"): 1}
 
 
-def test_an_exchange_is_timed_and_its_jobs_are_counted_at_once() -> None:
+def test_a_batch_is_timed_and_its_jobs_are_counted_at_once() -> None:
     metrics = RecordedMetrics()
     job = a_claimed_job()
     ends = [settled(job, Succeeded())]
@@ -133,24 +133,24 @@ def test_an_exchange_is_timed_and_its_jobs_are_counted_at_once() -> None:
         owner=job.owner, worker_id=job.worker_id, queues=(), types=("work",), limit=5, start_count=5
     )
 
-    time_exchange(
-        metrics, Delivery(completions=ends, claim=claim), Exchanged(at=NOON, claimed=(job, job)), SECOND
+    time_sync(
+        metrics, SyncBatch(completions=ends, claim=claim), SyncAnswer(at=NOON, claimed=(job, job)), SECOND
     )
-    time_exchange(metrics, Delivery(completions=ends * 3), Exchanged(at=NOON), 2 * SECOND)
-    time_exchange(
+    time_sync(metrics, SyncBatch(completions=ends * 3), SyncAnswer(at=NOON), 2 * SECOND)
+    time_sync(
         metrics,
-        Delivery(starts=[Start(job_id=job.job_id, lease_id=job.lease_id, started_at=NOON)], claim=claim),
-        Exchanged(at=NOON),
+        SyncBatch(starts=[Start(job_id=job.job_id, lease_id=job.lease_id, started_at=NOON)], claim=claim),
+        SyncAnswer(at=NOON),
         3 * SECOND,
     )
-    time_exchange(metrics, Delivery(claim=claim), Exchanged(at=NOON), 4 * SECOND)
+    time_sync(metrics, SyncBatch(claim=claim), SyncAnswer(at=NOON), 4 * SECOND)
 
-    assert metrics.observed == [(Histogram.EXCHANGE_DURATION, (), n * SECOND) for n in (1, 2, 3)]
+    assert metrics.observed == [(Histogram.BATCH_SYNC_DURATION, (), n * SECOND) for n in (1, 2, 3)]
     assert metrics.measured == [
-        (Histogram.EXCHANGE_CLAIMED, (), 2),
-        (Histogram.EXCHANGE_COMPLETED, (), 1),
-        (Histogram.EXCHANGE_COMPLETED, (), 3),
-        (Histogram.EXCHANGE_CLAIMED, (), 0),
+        (Histogram.BATCH_SYNC_CLAIMED, (), 2),
+        (Histogram.BATCH_SYNC_COMPLETED, (), 1),
+        (Histogram.BATCH_SYNC_COMPLETED, (), 3),
+        (Histogram.BATCH_SYNC_CLAIMED, (), 0),
     ]
 
 

@@ -154,7 +154,7 @@ async def give_to_another(engine: Engine, worker: Worker, job_id: JobId) -> None
     stores = engine.bench.stores
     [claim] = await stores.job_queue.claims(worker.incarnation)
     lost = await stores.settle(claim, WorkerLost(message="silence"))
-    assert (await stores.exchange(completions=[lost])).accepted
+    assert (await stores.sync(completions=[lost])).accepted
     await stores.cancel(job_id)
     await stores.requeue(job_id)
     assert len(await engine.bench.claim()) == 1

@@ -1,4 +1,4 @@
-"""Exchanges with the store: how many at a time, and what each of them takes."""
+"""Batches with the store: how many at a time, and what each of them takes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -17,7 +17,7 @@ from schedora.application.pipeline import batching
 from schedora.application.pipeline.batching import UNDER_WAY_MAX, WORTH_A_SECOND
 from schedora.application.pipeline.complete import Completed, CompleteJobs
 from schedora.application.pipeline.worker import Worker
-from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
+from schedora.application.ports.job_queue import JobQueue, SyncAnswer, SyncBatch
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import Completion
@@ -35,22 +35,22 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 class SlowQueue:
-    """Passes exchanges on when told to, one by one, in the order in which they came."""
+    """Passes batches on when told to, one by one, in the order in which they came."""
 
     def __init__(self, queue: JobQueue) -> None:
         self._queue = queue
         self.slow = False
-        self.waiting: list[tuple[Delivery, asyncio.Future[BaseException | None]]] = []
+        self.waiting: list[tuple[SyncBatch, asyncio.Future[BaseException | None]]] = []
         self.most = 0
 
-    async def exchange(self, delivery: Delivery) -> Exchanged:
+    async def sync(self, batch: SyncBatch) -> SyncAnswer:
         if self.slow:
             passed: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
-            self.waiting.append((delivery, passed))
+            self.waiting.append((batch, passed))
             self.most = max(self.most, len(self.waiting))
             if (error := await passed) is not None:
                 raise error
-        return await self._queue.exchange(delivery)
+        return await self._queue.sync(batch)
 
     async def held(self, owner: IncarnationId) -> frozenset[LeaseId]:
         return await self._queue.held(owner)
@@ -58,14 +58,14 @@ class SlowQueue:
     async def claims(self, owner: IncarnationId) -> list[ClaimedJob]:
         return await self._queue.claims(owner)
 
-    def pass_on(self, error: BaseException | None = None) -> Delivery:
-        delivery, passed = self.waiting.pop(0)
+    def pass_on(self, error: BaseException | None = None) -> SyncBatch:
+        batch, passed = self.waiting.pop(0)
         passed.set_result(error)
-        return delivery
+        return batch
 
     @property
-    def deliveries(self) -> list[Delivery]:
-        return [delivery for delivery, _ in self.waiting]
+    def batches(self) -> list[SyncBatch]:
+        return [batch for batch, _ in self.waiting]
 
 
 @pytest.fixture
@@ -99,13 +99,13 @@ async def busy(engine: Engine, queue: SlowQueue, jobs: int) -> AsyncIterator[Non
         assert {(await stores.job(job.job_id)).status for job in submitted} == {JobState.SUCCESS}
 
 
-async def test_little_goes_in_one_exchange_at_a_time(engine: Engine, queue: SlowQueue) -> None:
+async def test_little_goes_in_one_batch_at_a_time(engine: Engine, queue: SlowQueue) -> None:
     async with busy(engine, queue, 3):
-        [claim] = queue.deliveries
+        [claim] = queue.batches
         assert claim.claim is not None
         queue.pass_on()
         await engine.settle()
-        [ended] = queue.deliveries
+        [ended] = queue.batches
         assert (len(ended.completions), ended.claim) == (3, None)
     assert queue.most <= UNDER_WAY_MAX
 
@@ -114,13 +114,13 @@ async def test_a_batch_of_completions_does_not_wait_for_the_claim_under_way(
     engine: Engine, queue: SlowQueue
 ) -> None:
     async with busy(engine, queue, 3 * WORTH_A_SECOND):
-        while not any(len(delivery.completions) >= WORTH_A_SECOND for delivery in queue.deliveries):
+        while not any(len(batch.completions) >= WORTH_A_SECOND for batch in queue.batches):
             assert queue.waiting, "nothing is under way"
             queue.pass_on()
             await engine.settle()
-        kinds = [delivery.claim is not None for delivery in queue.deliveries]
+        kinds = [batch.claim is not None for batch in queue.batches]
         assert kinds.count(True) <= 1, "there is one claim at a time"
-        sent = [completion.lease_id for delivery in queue.deliveries for completion in delivery.completions]
+        sent = [completion.lease_id for batch in queue.batches for completion in batch.completions]
         assert len(sent) == len(set(sent)), "what is under way does not go twice"
     assert queue.most <= UNDER_WAY_MAX
 
@@ -134,7 +134,7 @@ async def test_what_was_under_way_when_the_store_went_goes_again(engine: Engine,
             await engine.settle()
 
 
-async def test_leases_are_checked_only_when_no_exchange_is_under_way(
+async def test_leases_are_checked_only_when_no_batch_is_under_way(
     engine: Engine, queue: SlowQueue, bench: Bench
 ) -> None:
     """Else what a claim has just brought would be taken for something that nobody knows of."""
@@ -153,7 +153,7 @@ async def test_leases_are_checked_only_when_no_exchange_is_under_way(
         assert [context.job_id for context in held.contexts] == [job.job_id]
 
 
-async def test_defect_in_an_exchange_ends_the_worker(engine: Engine, queue: SlowQueue) -> None:
+async def test_defect_in_a_batch_ends_the_worker(engine: Engine, queue: SlowQueue) -> None:
     engine.handle(short)
     async with engine.running():
         queue.slow = True
@@ -203,31 +203,31 @@ async def two_runs(engine: Engine, queue: SlowQueue) -> AsyncIterator[Held]:
         await engine.settle()
 
 
-async def test_one_exchange_at_a_time_tells_of_starts_and_reports(engine: Engine, queue: SlowQueue) -> None:
+async def test_one_batch_at_a_time_tells_of_starts_and_reports(engine: Engine, queue: SlowQueue) -> None:
     async with two_runs(engine, queue) as held:
         for context in held.contexts:
             context.progress(0.5)
             await engine.settle()
         await engine.advance(2 * engine.limits.report)
-        assert [len(delivery.starts) for delivery in queue.deliveries] == [1]
+        assert [len(batch.starts) for batch in queue.batches] == [1]
         queue.pass_on()
         await engine.advance(engine.limits.report)
-        assert [len(delivery.starts) for delivery in queue.deliveries] == [1]
+        assert [len(batch.starts) for batch in queue.batches] == [1]
 
 
-async def test_few_completions_wait_for_the_exchange_under_way(engine: Engine, queue: SlowQueue) -> None:
+async def test_few_completions_wait_for_the_batch_under_way(engine: Engine, queue: SlowQueue) -> None:
     async with two_runs(engine, queue) as held:
         held.contexts[0].progress(0.5)
         await engine.settle()
         held.let_go()
         await engine.settle()
-        assert len(queue.deliveries) == 1
+        assert len(queue.batches) == 1
         queue.pass_on()
         await engine.settle()
-        assert [len(delivery.completions) for delivery in queue.deliveries] == [2]
+        assert [len(batch.completions) for batch in queue.batches] == [2]
 
 
-async def test_a_third_exchange_waits_for_one_of_two_whatever_it_has_to_bring(
+async def test_a_third_batch_waits_for_one_of_two_whatever_it_has_to_bring(
     engine: Engine, queue: SlowQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batching, "WORTH_A_SECOND", 1)
@@ -236,13 +236,13 @@ async def test_a_third_exchange_waits_for_one_of_two_whatever_it_has_to_bring(
         await engine.settle()
         engine.bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
-        assert [(len(one.starts), one.claim is not None) for one in queue.deliveries] == [
+        assert [(len(one.starts), one.claim is not None) for one in queue.batches] == [
             (1, False),
             (0, True),
         ]
         held.let_go()
         await engine.settle()
-        assert len(queue.deliveries) == UNDER_WAY_MAX
+        assert len(queue.batches) == UNDER_WAY_MAX
 
 
 def an_outcome(worker: Worker, **fields: Any) -> None:
@@ -273,22 +273,22 @@ async def test_outcomes_wait_for_company_from_the_first_of_them_on(engine: Engin
         await engine.advance(flush - MILLISECOND)
         an_outcome(worker)
         await engine.settle()
-        assert queue.deliveries == []
+        assert queue.batches == []
         await engine.advance(MILLISECOND)
-        assert [len(delivery.completions) for delivery in queue.deliveries] == [2]
+        assert [len(batch.completions) for batch in queue.batches] == [2]
 
 
-async def test_outcomes_enough_for_an_exchange_wait_for_no_more(
+async def test_outcomes_enough_for_a_batch_wait_for_no_more(
     engine: Engine, queue: SlowQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batching, "WORTH_A_SECOND", 2)
     async with one_that_waits(engine, queue) as worker:
         an_outcome(worker)
         await engine.settle()
-        assert queue.deliveries == []
+        assert queue.batches == []
         an_outcome(worker)
         await engine.settle()
-        assert [len(delivery.completions) for delivery in queue.deliveries] == [2]
+        assert [len(batch.completions) for batch in queue.batches] == [2]
 
 
 async def test_start_is_told_once_a_run_has_lasted_for_a_moment(engine: Engine, queue: SlowQueue) -> None:
@@ -299,9 +299,9 @@ async def test_start_is_told_once_a_run_has_lasted_for_a_moment(engine: Engine, 
         worker.stages.pool.take([a_claimed_job(started_at=None)])
         worker.changed.set()
         await engine.advance(engine.limits.flush - MILLISECOND)
-        assert queue.deliveries == []
+        assert queue.batches == []
         await engine.advance(MILLISECOND)
-        assert [len(delivery.starts) for delivery in queue.deliveries] == [1]
+        assert [len(batch.starts) for batch in queue.batches] == [1]
 
 
 @frozen(kw_only=True)
@@ -359,7 +359,7 @@ async def test_while_two_are_under_way_it_wakes_up_for_no_other(
         await engine.settle()
         an_outcome(engine.worker)
         await engine.settle()
-        assert [(one.claim is not None, len(one.completions)) for one in queue.deliveries] == [
+        assert [(one.claim is not None, len(one.completions)) for one in queue.batches] == [
             (True, 0),
             (False, 1),
         ]
@@ -377,7 +377,7 @@ async def test_suspect_keeps_no_slot_from_others_before_its_start_can_be_told(
         engine.worker.stages.pool.take([a_suspect()])
         engine.bench.stores.wakeup.notify(queues={"default"})
         await engine.settle()
-        assert [(len(one.starts), one.claim is not None) for one in queue.deliveries] == [
+        assert [(len(one.starts), one.claim is not None) for one in queue.batches] == [
             (1, False),
             (0, True),
         ]
@@ -390,13 +390,13 @@ async def test_starts_of_suspects_are_told_with_those_of_others(engine: Engine, 
         suspect = a_suspect()
         engine.worker.stages.pool.take([suspect])
         await engine.settle()
-        [told] = queue.deliveries
+        [told] = queue.batches
         known = [run.job.lease_id for run in engine.worker.stages.pool.runs.unsent]
         assert [start.lease_id for start in told.starts] == [*known, suspect.lease_id]
 
 
 async def test_what_is_lost_keeps_no_other_from_its_start(engine: Engine, queue: SlowQueue) -> None:
-    """Of two starts in one exchange the store takes the second alone."""
+    """Of two starts in one batch the store takes the second alone."""
     held = Held()
     engine.handle(held)
     async with engine.running() as worker:
@@ -408,11 +408,11 @@ async def test_what_is_lost_keeps_no_other_from_its_start(engine: Engine, queue:
         worker.changed.set()
         queue.slow = True
         await engine.advance(engine.limits.flush)
-        assert [len(delivery.starts) for delivery in queue.deliveries] == [2]
+        assert [len(batch.starts) for batch in queue.batches] == [2]
         queue.pass_on()
         await engine.settle()
         assert held.stopped == [lost.job_id]
-        assert queue.deliveries == [], "it is not told again"
+        assert queue.batches == [], "it is not told again"
         assert (await engine.bench.stores.job(job.job_id)).status is JobState.RUNNING
 
 
@@ -437,7 +437,7 @@ async def test_how_long_it_took_is_told(engine: Engine, queue: SlowQueue) -> Non
         queue.slow = False
         queue.pass_on()
         await engine.settle()
-    took = [span for name, _, span in engine.bench.metrics.observed if name is Histogram.EXCHANGE_DURATION]
+    took = [span for name, _, span in engine.bench.metrics.observed if name is Histogram.BATCH_SYNC_DURATION]
     assert took == [2 * SECOND, 0 * SECOND]
 
 
@@ -445,8 +445,8 @@ async def test_answer_that_was_long_on_its_way_sets_no_clock_back(engine: Engine
     class Far(MemoryJobQueue):
         arrives: asyncio.Event | None = None
 
-        async def exchange(self, delivery: Delivery) -> Exchanged:
-            answer = await super().exchange(delivery)
+        async def sync(self, batch: SyncBatch) -> SyncAnswer:
+            answer = await super().sync(batch)
             if self.arrives is not None:
                 await self.arrives.wait()
             return answer

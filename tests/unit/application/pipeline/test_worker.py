@@ -265,7 +265,7 @@ async def test_hint_that_tells_of_leases_is_left_to_the_loop(engine: Engine) -> 
     engine.handle(answer)
     async with engine.running() as worker:
         await engine.settle()
-        worker.stages.hints.on_hint(Hint())  # anything: leases are compared while no exchange is under way
+        worker.stages.hints.on_hint(Hint())  # anything: leases are compared while no batch is under way
         assert not worker.stages.store_sync.under_way
 
 
@@ -308,7 +308,7 @@ async def test_start_that_the_store_does_not_take_stops_the_handler(engine: Engi
         [first, second] = lasting
         assert (await engine.bench.stores.job(second.job_id)).status is S.SCHEDULED, "it is in the buffer"
         await engine.bench.cancel(first.job_id)
-        engine.bench.faults.fail("job_queue.exchange")  # so that nobody knows of the second one's start
+        engine.bench.faults.fail("job_queue.sync")  # so that nobody knows of the second one's start
         await engine.settle()
         assert [context.job_id for context in held.contexts] == [first.job_id, second.job_id]
         canceled = await engine.bench.stores.cancel(second.job_id)
@@ -358,7 +358,7 @@ async def test_late_completion_does_not_touch_the_next_claim(engine: Engine) -> 
     async with engine.running():
         [claim] = await engine.bench.stores.job_queue.claims(engine.heartbeat.incarnations[0])
         lost = await engine.bench.stores.settle(claim, WorkerLost(message="silence"))
-        assert (await engine.bench.stores.exchange(completions=[lost])).accepted
+        assert (await engine.bench.stores.sync(completions=[lost])).accepted
         await engine.bench.stores.cancel(job.job_id)
         await engine.bench.stores.requeue(job.job_id)
         [other] = await engine.bench.claim()

@@ -12,7 +12,7 @@ from schedora.application.handlers import Executor
 from schedora.application.pipeline.claim import BUFFER_AGE_MAX
 from schedora.application.pipeline.execute import DRAINED
 from schedora.application.pipeline.runs import GRACE
-from schedora.application.ports.job_queue import Delivery, Exchanged
+from schedora.application.ports.job_queue import SyncAnswer, SyncBatch
 from schedora.domain.ids import JsonText
 from schedora.domain.job_state import JobState
 from schedora.domain.outcome import Succeeded
@@ -191,11 +191,11 @@ async def test_outcome_that_got_stuck_on_its_way_is_sent_once_more_with_the_good
     class Stuck(MemoryJobQueue):
         times = 1
 
-        async def exchange(self, delivery: Delivery) -> Exchanged:
-            if delivery.completions and self.times:
+        async def sync(self, batch: SyncBatch) -> SyncAnswer:
+            if batch.completions and self.times:
                 self.times -= 1
                 await asyncio.Event().wait()
-            return await super().exchange(delivery)
+            return await super().sync(batch)
 
     engine.queue = Stuck(engine.bench.store)
     held = Held()

@@ -10,7 +10,7 @@ from schedora.application.context import JobContext
 from schedora.application.pipeline.arrivals import MORE_WORK_INTERVAL
 from schedora.application.pipeline.claimer import HINT_TAKES_MAX
 from schedora.application.pipeline.poll_scheduler import PollPolicy
-from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue
+from schedora.application.ports.job_queue import JobQueue, SyncAnswer, SyncBatch
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.wakeup import Hint, SubscriptionFilter
 from schedora.domain.claimed_job import ClaimedJob
@@ -31,9 +31,9 @@ class CountedQueue:
         self._queue = queue
         self.claims_made = 0
 
-    async def exchange(self, delivery: Delivery) -> Exchanged:
-        self.claims_made += delivery.claim is not None
-        return await self._queue.exchange(delivery)
+    async def sync(self, batch: SyncBatch) -> SyncAnswer:
+        self.claims_made += batch.claim is not None
+        return await self._queue.sync(batch)
 
     async def held(self, owner: IncarnationId) -> frozenset[LeaseId]:
         return await self._queue.held(owner)

@@ -19,7 +19,7 @@ from schedora.application.pipeline.departure import FAREWELL
 from schedora.application.pipeline.execute import UPSTREAM_NOT_READ
 from schedora.application.pipeline.runs import GRACE
 from schedora.application.pipeline.worker import RESULTS_NOT_TAKEN, Worker
-from schedora.application.ports.job_queue import ClaimRequest, Delivery, Exchanged
+from schedora.application.ports.job_queue import ClaimRequest, SyncAnswer, SyncBatch
 from schedora.application.ports.metrics import Counter
 from schedora.application.ports.wakeup import Hint
 from schedora.domain.claimed_job import ClaimedJob
@@ -107,7 +107,7 @@ async def test_result_is_kept_until_the_store_is_back(engine: Engine) -> None:
     assert done.completed_at == done.started_at, "when it ended, not when the store learned of it"
 
 
-@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, "job_queue.exchange"])
+@pytest.mark.parametrize("point", [BEFORE_COMMIT, AFTER_COMMIT, "job_queue.sync"])
 async def test_completion_whose_answer_is_lost_counts_once(engine: Engine, point: str) -> None:
     held = Held()
     engine.handle(held)
@@ -341,10 +341,10 @@ async def test_defect_of_the_store_without_completions_ends_the_worker_and_its_h
     class Broken(MemoryJobQueue):
         broken = False
 
-        async def exchange(self, delivery: Delivery) -> Exchanged:
+        async def sync(self, batch: SyncBatch) -> SyncAnswer:
             if self.broken:
                 raise Refusal("a defect")
-            return await super().exchange(delivery)
+            return await super().sync(batch)
 
     engine.queue = queue = Broken(engine.bench.store)
     held = Held()
@@ -468,11 +468,11 @@ async def test_transactions_in_the_way_are_no_reason_to_keep_away(engine: Engine
     class InTheWay(MemoryJobQueue):
         times = 0
 
-        async def exchange(self, delivery: Delivery) -> Exchanged:
+        async def sync(self, batch: SyncBatch) -> SyncAnswer:
             if self.times:
                 self.times -= 1
                 raise LockConflict("a deadlock")
-            return await super().exchange(delivery)
+            return await super().sync(batch)
 
     engine.queue = queue = InTheWay(engine.bench.store)
     handler = Counted()
@@ -498,7 +498,7 @@ async def claimed_by(engine: Engine, worker: Worker) -> list[ClaimedJob]:
         limit=10,
         start_count=0,
     )
-    return list((await engine.bench.stores.job_queue.exchange(Delivery(claim=claim))).claimed)
+    return list((await engine.bench.stores.job_queue.sync(SyncBatch(claim=claim))).claimed)
 
 
 def thaw(engine: Engine) -> None:

@@ -28,7 +28,7 @@ async def suspects(bench: Bench, count: int, *, deaths: int) -> list[Job]:
         for claim in await bench.claim():
             at = claim.claimed_at
             start = Start(job_id=claim.job_id, lease_id=claim.lease_id, started_at=at)
-            await bench.stores.exchange(starts=[start])
+            await bench.stores.sync(starts=[start])
             run = attrs.evolve(claim, started_at=at)
             assert await bench.stores.complete(run, WorkerLost(message="silence"))
     found = [await bench.stores.job(job.job_id) for job in jobs]

@@ -17,7 +17,7 @@ from schedora.application.pipeline.handler_pool import NO_HANDLER, NO_ROOM
 from schedora.application.pipeline.runs import GRACE
 from schedora.application.pipeline.sync_matches import MATCH_AGE_MAX
 from schedora.application.pipeline.taken_leases import TAKEN_MAX
-from schedora.application.ports.job_queue import Delivery, Exchanged, JobQueue, Start
+from schedora.application.ports.job_queue import JobQueue, Start, SyncAnswer, SyncBatch
 from schedora.application.ports.metrics import Counter, Histogram
 from schedora.application.ports.wakeup import Hint
 from schedora.domain.claimed_job import ClaimedJob
@@ -55,10 +55,10 @@ class Asked:
         self.happening: dict[str, Callable[[], Awaitable[None]]] = {}
         """What is to happen at a moment, the next time that it comes."""
 
-    async def exchange(self, delivery: Delivery) -> Exchanged:
-        self.claims_made += delivery.claim is not None
-        await self.comes("before exchange")
-        return await self._queue.exchange(delivery)
+    async def sync(self, batch: SyncBatch) -> SyncAnswer:
+        self.claims_made += batch.claim is not None
+        await self.comes("before batch")
+        return await self._queue.sync(batch)
 
     async def held(self, owner: IncarnationId) -> frozenset[LeaseId]:
         self.checks_made += 1
@@ -599,7 +599,7 @@ async def test_it_does_not_leave_before_that_is_written(
 ) -> None:
     async with engine.running() as worker:
         unheard = await matched(engine)
-        asked.happening = {"before exchange": lambda: engine.bench.clock.sleep(SECOND)}
+        asked.happening = {"before batch": lambda: engine.bench.clock.sleep(SECOND)}
         worker.drain()
         await engine.settle()
         assert engine.task is not None
@@ -614,7 +614,7 @@ async def test_store_that_does_not_answer_is_asked_nothing_by_one_that_has_left(
 ) -> None:
     async with engine.running() as worker:
         unheard = await matched(engine)
-        asked.happening = {"before exchange": lambda: engine.bench.clock.sleep(HOUR)}
+        asked.happening = {"before batch": lambda: engine.bench.clock.sleep(HOUR)}
         worker.drain()
         await engine.advance(FAREWELL)
         assert engine.task is not None
@@ -632,7 +632,7 @@ async def test_leaving_it_touches_neither_what_has_started_nor_what_it_knows(
         known = await matched(engine)
         wakeup.subscription.deliver(told_of(known))
         started, unheard = await matched(engine), await matched(engine)
-        await engine.bench.stores.job_queue.exchange(starts_of(engine, started))
+        await engine.bench.stores.job_queue.sync(starts_of(engine, started))
         engine.bench.faults.away = True
         worker.drain()
         await engine.advance(engine.limits.shutdown_timeout + GRACE)
@@ -649,12 +649,12 @@ async def test_leaving_it_touches_neither_what_has_started_nor_what_it_knows(
         assert (back.status, len(back.history)) == (S.PENDING, 3), "given back once"
 
 
-def starts_of(engine: Engine, job: ClaimedJob) -> Delivery:
+def starts_of(engine: Engine, job: ClaimedJob) -> SyncBatch:
     start = Start(job_id=job.job_id, lease_id=job.lease_id, started_at=engine.bench.clock.now())
-    return Delivery(starts=[start])
+    return SyncBatch(starts=[start])
 
 
-@pytest.mark.parametrize("point", ["workers.set_status", "job_queue.claims", "job_queue.exchange"])
+@pytest.mark.parametrize("point", ["workers.set_status", "job_queue.claims", "job_queue.sync"])
 async def test_leaving_a_store_that_is_away_it_leaves_the_rest_to_the_reaper(
     engine: Engine, wakeup: RecordedWakeup, held: Held, point: str
 ) -> None:

@@ -110,7 +110,7 @@ async def test_it_tells_that_the_store_is_away_and_how_much_it_keeps_and_that_it
         {
             "event": "the store is away; outcomes are kept",
             "log_level": "warning",
-            "error": f"{AWAY}job_queue.exchange",
+            "error": f"{AWAY}job_queue.sync",
             "kept": 2,
         },
         {"event": "the store is back", "log_level": "info", "worker_id": "w1"},

@@ -15,7 +15,7 @@ from schedora.adapters.memory.faults import Faults
 from schedora.adapters.memory.shared_counters import MemorySharedCounters
 from schedora.adapters.memory.virtual_clock import VirtualClock
 from schedora.adapters.system.randomness import SeededRandomness
-from schedora.application.ports.job_queue import ClaimRequest, Delivery
+from schedora.application.ports.job_queue import ClaimRequest, SyncBatch
 from schedora.domain.claimed_job import ClaimedJob
 from schedora.domain.completion import settle
 from schedora.domain.ids import IncarnationId, WorkerId
@@ -125,7 +125,7 @@ class Bench:
             limit=limit, start_count=limit if start else 0,
         )  # fmt: skip
         async with self.system.queue_of_its_own() as queue:
-            return list((await queue.exchange(Delivery(claim=claim))).claimed)
+            return list((await queue.sync(SyncBatch(claim=claim))).claimed)
 
     async def finish(self, claimed: ClaimedJob, outcome: Outcome = Succeeded()) -> None:  # noqa: B008 - a value
         now = self.system.clock.now()

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from schedora_torture.consent import Inhabitants, objection
 from schedora_torture.evidence import Unreadable
+from schedora_torture.target_check import Inhabitants, objection
 from tests.unit.entrypoints.cli.conftest import invoke, refused
 from tests.unit.torture.reports import BREACH, a_report
 
@@ -48,7 +48,7 @@ def inhabited(monkeypatch: pytest.MonkeyPatch, **found: int) -> None:
     async def inhabitants(_url: str) -> Inhabitants:
         return Inhabitants(description="db", **{"jobs": 0, "workers": 0, **found})
 
-    monkeypatch.setattr("schedora_torture.consent.inhabitants", inhabitants)
+    monkeypatch.setattr("schedora_torture.target_check.inhabitants", inhabitants)
 
 
 def test_a_database_with_jobs_is_not_touched_unless_somebody_says_yes(

@@ -232,7 +232,7 @@ class Board:
         used = self.look.exposed.slots_used
         rows = [_worker_row(worker, used.get(worker.worker_id), now) for worker in self.look.workers]
         fitting = _fitting(rows, fits, lambda row: (row.worker_id, *row.queues))
-        return sorted(fitting, key=lambda row: (STANDING.index(row.status), row.worker_id))
+        return sorted(fitting, key=lambda row: (STATUS_ORDER.index(row.status), row.worker_id))
 
     def types(self, fits: str = "", order: Order = Order.FAILING, *, ever: bool = False) -> list[TypeRow]:
         """Those of which something was submitted or ended in the window, or ``ever`` since counting began."""
@@ -265,7 +265,7 @@ class Board:
 
 _NEVER = _Reading(at=0.0, totals={}, sums=NOTHING)
 
-STANDING: Sequence[WorkerState] = (
+STATUS_ORDER: Sequence[WorkerState] = (
     WorkerState.ACTIVE,
     WorkerState.DRAINING,
     WorkerState.STALE,

@@ -24,7 +24,7 @@ from schedora.entrypoints.cli.top.board import Board, Order
 from schedora.entrypoints.cli.top.panel import Panel
 from schedora.entrypoints.cli.top.questions import Help, Question
 from schedora.entrypoints.cli.top.screens import Jobs, OneJob
-from schedora.entrypoints.cli.top.snapshot import standing
+from schedora.entrypoints.cli.top.snapshot import status_line
 from schedora.entrypoints.cli.top.watcher import Watcher
 from schedora.entrypoints.sdk.client import AsyncSchedoraClient
 from schedora.entrypoints.sdk.errors import SchedoraError
@@ -77,7 +77,7 @@ class Overview(Screen[None]):
     """Which panel has to have the focus."""
 
     CSS = """
-    #standing { height: 1; }
+    #status-line { height: 1; }
     #curves { height: 3; }
     #notes { height: auto; max-height: 2; }
     #filter { height: 1; border: none; padding: 0; display: none; }
@@ -103,7 +103,7 @@ class Overview(Screen[None]):
         self._fits = ""
         self._before: Widget | None = None
         """What had the focus before the filter had it."""
-        self._standing = Static(id="standing", markup=False)
+        self._status_line = Static(id="status-line", markup=False)
         self._curves = Static(id="curves", markup=False)
         self._notes = Static(id="notes", markup=False)
         self._queues = Panel("queues", sheets.QUEUES, empty="no queue", id="queues")
@@ -116,7 +116,7 @@ class Overview(Screen[None]):
         self._filter = Input(placeholder="a part of a type, queue or worker", id="filter", compact=True)
 
     def compose(self) -> ComposeResult:
-        yield self._standing
+        yield self._status_line
         yield self._curves
         yield self._notes
         yield self._panels
@@ -125,7 +125,7 @@ class Overview(Screen[None]):
 
     def on_mount(self) -> None:
         self._queues.focus()
-        self.set_interval(1.0, self._show_standing)
+        self.set_interval(1.0, self._show_status_line)
         self.show_board()
 
     def on_resize(self) -> None:
@@ -135,7 +135,7 @@ class Overview(Screen[None]):
 
     def show_board(self) -> None:
         board, fits = self._board, self._fits
-        self._show_standing()
+        self._show_status_line()
         self._curves.update(self._drawn_curves())
         notes = [*board.notes(), *([f"only what has “{fits}” in it (escape: all)"] if fits else [])]
         self._notes.update(Text("\n").join(Text(f"! {one_line(note)}", style="yellow") for note in notes))
@@ -147,7 +147,7 @@ class Overview(Screen[None]):
         self._types.show(sheets.type_rows(types), note=f"{self._order} first, {since}")
         self._failures.show(sheets.failure_rows(board.failures(fits)), note=board.failures_note)
 
-    def _show_standing(self) -> None:
+    def _show_status_line(self) -> None:
         board = self._board
         line = Text.assemble(("schedora", "bold"), f" {self._place}  ", no_wrap=True, overflow="ellipsis")
         if board.trouble is not None and board.away_since is not None:
@@ -156,11 +156,11 @@ class Overview(Screen[None]):
         elif board.look is None:
             line.append("…")
         else:
-            line.append(standing(board.look), STYLES.get(board.look.health.status, ""))
+            line.append(status_line(board.look), STYLES.get(board.look.health.status, ""))
             stats = board.look.stats
             line.append(f"  waiting {figures.count(stats.pending_jobs)}")
             line.append(f"  running {figures.count(stats.running_jobs)}")
-        self._standing.update(line)
+        self._status_line.update(line)
 
     def _drawn_curves(self) -> Text:
         rates = self._board.rates()

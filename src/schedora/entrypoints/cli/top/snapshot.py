@@ -27,7 +27,7 @@ def text(board: Board, look: Look, place: str, width: int = WIDTH) -> str:
         f"running {figures.count(look.stats.running_jobs)}",
     )
     lines = [
-        f"{place}  {standing(look)}",
+        f"{place}  {status_line(look)}",
         "  ".join(told),
         *(f"! {note}" for note in board.notes()),
     ]
@@ -69,7 +69,7 @@ def _known(seconds: float | None) -> float | None:
     return None if seconds == math.inf else seconds
 
 
-def standing(look: Look) -> str:
+def status_line(look: Look) -> str:
     """How the system is, in words."""
     health = look.health
     redis = "" if health.redis == "disabled" else f", redis {health.redis}"

@@ -1,4 +1,4 @@
-"""Start a program that ends with the process that started it: ``python -m schedora_torture.tether PROGRAM ...``.
+"""Start a program that ends with the process that started it: ``python -m schedora_torture.launcher PROGRAM ...``.
 
 Linux kills it the moment its parent is gone, whatever that died of. Nothing stays between the two: what is started takes
 the place, and the pid, of this module.
@@ -10,7 +10,7 @@ import signal
 import sys
 
 PR_SET_PDEATHSIG = 1
-COMMAND = (sys.executable, "-m", "schedora_torture.tether")
+COMMAND = (sys.executable, "-m", "schedora_torture.launcher")
 ORPHANED = 70
 """The exit status where the parent is gone already."""
 
@@ -25,7 +25,7 @@ def main() -> None:
     os.execvp(program[0], program)  # noqa: S606 - what it is told to
 
 
-def tethered(program: list[str]) -> list[str]:
+def launched(program: list[str]) -> list[str]:
     """The command that starts ``program`` so. To be called in the process that it is to end with."""
     return [*COMMAND, str(os.getpid()), *program]
 

@@ -56,7 +56,7 @@ class Accepted:
     """Those with a 5xx other than 503, by what they say: how often."""
 
 
-class Customer:
+class LoadGenerator:
     """``run`` orders; ``finish`` waits until everything that was begun is done. What came of it is in the other members."""
 
     def __init__(self, plan: Plan, urls: Sequence[str]) -> None:

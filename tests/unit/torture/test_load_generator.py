@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from schedora.entrypoints.sdk.errors import ConflictError, ServerError, Unavailable
-from schedora_torture.customer import Accepted, Customer
+from schedora_torture.load_generator import Accepted, LoadGenerator
 from schedora_torture.workload import Order, OrderKind
 from tests.programs import PATIENCE_SECONDS
 from tests.unit.torture.evidences import ORDER
@@ -35,16 +35,16 @@ class Client:
 
 
 async def ordered(order: Order, *answers: Any) -> Accepted:
-    customer = Customer(a_plan(), [])
-    customer._turn = itertools.cycle([Client(*answers)])  # type: ignore[list-item] # as far as it is asked here
-    customer.take(order)
-    await customer.finish(timedelta(seconds=PATIENCE_SECONDS))
-    return customer.accepted()
+    load_generator = LoadGenerator(a_plan(), [])
+    load_generator._turn = itertools.cycle([Client(*answers)])  # type: ignore[list-item] # as far as it is asked here
+    load_generator.take(order)
+    await load_generator.finish(timedelta(seconds=PATIENCE_SECONDS))
+    return load_generator.accepted()
 
 
 @pytest.fixture(autouse=True)
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("schedora_torture.customer._PAUSE_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("schedora_torture.load_generator._PAUSE_SECONDS", (0.0, 0.0))
 
 
 async def test_an_order_that_breaks_off_by_whatever_is_told() -> None:

@@ -1,7 +1,7 @@
 -- Completions, starts and a claim in one statement, which is one round trip and one commit: complete.sql,
 -- start.sql and claim.sql as they are, and one answer.
 --
--- Locks: as those do. What is completed here and waits again can be claimed from the next exchange on.
+-- Locks: as those do. What is completed here and waits again can be claimed from the next batch on.
 -- The answer is that of claim.sql, each row with `accepted` as well.
 with
 {complete},
@@ -14,7 +14,7 @@ select
                 < cardinality(:job_id::uuid[]) + cardinality(:start_job_id::uuid[])
             then array(select e.lease_id from ended e union all select t.lease_id from told t)
     end as accepted,
-    -- What this very exchange puts back is not in its own view of job_ready.
+    -- What this very batch puts back is not in its own view of job_ready.
     (
         select least(w.due_at, (
             select min(r.scheduled_at)

@@ -24,7 +24,7 @@ class NotReady(Exception):
 
 
 @frozen(kw_only=True)
-class Scene:
+class Environment:
     """All that faults strike, and where the system is reached without them."""
 
     plan: Plan
@@ -52,7 +52,7 @@ def _worker_arguments(plan: Plan) -> list[str]:
 
 
 @asynccontextmanager
-async def staged(plan: Plan) -> AsyncIterator[Scene]:
+async def staged(plan: Plan) -> AsyncIterator[Environment]:
     """Everything runs and answers while the context is open, and nothing of it is left behind.
 
     Raises ``EmbeddedUnavailable``, ``NoRoute`` and ``NotReady``.
@@ -95,7 +95,7 @@ async def staged(plan: Plan) -> AsyncIterator[Scene]:
             elif role == "api":
                 arguments += ["--port", str(ports[number].number)]
             await fleet.add(role, number, arguments, settings)
-        scene = Scene(
+        environment = Environment(
             plan=plan,
             fleet=fleet,
             database_url=database_url,
@@ -106,8 +106,8 @@ async def staged(plan: Plan) -> AsyncIterator[Scene]:
             redis_link=redis_link,
             api_urls=tuple(f"http://127.0.0.1:{port.number}" for port in ports),
         )
-        await _ready(scene)
-        yield scene
+        await _ready(environment)
+        yield environment
 
 
 async def _own_redis(plan: Plan, stack: AsyncExitStack) -> OwnRedis:
@@ -120,18 +120,18 @@ async def _own_redis(plan: Plan, stack: AsyncExitStack) -> OwnRedis:
     return redis
 
 
-async def _ready(scene: Scene) -> None:
+async def _ready(environment: Environment) -> None:
     """Once every API answers and sees every worker. Raises ``NotReady``."""
 
     async def ready() -> bool:
-        if scene.fleet.endings:
-            ending = scene.fleet.endings[0]
+        if environment.fleet.endings:
+            ending = environment.fleet.endings[0]
             raise NotReady(f"{ending.name} ended with status {ending.status}: {ending.last_words}")
-        return all([await _sees_workers(http, url, scene.plan.workers) for url in scene.api_urls])
+        return all([await _sees_workers(http, url, environment.plan.workers) for url in environment.api_urls])
 
     async with httpx.AsyncClient(timeout=5) as http:
         if not await until(ready, READY_SECONDS_MAX):
-            raise NotReady(f"the processes are not ready in time: {scene.plan.directory} tells why")
+            raise NotReady(f"the processes are not ready in time: {environment.plan.directory} tells why")
 
 
 async def _sees_workers(http: httpx.AsyncClient, url: str, amount: int) -> bool:

@@ -5,7 +5,7 @@ import asyncio
 from schedora import Schedora
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.workers import PostgresWorkers
-from schedora_torture.consent import inhabitants
+from schedora_torture.target_check import inhabitants
 from tests.builders import an_identity, an_incarnation
 from tests.unit.entrypoints.cli.conftest import invoke, refused
 

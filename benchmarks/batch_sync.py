@@ -1,6 +1,6 @@
-"""What an exchange costs: jobs drained by completions that are ready-made, through the adapter alone.
+"""What a batch costs: jobs drained by completions that are ready-made, through the adapter alone.
 
-``python -m benchmarks.exchange --help``. It starts an embedded server of its own, exactly as a user gets it, and
+``python -m benchmarks.batch_sync --help``. It starts an embedded server of its own, exactly as a user gets it, and
 checks after each drain that every job ended once.
 """
 
@@ -26,7 +26,7 @@ from schedora.adapters.postgres.embedded import start_embedded
 from schedora.adapters.postgres.engine import Database
 from schedora.adapters.postgres.job_queue import PostgresJobQueue
 from schedora.adapters.postgres.upgrade import migrate
-from schedora.application.ports.job_queue import ClaimRequest, Delivery
+from schedora.application.ports.job_queue import ClaimRequest, SyncBatch
 from schedora.domain.completion import Completion
 from schedora.domain.ids import IncarnationId, JsonText, WorkerId
 from schedora.domain.job_state import JobState
@@ -34,7 +34,7 @@ from schedora.domain.job_state import JobState
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from schedora.application.ports.job_queue import Exchanged
+    from schedora.application.ports.job_queue import SyncAnswer
     from schedora.domain.claimed_job import ClaimedJob
 
 _WORKER = WorkerId("bench")
@@ -66,7 +66,7 @@ class Drained:
     count: int
     done: int = 0
     marks: list[float] = Factory(list)
-    exchange_seconds: list[float] = Factory(list)
+    batch_seconds: list[float] = Factory(list)
     server_cpu_seconds: float = 0.0
     wal_bytes: int = 0
 
@@ -169,7 +169,7 @@ class Worker:
             str(_WORKER),
         )
 
-    async def exchange(self, done: list[Completion]) -> Exchanged:
+    async def sync(self, done: list[Completion]) -> SyncAnswer:
         wish = ClaimRequest(
             owner=self.owner,
             worker_id=_WORKER,
@@ -178,7 +178,7 @@ class Worker:
             limit=self._k,
             start_count=self._k,
         )
-        answer = await self._queue.exchange(Delivery(completions=done, claim=wish))
+        answer = await self._queue.sync(SyncBatch(completions=done, claim=wish))
         if len(answer.accepted) != len(done):
             raise RuntimeError(f"{len(done) - len(answer.accepted)} completions were refused")
         return answer
@@ -188,15 +188,15 @@ class Worker:
         done: list[Completion] = []
         while True:
             began = time.perf_counter()
-            answer = await self.exchange(done)
+            answer = await self.sync(done)
             ended = time.perf_counter()
             if done:
-                drained.exchange_seconds.append(ended - began)
+                drained.batch_seconds.append(ended - began)
                 drained.marks.append(ended)
                 drained.done += len(done)
             done = succeeded(answer.claimed)
             if drained.done >= only:
-                await self.exchange(done)
+                await self.sync(done)
                 return
             if not done and (answer.next_due_at is None or answer.next_due_at > answer.at + _SOON):
                 return
@@ -265,7 +265,7 @@ def spread(values: list[float], digits: int = 0) -> str:
 
 async def sizes(url: str, watch: Any, options: argparse.Namespace) -> None:
     """By the size of a batch and the number of connections."""
-    print("| k | connections | jobs/s | server CPU, µs a job | exchange, ms | WAL, bytes a job |")
+    print("| k | connections | jobs/s | server CPU, µs a job | batch, ms | WAL, bytes a job |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     cases = [(k, connections) for connections in options.connections for k in options.k]
     found: dict[tuple[int, int], list[Drained]] = {case: [] for case in cases}
@@ -280,17 +280,17 @@ async def sizes(url: str, watch: Any, options: argparse.Namespace) -> None:
             )
     for (k, connections), drains in found.items():
         cpu = [1e6 * one.server_cpu_seconds / one.count for one in drains]
-        exchange = [1e3 * statistics.median(one.exchange_seconds) for one in drains]
+        batch = [1e3 * statistics.median(one.batch_seconds) for one in drains]
         wal = [one.wal_bytes / one.count for one in drains]
         print(
             f"| {k} | {connections} | {spread([one.jobs_per_second for one in drains])} | {spread(cpu, 1)} |"
-            f" {spread(exchange, 2)} | {statistics.median(wal):,.0f} |"
+            f" {spread(batch, 2)} | {statistics.median(wal):,.0f} |"
         )
 
 
 async def snapshot(url: str, watch: Any, options: argparse.Namespace) -> None:
     """A long drain while another session holds a snapshot, or not; then a trickle under the same snapshot."""
-    print("| | jobs/s | each sixth in turn | last to first | trickle: exchange, ms, median and 99 % |")
+    print("| | jobs/s | each sixth in turn | last to first | trickle: batch, ms, median and 99 % |")
     print("| --- | ---: | --- | ---: | --- |")
     for held in (False, True):
         found, parts, trickles = [], [], []
@@ -315,7 +315,7 @@ async def snapshot(url: str, watch: Any, options: argparse.Namespace) -> None:
 
 
 async def trickle(url: str, watch: Any, types: list[str], count: int = 250, rate: int = 50) -> list[float]:
-    """One job after the other at a steady rate: how long each exchange took, in milliseconds."""
+    """One job after the other at a steady rate: how long each batch took, in milliseconds."""
     spent = []
     async with Database(url, pool_size=1, max_overflow=0) as database:
         worker = Worker(database, 10, types)
@@ -328,7 +328,7 @@ async def trickle(url: str, watch: Any, types: list[str], count: int = 250, rate
             claimed: Sequence[ClaimedJob] = ()
             while not claimed:
                 asked = time.perf_counter()
-                answer = await worker.exchange(done)
+                answer = await worker.sync(done)
                 spent.append(1e3 * (time.perf_counter() - asked))
                 claimed, done = answer.claimed, []
             done = succeeded(claimed)
@@ -420,7 +420,7 @@ EXPERIMENTS = {"sizes": sizes, "snapshot": snapshot, "stored": stored, "sustaine
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="benchmarks.exchange", description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks.batch_sync", description=__doc__)
     parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -433,7 +433,7 @@ def main() -> None:
     parser.add_argument("--held", action="store_true", help="`sustained` under a snapshot")
     parser.add_argument("--alter", nargs="+", default=[], metavar="SQL", help="before `sustained`")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="schedora-exchange-") as directory:
+    with tempfile.TemporaryDirectory(prefix="schedora-batch-") as directory:
         server = start_embedded(Path(directory), dict(pair.split("=", 1) for pair in options.set))
         try:
             migrate(server.url)

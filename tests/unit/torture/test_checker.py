@@ -10,10 +10,10 @@ from schedora.domain.ids import JsonText, LeaseToken
 from schedora.domain.job import Job
 from schedora.domain.job_state import JobState
 from schedora.domain.workflow import Workflow
-from schedora_torture.customer import Complaint
+from schedora_torture.checker import Promise, breaches, misbehaved, unfreed
 from schedora_torture.fleet import Ending
 from schedora_torture.invariants import Guard, Invariant
-from schedora_torture.verdict import Promise, breaches, misbehaved, unfreed
+from schedora_torture.load_generator import Complaint
 from schedora_torture.workload import JobOrder, Order, OrderKind
 from tests.builders import NOON, a_job, a_workflow, a_workflow_id
 from tests.unit.torture.evidences import ORDER, a_done_job, accepted, an_effect, evidence

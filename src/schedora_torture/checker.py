@@ -12,10 +12,10 @@ from schedora.domain.ids import JobId, WorkflowId
 from schedora.domain.job import Job
 from schedora.domain.job_state import ENDED, JobState
 from schedora_torture import invariants
-from schedora_torture.customer import Accepted
 from schedora_torture.evidence import Evidence
 from schedora_torture.fleet import Ending
 from schedora_torture.invariants import Terms
+from schedora_torture.load_generator import Accepted
 from schedora_torture.workload import JobOrder
 
 TERMS = Terms(
